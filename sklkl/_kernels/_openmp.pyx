@@ -1,0 +1,51 @@
+# cython: language_level=3
+"""How many OpenMP threads a call may use: the rules of scikit-learn's own code."""
+import os
+
+from joblib import cpu_count
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    static const int sklkl_openmp = 1;
+    #else
+    static const int sklkl_openmp = 0;
+    static int omp_get_max_threads(void) { return 1; }
+    #endif
+    """
+    const int sklkl_openmp
+    int omp_get_max_threads() nogil
+
+OPENMP_ENABLED = bool(sklkl_openmp)
+
+# Below this many elements the work is over before a second thread is awake.
+cdef Py_ssize_t SERIAL_BELOW = 1 << 15
+
+cdef bint _in_forked_child = False
+
+
+def _after_fork_in_child():
+    # GNU's OpenMP hangs when a child made by fork() enters a parallel region after its
+    # parent did. Such a child already is one of several workers, so one thread is right.
+    global _in_forked_child
+    _in_forked_child = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def n_threads_for(Py_ssize_t n_elements):
+    """Number of threads for a loop over ``n_elements``, asked anew at every call.
+
+    ``OMP_NUM_THREADS`` wins where it is set; otherwise the count is limited by the
+    cores that the process may use (cgroup quotas included). ``threadpoolctl`` limits
+    are seen through ``omp_get_max_threads``.
+    """
+    if n_elements < SERIAL_BELOW or not sklkl_openmp or _in_forked_child:
+        return 1
+    cdef int limit = omp_get_max_threads()
+    if limit == 1 or os.environ.get("OMP_NUM_THREADS"):
+        return limit
+    return min(limit, cpu_count())

@@ -1,0 +1,127 @@
+"""Turn what a user passes as distributions into the rows that the kernels take."""
+
+from math import isfinite, log, prod
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+
+# Rows that once went through float32 are common, so this is the bound for every dtype:
+# the square root of the machine epsilon of float32.
+SUM_TOLERANCE = 3.5e-4
+
+
+def nats_to(base):
+    """Factor that converts nats to the unit of ``base``; None stands for nats."""
+    if base is None:
+        return 1.0
+    if not isinstance(base, Real) or not (isfinite(base) and base > 1):
+        raise ValueError(
+            f"base must be None (nats) or a number > 1 (2 for bits); got {base!r}."
+        )
+    return 1.0 / log(base)
+
+
+def as_floating(x, name):
+    """Return ``x`` as an aligned native float32 or float64 array of any strides."""
+    if issparse(x):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        try:
+            x = x.astype(np.float64) if x.dtype.kind == "O" else None
+        except (TypeError, ValueError):
+            x = None
+        if x is None:
+            raise TypeError(f"{name} must hold real numbers, the probabilities.")
+    small = x.dtype.kind == "f" and x.dtype.itemsize <= 4
+    return np.require(x, np.float32 if small else np.float64, "A")
+
+
+def as_rows(arrays, axis=-1):
+    """Broadcast one or two named arrays to two-dimensional rows of one dtype.
+
+    Parameters
+    ----------
+    arrays : dict of str to array-like
+        The distributions by the name of the argument that holds them.
+    axis : int
+        The axis along which each one is a distribution.
+
+    Returns
+    -------
+    rows : list of ndarray of shape (n_rows, n_outcomes)
+        May be read-only and strided; a broadcast argument is not copied.
+    shape : tuple
+        The leading shape: what the result of a row-wise function has.
+    """
+    moved = {}
+    for name, value in arrays.items():
+        x = as_floating(value, name)
+        if x.ndim == 0:
+            raise ValueError(f"{name} is a single number; pass a vector of probabilities.")
+        if not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"axis={axis} is out of range for {name} of shape {x.shape}.")
+        if axis != -1:
+            x = np.moveaxis(x, axis, -1)
+        if x.shape[-1] == 0:
+            raise ValueError(f"{name} is empty: it has no outcomes along axis {axis}.")
+        moved[name] = x
+    first, last = next(iter(moved.values())), x
+    shape, k = last.shape[:-1], last.shape[-1]
+    if first.shape != last.shape:
+        if first.shape[-1] != k:
+            detail = ", ".join(f"{name} has {x.shape[-1]}" for name, x in moved.items())
+            raise ValueError(f"The arguments differ in their number of outcomes: {detail}.")
+        try:
+            shape = np.broadcast_shapes(first.shape[:-1], shape)
+        except ValueError:
+            detail = " and ".join(f"{name} {x.shape[:-1]}" for name, x in moved.items())
+            raise ValueError(f"The leading shapes do not broadcast: {detail}.") from None
+    dtype = np.promote_types(first.dtype, last.dtype)
+    n = prod(shape)
+    rows = []
+    for x in moved.values():
+        if x.shape != (*shape, k):
+            x = np.broadcast_to(x, (*shape, k))
+        rows.append(x.astype(dtype, copy=False).reshape(n, k))
+    return rows, shape
+
+
+def describe_bad_row(row):
+    """Say what keeps ``row`` from being a probability vector, or None."""
+    if np.isnan(row).any():
+        return "contains NaN; drop or fill such rows"
+    if np.isinf(row).any():
+        return "contains an infinite value; probabilities lie between 0 and 1"
+    if (row < 0).any():
+        j = int(np.argmax(row < 0))
+        return f"has the negative entry {row[j]:.6g} at position {j}; probabilities are >= 0"
+    with np.errstate(over="ignore"):
+        total = float(np.sum(row, dtype=np.float64))
+    if not abs(total - 1.0) <= SUM_TOLERANCE:
+        return (
+            f"sums to {total:.6g} instead of 1; pass probabilities, or divide the row by "
+            "its sum if it holds counts or weights"
+        )
+    return None
+
+
+def raise_bad_row(arrays, rows, shape, i, axis=-1):
+    """Raise a ValueError about row ``i`` of the broadcast ``rows``."""
+    index = np.unravel_index(i, shape) if shape else ()
+    for name, x in zip(arrays, rows, strict=True):
+        problem = describe_bad_row(x[i])
+        if problem is not None:
+            ndim = np.ndim(arrays[name])
+            lead = np.moveaxis(np.asarray(arrays[name]), axis, -1).shape[:-1]
+            own = [
+                str(j if size > 1 else 0)
+                for j, size in zip(index[len(index) - len(lead) :], lead, strict=True)
+            ]
+            if axis % ndim != ndim - 1:
+                own.insert(axis % ndim, ":")
+            where = f"{name}[{', '.join(own)}]" if own else name
+            raise ValueError(f"{where} {problem}.")
+    # The kernel and NumPy sum in different orders; a sum on the very bound can differ.
+    raise ValueError(f"Row {i} of {' or '.join(arrays)} does not sum to 1.")

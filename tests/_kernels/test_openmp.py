@@ -1,0 +1,101 @@
+"""How many threads a loop gets, and that forked processes go on working."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import joblib
+import pytest
+from threadpoolctl import threadpool_limits
+
+from sklkl._kernels import _openmp
+
+SMALL, LARGE = 100, 1 << 24
+
+
+def run(code, **environment):
+    """Run ``code`` in a new interpreter and return what it prints."""
+    variables = {name: x for name, x in os.environ.items() if name != "OMP_NUM_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=variables | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def threads(wanted):
+    """``wanted``, or 1 where the extension was built without OpenMP."""
+    return wanted if _openmp.OPENMP_ENABLED else 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_small_inputs_get_one_thread(limit):
+    with threadpool_limits(limits=limit):
+        assert _openmp.n_threads_for(0) == 1
+        assert _openmp.n_threads_for(SMALL) == 1
+
+
+def test_threadpoolctl_limits_are_asked_at_each_call(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for limit in (1, 2, 1):
+        with threadpool_limits(limits=limit):
+            assert _openmp.n_threads_for(LARGE) == threads(min(limit, joblib.cpu_count()))
+
+
+def test_no_more_threads_than_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with threadpool_limits(limits=4096):
+        assert _openmp.n_threads_for(LARGE) == threads(joblib.cpu_count())
+
+
+PRINT_THREADS = f"""
+from sklkl._kernels._openmp import n_threads_for
+print(n_threads_for({SMALL}), n_threads_for({LARGE}))
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_environment_variable_wins(n_threads):
+    """Also over the number of cores, as in every program that uses OpenMP."""
+    printed = run(PRINT_THREADS, OMP_NUM_THREADS=str(n_threads))
+    assert printed == f"1 {threads(n_threads)}"
+
+
+def test_default_is_the_number_of_cores():
+    assert run(PRINT_THREADS) == f"1 {threads(joblib.cpu_count())}"
+
+
+# A pool that is left by an error is terminated, so a child that hangs ends with the test.
+CHILD_AFTER_PARENT = f"""
+import multiprocessing
+import sys
+
+import numpy as np
+
+from sklkl._kernels._openmp import n_threads_for
+from sklkl.divergences import kl_divergence
+
+if __name__ == "__main__":
+    p, q = np.random.default_rng(0).dirichlet(np.ones(50), size=(2, 20_000))
+    expected = kl_divergence(p, q)
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        result = pool.apply_async(kl_divergence, (p, q)).get(timeout=60)
+        child = pool.apply_async(n_threads_for, ({LARGE},)).get(timeout=60)
+    assert np.array_equal(result, expected)
+    assert np.array_equal(kl_divergence(p, q), expected)
+    print(n_threads_for({LARGE}), child)
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_child_process_works_after_its_parent_used_threads(method):
+    code = CHILD_AFTER_PARENT.replace("sys.argv[1]", repr(method))
+    printed = run(code, OMP_NUM_THREADS="2")
+    # A forked child would hang in GNU's OpenMP, so it works alone.
+    expected = 1 if method == "fork" else threads(2)
+    assert printed == f"{threads(2)} {expected}"
