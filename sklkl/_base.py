@@ -1,0 +1,34 @@
+"""What the classifiers have in common."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from sklkl.metrics._losses import d2_kl
+from sklkl.metrics._scorers import align
+
+
+class SoftLabelClassifierMixin(ClassifierMixin):
+    """Classifier whose ``score`` takes labels or soft targets."""
+
+    def score(self, X, y, sample_weight=None):
+        """Score the predictions: accuracy for labels, D² for soft targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            ``sklearn.metrics.accuracy_score`` for labels,
+            ``sklkl.metrics.d2_kl_score`` for soft targets.
+        """
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            target, proba = align(y, self.predict_proba(X), self.classes_)
+            return d2_kl(target, proba, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight=sample_weight)

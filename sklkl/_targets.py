@@ -1,0 +1,178 @@
+"""The one place that turns a user's ``y`` into classes and a target.
+
+A target is either hard, an integer array (n_samples,) of positions in ``classes``, or
+soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` tells.
+"""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+from sklkl.divergences._rows import SUM_TOLERANCE, as_floating, describe_bad_row
+
+
+def check_target(y, *, classes=None, name="y", refuse_integers=False):
+    """Return ``(classes, target)`` of what a user passed as ``y``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        Labels, or one row of probabilities per sample. The columns of a data frame are
+        the classes.
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns of ``y``; a data frame's columns are put in
+        this order. By default the sorted labels, the columns of the data frame, or
+        0, ..., n_classes - 1.
+    name : str, default="y"
+        What error messages call ``y``.
+    refuse_integers : bool, default=False
+        Refuse an integer matrix even if its rows sum to 1. It may be ranks:
+        ``cross_val_predict`` replaces every column of a soft ``y`` by its ranks, and those
+        of smoothed labels look like one-hot rows.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, or C-contiguous float32 or float64 probabilities.
+    """
+    if classes is not None:
+        classes = check_classes(classes)
+    if issparse(y):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
+    columns = frame_columns(y)
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return _check_soft(values, columns, classes, name, refuse_integers)
+    if values.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} must have shape (n_samples,), labels, or (n_samples, n_classes), "
+            f"probabilities; got shape {values.shape}."
+        )
+    if values.size == 0:
+        what = "samples" if len(values) == 0 else "columns"
+        raise ValueError(f"{name} is empty: 0 {what}.")
+    return _check_hard(column_or_1d(y, warn=True), classes, name)
+
+
+def check_classes(classes, name="classes"):
+    """Return ``classes`` as a vector of at least two distinct labels."""
+    classes = column_or_1d(classes)
+    if len(classes) < 2:
+        raise ValueError(f"{name} must name at least two classes; got {classes.tolist()}.")
+    if len(set(classes.tolist())) < len(classes):
+        raise ValueError(f"{name} names a class twice: {classes.tolist()}.")
+    return classes
+
+
+def frame_columns(y):
+    """Return the column labels of a data frame with several columns, otherwise None."""
+    columns = getattr(y, "columns", None)
+    if columns is None or getattr(y, "ndim", len(y.shape)) != 2 or y.shape[1] < 2:
+        return None
+    return check_classes(np.asarray(columns), "The columns of the data frame")
+
+
+def match_columns(values, columns, classes, name):
+    """Put the columns of ``values``, labelled ``columns``, in the order of ``classes``."""
+    position = {c: j for j, c in enumerate(columns.tolist())}
+    wanted = classes.tolist()
+    missing = [c for c in wanted if c not in position]
+    unknown = [c for c in position if c not in set(wanted)]
+    if missing or unknown:
+        raise ValueError(
+            f"The columns of {name} are not the classes: "
+            f"without a column {missing}, unknown columns {unknown}. Name all classes with "
+            "classes= (labels= in metrics)."
+        )
+    return values[:, [position[c] for c in wanted]]
+
+
+def encode(labels, classes, name="y"):
+    """Return the position in ``classes`` of each label; refuse unknown labels."""
+    position = {c: j for j, c in enumerate(classes.tolist())}
+    found, inverse = np.unique(labels, return_inverse=True)
+    codes = np.array([position.get(c, -1) for c in found.tolist()], dtype=np.intp)
+    codes = codes[inverse.reshape(-1)]
+    if (codes < 0).any():
+        i = int(np.argmax(codes < 0))
+        raise ValueError(
+            f"{name}[{i}] is {labels[i : i + 1].tolist()[0]!r}, not one of the classes "
+            f"{classes.tolist()}; name all classes with classes= (labels= in metrics)."
+        )
+    return codes
+
+
+def _check_hard(labels, classes, name):
+    if labels.dtype.kind in "fc":
+        assert_all_finite(labels, input_name=name)
+    is_string = {isinstance(c, str) for c in labels.tolist()} if labels.dtype == "O" else ()
+    if len(is_string) > 1:
+        raise TypeError(f"{name} mixes strings with other labels; use one type.")
+    try:
+        check_classification_targets(labels)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (of {name}) Probabilities need a column per class: for two classes "
+            "pass np.column_stack([1 - p, p])."
+        ) from None
+    if classes is None:
+        classes, codes = np.unique(labels, return_inverse=True)
+        return classes, codes.reshape(-1).astype(np.intp, copy=False)
+    return classes, encode(labels, classes, name)
+
+
+def _check_soft(values, columns, classes, name, refuse_integers):
+    n_samples, n_columns = values.shape
+    if n_samples == 0:
+        raise ValueError(f"{name} is empty: 0 samples.")
+    if refuse_integers and values.dtype.kind in "iu":
+        raise ValueError(
+            f"{name} is a matrix of integers, and not known to hold probabilities: "
+            "scikit-learn's cross_val_predict turns soft targets into ranks like these "
+            "(cross-validate such targets with a loop over the splits). If these are "
+            f"one-hot rows, pass labels or {name}.astype(float); if counts, divide each "
+            "row by its sum."
+        )
+    target = as_floating(values, name)
+    check_rows(target, name)
+    if columns is not None and classes is not None:
+        target = match_columns(target, columns, classes, name)
+    if classes is None:
+        classes = np.arange(n_columns) if columns is None else columns
+    if len(classes) != n_columns:
+        raise ValueError(
+            f"{name} has {n_columns} columns, but there are {len(classes)} classes: "
+            f"{classes.tolist()}."
+        )
+    return classes, np.ascontiguousarray(target)
+
+
+def check_rows(probabilities, name):
+    """Refuse a matrix with a row that is no probability vector, naming the first one."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = probabilities.sum(axis=1, dtype=np.float64)
+        good = (np.abs(total - 1.0) <= SUM_TOLERANCE) & (probabilities.min(axis=1) >= 0)
+    if not good.all():
+        i = int(np.argmin(good))
+        problem = describe_bad_row(probabilities[i])
+        raise ValueError(f"{name}[{i}] {problem}.")
+
+
+def one_hot(target, n_classes):
+    """Return a target as probabilities, float64 if it was hard."""
+    if target.ndim == 2:
+        return target
+    rows = np.zeros((len(target), n_classes))
+    rows[np.arange(len(target)), target] = 1.0
+    return rows
+
+
+def check_weights(sample_weight, X):
+    """Return non-negative float64 weights with a positive sum, ones by default."""
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.sum() > 0:
+        raise ValueError("sample_weight is zero for every sample; give some a weight > 0.")
+    return np.ascontiguousarray(weight)

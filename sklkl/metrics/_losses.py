@@ -1,0 +1,300 @@
+"""Losses of predicted probabilities, one for every registered divergence.
+
+A loss is the weighted mean over samples of a divergence between target and prediction. The
+public functions turn what users pass into ``(target, proba)`` with matching columns; the
+work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
+"""
+
+import warnings
+from functools import partial
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    check_weights,
+    frame_columns,
+    match_columns,
+    one_hot,
+)
+from sklkl.divergences._divergences import by_row
+from sklkl.divergences._registry import DIVERGENCES
+from sklkl.divergences._rows import as_floating
+
+ON_ZERO = ("clip", "inf", "raise")
+KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
+
+
+def check_y_and_proba(y_true, y_proba, labels):
+    """Return ``(target, proba)`` with the same columns from what a user passed."""
+    proba = as_floating(y_proba, "y_proba")
+    if proba.ndim == 2 and proba.shape[1] == 1:
+        proba = proba[:, 0]
+    if proba.ndim == 1:
+        outside = ~((proba >= 0) & (proba <= 1))
+        if outside.any():
+            i = int(np.argmax(outside))
+            raise ValueError(
+                f"y_proba[{i}] is {proba[i]:.6g}; a one-dimensional y_proba holds the "
+                "probability of the positive class, between 0 and 1."
+            )
+        proba = np.column_stack([1 - proba, proba])
+    elif proba.ndim != 2:
+        raise ValueError(
+            "y_proba must have shape (n_samples, n_classes), or (n_samples,) for two "
+            f"classes; got {proba.shape}."
+        )
+    if labels is not None:
+        labels, given = np.unique(labels), labels
+        if len(labels) != len(given) or (labels != np.asarray(given)).any():
+            warnings.warn(
+                f"labels={list(given)} are taken in sorted order, {labels.tolist()}, as "
+                "sklearn.metrics.log_loss does; the columns of y_proba must be in it.",
+                UserWarning,
+                stacklevel=3,
+            )
+    classes, target = check_target(y_true, classes=labels, name="y_true")
+    columns = frame_columns(y_proba)
+    named = labels is not None or target.ndim == 1 or frame_columns(y_true) is not None
+    if columns is not None and named:
+        proba = match_columns(proba, columns, classes, "y_proba")
+    if len(classes) == 1:
+        raise ValueError(
+            f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
+            "labels=."
+        )
+    if proba.shape[1] != len(classes):
+        raise ValueError(
+            f"y_proba has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
+            f"{classes.tolist()}; name the classes of the columns with labels=."
+        )
+    check_consistent_length(target, proba)
+    return target, proba
+
+
+def mean_divergence(
+    target, proba, *, divergence, reverse, sample_weight=None, base=None, on_zero="clip"
+):
+    """Weighted mean over samples of ``divergence`` between target and prediction."""
+    if on_zero not in ON_ZERO:
+        raise ValueError(f"on_zero must be one of {ON_ZERO}; got {on_zero!r}.")
+    arrays = {"y_true": one_hot(target, proba.shape[1]), "y_proba": proba}
+    if reverse:
+        arrays = dict(reversed(arrays.items()))
+    if not divergence.finite and on_zero != "inf":
+        (p_name, p), (q_name, q) = arrays.items()
+        if on_zero == "clip":
+            arrays[q_name] = _clip(p, q, q_name)
+        else:
+            _refuse_zeros(p, q, p_name, q_name)
+    losses = by_row(divergence.kernel, arrays, base=base)
+    if sample_weight is None:
+        return float(losses.mean(dtype=np.float64))
+    weight = check_weights(sample_weight, losses)
+    losses[weight == 0] = 0.0  # not 0 * inf
+    return float(np.average(losses, weights=weight))
+
+
+def _clip(p, q, name):
+    """Raise q to the epsilon of its dtype where p > 0, then rows so changed to sum 1."""
+    floor = np.finfo(q.dtype).eps
+    low = (p > 0) & (q < floor)
+    rows = low.any(axis=1)
+    if not rows.any():
+        return q
+    check_rows(q, name)
+    q = q.copy()
+    q[low] = floor
+    q[rows] /= q[rows].sum(axis=1, keepdims=True)
+    return q
+
+
+def _refuse_zeros(p, q, p_name, q_name):
+    zero = (p > 0) & (q == 0)
+    if zero.any():
+        i, j = map(int, np.argwhere(zero)[0])
+        raise ValueError(
+            f"The loss is infinite: {q_name}[{i}, {j}] is 0 where {p_name}[{i}, {j}] is "
+            f"{p[i, j]:.6g}. For a finite value use on_zero='clip'."
+        )
+
+
+def d2_kl(target, proba, *, sample_weight=None, on_zero="clip"):
+    """Share of the KL divergence to the prior that a model explains."""
+    rows = one_hot(target, proba.shape[1])
+    weight = np.ones(len(rows))
+    if sample_weight is not None:
+        weight = check_weights(sample_weight, rows)
+    loss = partial(mean_divergence, divergence=KL, reverse=False, sample_weight=weight)
+    model_loss = loss(rows, proba, on_zero=on_zero)
+    counted = rows[weight > 0]
+    if (counted == counted[0]).all():
+        return 1.0 if model_loss == 0.0 else 0.0
+    prior = np.average(rows, axis=0, weights=weight)
+    prior_loss = loss(rows, np.broadcast_to(prior / prior.sum(), rows.shape))
+    return 1.0 - model_loss / prior_loss
+
+
+def _make_loss(name, divergence, reverse):
+    """Build the public loss of a registered divergence; its docstring too."""
+
+    def loss(y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"):
+        target, proba = check_y_and_proba(y_true, y_proba, labels)
+        return mean_divergence(
+            target,
+            proba,
+            divergence=divergence,
+            reverse=reverse,
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+        )
+
+    p, q = ("y_proba", "y_true") if reverse else ("y_true", "y_proba")
+    loss.__name__ = loss.__qualname__ = name
+    loss.__module__ = __name__
+    loss.__doc__ = f"""Compute the mean {divergence.title} of {q} from {p}.
+
+    The mean over samples of ``{divergence.name}({p}, {q})``.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        True labels; or soft targets, a probability vector per row. The columns of a data
+        frame are the classes.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
+        Predicted probabilities: a column per class in sorted order of the labels, or that
+        of ``y_true``; the columns of a data frame are matched by name. With shape
+        (n_samples,), the probability of the second of two classes.
+    labels : array-like of shape (n_classes,), default=None
+        All classes, in sorted order. Needed where a class is absent from ``y_true``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples in the mean, non-negative.
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits.
+    on_zero : {{"clip", "inf", "raise"}}, default="clip"
+        What to do where {q} is 0 but {p} is not. {ZERO_DOC[divergence.finite]}
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    ValueError
+        If a row is not a probability vector, if classes and columns do not match, or on
+        zeros with ``on_zero="raise"``.
+
+    See Also
+    --------
+    sklkl.divergences.{divergence.name} : The divergence of each row, with its reference.
+    make_divergence_scorer : Make a scorer of this loss.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import {name}
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round({name}(y_true, y_proba, base=2), 3)
+    {EXAMPLES[name]}
+    """
+    return loss
+
+
+ZERO_DOC = {
+    False: (
+        """"clip"
+        raises it to the epsilon of its dtype, as ``sklearn.metrics.log_loss`` does, "inf"
+        returns the exact value, infinity, and "raise" refuses such input."""
+    ),
+    True: "This\n        divergence is finite there, so the choice makes no difference.",
+}
+
+EXAMPLES = {
+    "kl_loss": 0.368,
+    "reverse_kl_loss": 0.266,
+    "jensen_shannon_loss": 0.073,
+    "cross_entropy_loss": 1.103,
+}
+
+
+def _losses():
+    for divergence in DIVERGENCES:
+        stem = divergence.name.removesuffix("_divergence").removesuffix("_distance")
+        yield f"{stem}_loss", divergence, False
+        if divergence.reversible:
+            yield f"reverse_{stem}_loss", divergence, True
+
+
+# What a scorer needs of each loss: work on matching (target, proba).
+ALIGNED = {
+    name: partial(mean_divergence, divergence=divergence, reverse=reverse)
+    for name, divergence, reverse in _losses()
+}
+LOSSES = {
+    name: _make_loss(name, divergence, reverse) for name, divergence, reverse in _losses()
+}
+
+cross_entropy_loss = LOSSES["cross_entropy_loss"]
+jensen_shannon_loss = LOSSES["jensen_shannon_loss"]
+kl_loss = LOSSES["kl_loss"]
+reverse_kl_loss = LOSSES["reverse_kl_loss"]
+
+
+def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="clip"):
+    r"""Compute the share of the KL divergence to the class prior that a model explains.
+
+    .. math::
+        D^2 = 1 - \frac{\sum_i w_i D(y_i \| \hat p_i)}{\sum_i w_i D(y_i \| \bar y)}
+
+    where the prior is the weighted mean of the targets.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        True labels; or soft targets, a probability vector per row. The columns of a data
+        frame are the classes.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
+        Predicted probabilities: a column per class in sorted order of the labels, or that
+        of ``y_true``; the columns of a data frame are matched by name. With shape
+        (n_samples,), the probability of the second of two classes.
+    labels : array-like of shape (n_classes,), default=None
+        All classes, in sorted order. Needed where a class is absent from ``y_true``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, non-negative.
+    on_zero : {"clip", "inf", "raise"}, default="clip"
+        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+
+    Returns
+    -------
+    score : float
+        1 for a perfect model, 0 for one that predicts the prior, negative for worse. If all
+        targets are equal, so that the prior is perfect: 1 for a perfect model, otherwise 0.
+
+    Raises
+    ------
+    ValueError
+        If a row is not a probability vector, or classes and columns do not match.
+
+    See Also
+    --------
+    kl_loss : The numerator.
+    sklearn.metrics.d2_log_loss_score : The same for hard labels.
+
+    References
+    ----------
+    Hastie, T., Tibshirani, R. and Wainwright, M. (2015). Statistical Learning with
+    Sparsity, section 3.2 (fraction of deviance explained).
+
+    Examples
+    --------
+    >>> from sklkl.metrics import d2_kl_score
+    >>> y_true = [[0.9, 0.1], [0.2, 0.8]]
+    >>> round(d2_kl_score(y_true, [[0.8, 0.2], [0.3, 0.7]]), 3)
+    0.887
+    """
+    target, proba = check_y_and_proba(y_true, y_proba, labels)
+    return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)
