@@ -67,7 +67,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         meaning.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
-        every column. None if all samples have labels.
+        every column. None if all samples have labels. ``score`` leaves such samples out;
+        scorers do not know the marker, so test folds must hold labelled samples only.
 
     Attributes
     ----------
@@ -186,6 +187,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.student_, name):
                 setattr(self, name, getattr(self.student_, name))
+            elif hasattr(self, name):
+                delattr(self, name)
         return self
 
     def _student(self):
@@ -232,12 +235,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if isinstance(teacher, FrozenEstimator):
             return teacher
         if self.unlabeled is not None:
-            labeled = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
-            if len(labeled) == 0:
-                raise ValueError("y has no labelled sample; the teacher needs some.")
-            if len(labeled) < len(y):
-                params = _check_method_params(X, params, indices=labeled)
-                X, y = _take(X, labeled), _take(y, labeled)
+            X, y, params = self._labeled(X, y, params)
         classes, target = check_target(y, refuse_integers=True)
         if target.ndim == 1:
             y = classes[target]
@@ -257,8 +255,14 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             proba = _spread(proba, classes, np.asarray(wanted))
         if not get_config()["enable_metadata_routing"]:
             params = _rename_weight(params, student)
+        # With coefficients W = temperature * V, fitting V to the tempered probabilities is
+        # fitting W to the divergence times temperature^2; gradients differ by that factor.
+        tol = student.get_params()[f"{path}tol"]
+        student.set_params(**{f"{path}tol": tol / self.temperature})
         student.fit(X, temper(proba, self.temperature), **params)
+        student.set_params(**{f"{path}tol": tol})
         logistic = _innermost(student)
+        logistic.tol = tol
         logistic.coef_ *= self.temperature
         logistic.intercept_ *= self.temperature
         self.classes_ = student.classes_
@@ -286,6 +290,38 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             weight = weight * params.pop("sample_weight")
         labels = np.tile(self.classes_, n_samples)
         return student.fit(_take(X, rows), labels, **{**params, key: weight})
+
+    def score(self, X, y, sample_weight=None):
+        """Score the student on the labelled samples: accuracy for labels, D² if soft.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row; ``unlabeled`` where there is none.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            ``sklearn.metrics.accuracy_score`` for labels,
+            ``sklkl.metrics.d2_kl_score`` for soft targets.
+        """
+        if self.unlabeled is not None:
+            X, y, params = self._labeled(X, y, {"sample_weight": sample_weight})
+            sample_weight = params["sample_weight"]
+        return super().score(X, y, sample_weight=sample_weight)
+
+    def _labeled(self, X, y, params):
+        """Return the labelled samples and their share of the metadata."""
+        rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
+        if len(rows) == 0:
+            raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
+        if len(rows) == len(y):
+            return X, y, params
+        return _take(X, rows), _take(y, rows), _check_method_params(X, params, indices=rows)
 
     def predict(self, X):
         """Predict labels with the student.

@@ -10,6 +10,7 @@ RENEW = 10  # iterations between two evaluations of the curvature
 MAX_TRIALS = 30
 ARMIJO = 1e-4
 WOLFE = 0.9
+ROUNDING = 1e-6  # Hager and Zhang's; 1e-10 is too small for values from float32
 
 
 @dataclass
@@ -114,7 +115,7 @@ def _line_search(objective, W, value, slope, direction):
     conditions of Hager and Zhang, 2005, SIAM Journal on Optimization 16, 170-192). Returns
     None if no step is found.
     """
-    rounding = 4 * np.finfo(float).eps * abs(value)
+    rounding = ROUNDING * abs(value)
     low, low_slope, high, high_slope = 0.0, slope, None, None
     t = 1.0
     for _ in range(MAX_TRIALS):

@@ -29,14 +29,12 @@ def _rows_of(X, rows):
     if not issparse(X):
         return X[rows]
     first, last = X.indptr[rows.start], X.indptr[rows.stop]
-    return csr_array(
-        (
-            X.data[first:last],
-            X.indices[first:last],
-            X.indptr[rows.start : rows.stop + 1] - first,
-        ),
-        shape=(rows.stop - rows.start, X.shape[1]),
-    )
+    # Filled by hand: given arrays, the constructor copies views of a larger array.
+    block = csr_array((rows.stop - rows.start, X.shape[1]), dtype=X.dtype)
+    block.data = X.data[first:last]
+    block.indices = X.indices[first:last]
+    block.indptr = X.indptr[rows.start : rows.stop + 1] - first
+    return block
 
 
 class KLObjective:

@@ -1,0 +1,73 @@
+"""What scikit-learn asks of estimators, and numpydoc of every public docstring."""
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+from numpydoc.validate import validate
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklkl.distillation import DistilledClassifier
+from sklkl.linear_model import SoftLabelLogisticRegression
+
+MODULES = ["divergences", "metrics", "linear_model", "distillation"]
+
+# No extended summary where the summary says all; no See Also where nothing is akin; and
+# return values have names here, as in scikit-learn.
+ACCEPTED = {"ES01", "SA01", "RT02"}
+# The example of a class shows its methods.
+ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
+
+
+@parametrize_with_checks(
+    [
+        SoftLabelLogisticRegression(),
+        SoftLabelLogisticRegression(C=0.1),
+        DistilledClassifier(LogisticRegression()),
+        DistilledClassifier(SoftLabelLogisticRegression(), temperature=2.0),
+    ]
+)
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def public_objects():
+    for module_name in MODULES:
+        module = importlib.import_module(f"sklkl.{module_name}")
+        for name in module.__all__:
+            path = f"sklkl.{module_name}.{name}"
+            yield path, ACCEPTED
+            value = getattr(module, name)
+            if not inspect.isclass(value):
+                continue
+            own = {k: c for c in value.__mro__[::-1] for k in vars(c)}
+            for attribute, owner in own.items():
+                generated = attribute.startswith("set_") and attribute.endswith("_request")
+                if attribute.startswith("_") or generated:
+                    continue
+                if owner.__module__.startswith("sklkl"):
+                    yield f"{path}.{attribute}", ACCEPTED_IN_METHODS
+
+
+@pytest.mark.parametrize(("path", "accepted"), list(public_objects()))
+def test_docstrings(path, accepted):
+    errors = [f"{code} {text}" for code, text in validate(path)["errors"]]
+    assert [e for e in errors if e.split()[0] not in accepted] == []
+
+
+@pytest.mark.parametrize("module_name", MODULES)
+def test_modules_have_a_docstring_and_export_what_they_say(module_name):
+    module = importlib.import_module(f"sklkl.{module_name}")
+    assert module.__doc__
+    assert sorted(module.__all__) == module.__all__
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
+def test_walk_finds_methods_that_depend_on_the_student(method):
+    """They are descriptors, not functions, on the class."""
+    paths = [path for path, _ in public_objects()]
+    assert f"sklkl.distillation.DistilledClassifier.{method}" in paths
+    assert len(np.unique(paths)) == len(paths)
