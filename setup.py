@@ -12,7 +12,7 @@ from setuptools.command.build_ext import build_ext
 # (compile flags, link flags) that switch OpenMP on, most likely first. "{omp}" stands for
 # the prefix of a separately installed libomp, as Homebrew keeps it on macOS.
 OPENMP_FLAGS = {
-    "win32": [(["/openmp"], [])],
+    "msvc": [(["/openmp"], [])],
     "darwin": [
         (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),
         (
@@ -21,7 +21,8 @@ OPENMP_FLAGS = {
         ),
         (["-fopenmp"], ["-fopenmp"]),
     ],
-}.get(sys.platform, [(["-fopenmp"], ["-fopenmp"])])
+    "other": [(["-fopenmp"], ["-fopenmp"])],
+}
 
 OPENMP_PROGRAM = """
 #include <omp.h>
@@ -56,7 +57,10 @@ class BuildExt(build_ext):
     def find_openmp(self):
         if os.environ.get("SKLKL_NO_OPENMP"):
             return [], []
-        for compile_flags, link_flags in OPENMP_FLAGS:
+        kind = self.compiler.compiler_type
+        if kind != "msvc":
+            kind = "darwin" if sys.platform == "darwin" else "other"
+        for compile_flags, link_flags in OPENMP_FLAGS[kind]:
             if self.runs(compile_flags, link_flags):
                 return compile_flags, link_flags
         print("sklkl: no working OpenMP found; building single-threaded kernels")

@@ -59,7 +59,11 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
 
 def check_classes(classes, name="classes"):
     """Return ``classes`` as a vector of at least two distinct labels."""
-    classes = column_or_1d(classes)
+    if np.ndim(classes) != 1:
+        raise ValueError(f"{name} must be a list of labels; got {classes!r}.")
+    if len({isinstance(c, str) for c in classes}) > 1:
+        raise TypeError(f"{name} mixes strings with other labels: {list(classes)}.")
+    classes = np.asarray(classes)
     if len(classes) < 2:
         raise ValueError(f"{name} must name at least two classes; got {classes.tolist()}.")
     if len(set(classes.tolist())) < len(classes):
@@ -110,14 +114,20 @@ def _check_hard(labels, classes, name):
         assert_all_finite(labels, input_name=name)
     is_string = {isinstance(c, str) for c in labels.tolist()} if labels.dtype == "O" else ()
     if len(is_string) > 1:
-        raise TypeError(f"{name} mixes strings with other labels; use one type.")
+        raise TypeError(
+            f"{name} mixes strings with other values, as None or numbers; use labels of one "
+            "type, and drop samples without a label."
+        )
     try:
         check_classification_targets(labels)
     except ValueError as error:
-        raise ValueError(
-            f"{error} (of {name}) Probabilities need a column per class: for two classes "
-            "pass np.column_stack([1 - p, p])."
-        ) from None
+        hint = ""
+        if labels.dtype.kind == "f":
+            hint = (
+                f" If {name} holds probabilities of the second of two classes, pass a column "
+                "per class, np.column_stack([1 - p, p])."
+            )
+        raise ValueError(f"{error}{hint} (in {name})") from None
     if classes is None:
         classes, codes = np.unique(labels, return_inverse=True)
         return classes, codes.reshape(-1).astype(np.intp, copy=False)
@@ -173,6 +183,9 @@ def one_hot(target, n_classes):
 def check_weights(sample_weight, X):
     """Return non-negative float64 weights with a positive sum, ones by default."""
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weight.sum() > 0:
-        raise ValueError("sample_weight is zero for every sample; give some a weight > 0.")
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not 0 < total < np.inf:
+        what = "is zero for every sample" if total == 0 else "has an infinite sum"
+        raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
     return np.ascontiguousarray(weight)

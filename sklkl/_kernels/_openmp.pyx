@@ -24,6 +24,9 @@ cdef Py_ssize_t SERIAL_BELOW = 1 << 15
 
 cdef bint _in_forked_child = False
 
+# Asked once: reading the quota of a cgroup takes 0.1 ms.
+cdef int _n_cpus = 0
+
 
 def _after_fork_in_child():
     # GNU's OpenMP hangs when a child made by fork() enters a parallel region after its
@@ -37,15 +40,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def n_threads_for(Py_ssize_t n_elements):
-    """Number of threads for a loop over ``n_elements``, asked anew at every call.
+    """Return the number of threads for a loop over ``n_elements``.
 
     ``OMP_NUM_THREADS`` wins where it is set; otherwise the count is limited by the
-    cores that the process may use (cgroup quotas included). ``threadpoolctl`` limits
-    are seen through ``omp_get_max_threads``.
+    cores that the process may use (cgroup quotas included). OpenMP is asked at every call,
+    so ``threadpoolctl`` limits are obeyed.
     """
+    global _n_cpus
     if n_elements < SERIAL_BELOW or not sklkl_openmp or _in_forked_child:
         return 1
     cdef int limit = omp_get_max_threads()
     if limit == 1 or os.environ.get("OMP_NUM_THREADS"):
         return limit
-    return min(limit, cpu_count())
+    if _n_cpus == 0:
+        _n_cpus = cpu_count()
+    return min(limit, _n_cpus)

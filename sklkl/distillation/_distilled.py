@@ -58,7 +58,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         Classifier to fit, by default ``SoftLabelLogisticRegression()``. That one, also as
         the last step of a pipeline or inside a search, learns from the probabilities
         themselves. Any other classifier gets every sample once per class with the
-        probabilities as ``sample_weight``, which it must support.
+        probabilities as ``sample_weight``, which it must support, and request if it is a
+        pipeline and metadata routing is enabled. Beware of one that splits
+        its data, for early stopping say: it splits these rows.
     temperature : float, default=1.0
         The teacher's probabilities p become proportional to p^(1/temperature), and the
         student learns them at the same temperature; it predicts at temperature 1. Values
@@ -76,7 +78,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         The fitted teacher.
     student_ : estimator
         The fitted student. A logistic student predicts at temperature 1 by itself, so it
-        can be deployed alone; another one learned, and predicts, at ``temperature``.
+        can be deployed alone; another one learned, and predicts, at ``temperature``, as does
+        every ``loss_`` or score that the student recorded while it was fitted.
     classes_ : ndarray of shape (n_classes,)
         The classes.
     n_features_in_ : int
@@ -136,6 +139,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return (
             MetadataRouter(owner=self)
+            .add_self_request(self)
             .add(teacher=self.teacher, method_mapping=mapping)
             .add(student=self._student(), method_mapping=mapping)
         )
@@ -170,7 +174,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             If ``y`` is missing or bad, or the classes of teacher and student differ.
         """
         temperature = self.temperature
-        if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
+        is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+        if not is_number or not 0 < temperature < np.inf:
             raise ValueError(f"temperature must be a number > 0; got {temperature!r}.")
         if not hasattr(self.teacher, "predict_proba"):
             raise TypeError(
@@ -180,10 +185,18 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
         params = self._route(sample_weight, fit_params)
-        self.teacher_ = self._fit_teacher(X, y, params.teacher.fit)
-        proba = np.asarray(self.teacher_.predict_proba(X))
+        teacher = self._fit_teacher(X, y, params.teacher.fit)
+        proba = np.asarray(teacher.predict_proba(X))
+        classes = np.asarray(teacher.classes_)
+        if proba.ndim != 2 or proba.shape[1] != len(classes):
+            raise ValueError(
+                f"The teacher's predict_proba has shape {proba.shape}, not a column for each "
+                f"of its classes, {classes.tolist()}."
+            )
+        check_consistent_length(X, proba)
         check_rows(proba, "The teacher's predict_proba")
-        self._fit_student(X, proba, self.teacher_.classes_, params.student.fit)
+        student, classes = self._fit_student(X, proba, classes, params.student.fit)
+        self.teacher_, self.student_, self.classes_ = teacher, student, classes
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.student_, name):
                 setattr(self, name, getattr(self.student_, name))
@@ -232,10 +245,11 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 )
             return teacher
         check_consistent_length(X, y)
-        if isinstance(teacher, FrozenEstimator):
-            return teacher
         if self.unlabeled is not None:
             X, y, params = self._labeled(X, y, params)
+        if isinstance(teacher, FrozenEstimator):
+            check_target(y, classes=teacher.classes_, refuse_integers=True)
+            return teacher
         classes, target = check_target(y, refuse_integers=True)
         if target.ndim == 1:
             y = classes[target]
@@ -245,9 +259,12 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         student = clone(self._student())
         path = _soft_student_path(student)
         if path is None:
-            self.classes_ = np.asarray(classes)
-            self.student_ = self._fit_on_rows(student, X, proba, params)
-            return
+            return self._fit_on_rows(student, X, proba, classes, params), classes
+        if not getattr(student, "refit", True):
+            raise ValueError(
+                "The student is a search with refit=False, which leaves no student; set "
+                "refit=True."
+            )
         wanted = student.get_params()[f"{path}classes"]
         if wanted is None:
             student.set_params(**{f"{path}classes": classes})
@@ -260,26 +277,31 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         tol = student.get_params()[f"{path}tol"]
         student.set_params(**{f"{path}tol": tol / self.temperature})
         student.fit(X, temper(proba, self.temperature), **params)
-        student.set_params(**{f"{path}tol": tol})
         logistic = _innermost(student)
-        logistic.tol = tol
+        if logistic.tol == tol / self.temperature:  # not one that a search chose
+            logistic.tol = tol
+        student.set_params(**{f"{path}tol": tol})
         logistic.coef_ *= self.temperature
         logistic.intercept_ *= self.temperature
-        self.classes_ = student.classes_
-        self.student_ = student
+        return student, student.classes_
 
-    def _fit_on_rows(self, student, X, proba, params):
+    def _fit_on_rows(self, student, X, proba, classes, params):
         """Fit a student that needs labels: a weighted row per sample and class.
 
         Rows of weight 0 stay, so that a scaler in front of the student sees every sample
         equally often.
         """
         name = _weight_name(student)
+        if _has_search(student):
+            raise TypeError(
+                "The student is a search over a classifier that needs labels; its folds "
+                "would share samples. Search from outside, over the student__ parameters."
+            )
         if name is None:
             raise TypeError(
-                f"The student {type(student).__name__} learns neither from probabilities "
-                "nor with sample_weight. Use SoftLabelLogisticRegression, or a classifier "
-                "whose fit takes sample_weight."
+                f"The student {type(student).__name__} learns neither from probabilities, "
+                "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
+                "or a classifier whose fit has."
             )
         n_samples, n_classes = proba.shape
         rows = np.repeat(np.arange(n_samples), n_classes)
@@ -288,7 +310,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         key = "sample_weight" if get_config()["enable_metadata_routing"] else name
         if "sample_weight" in params:
             weight = weight * params.pop("sample_weight")
-        labels = np.tile(self.classes_, n_samples)
+        labels = np.tile(classes, n_samples)
         return student.fit(_take(X, rows), labels, **{**params, key: weight})
 
     def score(self, X, y, sample_weight=None):
@@ -416,12 +438,29 @@ def temper(proba, temperature):
 
 def is_unlabeled(y, marker):
     """Return which samples carry the marker, in every column if ``y`` is soft."""
-    values = np.asarray(y)
-    if isinstance(marker, float) and np.isnan(marker):
+    # As objects, or NumPy would turn the NaN in a list of strings into the string "nan".
+    values = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
+    if values.dtype.kind == "O" or not isinstance(marker, Real | str):
+        marked = np.array([_is_marker(v, marker) for v in values.ravel()], dtype=bool)
+        marked = marked.reshape(values.shape)
+    elif marker != marker:
         marked = values != values
     else:
         marked = values == marker
     return marked if values.ndim == 1 else marked.reshape(len(values), -1).all(axis=1)
+
+
+def _is_missing(value):
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas.NA, neither equal nor unequal to anything
+        return True
+
+
+def _is_marker(value, marker):
+    if _is_missing(value) or _is_missing(marker):
+        return _is_missing(value) and _is_missing(marker)
+    return bool(value == marker)
 
 
 def _take(X, rows):
@@ -458,6 +497,12 @@ def _inner(estimator):
     if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
         return "estimator__", estimator.estimator
     return None
+
+
+def _has_search(estimator):
+    if not isinstance(estimator, Pipeline):
+        return _inner(estimator) is not None
+    return _has_search(estimator.steps[-1][1])
 
 
 def _innermost(estimator):

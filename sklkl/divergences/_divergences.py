@@ -1,6 +1,7 @@
 """Row-wise divergences: validate, dispatch to the kernels, convert the unit."""
 
 from functools import partial
+from numbers import Real
 
 import numpy as np
 
@@ -238,7 +239,7 @@ def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
     >>> jensen_shannon_divergence([1, 0], [0, 1], base=2)
     1.0
     """
-    if not 0.0 <= weight <= 1.0:
+    if not isinstance(weight, Real) or not 0.0 <= weight <= 1.0:
         raise ValueError(f"weight must be between 0 and 1; got {weight!r}.")
     kernel = partial(jensen_shannon_kernel, weight=float(weight))
     return by_row(kernel, {"p": p, "q": q}, axis=axis, base=base)

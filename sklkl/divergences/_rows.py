@@ -1,6 +1,6 @@
 """Turn what a user passes as distributions into the rows that the kernels take."""
 
-from math import isfinite, log, prod
+from math import inf, log, prod
 from numbers import Real
 
 import numpy as np
@@ -15,7 +15,7 @@ def nats_to(base):
     """Factor that converts nats to the unit of ``base``; None stands for nats."""
     if base is None:
         return 1.0
-    if not isinstance(base, Real) or not (isfinite(base) and base > 1):
+    if not isinstance(base, Real) or not 1 < base < inf:
         raise ValueError(
             f"base must be None (nats) or a number > 1 (2 for bits); got {base!r}."
         )

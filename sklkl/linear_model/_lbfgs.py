@@ -63,7 +63,7 @@ def minimize(objective, W, *, tol, max_iter, verbose=0):
     n_iter = 0
     while True:
         largest = float(np.max(np.abs(gradient)))
-        if verbose:
+        if verbose > 0:
             print(f"iteration {n_iter}: objective {value:.12g}, gradient {largest:.3e}")
         if largest <= tol or n_iter >= max_iter:
             break

@@ -55,7 +55,9 @@ class SoftLabelLogisticRegression(SoftLabelClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        The classes, in the order of all results: that of ``classes``, or the columns of a
+        data frame, or sorted. scikit-learn's own scorers of probabilities, as
+        "neg_log_loss", take sorted order for granted; those of ``sklkl.metrics`` do not.
     coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
         Coefficients. If binary, those of the logit of ``classes_[1]``.
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
@@ -63,7 +65,8 @@ class SoftLabelLogisticRegression(SoftLabelClassifierMixin, BaseEstimator):
     n_iter_ : int
         Number of iterations.
     loss_ : float
-        Mean KL divergence of the training targets to the model, nats, with the weights.
+        Mean KL divergence of the training targets to the model, nats, with the weights and
+        class weights of the fit.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -208,7 +211,7 @@ class SoftLabelLogisticRegression(SoftLabelClassifierMixin, BaseEstimator):
     def _check_parameters(self):
         for name, kind, good, rule in (
             ("C", Real, lambda v: v > 0, "a number > 0, np.inf for no penalty"),
-            ("tol", Real, lambda v: v > 0, "a number > 0"),
+            ("tol", Real, lambda v: 0 < v < np.inf, "a finite number > 0"),
             ("max_iter", Integral, lambda v: v >= 1, "an integer >= 1"),
         ):
             value = getattr(self, name)

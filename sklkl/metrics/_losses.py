@@ -21,7 +21,7 @@ from sklkl._targets import (
 )
 from sklkl.divergences._divergences import by_row
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import as_floating
+from sklkl.divergences._rows import as_floating, nats_to
 
 ON_ZERO = ("clip", "inf", "raise")
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
@@ -74,12 +74,18 @@ def check_y_and_proba(y_true, y_proba, labels):
     return target, proba
 
 
+def check_options(base=None, on_zero="clip"):
+    """Refuse bad options before any work is done."""
+    nats_to(base)
+    if on_zero not in ON_ZERO:
+        raise ValueError(f"on_zero must be one of {ON_ZERO}; got {on_zero!r}.")
+
+
 def mean_divergence(
     target, proba, *, divergence, reverse, sample_weight=None, base=None, on_zero="clip"
 ):
     """Weighted mean over samples of ``divergence`` between target and prediction."""
-    if on_zero not in ON_ZERO:
-        raise ValueError(f"on_zero must be one of {ON_ZERO}; got {on_zero!r}.")
+    check_options(base, on_zero)
     arrays = {"y_true": one_hot(target, proba.shape[1]), "y_proba": proba}
     if reverse:
         arrays = dict(reversed(arrays.items()))
@@ -98,15 +104,19 @@ def mean_divergence(
 
 
 def _clip(p, q, name):
-    """Raise q to the epsilon of its dtype where p > 0, then rows so changed to sum 1."""
-    floor = np.finfo(q.dtype).eps
-    low = (p > 0) & (q < floor)
+    """Raise q to the epsilon of its dtype where p > 0, but not above p.
+
+    Rows so changed get sum 1 again. Without the bound p, equal rows with tiny entries would
+    not have loss 0: 50,000 float32 softmax outputs are raised by 6e-3 in all.
+    """
+    floor = np.minimum(p, np.finfo(q.dtype).eps)
+    low = q < floor
     rows = low.any(axis=1)
     if not rows.any():
         return q
     check_rows(q, name)
     q = q.copy()
-    q[low] = floor
+    q[low] = floor[low]
     q[rows] /= q[rows].sum(axis=1, keepdims=True)
     return q
 
@@ -166,8 +176,9 @@ def _make_loss(name, divergence, reverse):
         frame are the classes.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``; the columns of a data frame are matched by name. With shape
-        (n_samples,), the probability of the second of two classes.
+        of ``y_true``. The columns of a data frame are matched by name, unless ``y_true`` is
+        a matrix without names and ``labels`` is None. With shape (n_samples,), the
+        probability of the second of two classes.
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -185,8 +196,8 @@ def _make_loss(name, divergence, reverse):
     Raises
     ------
     ValueError
-        If a row is not a probability vector, if classes and columns do not match, or on
-        zeros with ``on_zero="raise"``.
+        If a row is not a probability vector, or if classes and columns do not match; on
+        zeros, if ``on_zero="raise"`` and the divergence is infinite there.
 
     See Also
     --------
@@ -207,8 +218,9 @@ def _make_loss(name, divergence, reverse):
 ZERO_DOC = {
     False: (
         """"clip"
-        raises it to the epsilon of its dtype, as ``sklearn.metrics.log_loss`` does, "inf"
-        returns the exact value, infinity, and "raise" refuses such input."""
+        raises it, and anything smaller than that, to the epsilon of its dtype, as
+        ``sklearn.metrics.log_loss`` does, but not above the other; "inf" returns the exact
+        value, infinity; "raise" refuses such input."""
     ),
     True: "This\n        divergence is finite there, so the choice makes no difference.",
 }
@@ -259,8 +271,9 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
         frame are the classes.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``; the columns of a data frame are matched by name. With shape
-        (n_samples,), the probability of the second of two classes.
+        of ``y_true``. The columns of a data frame are matched by name, unless ``y_true`` is
+        a matrix without names and ``labels`` is None. With shape (n_samples,), the
+        probability of the second of two classes.
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -6,11 +6,13 @@ problems; rebuilding the other as 1 - p loses its digits. The scorers here call
 take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's base class.
 """
 
+from numbers import Real
+
 import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 
 from sklkl._targets import check_target, frame_columns, match_columns
-from sklkl.metrics._losses import ALIGNED, LOSSES, d2_kl, d2_kl_score
+from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
 
 
 def _names():
@@ -46,6 +48,12 @@ class DivergenceScorer(_BaseScorer):
                 f"{type(estimator).__name__} has no predict_proba, which the scorer "
                 f"{self.name!r} needs; calibrate it, e.g. with CalibratedClassifierCV."
             )
+        marker = getattr(estimator, "unlabeled", None)
+        if isinstance(marker, Real | str) and np.any(np.asarray(y_true) == marker):
+            raise ValueError(
+                f"y_true holds {marker!r}, which marks samples without a label; let the test "
+                "folds hold labelled samples only."
+            )
         target, proba = align(y_true, estimator.predict_proba(X), estimator.classes_)
         _, aligned = METRICS[self.name]
         return self._sign * aligned(target, proba, **{**self._kwargs, **kwargs})
@@ -62,6 +70,11 @@ def align(y_true, proba, classes):
     y_classes, target = check_target(y_true, name="y_true")
     if target.ndim == 1:
         position = {c: j for j, c in enumerate(classes.tolist())}
+        if isinstance(y_classes.tolist()[0], str) != isinstance(classes.tolist()[0], str):
+            raise ValueError(
+                f"The labels in y_true, as {y_classes.tolist()[0]!r}, and the estimator's "
+                f"classes, {classes.tolist()}, are of different types."
+            )
         codes = [position.setdefault(c, len(position)) for c in y_classes.tolist()]
         if (n_unseen := len(position) - len(classes)) > 0:
             proba = np.column_stack([proba, np.zeros((len(proba), n_unseen), proba.dtype)])
@@ -82,7 +95,7 @@ def make_divergence_scorer(name, **kwargs):
     Parameters
     ----------
     name : str
-        One of ``get_scorer_names()``, or the name of a loss, as "kl_loss".
+        One of ``get_scorer_names()``, or the name of a loss or score, as "kl_loss".
     **kwargs : dict
         Arguments of the metric, as ``base`` or ``on_zero``.
 
@@ -115,8 +128,9 @@ def make_divergence_scorer(name, **kwargs):
     >>> round(float(cross_val_score(model, X, y, scoring=scorer).mean()), 1)
     -0.2
     """
-    full_name = name if name in METRICS else f"neg_{name}"
-    if full_name not in METRICS:
+    candidates = (name, f"neg_{name}", str(name).removesuffix("_score"))
+    full_name = next((c for c in candidates if c in METRICS), None)
+    if full_name is None:
         raise ValueError(f"There is no metric {name!r}; use one of {get_scorer_names()}.")
     metric, _ = METRICS[full_name]
     known = set(metric.__kwdefaults__) - {"labels", "sample_weight"}
@@ -126,6 +140,7 @@ def make_divergence_scorer(name, **kwargs):
             f"{metric.__name__} takes no {sorted(unknown)} in a scorer; it takes "
             f"{sorted(known)}."
         )
+    check_options(**kwargs)
     return DivergenceScorer(full_name, **kwargs)
 
 

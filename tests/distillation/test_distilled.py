@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -25,6 +25,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier
+from sklkl.distillation._distilled import is_unlabeled
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import d2_kl_score, get_scorer
 
@@ -121,7 +122,7 @@ def test_frozen_teacher_is_not_fitted(with_labels):
     teacher = LogisticRegression().fit(X, NAMES[y])
     coef = teacher.coef_.copy()
     model = DistilledClassifier(FrozenEstimator(teacher))
-    model.fit(X[::3], y[::-3] if with_labels else None)
+    model.fit(X[::3], NAMES[y[::-3]] if with_labels else None)
     np.testing.assert_array_equal(teacher.coef_, coef)
     assert model.teacher_.estimator is teacher
     assert model.classes_.tolist() == NAMES.tolist()
@@ -423,12 +424,127 @@ def test_both_kinds_of_logistic_student_agree():
         np.testing.assert_allclose(native.predict_proba(X), rows.predict_proba(X), atol=1e-7)
 
 
-def test_search_over_students_that_need_labels():
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_search_over_students_that_need_labels(pipeline):
+    """Its folds would hold rows of one sample on both sides."""
     X, y = data()
     search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=KFold(3))
-    model = DistilledClassifier(forest(), search).fit(X, NAMES[y])
-    assert model.student_.best_params_["C"] in (0.1, 1.0)
-    assert model.predict_proba(X).shape == (len(X), 3)
+    student = make_pipeline(StandardScaler(), search) if pipeline else search
+    with pytest.raises(TypeError, match="Search from outside, over the student__ parameters"):
+        DistilledClassifier(forest(), student).fit(X, NAMES[y])
+
+
+def test_search_that_leaves_no_student():
+    X, y = data()
+    search = GridSearchCV(SoftLabelLogisticRegression(), {"C": [0.1, 1.0]}, refit=False)
+    with pytest.raises(ValueError, match="set refit=True"):
+        DistilledClassifier(forest(), search).fit(X, NAMES[y])
+
+
+def test_a_failed_refit_changes_nothing():
+    X, y = data()
+    model = DistilledClassifier(LogisticRegression(), SoftLabelLogisticRegression())
+    with pytest.raises(ValueError, match="C must be"):
+        clone(model).set_params(student__C=-1).fit(X, y)
+    model.fit(X, y)
+    before = dict(vars(model))
+    model.set_params(student__C=-1)
+    with pytest.raises(ValueError, match="C must be"):
+        model.fit(X, NAMES[y])
+    assert model.teacher_ is before["teacher_"]
+    assert model.student_ is before["student_"]
+    assert model.classes_ is before["classes_"]
+
+
+def test_tolerance_that_a_search_chose():
+    X, y = data()
+    for grid, expected in (({"tol": [1e-8]}, 1e-8), ({"C": [1.0]}, 1e-4)):
+        search = GridSearchCV(SoftLabelLogisticRegression(), grid)
+        model = DistilledClassifier(forest(), search, temperature=4.0).fit(X, y)
+        assert model.student_.best_estimator_.tol == expected
+
+
+def test_labels_that_a_frozen_teacher_does_not_know():
+    X, y = data()
+    teacher = FrozenEstimator(LogisticRegression().fit(X, y))
+    with pytest.raises(ValueError, match=r"y\[0\] is 'setosa', not one of the classes"):
+        DistilledClassifier(teacher).fit(X, NAMES[np.sort(y)])
+    with pytest.raises(ValueError, match="Unknown label type"):
+        DistilledClassifier(teacher).fit(X, np.linspace(0, 1, len(X)))
+
+
+class BadTeacher(LogisticRegression):
+    """Gives probabilities of a shape that they must not have."""
+
+    def __init__(self, cut=None):
+        super().__init__()
+        self.cut = cut
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[self.cut]
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        ((slice(None), slice(2)), "has shape .* not a column for each of its classes"),
+        ((slice(None), 0), "not a column for each of its classes"),
+        (slice(-1), "inconsistent numbers of samples"),
+    ],
+)
+@pytest.mark.parametrize("student", [None, DecisionTreeClassifier()])
+def test_teacher_with_probabilities_of_a_bad_shape(cut, message, student):
+    X, y = data()
+    with pytest.raises(ValueError, match=message):
+        DistilledClassifier(BadTeacher(cut), student).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "marker"),
+    [
+        (["a", np.nan, "b", "a"], np.nan),
+        ([1.0, np.nan, 2.0, 1.0], np.nan),
+        (np.array([1.0, np.nan, 2.0, 1.0]), np.nan),
+        (["a", "?", "b", "a"], "?"),
+        (pd.Series(["a", pd.NA, "b", "a"], dtype="string"), pd.NA),
+        (pd.Series([1, pd.NA, 2, 1], dtype="Int64"), pd.NA),
+    ],
+)
+def test_markers(y, marker):
+    assert is_unlabeled(y, marker).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("y", [["a", "-1"], [1.0, 2.0], [1, 2], pd.Series(["a", "b"])])
+@pytest.mark.parametrize("marker", [-1, "?", np.nan, pd.NA])
+def test_markers_that_do_not_occur(y, marker):
+    for values in (y, np.asarray(y)):
+        assert is_unlabeled(values, marker).tolist() == [False, False]
+
+
+def test_score_leaves_unlabeled_samples_out():
+    X, y = data()
+    model = DistilledClassifier(LogisticRegression(), unlabeled=-1).fit(X, y)
+    marked = np.where(np.arange(len(y)) % 2, y, -1)
+    odd = np.arange(len(y)) % 2 == 1
+    weight = weights(len(y))
+    assert model.score(X, marked) == model.score(X[odd], y[odd])
+    assert model.score(X, marked, weight) == model.score(X[odd], y[odd], weight[odd])
+    with pytest.raises(ValueError, match="marks samples without a label"):
+        get_scorer("neg_kl_loss")(model, X, marked)
+
+
+def test_score_requests_weights():
+    X, y = data()
+    weight = weights(len(y))
+    with config_context(enable_metadata_routing=True):
+        teacher = LogisticRegression().set_fit_request(sample_weight=False)
+        student = SoftLabelLogisticRegression().set_fit_request(sample_weight=False)
+        model = DistilledClassifier(teacher, student).set_score_request(sample_weight=True)
+        folds = KFold(3, shuffle=True, random_state=0)
+        scores = cross_val_score(model, X, y, cv=folds, params={"sample_weight": weight})
+    for score, (train, test) in zip(scores, folds.split(X), strict=True):
+        fitted = DistilledClassifier(LogisticRegression()).fit(X[train], y[train])
+        assert score == fitted.score(X[test], y[test], weight[test])
 
 
 def test_student_that_takes_no_weights():
@@ -437,7 +553,7 @@ def test_student_that_takes_no_weights():
         KNeighborsClassifier(),
         make_pipeline(StandardScaler(), KNeighborsClassifier()),
     ):
-        with pytest.raises(TypeError, match="neither from probabilities nor with sample_weig"):
+        with pytest.raises(TypeError, match="neither from probabilities, nor has its fit"):
             DistilledClassifier(forest(), student).fit(X, y)
 
 

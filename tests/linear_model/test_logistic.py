@@ -811,7 +811,7 @@ def test_deterministic(name, soft):
 @pytest.mark.parametrize("name", ["C", "tol"])
 def test_bad_number(name, value):
     X, y = small_problem()
-    with pytest.raises(ValueError, match=f"^{name} must be a number > 0"):
+    with pytest.raises(ValueError, match=f"^{name} must be a (finite )?number > 0"):
         SoftLabelLogisticRegression(**{name: value}).fit(X, y)
 
 
