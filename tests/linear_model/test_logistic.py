@@ -164,7 +164,7 @@ def test_no_penalty(name, weighted, fit_intercept):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("C", [0.01, 1.0, np.inf])
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0, np.inf])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_soft_labels(name, C, weighted):
     if name == "digits" and np.isinf(C):
@@ -182,12 +182,22 @@ def test_soft_labels(name, C, weighted):
         assert_same_model(model, expected)
 
 
-@pytest.mark.parametrize("name", ["iris", "breast cancer", "digits"])
-@pytest.mark.parametrize("C", [0.01, 1.0])
-def test_soft_labels_sparse(name, C):
+@pytest.mark.parametrize("name", STANDARDISED)
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_soft_labels_sparse(name, C, weighted):
     X, labels = load(name)
     y = soft_targets(X, labels.max() + 1)
-    assert_same_model(fit(csr_array(X), y, C=C), reference_on_rows(X, y, C=C))
+    weight = weights_for(X, weighted)
+    model = fit(csr_array(X), y, weight, C=C)
+    assert_same_model(model, reference_on_rows(X, y, weight, C=C))
+
+
+def test_soft_labels_of_all_digits():
+    X, y = load_digits(return_X_y=True)
+    y = soft_targets(X / 16.0, 10)
+    expected = reference_on_rows(X / 16.0, y, C=1.0, solver="newton-cg", max_iter=100)
+    assert_same_model(fit(X / 16.0, y, C=1.0), expected)
 
 
 def balanced(y, weight):

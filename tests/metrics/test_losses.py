@@ -883,3 +883,30 @@ def test_a_column_of_labels_warns(metric):
 def test_empty(metric, y_true, y_proba):
     with pytest.raises(ValueError, match="y_true is empty"):
         metric(y_true, y_proba)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_rows_with_entries_below_epsilon(dtype):
+    """Clipping does not raise a prediction above its target."""
+    rng = np.random.default_rng(0)
+    y = rng.dirichlet(np.full(500, 0.02), size=20).astype(dtype)
+    y /= y.sum(axis=1, keepdims=True)
+    assert ((y > 0) & (y < np.finfo(dtype).eps)).any()
+    for name in ("kl_loss", "reverse_kl_loss", "jensen_shannon_loss"):
+        assert LOSSES[name](y, y) == 0.0
+    assert d2_kl_score(y, y) == 1.0
+    tiny = [[1e-20, 1.0], [1e-25, 1.0]]
+    assert d2_kl_score(tiny, tiny) == 1.0
+
+
+def test_clipping_is_to_epsilon_where_the_target_is_larger():
+    eps = np.finfo(float).eps
+    exact = 0.5 * np.log(0.5 / (1 - eps)) + 0.5 * np.log(0.5 / eps)
+    assert kl_loss([[0.5, 0.5]], [[1.0, 0.0]]) == pytest.approx(exact, rel=1e-13)
+    assert kl_loss([[0.5, 0.5]], [[1.0, 1e-20]]) == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("weight", [[1e308, 1e308], [np.inf, 1.0]])
+def test_weights_without_a_finite_sum(weight):
+    with pytest.raises(ValueError, match=r"sample_weight"):
+        kl_loss([0, 1], [[0.9, 0.1], [0.2, 0.8]], sample_weight=weight)

@@ -801,3 +801,18 @@ def test_metadata_needs_routing(name):
         scorer(fitted("logistic", "binary"), X, y, on_zero="inf")
     with pytest.raises(RuntimeError, match="enable_metadata_routing"):
         scorer.set_score_request(sample_weight=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"on_zero": "bogus"}, "on_zero must be one of"), ({"base": 0}, "base must be None")],
+)
+def test_bad_options_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_divergence_scorer("kl_loss", **options)
+
+
+def test_labels_of_another_type_than_the_classes():
+    model, X = fixed(["a", "b"], [[0.9, 0.1], [0.2, 0.8]])
+    with pytest.raises(ValueError, match="are of different types"):
+        get_scorer("neg_kl_loss")(model, X, [0, 1])
