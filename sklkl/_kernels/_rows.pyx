@@ -63,7 +63,8 @@ cdef inline bint load(
 
 
 cdef inline int padded(int m) noexcept nogil:
-    return (m + LANES - 1) // LANES * LANES
+    """Length up to which buffers are filled: whole lanes, but short rows stay short."""
+    return (m + LANES - 1) // LANES * LANES if m > LANES // 2 else m
 
 
 cdef inline Py_ssize_t n_blocks(Py_ssize_t k) noexcept nogil:
@@ -73,7 +74,13 @@ cdef inline Py_ssize_t n_blocks(Py_ssize_t k) noexcept nogil:
 cdef inline double sum_block(const double* x, int m) noexcept nogil:
     """Sum of x[:padded(m)] in independent lanes, which keeps the error near one ulp."""
     cdef double[LANES] lane
+    cdef double total
     cdef int j, i
+    if m <= LANES // 2:
+        total = x[0]
+        for j in range(1, m):
+            total += x[j]
+        return total
     for i in range(LANES):
         lane[i] = x[i]
     for j in range(1, padded(m) // LANES):

@@ -1,6 +1,7 @@
 """Multinomial logistic regression on soft labels."""
 
 import warnings
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,11 +10,18 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._targets import check_target, check_weights
 from sklkl.linear_model._lbfgs import minimize
 from sklkl.linear_model._objective import KLObjective, blocks_of, log_softmax
+
+
+@cache
+def threadpool_controller():
+    """Return the thread pools of the libraries in use, looked up once: it takes 2 ms."""
+    return ThreadpoolController()
 
 
 class SoftLabelLogisticRegression(SoftLabelClassifierMixin, BaseEstimator):
@@ -183,13 +191,13 @@ class SoftLabelLogisticRegression(SoftLabelClassifierMixin, BaseEstimator):
             fit_intercept=self.fit_intercept,
             C=float(self.C),
         )
-        result = minimize(
-            objective,
-            self._start(objective, classes),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            verbose=self.verbose,
-        )
+        start = self._start(objective, classes)
+        # Two thread pools that wait actively for each other's cores: with BLAS at one thread
+        # a fit to 50,000 x 50, 10 classes, takes 0.30 s on two cores, otherwise 1.28 s.
+        with threadpool_controller().limit(limits=1, user_api="blas"):
+            result = minimize(
+                objective, start, tol=self.tol, max_iter=self.max_iter, verbose=self.verbose
+            )
         if not result.converged:
             warnings.warn(
                 f"No convergence in {result.n_iter} iterations: the largest entry of the "
