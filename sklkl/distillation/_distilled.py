@@ -69,8 +69,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         meaning.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
-        every column. None if all samples have labels. ``score`` leaves such samples out;
-        scorers do not know the marker, so test folds must hold labelled samples only.
+        every column. None if all samples have labels. ``score`` leaves such samples out.
+        The scorers of ``sklkl.metrics`` refuse the marker, scikit-learn's own take it for a
+        label: let the test folds of a search hold labelled samples only.
 
     Attributes
     ----------
@@ -245,9 +246,14 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 )
             return teacher
         check_consistent_length(X, y)
+        frozen = isinstance(teacher, FrozenEstimator)
+        if frozen:
+            check_is_fitted(teacher)
         if self.unlabeled is not None:
+            if frozen and is_unlabeled(y, self.unlabeled).all():
+                return teacher
             X, y, params = self._labeled(X, y, params)
-        if isinstance(teacher, FrozenEstimator):
+        if frozen:
             check_target(y, classes=teacher.classes_, refuse_integers=True)
             return teacher
         classes, target = check_target(y, refuse_integers=True)

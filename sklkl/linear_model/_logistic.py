@@ -20,7 +20,7 @@ from sklkl.linear_model._objective import KLObjective, blocks_of, log_softmax
 
 @cache
 def threadpool_controller():
-    """Return the thread pools of the libraries in use, looked up once: it takes 2 ms."""
+    """Return the thread pools of the libraries in use, looked up once: it takes 3 ms."""
     return ThreadpoolController()
 
 

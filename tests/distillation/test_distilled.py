@@ -464,6 +464,20 @@ def test_tolerance_that_a_search_chose():
         assert model.student_.best_estimator_.tol == expected
 
 
+def test_frozen_teacher_and_no_label_at_all():
+    X, y = data()
+    teacher = FrozenEstimator(LogisticRegression().fit(X, y))
+    expected = DistilledClassifier(teacher).fit(X)
+    model = DistilledClassifier(teacher, unlabeled=-1).fit(X, np.full(len(y), -1))
+    np.testing.assert_array_equal(model.student_.coef_, expected.student_.coef_)
+
+
+def test_unfitted_frozen_teacher_with_labels():
+    X, y = data()
+    with pytest.raises(NotFittedError):
+        DistilledClassifier(FrozenEstimator(LogisticRegression())).fit(X, y)
+
+
 def test_labels_that_a_frozen_teacher_does_not_know():
     X, y = data()
     teacher = FrozenEstimator(LogisticRegression().fit(X, y))
