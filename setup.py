@@ -40,13 +40,20 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         msvc = self.compiler.compiler_type == "msvc"
-        # No contraction into fused multiply-adds: the error-free products of _terms.pxd
-        # are written for separately rounded operations. The other two change no value;
-        # without them gcc leaves loops with a selection or a square root scalar.
+        # The kernels allow fused multiply-adds: where they need separately rounded
+        # operations, they ask what the target has. -fopenmp-simd is not OpenMP's runtime
+        # but its promise that a loop may be vectorised. The others change no value; without
+        # them gcc leaves loops with a selection or a square root scalar.
         optimise = (
             ["/O2"]
             if msvc
-            else ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+            else [
+                "-O3",
+                "-ffp-contract=fast",
+                "-fno-math-errno",
+                "-fno-trapping-math",
+                "-fopenmp-simd",
+            ]
         )
         compile_flags, link_flags = self.find_openmp()
         for extension in self.extensions:
@@ -88,13 +95,16 @@ def extension(name):
     ext = Extension(
         f"sklkl._kernels.{name}",
         [path.as_posix()],
-        depends=["sklkl/_kernels/_terms.pxd"],
+        include_dirs=["sklkl/_kernels"],
+        depends=[path.as_posix() for path in sorted(Path("sklkl", "_kernels").glob("*.h"))],
     )
     ext.cython_c_in_temp = True  # generated C stays out of the source tree
     return ext
 
 
+EXTENSIONS = ("_contributions", "_openmp", "_rows", "_softmax")
+
 setup(
-    ext_modules=[extension(name) for name in ("_openmp", "_rows", "_softmax")],
+    ext_modules=[extension(name) for name in EXTENSIONS],
     cmdclass={"build_ext": BuildExt},
 )

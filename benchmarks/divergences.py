@@ -1,68 +1,288 @@
-"""Row-wise KL divergence against SciPy and NumPy: time per element, relative error.
+"""Race the divergences against peers: ``python -m benchmarks.divergences``.
 
-Every contender gets the same arrays and as many threads as it can use by itself. Times are
-medians of 7 calls after a warm-up call; the error is the largest over 20 rows against
-50-digit arithmetic, where q differs from p by a relative 1e-6.
+Public functions are timed, validation included, with as many threads as each contender uses
+by itself and with one. All contenders get the same arrays and are called in turn; times are
+medians. Errors are relative to mpmath with 60 digits, on rows normalised exactly, the largest
+over some rows. ``--markdown`` and ``--plot`` write a report and a bar plot.
 """
 
-import statistics
-import time
+import argparse
+import io
+import subprocess
+import sys
+from contextlib import nullcontext, redirect_stdout
+from itertools import product
+from pathlib import Path
 
 import mpmath
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
+from scipy.stats import entropy
 
-from sklkl.divergences import kl_divergence
+import sklkl
+from benchmarks import _peers
+from benchmarks._timing import medians, one_thread, peak_bytes
+from sklkl.divergences import kl_divergence, pairwise_divergences
+from sklkl.divergences._registry import DIVERGENCES
 
 SHAPES = ((1_000_000, 2), (500_000, 10), (20_000, 1000), (100, 50_257))
-CONTENDERS = {
-    "sklkl": kl_divergence,
-    "SciPy rel_entr": lambda p, q: rel_entr(p, q).sum(axis=1),
-    "NumPy": lambda p, q: (p * np.log(p / q)).sum(axis=1),
-}
+FAMILY_SHAPES = ((20_000, 1000), (500_000, 10))
+LOGITS_SHAPE = (2000, 50_257)
+PAIRWISE_SHAPE = (2000, 100)
+DTYPES = (np.float64, np.float32)
+PERTURBATIONS = (1e-6, 1e-10)
+PARAMETERS = {"weight": (0.5,), "order": (2, 0.5), "alpha": (0.5,)}
 
 
-def seconds(function, p, q, repeats=7):
-    function(p, q)
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function(p, q)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def random_rows(rng, shape, dtype=np.float64):
+    """Distributions without zeros."""
+    x = rng.random(shape) + 1e-3
+    return (x / x.sum(axis=1, keepdims=True)).astype(dtype)
 
 
-def exact(p, q):
-    with mpmath.workdps(50):
+def markdown_table(header, rows):
+    """Format a table whose first column holds names."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def short(x):
+    """Three digits, or all before the point."""
+    return f"{x:.3g}" if x < 1000 else f"{x:,.0f}"
+
+
+def against_sklkl(times, unit=1.0):
+    """Cells of each contender: its time in ``unit`` seconds and the ratio to sklkl."""
+    return {n: [short(t / unit), f"{t / times['sklkl']:.2f}"] for n, t in times.items()}
+
+
+def exact_kl(p, q):
+    """Divergence of two rows of floats after exact normalisation."""
+    with mpmath.workdps(60):
         p, q = ([mpmath.mpf(float(x)) for x in row] for row in (p, q))
         p_sum, q_sum = mpmath.fsum(p), mpmath.fsum(q)
-        return mpmath.fsum(
-            a / p_sum * mpmath.log((a / p_sum) / (b / q_sum))
-            for a, b in zip(p, q, strict=True)
-        )
+        terms = mpmath.fsum(a * mpmath.log(a / b) for a, b in zip(p, q, strict=True))
+        return terms / p_sum - mpmath.log(p_sum / q_sum)
 
 
-def largest_error(function, rng):
-    p = rng.dirichlet(np.ones(10), size=20)
-    q = p * (1 + 1e-6 * rng.standard_normal(p.shape))
-    q /= q.sum(axis=1, keepdims=True)
-    values = function(p, q)
-    return max(float(abs((v - e) / e)) for v, e in zip(values, map(exact, p, q), strict=True))
+def worst_errors(contenders, p, q):
+    """For each contender, the largest relative error over rows that differ."""
+    exact = [exact_kl(*rows) for rows in zip(p, q, strict=True)]
+    worst = {}
+    for name, prepare in contenders.items():
+        values = np.asarray(prepare(p, q)(), dtype=float)
+        errors = [abs((v - e) / e) for v, e in zip(values, exact, strict=True) if e]
+        worst[name] = float(max(errors))
+    return worst
+
+
+def accuracy(contenders, rng, p, q):
+    """Errors of each contender: random rows, then nearly equal ones."""
+    n = min(len(p), max(2, min(100, 20_000 // p.shape[1])))
+    columns = [worst_errors(contenders, p[:n], q[:n])]
+    for size in PERTURBATIONS:
+        if size < np.finfo(p.dtype).eps:
+            columns.append(dict.fromkeys(contenders))  # the rows would be the same
+            continue
+        near = p[:n] * (1 + size * rng.standard_normal((n, p.shape[1])))
+        near /= near.sum(axis=1, keepdims=True)
+        columns.append(worst_errors(contenders, p[:n], near.astype(p.dtype)))
+    return {name: [column[name] for column in columns] for name in contenders}
+
+
+def race(shapes, repeats, results):
+    """Yield a table per shape and dtype; note ns per element and † in ``results``."""
+    yield (
+        "## Row-wise KL divergence\n\n"
+        "ns per element, and its ratio to that of sklkl: above 1, sklkl is faster. Errors are "
+        "the largest\nrelative ones over some rows, against 60 digits, of the divergence "
+        "after exact normalisation.\n† marks a contender without a correct digit on random "
+        "rows: its time is no peer's."
+    )
+    contenders = _peers.installed(_peers.KL)
+    header = ["", "ns", "ratio", "ns, 1 thread", "ratio", "error, random rows"]
+    header += [f"error, rows {size:.0e} apart" for size in PERTURBATIONS]
+    for shape, dtype in product(shapes, DTYPES):
+        rng = np.random.default_rng(0)
+        p, q = (random_rows(rng, shape, dtype) for _ in range(2))
+        ready = {name: prepare(p, q) for name, prepare in contenders.items()}
+        cells = {name: [name] for name in contenders}
+        for threads in (nullcontext, one_thread):
+            with threads():
+                times = medians(ready, repeats)
+            if threads is nullcontext:
+                elapsed = times
+            for name, more in against_sklkl(times, 1e-9 * p.size).items():
+                cells[name] += more
+        results[shape, dtype] = {}
+        for name, errors in accuracy(contenders, rng, p, q).items():
+            cells[name] += ["–" if error is None else f"{error:.0e}" for error in errors]
+            wrong = not errors[0] < 1
+            cells[name][0] += " †" * wrong
+            results[shape, dtype][name] = 1e9 * elapsed[name] / p.size, wrong
+        title = f"### {shape[0]:,} × {shape[1]:,}, {np.dtype(dtype).name}"
+        yield title + "\n\n" + markdown_table(header, cells.values())
+
+
+def family(shapes, repeats):
+    """Yield the table of all divergences."""
+    functions = {}
+    for d in DIVERGENCES:
+        for values in product(*(PARAMETERS[name] for name in d.parameters)):
+            own = dict(zip(d.parameters, values, strict=True))
+            label = ", ".join([d.name, *(f"{k}={v}" for k, v in own.items())])
+            functions[label] = d.function, own
+    header, cells = [""], {label: [label] for label in functions}
+    for shape, dtype in product(shapes, DTYPES):
+        rng = np.random.default_rng(0)
+        p, q = (random_rows(rng, shape, dtype) for _ in range(2))
+        ready = {n: lambda f=f, own=own: f(p, q, **own) for n, (f, own) in functions.items()}  # noqa: B023
+        times = medians(ready, repeats)
+        header.append(f"{shape[0]:,} × {shape[1]:,}, {np.dtype(dtype).name}")
+        for label, t in times.items():
+            cells[label].append(f"{t / times['kl_divergence']:.2f}")
+    text = "## The other divergences\n\nTime as a ratio to that of kl_divergence."
+    yield text + "\n\n" + markdown_table(header, cells.values())
+
+
+def single_pair(repeats):
+    """Yield the table of calls with two vectors."""
+    p, q = random_rows(np.random.default_rng(0), (2, 10))
+    functions = {
+        "sklkl": lambda: kl_divergence(p, q),
+        "scipy.special.rel_entr(p, q).sum()": lambda: rel_entr(p, q).sum(),
+        "scipy.stats.entropy(p, q)": lambda: entropy(p, q),
+    }
+    times = medians(functions, repeats, number=1000)
+    cells = [[name, *more] for name, more in against_sklkl(times, 1e-6).items()]
+    text = "## One pair of 10 outcomes\n\nMicroseconds per call."
+    yield text + "\n\n" + markdown_table(["", "µs", "ratio"], cells)
+
+
+def random_logits(shape):
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape, dtype=np.float32) for _ in range(2)]
+
+
+def print_peak(name, shape):
+    """Print the peak of memory that a call adds; to be run in a fresh process."""
+    x, y = random_logits(shape)
+    prepare = _peers.LOGITS[name][1]
+    prepare(x[:2], y[:2])()
+    run, before = prepare(x, y), peak_bytes()
+    run()
+    print(-1 if before is None else peak_bytes() - before)
+
+
+def peak_cell(name, shape):
+    """Peak of memory that a call adds, in MB."""
+    code = f"from benchmarks.divergences import print_peak; print_peak({name!r}, {shape})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    peak = int(done.stdout)
+    return "unknown" if peak < 0 else f"{peak / 1e6:.1f}"
+
+
+def logits(shape, repeats):
+    """Yield the table of divergences from logits."""
+    x, y = random_logits(shape)
+    contenders = _peers.installed(_peers.LOGITS)
+    times = medians({name: prepare(x, y) for name, prepare in contenders.items()}, repeats)
+    cells = against_sklkl(times, 1e-3)
+    rows = [[name, *cells[name], peak_cell(name, shape)] for name in contenders]
+    text = f"## From logits, {shape[0]:,} × {shape[1]:,}, float32\n\n"
+    text += f"Inputs of 2 × {x.nbytes / 1e6:.1f} MB; memory is what a call adds to them."
+    yield text + "\n\n" + markdown_table(["", "ms", "ratio", "peak memory, MB"], rows)
+
+
+def pairwise(shape, repeats):
+    """Yield the table of all pairs of rows."""
+    P = random_rows(np.random.default_rng(0), shape)
+    functions = {
+        "sklkl": lambda: pairwise_divergences(P, metric="jensen_shannon_distance"),
+        "scipy.spatial.distance.cdist": lambda: cdist(P, P, "jensenshannon"),
+    }
+    times = medians(functions, repeats)
+    cells = [[name, *more] for name, more in against_sklkl(times, 1e-3).items()]
+    text = f"## Jensen-Shannon distance of all pairs of {shape[0]:,} rows of {shape[1]:,}"
+    yield text + "\n\n" + markdown_table(["", "ms", "ratio"], cells)
+
+
+def cpu_model():
+    """Name of the processor where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown"
+
+
+def heading(repeats):
+    """Yield what ran where."""
+    config = io.StringIO()
+    with redirect_stdout(config):
+        sklkl.show_config()
+    lines = [*config.getvalue().splitlines(), f"processor: {cpu_model()}", *_peers.versions()]
+    lines.append(f"median of {repeats} calls")
+    yield "# Benchmarks of divergences\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def plot(results, path):
+    """Write a bar plot: a panel per shape and dtype, a bar per contender."""
+    from matplotlib.figure import Figure
+
+    shapes = list(dict.fromkeys(shape for shape, _ in results))
+    names = list(next(iter(results.values())))[::-1]
+    hatches = ["", "//", "\\\\", "xx", "..", "--", "||", "++", "oo", "**"]
+    figure = Figure(figsize=(3 * len(shapes) + 1, 6.5), layout="constrained")
+    grid = figure.subplots(2, len(shapes), sharex=True, sharey=True, squeeze=False)
+    for axes_row, dtype in zip(grid, DTYPES, strict=True):
+        for axes, shape in zip(axes_row, shapes, strict=True):
+            values = [results[shape, dtype][name] for name in names]
+            bars = axes.barh(names, [ns for ns, _ in values])
+            for i, (name, bar) in enumerate(zip(names, bars, strict=True)):
+                bar.set(facecolor="0.35" if name == "sklkl" else "0.95", edgecolor="black")
+                bar.set_hatch(hatches[(len(names) - 1 - i) % len(hatches)])
+            labels = [short(ns) + " †" * wrong for ns, wrong in values]
+            axes.bar_label(bars, labels, padding=2, fontsize="small")
+            axes.set_title(
+                f"{shape[0]:,} × {shape[1]:,}, {np.dtype(dtype).name}", size="medium"
+            )
+            axes.set_xscale("log")
+            axes.margins(x=0.3)
+    figure.supxlabel("ns per element, logarithmic; † no correct digit")
+    figure.savefig(path, dpi=150)
 
 
 def main():
-    """Print the table."""
-    rng = np.random.default_rng(0)
-    errors = {name: largest_error(f, rng) for name, f in CONTENDERS.items()}
-    print("ns per element, " + ", ".join(f"{n} (error {e:.0e})" for n, e in errors.items()))
-    for n, k in SHAPES:
-        p, q = (rng.random((n, k)) + 1e-3 for _ in range(2))
-        p /= p.sum(axis=1, keepdims=True)
-        q /= q.sum(axis=1, keepdims=True)
-        for dtype in (np.float64, np.float32):
-            a, b = p.astype(dtype), q.astype(dtype)
-            cells = [f"{1e9 * seconds(f, a, b) / p.size:8.2f}" for f in CONTENDERS.values()]
-            print(f"{n:>9} x {k:<6} {np.dtype(dtype).name}", *cells)
+    """Print the tables, and write what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--markdown", metavar="PATH", help="write the report there")
+    parser.add_argument("--plot", metavar="PATH", help="write a bar plot there")
+    parser.add_argument("--quick", action="store_true", help="small arrays: a smoke test")
+    args = parser.parse_args()
+    repeats = 3 if args.quick else 7
+
+    def sized(shape):
+        return (max(2, shape[0] // 100), min(shape[1], 1000)) if args.quick else shape
+
+    results, sections = {}, []
+    for parts in (
+        heading(repeats),
+        race([sized(s) for s in SHAPES], repeats, results),
+        family([sized(s) for s in FAMILY_SHAPES], repeats),
+        single_pair(repeats),
+        logits(sized(LOGITS_SHAPE), repeats),
+        pairwise(sized(PAIRWISE_SHAPE), repeats),
+    ):
+        for section in parts:
+            print(section, end="\n\n", flush=True)
+            sections.append(section)
+    if args.markdown:
+        Path(args.markdown).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    if args.plot:
+        plot(results, args.plot)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from importlib.metadata import version
 
+from sklkl._config import show_config
+
 __version__ = version("sklkl")
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "show_config"]

@@ -1,322 +1,379 @@
 # cython: language_level=3
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Loops over pairs of rows: one divergence per row.
+"""One divergence per pair of rows: the door between Python and the C kernels.
 
-How a row runs. It is read in blocks that fit the first-level cache: *load* turns any
-dtype and stride into scaled doubles, a first pass sums and checks, a second pass
-normalises, applies the pointwise term (``_terms.pxd``) and sums. The parts are separate
-loops over short contiguous buffers, which is what compilers vectorise, and what makes
-dtype, stride and term independent of each other.
+``RowKernel`` says what is computed; the loops are in ``_rows.h``, the formulas in
+``_terms.h``. The instruction set is chosen here, once, when the module is imported.
 
-(a) Rows are normalised exactly: with rho = (sum p - sum q) / sum q, the row t = q (1 + rho)
-    has the mass of p, and sum_j kl_term(p_j, t_j) / sum p is the KL divergence of the
-    normalised rows. The difference p - t is computed as (p - q) - q rho without rounding in
-    between, so near-equal rows keep their digits. The rounding of rho leaves an excess
-    r = sum (p - t), which adds r^2 / (2 sum p) to the sum of terms to third order (weight
-    (1 - weight) times that in the Jensen-Shannon divergence); it is subtracted.
-(b) A row belongs to one thread and is summed in a fixed order: results do not depend on the
-    number of threads.
-(c) A row that is no probability vector gets NaN, which no valid row can give. The caller
-    looks for NaN in the (n_rows,) result and words the error; nothing is read twice for it.
+Rows that are no probability vectors get NaN, which no valid row can give. The caller looks for
+NaN in the (n_rows,) result and words the error; nothing is read twice for it.
 """
-from cython.parallel cimport prange
-from libc.math cimport INFINITY, NAN, fabs, log1p
+import os
 
-from sklkl._kernels._terms cimport (
-    SCALE, js_term, kl_term, log_ratio, minus_scaled, raised,
+import numpy as np
+
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cython.parallel cimport prange
+from libc.math cimport fma
+from libc.stdint cimport uintptr_t
 
-ctypedef fused floating:
-    float
-    double
+from sklkl._kernels._openmp import n_threads_for
 
-cdef enum:
-    BLOCK = 128  # doubles: four buffers take 4 KiB of the first-level cache
-    LANES = 8
+np_ndarray = np.ndarray
+np_empty = np.empty
+float32 = np.dtype(np.float32)
+float64 = np.dtype(np.float64)
 
-cpdef enum Term:
-    KL = 0
-    JENSEN_SHANNON = 1
+cdef extern from "_levels.h" nogil:
+    ctypedef struct power:
+        double alpha, high, low, inverse, inverse_other, one_less, renyi_factor
+    ctypedef struct settings:
+        int term
+        double weight, curvature, scale
+        int root, inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, renyi
+        power power
+    ctypedef int rows_function(
+        const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
+        void*) noexcept
+    ctypedef int logits_function(
+        const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*,
+        double, void*) noexcept
+    ctypedef struct level:
+        const char* name
+        rows_function** rows_double
+        rows_function** rows_float
+        logits_function* logits_double
+        logits_function* logits_float
+        void (*kl_terms)(
+            const double*, const double*, const double*, Py_ssize_t, double*) noexcept
+    ctypedef level* const_level
+    const double ORDER_0
+    int available_levels(const_level*)
+    Py_ssize_t tile_rows(Py_ssize_t)
+    enum:
+        _KL "KL"
+        _JEFFREYS "JEFFREYS"
+        _JENSEN_SHANNON "JENSEN_SHANNON"
+        _CHI2 "CHI2"
+        _HELLINGER "HELLINGER"
+        _TOTAL_VARIATION "TOTAL_VARIATION"
+        _BHATTACHARYYA "BHATTACHARYYA"
+        _POWER "POWER"
+        _CROSS_ENTROPY "CROSS_ENTROPY"
+        _ENTROPY "ENTROPY"
+
+cdef int get_buffer(x, Py_buffer* buffer) except -1:
+    return PyObject_GetBuffer(x, buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT)
 
 
-cdef inline bint load(
-    const floating* row, Py_ssize_t stride, Py_ssize_t start, int m, double* out
-) noexcept nogil:
-    """Copy m strided numbers, scaled, to a buffer padded with zeros; any negative?
+cdef dict TERMS = {
+    "kl": _KL,
+    "jeffreys": _JEFFREYS,
+    "jensen_shannon": _JENSEN_SHANNON,
+    "chi2": _CHI2,
+    "hellinger": _HELLINGER,
+    "total_variation": _TOTAL_VARIATION,
+    "bhattacharyya": _BHATTACHARYYA,
+    "power": _POWER,
+    "cross_entropy": _CROSS_ENTROPY,
+    "entropy": _ENTROPY,
+}
 
-    ``stride`` is in bytes, as buffers have it.
+
+cdef const_level choose_level() except NULL:
+    """The highest level of this machine, or the one that SKLKL_SIMD names."""
+    cdef const_level[3] levels
+    cdef int n = available_levels(levels), i
+    wanted = os.environ.get("SKLKL_SIMD")
+    if not wanted:
+        return levels[n - 1]
+    for i in range(n):
+        if levels[i].name == wanted.encode():
+            return levels[i]
+    raise ImportError(
+        f"SKLKL_SIMD={wanted} is not available; this machine has "
+        f"{', '.join(available())}.")
+
+
+def available():
+    """Names of the instruction sets that kernels exist for here, lowest first."""
+    cdef const_level[3] levels
+    return [levels[i].name.decode() for i in range(available_levels(levels))]
+
+
+cdef const_level LEVEL = choose_level()
+LEVEL_NAME = LEVEL.name.decode()
+
+
+cdef class RowKernel:
+    """What is computed of each pair of rows.
+
+    Parameters
+    ----------
+    term : str
+        A key of TERMS.
+    weight : float
+        Of p in the mixture of "jensen_shannon".
+    order : float
+        Of p in the moment sum p^order q^(1 - order) of "power".
+    renyi : bool
+        The Rényi divergence instead of the alpha-divergence.
+    factor : float
+        Multiplies the result.
+    root : bool
+        Take the square root, at last.
+    swap : bool
+        Take p for q and q for p.
     """
-    cdef const char* first = <const char*> row + start * stride
-    cdef int j
-    cdef bint negative = False
-    if stride == sizeof(floating):
-        for j in range(m):
-            out[j] = SCALE * (<const floating*> first)[j]
-    else:
-        for j in range(m):
-            out[j] = SCALE * (<const floating*> (first + j * stride))[0]
-    for j in range(m):
-        negative |= out[j] < 0.0
-    for j in range(m, padded(m)):
-        out[j] = 0.0
-    return negative
+
+    cdef settings f
+    cdef bint swap
+
+    def __init__(
+        self, str term, *, double weight=0.5, double order=0.5, bint renyi=False,
+        double factor=1.0, bint root=False, bint swap=False,
+    ):
+        cdef power* c = &self.f.power
+        self.f.term = TERMS[term]
+        self.f.weight = weight
+        self.f.scale = factor
+        self.f.root = root
+        self.f.renyi = renyi
+        self.f.curvature = {
+            "jeffreys": 1.0, "jensen_shannon": 0.5 * weight * (1.0 - weight), "chi2": 1.0,
+            "hellinger": 0.125, "bhattacharyya": 0.125,
+        }.get(term, 0.5)
+        self.f.inf_at_zero_p = term == "jeffreys"
+        self.f.inf_at_zero_q = term in ("kl", "jeffreys", "chi2", "cross_entropy")
+        self.f.positive_p = self.f.inf_at_zero_p
+        self.f.positive_q = self.f.inf_at_zero_q
+        self.swap = swap
+        if term == "bhattacharyya":
+            self.f.positive_p = self.f.positive_q = True
+            self.f.renyi = True
+            c.one_less = c.renyi_factor = 1.0
+        if term == "power":
+            # The kernel wants alpha <= 1/2: the moment is that of q and p at 1 - order.
+            self.swap = order > 0.5
+            c.renyi_factor = 1.0 / (1.0 - order)
+            c.alpha = 1.0 - order if self.swap else order
+            if 0.0 <= c.alpha < ORDER_0:
+                c.alpha = ORDER_0
+            c.high = (134217729.0 * c.alpha) - (134217729.0 * c.alpha - c.alpha)
+            c.low = c.alpha - c.high
+            c.inverse = 1.0 / c.alpha
+            c.inverse_other = 1.0 / (1.0 - c.alpha)
+            c.one_less = c.alpha * (1.0 - c.alpha)
+            self.f.inf_at_zero_p = c.alpha < 0.0
+            self.f.positive_p = self.f.positive_q = True
+
+    @property
+    def inf_at_zero_p(self):
+        """Is the result infinite where p = 0 < q?"""
+        return bool(self.f.inf_at_zero_q if self.swap else self.f.inf_at_zero_p)
+
+    @property
+    def inf_at_zero_q(self):
+        """Is the result infinite where q = 0 < p?"""
+        return bool(self.f.inf_at_zero_p if self.swap else self.f.inf_at_zero_q)
+
+    def pair(self, p, q, double unit):
+        """Return the result for arrays that need no preparation, else None.
+
+        That is: one or two axes, equal shapes, both float32 or both float64, and all rows
+        valid. It makes the call for a single pair as short as one of a NumPy function.
+        """
+        cdef Py_buffer a, b
+        if type(p) is not np_ndarray or type(q) is not np_ndarray:
+            return None
+        if p.dtype.kind != "f" or q.dtype.kind != "f":
+            return None
+        if self.swap:
+            p, q = q, p
+        get_buffer(p, &a)
+        try:
+            get_buffer(q, &b)
+            try:
+                return self.of_buffers(&a, &b, unit)
+            finally:
+                PyBuffer_Release(&b)
+        finally:
+            PyBuffer_Release(&a)
+
+    cdef object of_buffers(self, Py_buffer* p, Py_buffer* q, double unit):
+        cdef double value
+        cdef float float_value
+        cdef bint is_double = p.format[0] == b"d", bad
+        cdef Py_ssize_t i, n
+        if (p.ndim != q.ndim or p.ndim == 0 or p.ndim > 2 or p.format[1] != 0
+                or q.format[0] != p.format[0] or q.format[1] != 0
+                or not (is_double or p.format[0] == b"f")):
+            return None
+        for i in range(p.ndim):
+            if p.shape[i] != q.shape[i]:
+                return None
+            if p.strides[i] % p.itemsize or q.strides[i] % p.itemsize:
+                return None
+        if <uintptr_t> p.buf % p.itemsize or <uintptr_t> q.buf % p.itemsize:
+            return None
+        if p.shape[p.ndim - 1] == 0:
+            return None
+        if p.ndim == 1:
+            if is_double:
+                bad = self.run(p, q, unit, &value, 1)
+                return None if bad else value
+            bad = self.run(p, q, unit, &float_value, 1)
+            return None if bad else <double> float_value
+        n = p.shape[0]
+        out = np_empty(n, float64 if is_double else float32)
+        bad = self.fill(out, p, q, unit, n_threads_for(n * p.shape[1]))
+        return None if bad else out
+
+    def rows(self, p, q, double unit, int n_threads):
+        """Return the results for 2-D arrays of one dtype, and whether any row is bad."""
+        cdef Py_buffer a, b
+        if self.swap:
+            p, q = q, p
+        out = np_empty(len(p), p.dtype)
+        get_buffer(p, &a)
+        try:
+            get_buffer(q, &b)
+            try:
+                return out, self.fill(out, &a, &b, unit, n_threads)
+            finally:
+                PyBuffer_Release(&b)
+        finally:
+            PyBuffer_Release(&a)
+
+    cdef bint fill(
+        self, out, Py_buffer* p, Py_buffer* q, double unit, int n_threads,
+    ) except? 1:
+        cdef Py_buffer c
+        PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        try:
+            return self.run(p, q, unit, c.buf, n_threads)
+        finally:
+            PyBuffer_Release(&c)
+
+    cdef bint run(
+        self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
+    ) noexcept:
+        """One row (1-D buffers) or many; each thread takes a run of whole tiles."""
+        cdef settings f = self.f
+        cdef Py_ssize_t n = p.shape[0] if p.ndim == 2 else 1, k = p.shape[p.ndim - 1]
+        cdef Py_ssize_t group = tile_rows(k), n_groups = (n + group - 1) // group
+        cdef Py_ssize_t itemsize = p.itemsize, start, stop
+        cdef Py_ssize_t[4] strides
+        cdef rows_function* function = (
+            LEVEL.rows_double[f.term] if itemsize == 8 else LEVEL.rows_float[f.term])
+        cdef int thread, bad = 0
+        f.scale *= unit
+        strides[0] = p.strides[0] if p.ndim == 2 else k * itemsize
+        strides[1] = p.strides[p.ndim - 1]
+        strides[2] = q.strides[0] if p.ndim == 2 else k * itemsize
+        strides[3] = q.strides[p.ndim - 1]
+        if n_threads == 1:
+            return function(&f, <char*> p.buf, <char*> q.buf, n, k, strides, out)
+        for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
+            start = n_groups * thread // n_threads * group
+            stop = min(n, n_groups * (thread + 1) // n_threads * group)
+            bad |= function(
+                &f, <char*> p.buf + start * strides[0], <char*> q.buf + start * strides[2],
+                stop - start, k, strides, <char*> out + start * itemsize)
+        return bad
+
+    def pairwise(self, p, q, double unit, int n_threads):
+        """Return the results for every row of p with every row of q; is any row bad?"""
+        if self.swap:
+            out, bad = self._pairwise(q, p, unit, n_threads)
+            return out.T, bad
+        return self._pairwise(p, q, unit, n_threads)
+
+    def _pairwise(self, p, q, double unit, int n_threads):
+        cdef Py_buffer a, b, c
+        out = np_empty((len(p), len(q)), p.dtype)
+        get_buffer(p, &a)
+        try:
+            get_buffer(q, &b)
+            try:
+                PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+                try:
+                    return out, self.run_pairs(&a, &b, unit, c.buf, n_threads)
+                finally:
+                    PyBuffer_Release(&c)
+            finally:
+                PyBuffer_Release(&b)
+        finally:
+            PyBuffer_Release(&a)
+
+    cdef bint run_pairs(
+        self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
+    ) noexcept:
+        cdef settings f = self.f
+        cdef Py_ssize_t n = p.shape[0], m = q.shape[0], i, itemsize = p.itemsize
+        cdef Py_ssize_t[4] strides
+        cdef rows_function* function = (
+            LEVEL.rows_double[f.term] if itemsize == 8 else LEVEL.rows_float[f.term])
+        cdef int bad = 0
+        f.scale *= unit
+        strides[0] = 0
+        strides[1] = p.strides[1]
+        strides[2] = q.strides[0]
+        strides[3] = q.strides[1]
+        for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
+            bad |= function(
+                &f, <char*> p.buf + i * p.strides[0], <char*> q.buf, m, p.shape[1], strides,
+                <char*> out + i * m * itemsize)
+        return bad
 
 
-cdef inline int padded(int m) noexcept nogil:
-    """Length up to which buffers are filled: whole lanes, but short rows stay short."""
-    return (m + LANES - 1) // LANES * LANES if m > LANES // 2 else m
+def logits_rows(x, y, double temperature, double unit, int n_threads):
+    """Return the KL divergences of the softmaxes of rows, and whether any row is bad.
 
-
-cdef inline Py_ssize_t n_blocks(Py_ssize_t k) noexcept nogil:
-    return (k + BLOCK - 1) // BLOCK
-
-
-cdef inline double sum_block(const double* x, int m) noexcept nogil:
-    """Sum of x[:padded(m)] in independent lanes, which keeps the error near one ulp."""
-    cdef double[LANES] lane
-    cdef double total
-    cdef int j, i
-    if m <= LANES // 2:
-        total = x[0]
-        for j in range(1, m):
-            total += x[j]
-        return total
-    for i in range(LANES):
-        lane[i] = x[i]
-    for j in range(1, padded(m) // LANES):
-        for i in range(LANES):
-            lane[i] += x[j * LANES + i]
-    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + (
-        (lane[2] + lane[6]) + (lane[3] + lane[7]))
-
-
-cdef inline bint is_distribution(
-    bint negative, double total, double tolerance,
-) noexcept nogil:
-    # Written so that NaN fails; a sum of finite rows is scaled by SCALE.
-    return not negative and fabs(total / SCALE - 1.0) <= tolerance
-
-
-cdef inline bint normalise_one(
-    double* p, double* q, double* difference, double rho
-) noexcept nogil:
-    """Give q its share of the mass of p, set p - q, raise zeros; is p > 0 where q = 0?"""
-    cdef bint uncovered = (p[0] > 0.0) & (q[0] == 0.0)
-    difference[0] = minus_scaled(p[0] - q[0], q[0], rho)
-    q[0] += q[0] * rho
-    p[0] = raised(p[0])
-    q[0] = raised(q[0])
-    return uncovered
-
-
-cdef inline bint normalise(
-    double* p, double* q, double* difference, int m, double rho
-) noexcept nogil:
-    """normalise_one for a block; the padding gets terms that are zero."""
-    cdef int j
-    cdef bint uncovered = False
-    for j in range(m):
-        uncovered |= normalise_one(&p[j], &q[j], &difference[j], rho)
-    for j in range(m, padded(m)):
-        p[j] = 1.0
-        q[j] = 1.0
-        difference[j] = 0.0
-    return uncovered
-
-
-cdef double divergence_of_row(
-    Term term, const floating* p, Py_ssize_t p_stride, const floating* q, Py_ssize_t q_stride,
-    Py_ssize_t k, double weight, double tolerance,
-) noexcept nogil:
-    cdef double[BLOCK] a, b, c
-    cdef double p_sum = 0.0, q_sum = 0.0, difference_sum = 0.0, result = 0.0, rho
-    cdef double excess = 0.0  # of the mass of p over that of q, once q is scaled
-    cdef bint p_negative = False, q_negative = False, uncovered = False
-    cdef Py_ssize_t block, start = 0
-    cdef int j, m = 0
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        m = <int> min(BLOCK, k - start)
-        p_negative |= load(p, p_stride, start, m, a)
-        q_negative |= load(q, q_stride, start, m, b)
-        for j in range(padded(m)):
-            c[j] = a[j] - b[j]
-        p_sum += sum_block(a, m)
-        q_sum += sum_block(b, m)
-        difference_sum += sum_block(c, m)
-    if not (is_distribution(p_negative, p_sum, tolerance)
-            and is_distribution(q_negative, q_sum, tolerance)):
-        return NAN
-    rho = difference_sum / q_sum
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        if k > BLOCK:
-            m = <int> min(BLOCK, k - start)
-            load(p, p_stride, start, m, a)
-            load(q, q_stride, start, m, b)
-        uncovered |= normalise(a, b, c, m, rho)
-        excess += sum_block(c, m)
-        if term == KL:
-            for j in range(padded(m)):
-                c[j] = kl_term(a[j], b[j], c[j])
-        elif term == JENSEN_SHANNON:
-            for j in range(padded(m)):
-                c[j] = js_term(a[j], b[j], c[j], weight)
-        result += sum_block(c, m)
-    excess = 0.5 * excess * (excess / p_sum)
-    if term == KL:
-        return INFINITY if uncovered else max(result - excess, 0.0) / p_sum
-    return max(result - weight * (1.0 - weight) * excess, 0.0) / p_sum
-
-
-def divergence_rows(
-    Term term, const floating[:, :] p, const floating[:, :] q, double weight,
-    double tolerance, double[::1] out, int n_threads,
-):
-    """Fill out[i] with the divergence (nats) of rows i; NaN where a row is invalid.
-
-    ``weight`` is used by JENSEN_SHANNON alone; ``tolerance`` bounds abs(sum - 1).
+    ``x`` and ``y`` are 2-D logits of one dtype and shape.
     """
-    cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        out[i] = divergence_of_row(
-            term, &p[i, 0], p.strides[1], &q[i, 0],
-            q.strides[1], k, weight, tolerance)
+    cdef Py_buffer a, b, c
+    out = np_empty(len(x), x.dtype)
+    get_buffer(x, &a)
+    try:
+        get_buffer(y, &b)
+        try:
+            PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+            try:
+                return out, run_logits(&a, &b, temperature, unit, c.buf, n_threads)
+            finally:
+                PyBuffer_Release(&c)
+        finally:
+            PyBuffer_Release(&b)
+    finally:
+        PyBuffer_Release(&a)
 
 
-cdef struct SplitSum:
-    double rest
-    double largest
-    bint negative
-
-
-cdef inline void add_split(SplitSum* s, const double* x, int m) noexcept nogil:
-    """Sum a row apart from its largest entry, which may hide the rest in rounding."""
-    cdef int j
-    cdef double rest = 0.0
-    for j in range(m):
-        rest += s.largest if x[j] >= s.largest else x[j]  # NaN sticks in rest
-        s.largest = x[j] if x[j] > s.largest else s.largest
-    s.rest += rest
-
-
-cdef double cross_entropy_of_row(
-    const floating* p, Py_ssize_t p_stride, const floating* q, Py_ssize_t q_stride,
-    Py_ssize_t k, double tolerance,
-) noexcept nogil:
-    """sum p log(sum q / q) / sum p, each logarithm non-negative and relatively accurate.
-
-    Only the largest q can exceed half of the mass; its logarithm is log1p(rest / largest).
-    """
-    cdef double[BLOCK] a, b
-    cdef double p_sum = 0.0, q_sum, largest_term, term, result = 0.0
-    cdef bint p_negative = False, uncovered = False
-    cdef SplitSum split
-    cdef Py_ssize_t block, start = 0
-    cdef int j, m = 0
-    split.rest = split.largest = 0.0
-    split.negative = False
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        m = <int> min(BLOCK, k - start)
-        p_negative |= load(p, p_stride, start, m, a)
-        split.negative |= load(q, q_stride, start, m, b)
-        p_sum += sum_block(a, m)
-        add_split(&split, b, m)
-    q_sum = split.rest + split.largest
-    if not (is_distribution(p_negative, p_sum, tolerance)
-            and is_distribution(split.negative, q_sum, tolerance)):
-        return NAN
-    largest_term = log1p(split.rest / split.largest)
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        if k > BLOCK:
-            m = <int> min(BLOCK, k - start)
-            load(p, p_stride, start, m, a)
-            load(q, q_stride, start, m, b)
-        for j in range(m):
-            uncovered |= (a[j] > 0.0) & (b[j] == 0.0)
-            term = log_ratio(q_sum, raised(b[j]), q_sum - b[j])
-            b[j] = a[j] * (largest_term if b[j] == split.largest else term)
-        result += sum_block(b, m)
-    return INFINITY if uncovered else result / p_sum
-
-
-def cross_entropy_rows(
-    const floating[:, :] p, const floating[:, :] q, double tolerance, double[::1] out,
+cdef bint run_logits(
+    Py_buffer* x, Py_buffer* y, double temperature, double unit, void* out,
     int n_threads,
-):
-    """Fill out[i] with the cross-entropy (nats) of rows i; NaN where a row is invalid."""
-    cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
+) noexcept:
+    cdef Py_ssize_t n = x.shape[0], k = x.shape[1], i, itemsize = x.itemsize
+    cdef Py_ssize_t[4] strides
+    cdef logits_function* function = (
+        LEVEL.logits_double if itemsize == 8 else LEVEL.logits_float)
+    cdef int bad = 0
+    cdef double[2] inverse
+    inverse[0] = 1.0 / temperature
+    inverse[1] = fma(-temperature, inverse[0], 1.0) / temperature
+    strides[0] = x.strides[0]
+    strides[1] = x.strides[1]
+    strides[2] = y.strides[0]
+    strides[3] = y.strides[1]
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        out[i] = cross_entropy_of_row(
-            &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],
-            k, tolerance)
+        bad |= function(
+            <char*> x.buf + i * strides[0], <char*> y.buf + i * strides[2], 1, k, strides,
+            inverse, unit, <char*> out + i * itemsize)
+    return bad
 
 
-cdef inline void two_sum(double* high, double* low, double x) noexcept nogil:
-    """high + low + x without loss (Knuth, 1969): the error of the sum goes to low."""
-    cdef double total = high[0] + x
-    cdef double part = total - high[0]
-    low[0] += (high[0] - (total - part)) + (x - part)
-    high[0] = total
-
-
-cdef void contributions_of_row(
-    const floating* p, Py_ssize_t p_stride, const floating* q, Py_ssize_t q_stride,
-    Py_ssize_t k, double scale, double tolerance, floating* out,
-) noexcept nogil:
-    """p log(p / q) of each outcome of the normalised rows.
-
-    Here every term must be accurate by itself, not only their sum: both masses are
-    summed to twice the working precision, and rho is kept in two parts.
-    """
-    cdef double[BLOCK] a, b
-    cdef double p_sum = 0.0, p_low = 0.0, q_sum = 0.0, q_low = 0.0, gap, rho, rho_low
-    cdef double difference, low_part
-    cdef bint p_negative = False, q_negative = False, uncovered
-    cdef Py_ssize_t block, start = 0
-    cdef int j, m = 0
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        m = <int> min(BLOCK, k - start)
-        p_negative |= load(p, p_stride, start, m, a)
-        q_negative |= load(q, q_stride, start, m, b)
-        for j in range(m):
-            two_sum(&p_sum, &p_low, a[j])
-            two_sum(&q_sum, &q_low, b[j])
-    if not (is_distribution(p_negative, p_sum, tolerance)
-            and is_distribution(q_negative, q_sum, tolerance)):
-        out[0] = NAN
-        return
-    gap = p_sum - q_sum
-    rho = (gap + (p_low - q_low)) / q_sum
-    rho_low = (minus_scaled(gap, q_sum, rho) + (p_low - q_low) - rho * q_low) / q_sum
-    for block in range(n_blocks(k)):
-        start = block * BLOCK
-        if k > BLOCK:
-            m = <int> min(BLOCK, k - start)
-            load(p, p_stride, start, m, a)
-            load(q, q_stride, start, m, b)
-        for j in range(m):
-            if a[j] == 0.0:
-                out[start + j] = 0.0
-                continue
-            low_part = b[j] * rho_low
-            uncovered = normalise_one(&a[j], &b[j], &difference, rho)
-            difference -= low_part
-            out[start + j] = <floating> (
-                INFINITY if uncovered
-                else a[j] / p_sum * log_ratio(a[j], b[j], difference) * scale)
-
-
-def contribution_rows(
-    const floating[:, :] p, const floating[:, :] q, double scale, double tolerance,
-    floating[:, ::1] out, int n_threads,
-):
-    """Fill out[i, j] with p log(p / q) times scale; out[i, 0] is NaN for an invalid row."""
-    cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        contributions_of_row(
-            &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],
-            k, scale, tolerance, &out[i, 0])
+def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):
+    """Fill out with a log(a / b) - a + b, given the differences d = a - b; a, b > 1e-300."""
+    LEVEL.kl_terms(&a[0], &b[0], &d[0], a.shape[0], &out[0])

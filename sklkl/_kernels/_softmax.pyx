@@ -13,9 +13,12 @@ in the binary problem, or hard, codes (n,) of the true class.
 (c) Per sample results only; who sums them, sums in a fixed order.
 """
 from cython.parallel cimport prange
-from libc.math cimport exp, fabs, log, log1p
+from libc.math cimport exp, fabs, fmax, log, log1p
 
-from sklkl._kernels._terms cimport SCALE, kl_term, raised
+cdef extern from "_scalar.h" nogil:
+    double kl_term "kl_term_scalar"(double, double, double)
+    const double SCALE
+    const double TINY
 
 ctypedef fused floating:
     float
@@ -26,7 +29,7 @@ cdef inline double kl_to_softmax(double y, double p, double log_p) noexcept nogi
     """y log(y / p) - y + p; log_p serves where p has underflowed."""
     if p < 1e-290:
         return y * (log(y) - log_p - 1.0) if y > 0.0 else 0.0
-    return kl_term(raised(y * SCALE), p * SCALE, (y - p) * SCALE) / SCALE
+    return kl_term(fmax(y * SCALE, TINY), p * SCALE, (y - p) * SCALE) / SCALE
 
 
 cdef inline double exp_shifted(

@@ -1,46 +1,64 @@
-"""Row-wise divergences: validate, dispatch to the kernels, convert the unit."""
+"""Row-wise divergences: what is computed, and what users read about it."""
 
-from functools import partial
+from functools import lru_cache
+from math import inf
 from numbers import Real
 
 import numpy as np
 
-from sklkl._kernels import _rows
+from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._openmp import n_threads_for
-from sklkl.divergences._rows import SUM_TOLERANCE, as_rows, nats_to, raise_bad_row
+from sklkl._kernels._rows import RowKernel
+from sklkl.divergences._docs import documented
+from sklkl.divergences._rows import (
+    SUM_TOLERANCE,
+    as_rows,
+    by_row,
+    nats_to,
+    raise_bad_row,
+)
+
+ENTROPY = RowKernel("entropy")
+CROSS_ENTROPY = RowKernel("cross_entropy")
+KL = RowKernel("kl")
+REVERSE_KL = RowKernel("kl", swap=True)
+JEFFREYS = RowKernel("jeffreys")
+CHI2 = RowKernel("chi2")
+HELLINGER = RowKernel("hellinger", root=True)
+TOTAL_VARIATION = RowKernel("total_variation")
+BHATTACHARYYA = RowKernel("bhattacharyya")
 
 
-def by_row(kernel, arrays, *, axis=-1, base=None):
-    """Run ``kernel(p, q, tolerance, out, n_threads)`` on broadcast rows.
-
-    ``arrays`` maps the name of each argument, one or two, to what the user passed for it;
-    error messages use the names.
-    """
-    scale = nats_to(base)
-    rows, shape = as_rows(arrays, axis)
-    p, q = rows[0], rows[-1]
-    out = np.empty(len(p))
-    kernel(p, q, SUM_TOLERANCE, out, n_threads_for(p.size))
-    if np.isnan(out.sum()):
-        raise_bad_row(arrays, rows, shape, int(np.argmax(np.isnan(out))), axis)
-    if scale != 1.0:
-        out *= scale
-    if not shape:
-        return float(out[0])
-    return out.astype(p.dtype, copy=False).reshape(shape)
+# Building one takes as long as a call; the common parameters are few.
+cached_kernel = lru_cache(maxsize=64)(RowKernel)
 
 
-cross_entropy_kernel = _rows.cross_entropy_rows
+def jensen_shannon_kernel(weight=0.5, *, root=False):
+    """Kernel of the Jensen-Shannon divergence, or of its square root."""
+    if not isinstance(weight, Real) or not 0.0 <= weight <= 1.0:
+        raise ValueError(f"weight must be between 0 and 1; got {weight!r}.")
+    return cached_kernel("jensen_shannon", weight=weight, root=root)
 
 
-def kl_kernel(p, q, tolerance, out, n_threads):
-    _rows.divergence_rows(_rows.Term.KL, p, q, 0.5, tolerance, out, n_threads)
+def renyi_kernel(order):
+    """Kernel of the Rényi divergence of finite order."""
+    if not isinstance(order, Real) or not 0.0 <= order < inf:
+        raise ValueError(f"order must be a finite number >= 0; got {order!r}.")
+    if order == 0.5:
+        return cached_kernel("bhattacharyya", factor=2.0)
+    return KL if order == 1 else cached_kernel("power", order=order, renyi=True)
 
 
-def jensen_shannon_kernel(p, q, tolerance, out, n_threads, weight=0.5):
-    _rows.divergence_rows(_rows.Term.JENSEN_SHANNON, p, q, weight, tolerance, out, n_threads)
+def alpha_kernel(alpha):
+    """Kernel of the alpha-divergence."""
+    if not isinstance(alpha, Real) or not -inf < alpha < inf:
+        raise ValueError(f"alpha must be a finite number; got {alpha!r}.")
+    if alpha in (0, 1):
+        return KL if alpha == 1 else REVERSE_KL
+    return cached_kernel("power", order=alpha)
 
 
+@documented
 def entropy(p, *, axis=-1, base=None):
     r"""Compute the Shannon entropy of each distribution.
 
@@ -53,8 +71,7 @@ def entropy(p, *, axis=-1, base=None):
         exactly.
     axis : int, default=-1
         The axis along which ``p`` is a distribution.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(base)s
 
     Returns
     -------
@@ -82,9 +99,10 @@ def entropy(p, *, axis=-1, base=None):
     >>> entropy([0.5, 0.5], base=2)
     1.0
     """
-    return by_row(cross_entropy_kernel, {"p": p}, axis=axis, base=base)
+    return by_row(ENTROPY, p, p, axis=axis, base=base)
 
 
+@documented
 def cross_entropy(p, q, *, axis=-1, base=None):
     r"""Compute the cross-entropy of each pair of distributions.
 
@@ -92,13 +110,9 @@ def cross_entropy(p, q, *, axis=-1, base=None):
 
     Parameters
     ----------
-    p, q : array-like of shape (..., n_outcomes)
-        Distributions along ``axis``; the other axes broadcast. Each row must sum to 1
-        within 3.5e-4 and is normalised exactly.
-    axis : int, default=-1
-        The axis along which ``p`` and ``q`` are distributions.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(pair)s
+    %(axis)s
+    %(base)s
 
     Returns
     -------
@@ -109,7 +123,7 @@ def cross_entropy(p, q, *, axis=-1, base=None):
     Raises
     ------
     ValueError
-        If a row is not a probability vector; the message names the argument and the row.
+        %(bad_row)s
 
     See Also
     --------
@@ -126,9 +140,10 @@ def cross_entropy(p, q, *, axis=-1, base=None):
     >>> round(cross_entropy([0.5, 0.5], [0.9, 0.1], base=2), 3)
     1.737
     """
-    return by_row(cross_entropy_kernel, {"p": p, "q": q}, axis=axis, base=base)
+    return by_row(CROSS_ENTROPY, p, q, axis=axis, base=base)
 
 
+@documented
 def kl_divergence(p, q, *, axis=-1, base=None):
     r"""Compute the Kullback-Leibler divergence of each pair of distributions.
 
@@ -139,25 +154,20 @@ def kl_divergence(p, q, *, axis=-1, base=None):
 
     Parameters
     ----------
-    p, q : array-like of shape (..., n_outcomes)
-        Distributions along ``axis``; the other axes broadcast. Each row must sum to 1
-        within 3.5e-4 and is normalised exactly.
-    axis : int, default=-1
-        The axis along which ``p`` and ``q`` are distributions.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(pair)s
+    %(axis)s
+    %(base)s
 
     Returns
     -------
     divergence : float or ndarray of shape (...)
         Non-negative; 0 for equal rows; inf where some p > 0 = q. Outcomes with p = 0 count
-        0. A float for two 1-D inputs; otherwise an array, float32 if no input is
-        wider, else float64.
+        0. %(array)s
 
     Raises
     ------
     ValueError
-        If a row is not a probability vector; the message names the argument and the row.
+        %(bad_row)s
 
     See Also
     --------
@@ -183,9 +193,53 @@ def kl_divergence(p, q, *, axis=-1, base=None):
     >>> round(kl_divergence(biased, fair, base=2), 3)
     0.531
     """
-    return by_row(kl_kernel, {"p": p, "q": q}, axis=axis, base=base)
+    return by_row(KL, p, q, axis=axis, base=base)
 
 
+@documented
+def jeffreys_divergence(p, q, *, axis=-1, base=None):
+    r"""Compute the Jeffreys divergence of each pair of distributions.
+
+    .. math::
+        J(P, Q) = D(P \| Q) + D(Q \| P) = \sum_j (p_j - q_j) \log \frac{p_j}{q_j}
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+    %(base)s
+
+    Returns
+    -------
+    divergence : float or ndarray of shape (...)
+        Non-negative and symmetric; inf where one of p and q is 0 and the other is not.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    kl_divergence : Either half of it.
+    jensen_shannon_divergence : Symmetric and finite.
+
+    References
+    ----------
+    Jeffreys, H. (1946). An Invariant Form for the Prior Probability in Estimation Problems.
+    Proceedings of the Royal Society A 186, 453-461.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import jeffreys_divergence
+    >>> round(jeffreys_divergence([0.5, 0.5], [0.9, 0.1], base=2), 3)
+    1.268
+    """
+    return by_row(JEFFREYS, p, q, axis=axis, base=base)
+
+
+@documented
 def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
     r"""Compute the Jensen-Shannon divergence of each pair of distributions.
 
@@ -194,24 +248,18 @@ def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
 
     Parameters
     ----------
-    p, q : array-like of shape (..., n_outcomes)
-        Distributions along ``axis``; the other axes broadcast. Each row must sum to 1
-        within 3.5e-4 and is normalised exactly.
+    %(pair)s
     weight : float, default=0.5
         Weight w of ``p`` in the mixture, between 0 and 1. Symmetric in ``p`` and ``q`` at
         0.5.
-    axis : int, default=-1
-        The axis along which ``p`` and ``q`` are distributions.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(axis)s
+    %(base)s
 
     Returns
     -------
     divergence : float or ndarray of shape (...)
         Between 0 (equal rows) and the entropy of (w, 1 - w): log(2) nats or 1 bit at
-        w = 0.5, reached by rows without a common outcome. It is always finite. A float for
-        two 1-D inputs; otherwise an array, float32 if both inputs are float32, else
-        float64.
+        w = 0.5, reached by rows without a common outcome. It is always finite. %(array)s
 
     Raises
     ------
@@ -221,12 +269,8 @@ def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
 
     See Also
     --------
+    jensen_shannon_distance : Its square root, a metric.
     kl_divergence : The divergence that it symmetrises.
-
-    Notes
-    -----
-    ``scipy.spatial.distance.jensenshannon`` returns the Jensen-Shannon *distance*, the
-    square root of this.
 
     References
     ----------
@@ -239,12 +283,359 @@ def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
     >>> jensen_shannon_divergence([1, 0], [0, 1], base=2)
     1.0
     """
-    if not isinstance(weight, Real) or not 0.0 <= weight <= 1.0:
-        raise ValueError(f"weight must be between 0 and 1; got {weight!r}.")
-    kernel = partial(jensen_shannon_kernel, weight=float(weight))
-    return by_row(kernel, {"p": p, "q": q}, axis=axis, base=base)
+    return by_row(jensen_shannon_kernel(weight), p, q, axis=axis, base=base)
 
 
+@documented
+def jensen_shannon_distance(p, q, *, axis=-1, base=None):
+    r"""Compute the Jensen-Shannon distance of each pair of distributions.
+
+    .. math::
+        d(P, Q) = \sqrt{\tfrac12 D(P \| M) + \tfrac12 D(Q \| M)}, \quad M = \tfrac12 (P + Q)
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+    %(base)s
+
+    Returns
+    -------
+    distance : float or ndarray of shape (...)
+        Square root of the Jensen-Shannon divergence in the unit of ``base``: a metric,
+        between 0 (equal rows) and 1 for bits, sqrt(log(2)) for nats.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    jensen_shannon_divergence : Its square.
+    scipy.spatial.distance.jensenshannon : The same.
+
+    References
+    ----------
+    Endres, D. M. and Schindelin, J. E. (2003). A New Metric for Probability Distributions.
+    IEEE Transactions on Information Theory 49(7), 1858-1860.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import jensen_shannon_distance
+    >>> jensen_shannon_distance([1, 0], [0, 1], base=2)
+    1.0
+    """
+    return by_row(jensen_shannon_kernel(root=True), p, q, axis=axis, base=base)
+
+
+@documented
+def renyi_divergence(p, q, *, order, axis=-1, base=None):
+    r"""Compute the Rényi divergence of each pair of distributions.
+
+    .. math::
+        D_\alpha(P \| Q) = \frac{1}{\alpha - 1} \log \sum_j p_j^\alpha q_j^{1 - \alpha}
+
+    Parameters
+    ----------
+    %(pair)s
+    order : float
+        The order alpha, from 0 to inf. At 1, and near it without loss of digits, the
+        Kullback-Leibler divergence; at 1/2, twice the Bhattacharyya distance; at 0, minus
+        the logarithm of the mass that ``q`` has where p > 0; at inf, the logarithm of the
+        largest p / q.
+    %(axis)s
+    %(base)s
+
+    Returns
+    -------
+    divergence : float or ndarray of shape (...)
+        Non-negative and growing with the order; inf where no outcome has p > 0 and q > 0,
+        and for orders from 1 where some p > 0 = q.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+        Or if ``order`` is negative or NaN.
+
+    See Also
+    --------
+    alpha_divergence : The same moment without the logarithm.
+    bhattacharyya_distance : Half of it at order 1/2.
+
+    References
+    ----------
+    Rényi, A. (1961). On Measures of Entropy and Information. Proceedings of the 4th Berkeley
+    Symposium on Mathematics, Statistics and Probability 1, 547-561.
+
+    van Erven, T. and Harremoës, P. (2014). Rényi Divergence and Kullback-Leibler Divergence.
+    IEEE Transactions on Information Theory 60(7), 3797-3820.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import renyi_divergence
+    >>> fair, biased = [0.5, 0.5], [0.9, 0.1]
+    >>> round(renyi_divergence(fair, biased, order=2, base=2), 3)
+    1.474
+    >>> round(renyi_divergence(fair, biased, order=1, base=2), 3)
+    0.737
+    """
+    if order == inf:
+        return _max_divergence(p, q, axis, base)
+    return by_row(renyi_kernel(order), p, q, axis=axis, base=base)
+
+
+def _max_divergence(p, q, axis, base):
+    """Rényi divergence of infinite order: the largest log(p / q)."""
+    result = np.maximum(_log_ratios(p, q, axis, base, weighted=False).max(axis=axis), 0.0)
+    return result if np.ndim(result) else float(result)
+
+
+def _log_ratios(p, q, axis, base, *, weighted):
+    """Compute log(p / q) of each outcome, times p if ``weighted``."""
+    arrays = {"p": p, "q": q}
+    rows, shape = as_rows(arrays, axis)
+    p_rows, q_rows = rows
+    out = np.empty(p_rows.shape, p_rows.dtype)
+    contribution_rows(
+        p_rows, q_rows, nats_to(base), SUM_TOLERANCE, weighted, out, n_threads_for(out.size)
+    )
+    bad = np.isnan(out[:, 0])
+    if bad.any():
+        raise_bad_row(arrays, rows, shape, int(np.argmax(bad)), axis)
+    return np.moveaxis(out.reshape(*shape, out.shape[1]), -1, axis)
+
+
+@documented
+def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
+    r"""Compute Amari's alpha-divergence of each pair of distributions.
+
+    .. math::
+        D_\alpha(P \| Q) = \frac{1 - \sum_j p_j^\alpha q_j^{1 - \alpha}}{\alpha (1 - \alpha)}
+
+    Parameters
+    ----------
+    %(pair)s
+    alpha : float
+        Any finite number. At 1 the Kullback-Leibler divergence of ``p`` from ``q``, at 0 that
+        of ``q`` from ``p``, and continuous there without loss of digits; at 1/2, four times
+        the squared Hellinger distance; at 2, half the chi-squared divergence.
+    %(axis)s
+    %(base)s
+
+    Returns
+    -------
+    divergence : float or ndarray of shape (...)
+        Non-negative; inf where some p > 0 = q if alpha >= 1, and where some q > 0 = p if
+        alpha <= 0.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+        Or if ``alpha`` is not finite.
+
+    See Also
+    --------
+    renyi_divergence : A function of the same moment.
+
+    Notes
+    -----
+    The parameter is that of Cichocki and Amari; Amari's older one is 1 - 2 alpha. For alpha
+    other than 0 and 1 the result is a number without a unit; ``base`` divides it by
+    log(base), which makes it continuous there.
+
+    References
+    ----------
+    Cichocki, A. and Amari, S. (2010). Families of Alpha- Beta- and Gamma-Divergences. Entropy
+    12(6), 1532-1568.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import alpha_divergence
+    >>> fair, biased = [0.5, 0.5], [0.9, 0.1]
+    >>> round(alpha_divergence(fair, biased, alpha=1, base=2), 3)
+    0.737
+    >>> round(alpha_divergence(fair, biased, alpha=0, base=2), 3)
+    0.531
+    """
+    return by_row(alpha_kernel(alpha), p, q, axis=axis, base=base)
+
+
+@documented
+def chi2_divergence(p, q, *, axis=-1):
+    r"""Compute Pearson's chi-squared divergence of each pair of distributions.
+
+    .. math::
+        \chi^2(P \| Q) = \sum_j \frac{(p_j - q_j)^2}{q_j}
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+
+    Returns
+    -------
+    divergence : float or ndarray of shape (...)
+        Non-negative, without a unit; inf where some p > 0 = q.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    alpha_divergence : Half of it at alpha = 2.
+
+    References
+    ----------
+    Pearson, K. (1900). On the Criterion that a Given System of Deviations is Such that it Can
+    be Reasonably Supposed to Have Arisen from Random Sampling. Philosophical Magazine 50,
+    157-175.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import chi2_divergence
+    >>> round(chi2_divergence([0.5, 0.5], [0.9, 0.1]), 3)
+    1.778
+    """
+    return by_row(CHI2, p, q, axis=axis)
+
+
+@documented
+def hellinger_distance(p, q, *, axis=-1):
+    r"""Compute the Hellinger distance of each pair of distributions.
+
+    .. math::
+        H(P, Q) = \sqrt{\tfrac12 \sum_j \bigl(\sqrt{p_j} - \sqrt{q_j}\bigr)^2}
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+
+    Returns
+    -------
+    distance : float or ndarray of shape (...)
+        A metric between 0 (equal rows) and 1 (no common outcome), without a unit.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    bhattacharyya_distance : Minus log(1 - H^2).
+
+    References
+    ----------
+    Hellinger, E. (1909). Neue Begründung der Theorie quadratischer Formen von unendlichvielen
+    Veränderlichen. Journal für die reine und angewandte Mathematik 136, 210-271.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import hellinger_distance
+    >>> round(hellinger_distance([0.5, 0.5], [0.9, 0.1]), 3)
+    0.325
+    """
+    return by_row(HELLINGER, p, q, axis=axis)
+
+
+@documented
+def total_variation_distance(p, q, *, axis=-1):
+    r"""Compute the total variation distance of each pair of distributions.
+
+    .. math::
+        \mathrm{TV}(P, Q) = \tfrac12 \sum_j |p_j - q_j|
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+
+    Returns
+    -------
+    distance : float or ndarray of shape (...)
+        The largest difference of the probabilities of any event: a metric between 0 (equal
+        rows) and 1 (no common outcome), without a unit.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    hellinger_distance : A metric that weighs rare outcomes more.
+
+    References
+    ----------
+    Levin, D. A. and Peres, Y. (2017). Markov Chains and Mixing Times, 2nd ed., section 4.1.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import total_variation_distance
+    >>> round(total_variation_distance([0.5, 0.5], [0.9, 0.1]), 3)
+    0.4
+    """
+    return by_row(TOTAL_VARIATION, p, q, axis=axis)
+
+
+@documented
+def bhattacharyya_distance(p, q, *, axis=-1, base=None):
+    r"""Compute the Bhattacharyya distance of each pair of distributions.
+
+    .. math::
+        D_B(P, Q) = -\log \sum_j \sqrt{p_j q_j}
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+    %(base)s
+
+    Returns
+    -------
+    distance : float or ndarray of shape (...)
+        Non-negative and symmetric; inf where no outcome has p > 0 and q > 0. It does not obey
+        the triangle inequality.
+        %(array)s
+
+    Raises
+    ------
+    ValueError
+        %(bad_row)s
+
+    See Also
+    --------
+    renyi_divergence : Twice it at order 1/2.
+    hellinger_distance : A metric of the same sum.
+
+    References
+    ----------
+    Bhattacharyya, A. (1943). On a Measure of Divergence between Two Statistical Populations
+    Defined by Their Probability Distributions. Bulletin of the Calcutta Mathematical Society
+    35, 99-109.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import bhattacharyya_distance
+    >>> round(bhattacharyya_distance([0.5, 0.5], [0.9, 0.1], base=2), 3)
+    0.161
+    """
+    return by_row(BHATTACHARYYA, p, q, axis=axis, base=base)
+
+
+@documented
 def kl_contributions(p, q, *, axis=-1, base=None):
     r"""Compute what each outcome adds to the Kullback-Leibler divergence.
 
@@ -252,13 +643,9 @@ def kl_contributions(p, q, *, axis=-1, base=None):
 
     Parameters
     ----------
-    p, q : array-like of shape (..., n_outcomes)
-        Distributions along ``axis``; the other axes broadcast. Each row must sum to 1
-        within 3.5e-4 and is normalised exactly.
-    axis : int, default=-1
-        The axis along which ``p`` and ``q`` are distributions.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(pair)s
+    %(axis)s
+    %(base)s
 
     Returns
     -------
@@ -269,7 +656,7 @@ def kl_contributions(p, q, *, axis=-1, base=None):
     Raises
     ------
     ValueError
-        If a row is not a probability vector; the message names the argument and the row.
+        %(bad_row)s
 
     See Also
     --------
@@ -286,13 +673,4 @@ def kl_contributions(p, q, *, axis=-1, base=None):
     >>> kl_contributions([0.5, 0.5], [0.9, 0.1], base=2).round(3)
     array([-0.424,  1.161])
     """
-    scale = nats_to(base)
-    arrays = {"p": p, "q": q}
-    rows, shape = as_rows(arrays, axis)
-    p_rows, q_rows = rows
-    out = np.empty(p_rows.shape, p_rows.dtype)
-    _rows.contribution_rows(p_rows, q_rows, scale, SUM_TOLERANCE, out, n_threads_for(out.size))
-    bad = np.isnan(out[:, 0])
-    if bad.any():
-        raise_bad_row(arrays, rows, shape, int(np.argmax(bad)), axis)
-    return np.moveaxis(out.reshape(*shape, out.shape[1]), -1, axis)
+    return _log_ratios(p, q, axis, base, weighted=True)

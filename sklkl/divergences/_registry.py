@@ -1,12 +1,14 @@
-"""The divergences of two distributions that losses, scorers and tests walk through.
+"""The divergences of two distributions that losses, scorers, pairwise and tests walk through.
 
-To add one: a pointwise term in ``_kernels/_terms.pxd`` with its branch in ``_rows.pyx``, a
-documented function in ``_divergences.py``, a line here.
+To add one: a pointwise term in ``_kernels/_terms.h`` with its case in ``_rows.h`` and
+``_exact.h``, a documented function in ``_divergences.py``, a line here.
 """
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sklkl._kernels._rows import RowKernel
 from sklkl.divergences import _divergences as functions
 
 
@@ -17,48 +19,74 @@ class Divergence:
     Attributes
     ----------
     function : callable
-        The public ``function(p, q, *, axis=-1, base=None)``.
+        The public ``function(p, q, *, <parameters>, axis=-1)``, with ``base=None`` too if the
+        result has a unit.
     kernel : callable
-        What ``by_row`` takes.
+        The ``RowKernel`` for given ``<parameters>``.
     title : str
         What documentation calls it.
-    finite : bool
-        Is it finite also where one distribution is 0 and the other is not?
     reversible : bool
         Does swapping the arguments give another divergence that is of use as a loss?
+    name, parameters, has_unit
+        Read off ``function``; ``parameters`` maps a name to its default, or to
+        ``inspect.Parameter.empty``.
     """
 
     function: Callable
-    kernel: Callable
+    kernel: Callable[..., RowKernel]
     title: str
-    finite: bool
-    reversible: bool
+    reversible: bool = False
+    name: str = field(init=False)
+    parameters: dict = field(init=False)
+    has_unit: bool = field(init=False)
 
-    @property
-    def name(self):
-        return self.function.__name__
+    def __post_init__(self):
+        keywords = {
+            p.name: p.default
+            for p in inspect.signature(self.function).parameters.values()
+            if p.kind is p.KEYWORD_ONLY
+        }
+        object.__setattr__(self, "name", self.function.__name__)
+        object.__setattr__(self, "has_unit", "base" in keywords)
+        own = {k: v for k, v in keywords.items() if k not in ("axis", "base")}
+        object.__setattr__(self, "parameters", own)
 
 
 DIVERGENCES = (
     Divergence(
-        function=functions.kl_divergence,
-        kernel=functions.kl_kernel,
-        title="Kullback-Leibler divergence",
-        finite=False,
+        functions.kl_divergence,
+        lambda: functions.KL,
+        "Kullback-Leibler divergence",
         reversible=True,
     ),
     Divergence(
-        function=functions.jensen_shannon_divergence,
-        kernel=functions.jensen_shannon_kernel,
-        title="Jensen-Shannon divergence",
-        finite=True,
-        reversible=False,
+        functions.jeffreys_divergence, lambda: functions.JEFFREYS, "Jeffreys divergence"
     ),
     Divergence(
-        function=functions.cross_entropy,
-        kernel=functions.cross_entropy_kernel,
-        title="cross-entropy",
-        finite=False,
-        reversible=False,
+        functions.jensen_shannon_divergence,
+        functions.jensen_shannon_kernel,
+        "Jensen-Shannon divergence",
     ),
+    Divergence(
+        functions.jensen_shannon_distance,
+        lambda: functions.jensen_shannon_kernel(root=True),
+        "Jensen-Shannon distance",
+    ),
+    Divergence(functions.renyi_divergence, functions.renyi_kernel, "Rényi divergence"),
+    Divergence(functions.alpha_divergence, functions.alpha_kernel, "alpha-divergence"),
+    Divergence(functions.chi2_divergence, lambda: functions.CHI2, "chi-squared divergence"),
+    Divergence(
+        functions.hellinger_distance, lambda: functions.HELLINGER, "Hellinger distance"
+    ),
+    Divergence(
+        functions.total_variation_distance,
+        lambda: functions.TOTAL_VARIATION,
+        "total variation distance",
+    ),
+    Divergence(
+        functions.bhattacharyya_distance,
+        lambda: functions.BHATTACHARYYA,
+        "Bhattacharyya distance",
+    ),
+    Divergence(functions.cross_entropy, lambda: functions.CROSS_ENTROPY, "cross-entropy"),
 )

@@ -1,4 +1,4 @@
-"""Turn what a user passes as distributions into the rows that the kernels take."""
+"""Row-wise evaluation: from what a user passes as distributions to the kernels and back."""
 
 from math import inf, log, prod
 from numbers import Real
@@ -6,9 +6,29 @@ from numbers import Real
 import numpy as np
 from scipy.sparse import issparse
 
+from sklkl._kernels._openmp import n_threads_for
+
 # Rows that once went through float32 are common, so this is the bound for every dtype:
 # the square root of the machine epsilon of float32.
 SUM_TOLERANCE = 3.5e-4
+
+
+def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
+    """Run a ``RowKernel`` on broadcast rows; error messages call the arguments ``names``.
+
+    ``q`` may be ``p`` itself, for a function of one distribution.
+    """
+    unit = nats_to(base)
+    if axis == -1:
+        result = kernel.pair(p, q, unit)
+        if result is not None:
+            return result
+    arrays = {names[0]: p} if q is p else dict(zip(names, (p, q), strict=True))
+    rows, shape = as_rows(arrays, axis)
+    out, bad = kernel.rows(rows[0], rows[-1], unit, n_threads_for(rows[0].size))
+    if bad:
+        raise_bad_row(arrays, rows, shape, int(np.argmax(np.isnan(out))), axis)
+    return out.reshape(shape) if shape else float(out[0])
 
 
 def nats_to(base):
@@ -33,7 +53,7 @@ def as_floating(x, name):
         except (TypeError, ValueError):
             x = None
         if x is None:
-            raise TypeError(f"{name} must hold real numbers, the probabilities.")
+            raise TypeError(f"{name} must hold real numbers.")
     small = x.dtype.kind == "f" and x.dtype.itemsize <= 4
     return np.require(x, np.float32 if small else np.float64, "A")
 
@@ -59,7 +79,7 @@ def as_rows(arrays, axis=-1):
     for name, value in arrays.items():
         x = as_floating(value, name)
         if x.ndim == 0:
-            raise ValueError(f"{name} is a single number; pass a vector of probabilities.")
+            raise ValueError(f"{name} is a single number; pass a vector.")
         if not -x.ndim <= axis < x.ndim:
             raise ValueError(f"axis={axis} is out of range for {name} of shape {x.shape}.")
         if axis != -1:
@@ -107,21 +127,25 @@ def describe_bad_row(row):
     return None
 
 
+def position(name, array, shape, i, axis=-1):
+    """Say where row ``i`` of the broadcast rows stands in the argument ``name``."""
+    index = np.unravel_index(i, shape) if shape else ()
+    ndim = np.ndim(array)
+    lead = np.moveaxis(np.asarray(array), axis, -1).shape[:-1]
+    own = [
+        str(j if size > 1 else 0)
+        for j, size in zip(index[len(index) - len(lead) :], lead, strict=True)
+    ]
+    if axis % ndim != ndim - 1:
+        own.insert(axis % ndim, ":")
+    return f"{name}[{', '.join(own)}]" if own else name
+
+
 def raise_bad_row(arrays, rows, shape, i, axis=-1):
     """Raise a ValueError about row ``i`` of the broadcast ``rows``."""
-    index = np.unravel_index(i, shape) if shape else ()
     for name, x in zip(arrays, rows, strict=True):
         problem = describe_bad_row(x[i])
         if problem is not None:
-            ndim = np.ndim(arrays[name])
-            lead = np.moveaxis(np.asarray(arrays[name]), axis, -1).shape[:-1]
-            own = [
-                str(j if size > 1 else 0)
-                for j, size in zip(index[len(index) - len(lead) :], lead, strict=True)
-            ]
-            if axis % ndim != ndim - 1:
-                own.insert(axis % ndim, ":")
-            where = f"{name}[{', '.join(own)}]" if own else name
-            raise ValueError(f"{where} {problem}.")
+            raise ValueError(f"{position(name, arrays[name], shape, i, axis)} {problem}.")
     # The kernel and NumPy sum in different orders; a sum on the very bound can differ.
     raise ValueError(f"Row {i} of {' or '.join(arrays)} does not sum to 1.")

@@ -1,21 +1,37 @@
 """Losses, scores and scorers for probability targets, soft or hard."""
 
 from sklkl.metrics._losses import (
+    alpha_loss,
+    bhattacharyya_loss,
+    chi2_loss,
     cross_entropy_loss,
     d2_kl_score,
+    hellinger_loss,
+    jeffreys_loss,
+    jensen_shannon_distance_loss,
     jensen_shannon_loss,
     kl_loss,
+    renyi_loss,
     reverse_kl_loss,
+    total_variation_loss,
 )
 from sklkl.metrics._scorers import get_scorer, get_scorer_names, make_divergence_scorer
 
 __all__ = [
+    "alpha_loss",
+    "bhattacharyya_loss",
+    "chi2_loss",
     "cross_entropy_loss",
     "d2_kl_score",
     "get_scorer",
     "get_scorer_names",
+    "hellinger_loss",
+    "jeffreys_loss",
+    "jensen_shannon_distance_loss",
     "jensen_shannon_loss",
     "kl_loss",
     "make_divergence_scorer",
+    "renyi_loss",
     "reverse_kl_loss",
+    "total_variation_loss",
 ]

@@ -5,6 +5,7 @@ public functions turn what users pass into ``(target, proba)`` with matching col
 work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
+import inspect
 import warnings
 from functools import partial
 
@@ -19,9 +20,8 @@ from sklkl._targets import (
     match_columns,
     one_hot,
 )
-from sklkl.divergences._divergences import by_row
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import as_floating, nats_to
+from sklkl.divergences._rows import as_floating, by_row, nats_to
 
 ON_ZERO = ("clip", "inf", "raise")
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
@@ -82,20 +82,37 @@ def check_options(base=None, on_zero="clip"):
 
 
 def mean_divergence(
-    target, proba, *, divergence, reverse, sample_weight=None, base=None, on_zero="clip"
+    target,
+    proba,
+    *,
+    divergence,
+    reverse,
+    sample_weight=None,
+    base=None,
+    on_zero="clip",
+    **parameters,
 ):
     """Weighted mean over samples of ``divergence`` between target and prediction."""
     check_options(base, on_zero)
+    kernel = divergence.kernel(**parameters)
     arrays = {"y_true": one_hot(target, proba.shape[1]), "y_proba": proba}
     if reverse:
         arrays = dict(reversed(arrays.items()))
-    if not divergence.finite and on_zero != "inf":
-        (p_name, p), (q_name, q) = arrays.items()
-        if on_zero == "clip":
-            arrays[q_name] = _clip(p, q, q_name)
-        else:
-            _refuse_zeros(p, q, p_name, q_name)
-    losses = by_row(divergence.kernel, arrays, base=base)
+    (p_name, p), (q_name, q) = arrays.items()
+    names = (p_name, q_name)
+    if on_zero == "clip":
+        p, q = (
+            _clip(q, p, p_name) if kernel.inf_at_zero_p else p,
+            _clip(p, q, q_name) if kernel.inf_at_zero_q else q,
+        )
+    losses = by_row(kernel, p, q, base=base, names=names)
+    infinite = np.isinf(losses)
+    if on_zero != "inf" and infinite.any():
+        if on_zero == "raise":
+            _raise_infinite(kernel, p, q, *names, int(np.argmax(infinite)))
+        # Finite wherever the rows share an outcome, and so not clipped above.
+        p, q = p[infinite], q[infinite]
+        losses[infinite] = by_row(kernel, p, _clip(p, q, q_name), base=base)
     if sample_weight is None:
         return float(losses.mean(dtype=np.float64))
     weight = check_weights(sample_weight, losses)
@@ -121,14 +138,18 @@ def _clip(p, q, name):
     return q
 
 
-def _refuse_zeros(p, q, p_name, q_name):
-    zero = (p > 0) & (q == 0)
-    if zero.any():
-        i, j = map(int, np.argwhere(zero)[0])
-        raise ValueError(
-            f"The loss is infinite: {q_name}[{i}, {j}] is 0 where {p_name}[{i}, {j}] is "
-            f"{p[i, j]:.6g}. For a finite value use on_zero='clip'."
-        )
+def _raise_infinite(kernel, p, q, p_name, q_name, i):
+    of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
+    if of_q and ((p[i] > 0) & (q[i] == 0)).any():
+        j = int(np.argmax((p[i] > 0) & (q[i] == 0)))
+        zero, other, value = q_name, p_name, p[i, j]
+    else:
+        j = int(np.argmax((p[i] == 0) & (q[i] > 0)))
+        zero, other, value = p_name, q_name, q[i, j]
+    raise ValueError(
+        f"The loss is infinite: {zero}[{i}, {j}] is 0 where {other}[{i}, {j}] is "
+        f"{value:.6g}. For a finite value use on_zero='clip'."
+    )
 
 
 def d2_kl(target, proba, *, sample_weight=None, on_zero="clip"):
@@ -148,21 +169,30 @@ def d2_kl(target, proba, *, sample_weight=None, on_zero="clip"):
 
 
 def _make_loss(name, divergence, reverse):
-    """Build the public loss of a registered divergence; its docstring too."""
+    """Build the public loss of a registered divergence; its signature and docstring too."""
+    options = {**divergence.parameters, "labels": None, "sample_weight": None}
+    if divergence.has_unit:
+        options["base"] = None
+    options["on_zero"] = "clip"
 
-    def loss(y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"):
-        target, proba = check_y_and_proba(y_true, y_proba, labels)
-        return mean_divergence(
-            target,
-            proba,
-            divergence=divergence,
-            reverse=reverse,
-            sample_weight=sample_weight,
-            base=base,
-            on_zero=on_zero,
-        )
+    def loss(y_true, y_proba, **kwargs):
+        bound = signature.bind(y_true, y_proba, **kwargs).kwargs
+        target, proba = check_y_and_proba(y_true, y_proba, bound.pop("labels", None))
+        return mean_divergence(target, proba, divergence=divergence, reverse=reverse, **bound)
 
+    signature = inspect.Signature(
+        [
+            *(inspect.Parameter(x, inspect.Parameter.POSITIONAL_OR_KEYWORD) for x in ARRAYS),
+            *(
+                inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
+                for key, default in options.items()
+            ),
+        ]
+    )
     p, q = ("y_proba", "y_true") if reverse else ("y_true", "y_proba")
+    own = {key: EXAMPLE_VALUES[key] for key in divergence.parameters}
+    arguments = "".join(f", {key}={value}" for key, value in own.items())
+    loss.__signature__ = signature
     loss.__name__ = loss.__qualname__ = name
     loss.__module__ = __name__
     loss.__doc__ = f"""Compute the mean {divergence.title} of {q} from {p}.
@@ -179,29 +209,32 @@ def _make_loss(name, divergence, reverse):
         of ``y_true``. The columns of a data frame are matched by name, unless ``y_true`` is
         a matrix without names and ``labels`` is None. With shape (n_samples,), the
         probability of the second of two classes.
+{"".join(PARAMETER_DOC[key] for key in divergence.parameters)}\
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples in the mean, non-negative.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+{BASE_DOC if divergence.has_unit else ""}\
     on_zero : {{"clip", "inf", "raise"}}, default="clip"
-        What to do where {q} is 0 but {p} is not. {ZERO_DOC[divergence.finite]}
+        What to do where a zero of one makes the loss infinite because the other is not 0.
+        "clip" raises it, and anything smaller than that, to the epsilon of its dtype, as
+        ``sklearn.metrics.log_loss`` does, but not above the other; "inf" returns the exact
+        value, infinity; "raise" refuses such input. Finite losses are not touched.
 
     Returns
     -------
     loss : float
-        Non-negative, lower is better.
+        Non-negative, lower is better{"" if divergence.has_unit else "; without a unit"}.
 
     Raises
     ------
     ValueError
         If a row is not a probability vector, or if classes and columns do not match; on
-        zeros, if ``on_zero="raise"`` and the divergence is infinite there.
+        zeros, if ``on_zero="raise"`` and the loss is infinite.
 
     See Also
     --------
-    sklkl.divergences.{divergence.name} : The divergence of each row, with its reference.
+    sklkl.divergences.{divergence.name} : The value of each row, with its reference.
     make_divergence_scorer : Make a scorer of this loss.
 
     Examples
@@ -209,33 +242,51 @@ def _make_loss(name, divergence, reverse):
     >>> from sklkl.metrics import {name}
     >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
     >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
-    >>> round({name}(y_true, y_proba, base=2), 3)
+    >>> round({name}(y_true, y_proba{arguments}{", base=2" * divergence.has_unit}), 3)
     {EXAMPLES[name]}
     """
     return loss
 
 
-ZERO_DOC = {
-    False: (
-        """"clip"
-        raises it, and anything smaller than that, to the epsilon of its dtype, as
-        ``sklearn.metrics.log_loss`` does, but not above the other; "inf" returns the exact
-        value, infinity; "raise" refuses such input."""
-    ),
-    True: "This\n        divergence is finite there, so the choice makes no difference.",
+ARRAYS = ("y_true", "y_proba")
+BASE_DOC = """    base : float, default=None
+        Unit of the result: None for nats, 2 for bits.
+"""
+PARAMETER_DOC = {
+    "weight": """    weight : float, default=0.5
+        Weight of ``y_true`` in the mixture, between 0 and 1.
+""",
+    "order": """    order : float
+        The order of the divergence, a finite number >= 0.
+""",
+    "alpha": """    alpha : float
+        The parameter of the divergence; 1 for forward and 0 for reverse KL.
+""",
 }
-
+EXAMPLE_VALUES = {"weight": 0.5, "order": 2, "alpha": 0.5}
 EXAMPLES = {
-    "kl_loss": 0.368,
-    "reverse_kl_loss": 0.266,
-    "jensen_shannon_loss": 0.073,
+    "alpha_loss": 0.305,
+    "bhattacharyya_loss": 0.08,
+    "chi2_loss": 0.889,
     "cross_entropy_loss": 1.103,
+    "hellinger_loss": 0.162,
+    "jeffreys_loss": 0.634,
+    "jensen_shannon_distance_loss": 0.192,
+    "jensen_shannon_loss": 0.073,
+    "kl_loss": 0.368,
+    "renyi_loss": 0.737,
+    "reverse_kl_loss": 0.266,
+    "total_variation_loss": 0.2,
 }
 
 
 def _losses():
+    names = set()
     for divergence in DIVERGENCES:
-        stem = divergence.name.removesuffix("_divergence").removesuffix("_distance")
+        stem = divergence.name.removesuffix("_divergence")
+        if (short := stem.removesuffix("_distance")) not in names:
+            stem = short
+        names.add(stem)
         yield f"{stem}_loss", divergence, False
         if divergence.reversible:
             yield f"reverse_{stem}_loss", divergence, True
@@ -250,10 +301,18 @@ LOSSES = {
     name: _make_loss(name, divergence, reverse) for name, divergence, reverse in _losses()
 }
 
+alpha_loss = LOSSES["alpha_loss"]
+bhattacharyya_loss = LOSSES["bhattacharyya_loss"]
+chi2_loss = LOSSES["chi2_loss"]
 cross_entropy_loss = LOSSES["cross_entropy_loss"]
+hellinger_loss = LOSSES["hellinger_loss"]
+jeffreys_loss = LOSSES["jeffreys_loss"]
+jensen_shannon_distance_loss = LOSSES["jensen_shannon_distance_loss"]
 jensen_shannon_loss = LOSSES["jensen_shannon_loss"]
 kl_loss = LOSSES["kl_loss"]
+renyi_loss = LOSSES["renyi_loss"]
 reverse_kl_loss = LOSSES["reverse_kl_loss"]
+total_variation_loss = LOSSES["total_variation_loss"]
 
 
 def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="clip"):

@@ -6,6 +6,7 @@ problems; rebuilding the other as 1 - p loses its digits. The scorers here call
 take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's base class.
 """
 
+import inspect
 from numbers import Real
 
 import numpy as np
@@ -20,6 +21,8 @@ def _names():
     for name, loss in LOSSES.items():
         yield f"neg_{name}", loss, ALIGNED[name]
 
+
+EMPTY = inspect.Parameter.empty
 
 # scorer name -> (public metric, the same on matching columns)
 METRICS = {name: (metric, aligned) for name, metric, aligned in _names()}
@@ -133,15 +136,28 @@ def make_divergence_scorer(name, **kwargs):
     if full_name is None:
         raise ValueError(f"There is no metric {name!r}; use one of {get_scorer_names()}.")
     metric, _ = METRICS[full_name]
-    known = set(metric.__kwdefaults__) - {"labels", "sample_weight"}
+    known = set(_keywords(metric)) - {"labels", "sample_weight"}
     unknown = set(kwargs) - known
     if unknown:
         raise ValueError(
             f"{metric.__name__} takes no {sorted(unknown)} in a scorer; it takes "
             f"{sorted(known)}."
         )
-    check_options(**kwargs)
+    missing = _required(metric) - set(kwargs)
+    if missing:
+        raise ValueError(f"{metric.__name__} needs {sorted(missing)}.")
+    check_options(kwargs.get("base"), kwargs.get("on_zero", "clip"))
     return DivergenceScorer(full_name, **kwargs)
+
+
+def _keywords(metric):
+    """Keyword-only arguments of a metric, by name."""
+    parameters = inspect.signature(metric).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _required(metric):
+    return {name for name, default in _keywords(metric).items() if default is EMPTY}
 
 
 def get_scorer(name):
@@ -175,6 +191,10 @@ def get_scorer(name):
     """
     if name not in METRICS:
         raise ValueError(f"There is no scorer {name!r}; use one of {get_scorer_names()}.")
+    if missing := _required(METRICS[name][0]):
+        raise ValueError(
+            f"{name!r} needs {sorted(missing)}; use make_divergence_scorer({name!r}, ...)."
+        )
     return DivergenceScorer(name)
 
 
@@ -184,7 +204,8 @@ def get_scorer_names():
     Returns
     -------
     names : list of str
-        In alphabetical order.
+        In alphabetical order, without those that need an argument, as the order of a Rényi
+        divergence.
 
     Examples
     --------
@@ -192,4 +213,4 @@ def get_scorer_names():
     >>> "neg_kl_loss" in get_scorer_names()
     True
     """
-    return sorted(METRICS)
+    return sorted(name for name, (metric, _) in METRICS.items() if not _required(metric))

@@ -3,7 +3,7 @@
 import copy
 import pickle
 import re
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,8 @@ from sklkl.metrics import (
     kl_loss,
     make_divergence_scorer,
 )
-from sklkl.metrics._losses import LOSSES
+from sklkl.metrics._losses import ALIGNED, LOSSES
+from tests._cases import cases_of
 
 EPS = np.finfo(np.float64).eps
 CLASSES = {"binary": ["no", "yes"], "multiclass": ["a", "m", "z"]}
@@ -47,12 +48,28 @@ ESTIMATORS = {
     "soft_logistic": SoftLabelLogisticRegression(),
 }
 
-each_scorer = pytest.mark.parametrize("name", get_scorer_names())
+# Scorer name -> the arguments that it needs.
+VALUES = {"order": (2,), "alpha": (0.5,)}
+SCORERS = {name: {} for name in get_scorer_names()}
+for _loss, _job in ALIGNED.items():
+    if f"neg_{_loss}" not in SCORERS:
+        (_case,) = cases_of(_job.keywords["divergence"], VALUES)
+        SCORERS[f"neg_{_loss}"] = _case.parameters
+HAVE_UNIT = [loss for loss, job in ALIGNED.items() if job.keywords["divergence"].has_unit]
+
+each_scorer = pytest.mark.parametrize("name", SCORERS)
+each_loss_with_unit = pytest.mark.parametrize("loss", HAVE_UNIT)
 each_problem = pytest.mark.parametrize("problem", CLASSES)
 
 
 def metric_of(name):
-    return d2_kl_score if name == "d2_kl" else LOSSES[name.removeprefix("neg_")]
+    metric = d2_kl_score if name == "d2_kl" else LOSSES[name.removeprefix("neg_")]
+    return partial(metric, **SCORERS[name])
+
+
+def scorer_of(name, **options):
+    arguments = {**SCORERS[name], **options}
+    return make_divergence_scorer(name, **arguments) if arguments else get_scorer(name)
 
 
 def sign_of(name):
@@ -103,7 +120,7 @@ def take(y, rows):
 
 
 def all_scorers():
-    return {name: get_scorer(name) for name in get_scorer_names()}
+    return {name: scorer_of(name) for name in SCORERS}
 
 
 def by_hand(name, estimator, X, y, **kwargs):
@@ -119,27 +136,72 @@ def by_hand(name, estimator, X, y, **kwargs):
 
 def test_names():
     names = get_scorer_names()
-    assert names == sorted({"d2_kl", *(f"neg_{loss}" for loss in LOSSES)})
+    assert names == sorted(name for name, arguments in SCORERS.items() if not arguments)
+    assert set(SCORERS) == {"d2_kl", *(f"neg_{loss}" for loss in LOSSES)}
     assert "neg_kl_loss" in names
+
+
+@pytest.mark.parametrize("name", [name for name, needed in SCORERS.items() if needed])
+def test_arguments_that_a_scorer_needs(name):
+    needed = sorted(SCORERS[name])
+    with pytest.raises(ValueError, match=matches(name, "needs", repr(needed), "make_")):
+        get_scorer(name)
+    with pytest.raises(ValueError, match=matches("needs", repr(needed))):
+        make_divergence_scorer(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("renyi_loss", {"order": -1}),
+        ("renyi_loss", {"order": "2"}),
+        ("alpha_loss", {"alpha": np.nan}),
+        ("jensen_shannon_loss", {"weight": 1.5}),
+    ],
+)
+def test_bad_parameters_are_refused(name, arguments):
+    """At the latest when the scorer is called."""
+    X, y, _, _ = data("binary")
+    (parameter,) = arguments
+    with pytest.raises(ValueError, match=f"^{parameter} must be"):
+        make_divergence_scorer(name, **arguments)(fitted("logistic", "binary"), X, y)
+
+
+def test_a_parameter_changes_the_score():
+    X, hard, soft, _ = data("multiclass")
+    model = fitted("logistic", "multiclass")
+
+    def scores(y):
+        kl = get_scorer("neg_kl_loss")(model, X, y)
+        scorers = [make_divergence_scorer("renyi_loss", order=order) for order in (0.5, 1, 2)]
+        return [scorer(model, X, y) - kl for scorer in scorers]
+
+    less, same, more = scores(soft)
+    assert more < -1e-3 < 1e-3 < less
+    assert same == pytest.approx(0, abs=1e-15)
+    # All orders agree where one outcome is certain.
+    assert scores(hard) == pytest.approx([0, 0, 0], abs=1e-15)
 
 
 @each_scorer
 def test_repr_makes_the_scorer_again(name):
-    scorer = get_scorer(name)
-    assert repr(scorer) == f"make_divergence_scorer({name!r})"
-    scorer = make_divergence_scorer(name, on_zero="raise")
-    assert repr(scorer) == f"make_divergence_scorer({name!r}, on_zero='raise')"
+    arguments = "".join(f", {key}={value!r}" for key, value in SCORERS[name].items())
+    assert repr(scorer_of(name)) == f"make_divergence_scorer({name!r}{arguments})"
+    scorer = scorer_of(name, on_zero="raise")
+    assert repr(scorer) == f"make_divergence_scorer({name!r}{arguments}, on_zero='raise')"
     again = eval(repr(scorer), {"make_divergence_scorer": make_divergence_scorer})
     assert repr(again) == repr(scorer)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_name_of_a_loss_and_of_its_scorer_do(loss):
-    scorer = make_divergence_scorer(loss, base=2)
-    assert repr(scorer) == repr(make_divergence_scorer(f"neg_{loss}", base=2))
+    arguments = SCORERS[f"neg_{loss}"] | ({"base": 2} if loss in HAVE_UNIT else {})
+    scorer = make_divergence_scorer(loss, **arguments)
+    other = make_divergence_scorer(f"neg_{loss}", **arguments)
+    assert repr(scorer) == repr(other)
     X, y, _, _ = data("multiclass")
     model = fitted("logistic", "multiclass")
-    assert scorer(model, X, y) == make_divergence_scorer(f"neg_{loss}", base=2)(model, X, y)
+    assert scorer(model, X, y) == other(model, X, y)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "neg_d2_kl", "neg_neg_kl_loss", "", "KL_loss"])
@@ -157,14 +219,17 @@ def test_get_scorer_takes_names_of_scorers_only():
 @each_scorer
 @pytest.mark.parametrize("argument", ["foo", "labels", "sample_weight", "y_true"])
 def test_unknown_arguments(name, argument):
-    function = metric_of(name).__name__
+    function = metric_of(name).func.__name__
     with pytest.raises(ValueError, match=matches(function, argument, "on_zero")):
         make_divergence_scorer(name, **{argument: 1})
 
 
-def test_d2_has_no_unit():
-    with pytest.raises(ValueError, match=matches("d2_kl_score", "base", "on_zero")):
-        make_divergence_scorer("d2_kl", base=2)
+@each_scorer
+def test_base_of_what_has_no_unit(name):
+    if name.removeprefix("neg_") not in HAVE_UNIT:
+        function = metric_of(name).func.__name__
+        with pytest.raises(ValueError, match=matches(function, "base", "on_zero")):
+            scorer_of(name, base=2)
 
 
 # Values
@@ -184,7 +249,7 @@ def test_a_scorer_is_its_metric(name, problem, estimator, kind, weighted):
     assert np.isfinite(expected)
     for enabled in (False, True):
         with routing(enabled):
-            result = get_scorer(name)(model, X, y, **kwargs)
+            result = scorer_of(name)(model, X, y, **kwargs)
         assert isinstance(result, float)
         assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
 
@@ -198,7 +263,7 @@ def test_a_model_of_soft_targets(name, problem, kind, weighted):
     y = targets(problem, kind)
     kwargs = {"sample_weight": weight} if weighted else {}
     model = SoftLabelLogisticRegression().fit(X, y)
-    result = get_scorer(name)(model, X, y, **kwargs)
+    result = scorer_of(name)(model, X, y, **kwargs)
     assert_allclose(result, by_hand(name, model, X, y, **kwargs), rtol=1e-12)
 
 
@@ -206,7 +271,7 @@ def test_a_model_of_soft_targets(name, problem, kind, weighted):
 def test_weights_matter(name):
     X, y, _, weight = data("multiclass")
     model = fitted("logistic", "multiclass")
-    scorer = get_scorer(name)
+    scorer = scorer_of(name)
     kept = weight > 0
     weighted = scorer(model, X, y, sample_weight=weight)
     assert abs(weighted - scorer(model, X, y)) > 1e-6
@@ -214,14 +279,16 @@ def test_weights_matter(name):
     assert_allclose(dropped, weighted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@each_loss_with_unit
 @each_problem
 def test_base(loss, problem):
     X, y, _, weight = data(problem)
     model = fitted("logistic", problem)
-    nats = get_scorer(f"neg_{loss}")(model, X, y, sample_weight=weight)
-    bits = make_divergence_scorer(loss, base=2)(model, X, y, sample_weight=weight)
-    assert_allclose(bits, nats / np.log(2), rtol=1e-13)
+    nats = scorer_of(f"neg_{loss}")(model, X, y, sample_weight=weight)
+    bits = scorer_of(f"neg_{loss}", base=2)(model, X, y, sample_weight=weight)
+    # The distance is a root, also of its unit.
+    unit = np.log(2) ** (0.5 if loss == "jensen_shannon_distance_loss" else 1)
+    assert_allclose(bits, nats / unit, rtol=1e-13)
 
 
 def test_on_zero():
@@ -280,7 +347,7 @@ def test_columns_are_matched_through_unsorted_classes(name, kind):
     }[kind]
     proba = model.predict_proba(X)[:, np.argsort(classes)]
     expected = sign_of(name) * metric_of(name)(hard if kind == "hard" else soft, proba)
-    assert_allclose(get_scorer(name)(model, X, y), expected, rtol=1e-12)
+    assert_allclose(scorer_of(name)(model, X, y), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("tiny", [1e-17, 1e-12])
@@ -310,7 +377,7 @@ def test_a_label_that_the_model_never_saw_has_probability_0(name):
     model, X = fixed(["a", "c"], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
     y = ["a", "b", "c"]
     proba = [[0.9, 0.0, 0.1], [0.3, 0.0, 0.7], [0.6, 0.0, 0.4]]
-    result = get_scorer(name)(model, X, y)
+    result = scorer_of(name)(model, X, y)
     assert np.isfinite(result)
     assert_allclose(result, sign_of(name) * metric_of(name)(y, proba), rtol=1e-13)
 
@@ -342,8 +409,8 @@ def test_unseen_labels_of_a_narrow_dtype(dtype):
 def test_labels_absent_from_y_keep_their_columns(name):
     model, X = fixed(["a", "b", "c"], [[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
     expected = sign_of(name) * metric_of(name)(["a", "c"], model.proba, labels=["a", "b", "c"])
-    assert_allclose(get_scorer(name)(model, X, ["a", "c"]), expected, rtol=1e-13)
-    single = get_scorer(name)(model, X[:1], ["a"])
+    assert_allclose(scorer_of(name)(model, X, ["a", "c"]), expected, rtol=1e-13)
+    single = scorer_of(name)(model, X[:1], ["a"])
     assert np.isfinite(single)
 
 
@@ -352,10 +419,10 @@ def test_soft_targets_with_other_columns_than_the_classes(name):
     model, X = fixed(["a", "b"], [[0.9, 0.1], [0.3, 0.7]])
     y = np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
     with pytest.raises(ValueError, match=matches("y_true", "3 columns", "2", "['a', 'b']")):
-        get_scorer(name)(model, X, y)
+        scorer_of(name)(model, X, y)
     frame = pd.DataFrame(y[:, :2] / 0.75, columns=["a", "d"])
     with pytest.raises(ValueError, match=matches("y_true", "['b']", "['d']")):
-        get_scorer(name)(model, X, frame)
+        scorer_of(name)(model, X, frame)
 
 
 @each_scorer
@@ -366,7 +433,7 @@ def test_soft_targets_with_other_columns_than_the_classes(name):
 def test_a_model_that_predicts_no_probabilities(name, bad, problem):
     model, X = fixed(["a", "b"], [[0.9, 0.1], bad])
     with pytest.raises(ValueError, match=matches("y_proba[1]", problem)):
-        get_scorer(name)(model, X, ["a", "b"])
+        scorer_of(name)(model, X, ["a", "b"])
 
 
 @each_scorer
@@ -374,9 +441,9 @@ def test_an_estimator_without_predict_proba_is_named(name):
     X, y, _, _ = data("binary")
     model = Perceptron().fit(X, y)
     with pytest.raises(TypeError, match=matches("Perceptron", "predict_proba", name)):
-        get_scorer(name)(model, X, y)
+        scorer_of(name)(model, X, y)
     with pytest.raises(TypeError, match=matches("Perceptron", "predict_proba", name)):
-        cross_val_score(model, X, y, scoring=get_scorer(name), error_score="raise")
+        cross_val_score(model, X, y, scoring=scorer_of(name), error_score="raise")
 
 
 def test_an_estimator_without_predict_proba_is_named_among_several_metrics():
@@ -404,7 +471,7 @@ def test_cross_val_score(name, problem, kind):
     y = targets(problem, kind)
     model = SoftLabelLogisticRegression()
     cv = KFold(3)
-    scores = cross_val_score(model, X, y, scoring=get_scorer(name), cv=cv, error_score="raise")
+    scores = cross_val_score(model, X, y, scoring=scorer_of(name), cv=cv, error_score="raise")
     expected = [
         by_hand(name, clone(model).fit(X[train], take(y, train)), X[test], take(y, test))
         for train, test in cv.split(X)
@@ -447,7 +514,7 @@ def test_grid_search(name, kind):
     search = GridSearchCV(
         SoftLabelLogisticRegression(),
         {"C": [1e-4, 1.0]},
-        scoring=get_scorer(name),
+        scoring=scorer_of(name),
         cv=3,
         error_score="raise",
     ).fit(X, y)
@@ -466,7 +533,7 @@ def test_grid_search_with_several_metrics():
         error_score="raise",
     ).fit(X, y)
     assert search.best_params_ == {"logisticregression__C": 1.0}
-    for name in get_scorer_names():
+    for name in SCORERS:
         assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
 
 
@@ -492,7 +559,7 @@ def test_grid_search_in_processes():
 @each_problem
 def test_pipelines_and_searches_are_estimators_too(name, problem):
     X, y, _, weight = data(problem)
-    scorer = get_scorer(name)
+    scorer = scorer_of(name)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     expected = by_hand(name, pipeline, X, y, sample_weight=weight)
     assert_allclose(scorer(pipeline, X, y, sample_weight=weight), expected, rtol=1e-12)
@@ -527,7 +594,7 @@ def test_folds_that_lack_a_class(name, container):
     X = np.random.default_rng(0).normal(size=(len(LABELS), 2))
     model = DummyClassifier()
     scores = cross_val_score(
-        model, X, container(LABELS), scoring=get_scorer(name), cv=SPLITS, error_score="raise"
+        model, X, container(LABELS), scoring=scorer_of(name), cv=SPLITS, error_score="raise"
     )
     labels = ["a", "b", "c"]
     expected = []
@@ -548,7 +615,7 @@ def test_folds_that_lack_a_class(name, container):
 def test_grid_search_over_folds_that_lack_a_class(name, model):
     X = np.random.default_rng(0).normal(size=(len(LABELS), 2))
     search = GridSearchCV(
-        model, {"C": [0.1, 1.0]}, scoring=get_scorer(name), cv=SPLITS, error_score="raise"
+        model, {"C": [0.1, 1.0]}, scoring=scorer_of(name), cv=SPLITS, error_score="raise"
     ).fit(X, LABELS)
     scores = [search.cv_results_[f"split{i}_test_score"] for i in range(len(SPLITS))]
     assert np.isfinite(scores).all()
@@ -570,7 +637,7 @@ COPIES = {
 def test_copies(name, how):
     X, y, _, weight = data("binary")
     model = fitted("logistic", "binary")
-    scorer = make_divergence_scorer(name, on_zero="inf")
+    scorer = scorer_of(name, on_zero="inf")
     duplicate = COPIES[how](scorer)
     assert repr(duplicate) == repr(scorer)
     for kwargs in ({}, {"sample_weight": weight}):
@@ -590,14 +657,14 @@ def test_copies_keep_their_requests(how):
 def test_get_scorer_makes_a_new_one_each_time(name):
     """A request set on one must not show on the next."""
     with routing():
-        get_scorer(name).set_score_request(sample_weight=True)
-        requests = get_scorer(name).get_metadata_routing().score.requests
+        scorer_of(name).set_score_request(sample_weight=True)
+        requests = scorer_of(name).get_metadata_routing().score.requests
         assert requests.get("sample_weight") is None
 
 
 @each_scorer
 def test_check_scoring_returns_the_scorer(name):
-    scorer = get_scorer(name)
+    scorer = scorer_of(name)
     assert check_scoring(LogisticRegression(), scoring=scorer) is scorer
 
 
@@ -625,7 +692,7 @@ def test_routing_through_cross_validate(name, problem, fit_weight, score_weight)
     cv = StratifiedKFold(3)
     with routing():
         model = GaussianNB().set_fit_request(sample_weight=fit_weight)
-        scorer = get_scorer(name).set_score_request(sample_weight=score_weight)
+        scorer = scorer_of(name).set_score_request(sample_weight=score_weight)
         result = cross_validate(
             model,
             X,
@@ -649,10 +716,10 @@ def test_routing_through_cross_validate_with_several_metrics():
     scoring, expected = {}, {}
     with routing():
         model = GaussianNB().set_fit_request(sample_weight=False)
-        for name in get_scorer_names():
+        for name in SCORERS:
             for requested in (False, True):
                 key = f"{name}_{requested}"
-                scoring[key] = get_scorer(name).set_score_request(sample_weight=requested)
+                scoring[key] = scorer_of(name).set_score_request(sample_weight=requested)
                 expected[key] = expected_scores(
                     name, model, "multiclass", cv, score_weight=requested
                 )
@@ -697,8 +764,8 @@ def test_routing_through_grid_search(name, several):
     cv = StratifiedKFold(3)
     with routing():
         model = GaussianNB().set_fit_request(sample_weight=True)
-        scorer = get_scorer(name).set_score_request(sample_weight=True)
-        plain = get_scorer(name).set_score_request(sample_weight=False)
+        scorer = scorer_of(name).set_score_request(sample_weight=True)
+        plain = scorer_of(name).set_score_request(sample_weight=False)
         search = GridSearchCV(
             model,
             {"var_smoothing": [1e-9]},
@@ -761,7 +828,7 @@ def test_weights_that_nobody_requested(name, several):
         return "passed by"
 
     with routing():
-        assert outcome(get_scorer(name)) == outcome(get_sklearn_scorer("accuracy"))
+        assert outcome(scorer_of(name)) == outcome(get_sklearn_scorer("accuracy"))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -780,15 +847,15 @@ def test_weights_of_fit_without_routing(several):
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@each_loss_with_unit
 def test_arguments_of_the_metric_can_be_routed(loss):
     X, y, _, _ = data("binary")
     model = fitted("logistic", "binary")
-    bits = make_divergence_scorer(loss, base=2)(model, X, y)
+    bits = scorer_of(f"neg_{loss}", base=2)(model, X, y)
     with routing():
-        scorer = get_scorer(f"neg_{loss}").set_score_request(base=True)
+        scorer = scorer_of(f"neg_{loss}").set_score_request(base=True)
         assert scorer(model, X, y, base=2) == bits
-        overlapping = make_divergence_scorer(loss, base=10)
+        overlapping = scorer_of(f"neg_{loss}", base=10)
         with pytest.warns(UserWarning, match="base"):
             assert overlapping(model, X, y, base=2) == bits
 
@@ -796,7 +863,7 @@ def test_arguments_of_the_metric_can_be_routed(loss):
 @each_scorer
 def test_metadata_needs_routing(name):
     X, y, _, _ = data("binary")
-    scorer = get_scorer(name)
+    scorer = scorer_of(name)
     with pytest.raises(ValueError, match="enable_metadata_routing"):
         scorer(fitted("logistic", "binary"), X, y, on_zero="inf")
     with pytest.raises(RuntimeError, match="enable_metadata_routing"):

@@ -1,0 +1,38 @@
+"""What this installation of sklkl uses: for bug reports."""
+
+import platform
+import sys
+from importlib.metadata import version
+
+from sklkl._kernels._openmp import OPENMP_ENABLED, n_threads_for
+from sklkl._kernels._rows import LEVEL_NAME, available
+
+DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
+
+
+def show_config():
+    """Print versions, the instruction set and the threads that the kernels use.
+
+    The instruction set is the best that the processor has. The environment variable
+    ``SKLKL_SIMD``, read at import, names a lower one. The number of threads is that of a
+    large call made now.
+
+    See Also
+    --------
+    sklearn.show_versions : The same of scikit-learn, with its thread pools.
+
+    Examples
+    --------
+    >>> import sklkl
+    >>> sklkl.show_config()  # doctest: +ELLIPSIS
+    sklkl ...
+    instruction set: ...
+    threads: ...
+    """
+    print(f"sklkl {version('sklkl')}")
+    print(f"Python {platform.python_version()} on {platform.machine()} {sys.platform}")
+    for name in DEPENDENCIES:
+        print(f"{name} {version(name)}")
+    print(f"instruction set: {LEVEL_NAME} (available: {', '.join(available())})")
+    openmp = "OpenMP" if OPENMP_ENABLED else "built without OpenMP"
+    print(f"threads: {n_threads_for(sys.maxsize)} ({openmp})")

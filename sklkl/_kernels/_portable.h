@@ -1,0 +1,52 @@
+/* What the headers of kernels share, whatever the compiler. */
+#ifndef SKLKL_PORTABLE_H
+#define SKLKL_PORTABLE_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define INLINE static __forceinline
+#define NOINLINE __declspec(noinline)
+#define SIMD(clauses)
+#define restrict __restrict
+#else
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define PRAGMA(text) _Pragma(#text)
+/* OpenMP's promise that iterations may be reordered; needs -fopenmp-simd, not its runtime. */
+#define SIMD(clauses) PRAGMA(omp simd clauses)
+#endif
+
+/* Where subnormal numbers must keep their digits, entries are scaled by SCALE, and zeros raised
+   to TINY, which is 2^-66 times the least positive double after that scaling. */
+#define SCALE 0x1p128
+#define TINY 0x1p-1012
+
+/* Does the plain target multiply and add with one rounding? */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(_M_ARM64)
+#define BASELINE_FMA 1
+#else
+#define BASELINE_FMA 0
+#endif
+
+enum {
+    LANES = 16,  /* every vector loop runs over a multiple of it */
+    BLOCK = 1024 /* entries of a tile */
+};
+
+/* Stands for the order 0, where only outcomes of one row alone count. */
+#define ORDER_0 0x1p-1022
+
+/* Constants of a^alpha b^(1 - alpha), alpha <= 1/2. */
+typedef struct {
+    double alpha, high, low;  /* high: the leading 26 bits, low: the rest */
+    double inverse;           /* 1 / alpha */
+    double inverse_other;     /* 1 / (1 - alpha) */
+    double one_less;          /* alpha (1 - alpha); for BHATTACHARYYA 1 */
+    double renyi_factor;      /* 1 / (1 - order); for BHATTACHARYYA 1 */
+} power;
+
+#endif

@@ -1,0 +1,15 @@
+#undef REAL
+#undef BITS
+#undef PRECISE
+#undef NAME
+#undef MANTISSA
+#undef MAGIC
+#undef OFFSET
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef FLOOR
+#undef ROOT_OF_FLOOR
+#undef SQRT
+#undef TOP_BIT
+#undef LEAST_SUM
+#undef LEAST_ENTRY

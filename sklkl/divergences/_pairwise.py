@@ -1,0 +1,97 @@
+"""Divergences of every pair of rows of two matrices."""
+
+import inspect
+from math import inf
+
+import numpy as np
+
+from sklkl._kernels._openmp import n_threads_for
+from sklkl.divergences._registry import DIVERGENCES
+from sklkl.divergences._rows import as_rows, describe_bad_row, nats_to, raise_bad_row
+
+METRICS = {d.name: d for d in DIVERGENCES}
+
+
+def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **parameters):
+    r"""Compute the divergences of every row of one matrix from every row of another.
+
+    Parameters
+    ----------
+    P : array-like of shape (n_rows, n_outcomes)
+        Distributions, one per row. Each must sum to 1 within 3.5e-4 and is normalised
+        exactly.
+    Q : array-like of shape (m_rows, n_outcomes), default=None
+        Other distributions; ``P`` itself if None.
+    metric : str, default="kl_divergence"
+        Name of a function of ``sklkl.divergences`` of two distributions.
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits. For metrics with a unit only.
+    **parameters : dict
+        What else the metric takes, as ``weight`` or ``order``.
+
+    Returns
+    -------
+    divergences : ndarray of shape (n_rows, m_rows)
+        ``metric(P[i], Q[j])`` in row i and column j; float32 if no input is wider, else
+        float64.
+
+    Raises
+    ------
+    ValueError
+        If there is no such metric or parameter, or if a row is not a probability vector;
+        the message names the argument and the row.
+
+    See Also
+    --------
+    kl_divergence : Row by row, with broadcasting.
+    sklearn.metrics.pairwise_distances : The same for distances of scikit-learn and SciPy.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import pairwise_divergences
+    >>> P = [[0.5, 0.5], [0.9, 0.1]]
+    >>> pairwise_divergences(P, metric="kl_divergence", base=2).round(3)
+    array([[0.   , 0.737],
+           [0.531, 0.   ]])
+    """
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"There is no metric {metric!r}; use one of {sorted(METRICS)}.")
+    divergence = METRICS[metric]
+    if base is not None and not divergence.has_unit:
+        raise ValueError(f"{metric} has no unit, so base must be None; got {base!r}.")
+    required = {k for k, v in divergence.parameters.items() if v is inspect.Parameter.empty}
+    if not required <= set(parameters) <= set(divergence.parameters):
+        raise ValueError(
+            f"{metric} takes {sorted(divergence.parameters) or 'no parameters'}, of which it "
+            f"needs {sorted(required) or 'none'}; got {sorted(parameters)}."
+        )
+    kernel = None if parameters.get("order") == inf else divergence.kernel(**parameters)
+    unit = nats_to(base)
+    rows = {}
+    for name, x in {"P": P, "Q": Q}.items():
+        if x is not None:
+            (rows[name],), shape = as_rows({name: x})
+            if len(shape) != 1:
+                raise ValueError(
+                    f"{name} must be a matrix with a distribution per row; it has shape "
+                    f"{np.shape(x)}."
+                )
+    p, q = rows["P"], rows.get("Q", rows["P"])
+    if p.shape[1] != q.shape[1]:
+        raise ValueError(
+            "The arguments differ in their number of outcomes: "
+            f"P has {p.shape[1]}, Q has {q.shape[1]}."
+        )
+    dtype = np.promote_types(p.dtype, q.dtype)
+    p, q = (np.ascontiguousarray(x, dtype) for x in (p, q))
+    if kernel is None:
+        columns = [divergence.function(p, row, order=inf, base=base) for row in q]
+        return np.stack(columns, axis=1) if columns else np.empty((len(p), 0), dtype)
+    n_threads = n_threads_for(len(p) * q.size)
+    out, bad = kernel.pairwise(p, q, unit, n_threads)
+    if bad:
+        i, j = np.argwhere(np.isnan(out))[0].tolist()
+        if describe_bad_row(p[i]) is not None:
+            raise_bad_row({"P": p}, [p], p.shape[:1], i)
+        raise_bad_row({"Q" if "Q" in rows else "P": q}, [q], q.shape[:1], j)
+    return out

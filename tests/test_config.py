@@ -1,0 +1,109 @@
+"""show_config: what a bug report needs, and what the environment changes in it."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+
+import joblib
+import pytest
+
+import sklkl
+from sklkl._kernels._openmp import OPENMP_ENABLED
+from sklkl._kernels._rows import LEVEL_NAME, available
+
+SHOW = "import sklkl; sklkl.show_config()"
+
+
+def run(code, **environment):
+    """Run ``code`` in a new interpreter."""
+    inherited = {
+        name: x
+        for name, x in os.environ.items()
+        if name not in ("OMP_NUM_THREADS", "SKLKL_SIMD")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def show(**environment):
+    """Return what is printed in a new interpreter, by what stands before the colon."""
+    result = run(SHOW, **environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line)
+
+
+def test_is_public():
+    assert "show_config" in sklkl.__all__
+
+
+def test_prints_and_returns_nothing(capsys):
+    assert sklkl.show_config() is None
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.endswith("\n")
+    assert all(line == line.strip() != "" for line in printed.out.splitlines())
+
+
+def test_versions(capsys):
+    sklkl.show_config()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"sklkl {sklkl.__version__}"
+    assert lines[1].startswith(f"Python {platform.python_version()} on ")
+    for name in ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl"):
+        assert f"{name} {version(name)}" in lines
+
+
+def test_instruction_set_and_threads(capsys):
+    sklkl.show_config()
+    lines = capsys.readouterr().out.splitlines()
+    assert f"instruction set: {LEVEL_NAME} (available: {', '.join(available())})" in lines
+    (threads,) = (line for line in lines if line.startswith("threads: "))
+    assert threads.endswith("(OpenMP)" if OPENMP_ENABLED else "(built without OpenMP)")
+
+
+def test_the_best_instruction_set_is_the_default():
+    assert available()[0] == "baseline"
+    assert show()["instruction set"].split()[0] == available()[-1]
+    # as is an empty variable
+    assert show(SKLKL_SIMD="")["instruction set"].split()[0] == available()[-1]
+
+
+@pytest.mark.parametrize("level", available())
+def test_environment_variable_names_the_instruction_set(level):
+    assert show(SKLKL_SIMD=level)["instruction set"].startswith(
+        f"{level} (available: baseline"
+    )
+
+
+def test_unknown_instruction_set():
+    result = run(SHOW, SKLKL_SIMD="avx1024")
+    assert result.returncode != 0
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(
+        "ImportError: SKLKL_SIMD=avx1024 is not available; this machine has"
+    )
+    assert all(level in last for level in available())
+
+
+@pytest.mark.skipif(not OPENMP_ENABLED, reason="built without OpenMP")
+def test_number_of_threads():
+    assert show()["threads"] == f"{joblib.cpu_count()} (OpenMP)"
+    for n in (1, 3):
+        assert show(OMP_NUM_THREADS=str(n))["threads"] == f"{n} (OpenMP)"
+
+
+@pytest.mark.skipif(not OPENMP_ENABLED, reason="built without OpenMP")
+def test_number_of_threads_is_that_of_a_call_now():
+    code = (
+        "from threadpoolctl import threadpool_limits; import sklkl\n"
+        "with threadpool_limits(limits=1): sklkl.show_config()"
+    )
+    assert "threads: 1 (OpenMP)" in run(code).stdout.splitlines()
