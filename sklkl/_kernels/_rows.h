@@ -86,7 +86,7 @@ static NOINLINE const REAL *IN(tile)(
                 buffer[i * m + j] = (REAL) * (const INPUT *)(x + j * stride);
     }
     for (ptrdiff_t j = n * m; j < WHOLE(n * m); j++)
-        buffer[j] = FLOOR;
+        buffer[j] = LEAST_ENTRY;  /* of both rows: it adds nothing, and passes as positive */
     return buffer;
 }
 
