@@ -274,7 +274,7 @@ cdef class RowKernel:
         strides[1] = p.strides[p.ndim - 1]
         strides[2] = q.strides[0] if p.ndim == 2 else k * itemsize
         strides[3] = q.strides[p.ndim - 1]
-        if n_threads == 1:
+        if n * k < 4096:  # releasing the lock takes longer than this
             return function(&f, <char*> p.buf, <char*> q.buf, n, k, strides, out)
         for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
             start = n_groups * thread // n_threads * group

@@ -29,6 +29,9 @@ TOTAL_VARIATION = RowKernel("total_variation")
 BHATTACHARYYA = RowKernel("bhattacharyya")
 
 
+# Beyond it, the parts of order log(p / q) overflow.
+LARGEST_ORDER = 1e300
+
 # Building one takes as long as a call; the common parameters are few.
 cached_kernel = lru_cache(maxsize=64)(RowKernel)
 
@@ -42,8 +45,8 @@ def jensen_shannon_kernel(weight=0.5, *, root=False):
 
 def renyi_kernel(order):
     """Kernel of the Rényi divergence of finite order."""
-    if not isinstance(order, Real) or not 0.0 <= order < inf:
-        raise ValueError(f"order must be a finite number >= 0; got {order!r}.")
+    if not isinstance(order, Real) or not 0.0 <= order <= LARGEST_ORDER:
+        raise ValueError(f"order must be a finite number >= 0; got {order!r}. At most 1e300.")
     if order == 0.5:
         return cached_kernel("bhattacharyya", factor=2.0)
     return KL if order == 1 else cached_kernel("power", order=order, renyi=True)
@@ -51,10 +54,12 @@ def renyi_kernel(order):
 
 def alpha_kernel(alpha):
     """Kernel of the alpha-divergence."""
-    if not isinstance(alpha, Real) or not -inf < alpha < inf:
-        raise ValueError(f"alpha must be a finite number; got {alpha!r}.")
-    if alpha in (0, 1):
-        return KL if alpha == 1 else REVERSE_KL
+    if not isinstance(alpha, Real) or not -LARGEST_ORDER <= alpha <= LARGEST_ORDER:
+        raise ValueError(f"alpha must be a finite number; got {alpha!r}. At most 1e300.")
+    if alpha == 1:
+        return KL
+    if abs(alpha) < 2.3e-308:  # 0 as far as its inverse can tell
+        return REVERSE_KL
     return cached_kernel("power", order=alpha)
 
 
@@ -341,7 +346,7 @@ def renyi_divergence(p, q, *, order, axis=-1, base=None):
     ----------
     %(pair)s
     order : float
-        The order alpha, from 0 to inf. At 1, and near it without loss of digits, the
+        The order alpha, from 0 to 1e300, or inf. At 1, and near it without loss of digits, the
         Kullback-Leibler divergence; at 1/2, twice the Bhattacharyya distance; at 0, minus
         the logarithm of the mass that ``q`` has where p > 0; at inf, the logarithm of the
         largest p / q.
@@ -359,7 +364,7 @@ def renyi_divergence(p, q, *, order, axis=-1, base=None):
     ------
     ValueError
         %(bad_row)s
-        Or if ``order`` is negative or NaN.
+        Or if ``order`` is outside of its range.
 
     See Also
     --------
@@ -383,7 +388,7 @@ def renyi_divergence(p, q, *, order, axis=-1, base=None):
     >>> round(renyi_divergence(fair, biased, order=1, base=2), 3)
     0.737
     """
-    if order == inf:
+    if isinstance(order, Real) and order == inf:
         return _max_divergence(p, q, axis, base)
     return by_row(renyi_kernel(order), p, q, axis=axis, base=base)
 
@@ -420,9 +425,10 @@ def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
     ----------
     %(pair)s
     alpha : float
-        Any finite number. At 1 the Kullback-Leibler divergence of ``p`` from ``q``, at 0 that
-        of ``q`` from ``p``, and continuous there without loss of digits; at 1/2, four times
-        the squared Hellinger distance; at 2, half the chi-squared divergence.
+        A number within 1e300 of 0. At 1 the Kullback-Leibler divergence of ``p`` from
+        ``q``, at 0 that of ``q`` from ``p``, and continuous there without loss of digits;
+        at 1/2, four times the squared Hellinger distance; at 2, half the chi-squared
+        divergence.
     %(axis)s
     %(base)s
 
@@ -437,7 +443,7 @@ def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
     ------
     ValueError
         %(bad_row)s
-        Or if ``alpha`` is not finite.
+        Or if ``alpha`` is outside of its range.
 
     See Also
     --------

@@ -87,13 +87,14 @@ def gaussian_kl_divergence(mean_p, cov_p, mean_q=None, cov_q=None, *, base=None)
     except ValueError:
         detail = ", ".join(f"{name} {v.shape}" for name, v in x.items())
         raise ValueError(f"The leading shapes do not broadcast: {detail}.") from None
-    difference = x["mean_p"] - x["mean_q"]
-    with np.errstate(over="ignore"):  # inf is the answer
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = x["mean_p"] - x["mean_q"]
         if full["p"] or full["q"]:
             spread, distance = _full(difference, x["cov_p"], x["cov_q"], full)
         else:
             spread, distance = _diagonal(difference, x["cov_p"], x["cov_q"])
         result = 0.5 * unit * (spread + distance)
+        result = np.where(np.isnan(result), np.inf, result)  # NaN comes of overflow alone
         return result.astype(dtype, copy=False) if np.ndim(result) else float(result)
 
 

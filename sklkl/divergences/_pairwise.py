@@ -2,10 +2,12 @@
 
 import inspect
 from math import inf
+from numbers import Real
 
 import numpy as np
 
 from sklkl._kernels._openmp import n_threads_for
+from sklkl.divergences._divergences import KL
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.divergences._rows import as_rows, describe_bad_row, nats_to, raise_bad_row
 
@@ -65,11 +67,13 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
             f"{metric} takes {sorted(divergence.parameters) or 'no parameters'}, of which it "
             f"needs {sorted(required) or 'none'}; got {sorted(parameters)}."
         )
-    kernel = None if parameters.get("order") == inf else divergence.kernel(**parameters)
+    order = parameters.get("order")
+    largest = isinstance(order, Real) and order == inf  # a maximum, which has no kernel
+    kernel = KL if largest else divergence.kernel(**parameters)
     unit = nats_to(base)
     rows = {}
     for name, x in {"P": P, "Q": Q}.items():
-        if x is not None:
+        if x is not None or name == "P":
             (rows[name],), shape = as_rows({name: x})
             if len(shape) != 1:
                 raise ValueError(
@@ -84,9 +88,6 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
         )
     dtype = np.promote_types(p.dtype, q.dtype)
     p, q = (np.ascontiguousarray(x, dtype) for x in (p, q))
-    if kernel is None:
-        columns = [divergence.function(p, row, order=inf, base=base) for row in q]
-        return np.stack(columns, axis=1) if columns else np.empty((len(p), 0), dtype)
     n_threads = n_threads_for(len(p) * q.size)
     out, bad = kernel.pairwise(p, q, unit, n_threads)
     if bad:
@@ -94,4 +95,7 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
         if describe_bad_row(p[i]) is not None:
             raise_bad_row({"P": p}, [p], p.shape[:1], i)
         raise_bad_row({"Q" if "Q" in rows else "P": q}, [q], q.shape[:1], j)
+    if largest:
+        for j, row in enumerate(q):
+            out[:, j] = divergence.function(p, row, order=inf, base=base)
     return out

@@ -46,11 +46,16 @@ def as_floating(x, name):
     """Return ``x`` as an aligned native float32 or float64 array of any strides."""
     if issparse(x):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
-    x = np.asarray(x)
+    if np.ma.is_masked(x):
+        raise ValueError(f"{name} has masked entries; fill or drop them.")
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"{name} must be an array: its rows differ in length.") from None
     if x.dtype.kind not in "fiub":
         try:
             x = x.astype(np.float64) if x.dtype.kind == "O" else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             x = None
         if x is None:
             raise TypeError(f"{name} must hold real numbers.")

@@ -63,7 +63,7 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     0.02
     """
     unit = nats_to(base)
-    if estimator not in ESTIMATORS:
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {ESTIMATORS}; got {estimator!r}.")
     arrays = {"log_p": log_p, "log_q": log_q}
     arrays = {name: as_floating(x, name) for name, x in arrays.items()}

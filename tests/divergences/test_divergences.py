@@ -1184,3 +1184,40 @@ def test_bad_alpha(alpha):
 def test_parameter_without_a_default_is_required(function):
     with pytest.raises(TypeError, match="required keyword-only argument"):
         function(FAIR, BIASED)
+
+
+# Found in review
+
+
+@pytest.mark.parametrize("alpha", [-1e-310, 1e-310, -5e-324])
+def test_alpha_whose_inverse_overflows_is_zero(alpha):
+    assert alpha_divergence(FAIR, FAIR, alpha=alpha) == 0.0
+    assert alpha_divergence(FAIR, BIASED, alpha=alpha) == kl_divergence(BIASED, FAIR)
+
+
+@pytest.mark.parametrize("order", [1e301, 10**400, np.array([1.0, 2.0]), "2", np.nan])
+def test_orders_out_of_range(order):
+    with pytest.raises(ValueError, match="order must be"):
+        renyi_divergence(FAIR, BIASED, order=order)
+    with pytest.raises(ValueError, match="alpha must be"):
+        alpha_divergence(FAIR, BIASED, alpha=order)
+
+
+def test_masked_entries_are_refused():
+    masked = np.ma.array([0.5, 0.5, 99.0], mask=[0, 0, 1])
+    with pytest.raises(ValueError, match="p has masked entries"):
+        kl_divergence(masked, [0.2, 0.3, 0.5])
+
+
+def test_rows_of_different_lengths():
+    with pytest.raises(ValueError, match="p must be an array"):
+        kl_divergence([[0.5, 0.5], [1.0]], FAIR)
+
+
+def test_long_rows_that_are_no_whole_vectors_keep_their_digits_and_their_zeros():
+    """What fills them up counts neither as a probability nor as a zero."""
+    for k in range(257, 290):
+        p, q = random_pair(1, k, seed=k)
+        assert error(kl_divergence(p, q)[0], _reference.kl_divergence(p[0], q[0])) <= 1e-15
+        q[0, -1] = 0.0
+        assert kl_divergence(p, q / q.sum())[0] == math.inf

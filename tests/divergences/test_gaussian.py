@@ -637,3 +637,9 @@ def test_not_real_numbers(name):
     assert "probabilities" not in str(e.value)
     with pytest.raises(TypeError, match=rf"^{name} is a sparse matrix"):
         gaussian_kl_divergence(**arguments | {name: csr_array(COV)})
+
+
+def test_overflow_is_infinity():
+    eye = np.eye(2)
+    assert gaussian_kl_divergence([0, 0], eye * 1e300, [0, 0], eye * 1e-300) == math.inf
+    assert gaussian_kl_divergence([1e308], [1.0], [-1e308], [1.0]) == math.inf
