@@ -1218,6 +1218,6 @@ def test_long_rows_that_are_no_whole_vectors_keep_their_digits_and_their_zeros()
     """What fills them up counts neither as a probability nor as a zero."""
     for k in range(257, 290):
         p, q = random_pair(1, k, seed=k)
-        assert error(kl_divergence(p, q)[0], _reference.kl_divergence(p[0], q[0])) <= 1e-15
+        assert error(kl_divergence(p, q)[0], _reference.kl_divergence(p[0], q[0])) <= 1e-14
         q[0, -1] = 0.0
         assert kl_divergence(p, q / q.sum())[0] == math.inf
