@@ -102,7 +102,7 @@ def extension(name):
     return ext
 
 
-EXTENSIONS = ("_contributions", "_openmp", "_rows", "_softmax")
+EXTENSIONS = ("_contributions", "_descent", "_linear", "_openmp", "_rows")
 
 setup(
     ext_modules=[extension(name) for name in EXTENSIONS],

@@ -10,7 +10,8 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
-from sklkl.divergences._rows import SUM_TOLERANCE, as_floating, describe_bad_row
+from sklkl.divergences._divergences import ENTROPY
+from sklkl.divergences._rows import as_floating, by_row
 
 
 def check_target(y, *, classes=None, name="y", refuse_integers=False):
@@ -162,13 +163,7 @@ def _check_soft(values, columns, classes, name, refuse_integers):
 
 def check_rows(probabilities, name):
     """Refuse a matrix with a row that is no probability vector, naming the first one."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = probabilities.sum(axis=1, dtype=np.float64)
-        good = (np.abs(total - 1.0) <= SUM_TOLERANCE) & (probabilities.min(axis=1) >= 0)
-    if not good.all():
-        i = int(np.argmin(good))
-        problem = describe_bad_row(probabilities[i])
-        raise ValueError(f"{name}[{i}] {problem}.")
+    by_row(ENTROPY, probabilities, probabilities, names=(name, name))
 
 
 def one_hot(target, n_classes):

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklkl.distillation import DistilledClassifier
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 MODULES = ["divergences", "metrics", "linear_model", "distillation"]
 
@@ -25,6 +25,7 @@ ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
     [
         SoftLabelLogisticRegression(),
         SoftLabelLogisticRegression(C=0.1),
+        SoftLabelLogisticRegressionCV(Cs=3, cv=3),
         DistilledClassifier(LogisticRegression()),
         DistilledClassifier(SoftLabelLogisticRegression(), temperature=2.0),
     ]

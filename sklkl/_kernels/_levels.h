@@ -1,7 +1,7 @@
-/* The kernels for every instruction set that this build can offer, chosen at run time.
+/* Kernels for every instruction set that this build can offer, chosen at run time.
 
-   _level.h holds all of them and is included once for each set: the compiler is told by a
-   pragma to use it for what follows. That needs no build flags per file, no resolver in the C
+   LEVEL_BODY names a header that defines a `level`, LEVEL(level), a table of kernels. It is
+   included once for each set: the compiler is told by a pragma to use it for what follows. That needs no build flags per file, no resolver in the C
    library (which musl and macOS lack), and no object files of its own. Compilers that know
    neither pragma (MSVC), and processors other than x86, get the one baseline: SSE2 there,
    NEON on 64-bit Arm. */
@@ -15,80 +15,6 @@
 #else
 #define X86_LEVELS 0
 #endif
-
-#define FOR_EACH_SIMPLE_DIVERGENCE(X) \
-    X(KL) X(JEFFREYS) X(JENSEN_SHANNON) X(CHI2) X(HELLINGER) X(TOTAL_VARIATION) \
-    X(BHATTACHARYYA)
-#define FOR_EACH_DIVERGENCE(X) FOR_EACH_SIMPLE_DIVERGENCE(X) X(POWER)
-#define FOR_EACH_FLOAT_TERM(X) FOR_EACH_SIMPLE_DIVERGENCE(X) X(CROSS_ENTROPY) X(ENTROPY)
-#define FOR_EACH_TERM(X) FOR_EACH_FLOAT_TERM(X) X(POWER)
-
-typedef enum {
-    KL, JEFFREYS, JENSEN_SHANNON, CHI2, HELLINGER, TOTAL_VARIATION, BHATTACHARYYA,
-    POWER, CROSS_ENTROPY, ENTROPY, N_TERMS
-} term_t;
-
-/* Has it a second sum, the moment sum a^alpha b^(1 - alpha)? */
-#define HAS_MOMENT(term) ((term) == POWER || (term) == BHATTACHARYYA)
-
-/* Is it computed in two steps? See halves in _terms.h. */
-#define TWO_STEPS(term) ((term) == POWER || (term) == JENSEN_SHANNON)
-
-/* What is computed of each pair of rows. */
-typedef struct {
-    int term;
-    double weight;      /* of p in the mixture: JENSEN_SHANNON */
-    double curvature;   /* half the second derivative of the term at p = q = 1 */
-    double scale;       /* nats to the unit of the result */
-    int root;           /* is the result the square root? */
-    int inf_at_zero_p;  /* is it infinite where p = 0 < q? */
-    int inf_at_zero_q;
-    int positive_p;     /* must entries of p be positive for the plain sum of terms? */
-    int positive_q;
-    int renyi;          /* POWER, BHATTACHARYYA: take the logarithm of the moment */
-    power power;
-} settings;
-
-enum {
-    LONGEST_SHORT_ROW = 256
-};
-#define WHOLE(m) (((m) + LANES - 1) / LANES * LANES)
-#define TOLERANCE 3.5e-4
-/* What entries must reach for the plain sum of terms, where FLOOR is added to each. */
-#define P_LEAST(f) ((f)->positive_p ? LEAST_ENTRY : 0)
-#define Q_LEAST(f) ((f)->positive_q ? LEAST_ENTRY : 0)
-/* Largest (A - B) / A that may enter the relative error, and largest share in a sum of the
-   excess, which is known to 1e-3. */
-#define RHO_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-48 : 0x1p-21)
-#define EXCESS_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-37 : 0x1p-13)
-
-typedef int rows_function(
-    const settings *, const char *, const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, void *);
-
-typedef int logits_function(
-    const char *, const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, const double *, double,
-    void *);
-
-typedef struct {
-    const char *name;
-    rows_function *rows_double[N_TERMS];
-    rows_function *rows_float[N_TERMS];
-    logits_function *logits_double;
-    logits_function *logits_float;
-    void (*kl_terms)(const double *, const double *, const double *, ptrdiff_t, double *);
-} level;
-typedef const level *const_level;
-
-/* Rows of a tile: whole vectors, so that only the last tile of all must be filled up. */
-static ptrdiff_t tile_rows(ptrdiff_t k)
-{
-    ptrdiff_t step = LANES;
-    if (k > LONGEST_SHORT_ROW)
-        return 1;
-    while (step > 1 && step / 2 * k % LANES == 0)
-        step /= 2;
-    return step * k > BLOCK ? 1 : BLOCK / k / step * step;
-}
 
 #define PASTE(a, b) a##_##b
 #define JOIN(a, b) PASTE(a, b)
@@ -104,7 +30,7 @@ static ptrdiff_t tile_rows(ptrdiff_t k)
 #else
 #define VECTOR_BYTES 0
 #endif
-#include "_level.h"
+#include LEVEL_BODY
 #undef LEVEL_NAME
 #undef HAVE_FMA
 #undef VECTOR_BYTES
@@ -120,7 +46,7 @@ static ptrdiff_t tile_rows(ptrdiff_t k)
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #endif
-#include "_level.h"
+#include LEVEL_BODY
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -136,7 +62,7 @@ static ptrdiff_t tile_rows(ptrdiff_t k)
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma,prefer-vector-width=512")
 #endif
-#include "_level.h"
+#include LEVEL_BODY
 #if defined(__clang__)
 #pragma clang attribute pop
 #else

@@ -20,6 +20,14 @@
 #define SIMD(clauses) PRAGMA(omp simd clauses)
 #endif
 
+/* Ask for memory that will be needed: rows that a sparse matrix picks at random. */
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address)
+#endif
+enum { AHEAD = 8 };  /* entries between asking and need */
+
 /* Where subnormal numbers must keep their digits, entries are scaled by SCALE, and zeros raised
    to TINY, which is 2^-66 times the least positive double after that scaling. */
 #define SCALE 0x1p128

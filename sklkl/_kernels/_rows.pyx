@@ -26,7 +26,7 @@ np_empty = np.empty
 float32 = np.dtype(np.float32)
 float64 = np.dtype(np.float64)
 
-cdef extern from "_levels.h" nogil:
+cdef extern from "_row_levels.h" nogil:
     ctypedef struct power:
         double alpha, high, low, inverse, inverse_other, one_less, renyi_factor
     ctypedef struct settings:

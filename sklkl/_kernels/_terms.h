@@ -32,6 +32,11 @@
 #define MAGIC 0x4330000000000000u  /* the bits of 2^52: integers below it are its low bits */
 #define OFFSET (0x1p52 + 0x1p11)
 #define LN2_HIGH 0.6931471805599453
+#define LN2_LONG 0x1.62e42feep-1  /* log(2) in two parts, the first of so few bits that */
+#define LN2_REST 0x1.a39ef35793c76p-33  /* its products with exponents are exact */
+#define ROUNDER 0x1.8p52  /* added, it rounds to an integer */
+#define BIAS 1023
+#define LEAST_EXPONENT (-708)
 #define FLOOR 0x1p-500
 #define ROOT_OF_FLOOR 0x1p-250
 #define SQRT sqrt
@@ -43,6 +48,11 @@
 #define OFFSET (0x1p23f + 0x1p8f)
 #define LN2_HIGH 0x1.62ep-1f
 #define LN2_LOW 0x1.0bfbe8p-15f
+#define LN2_LONG LN2_HIGH
+#define LN2_REST LN2_LOW
+#define ROUNDER 0x1.8p23f
+#define BIAS 127
+#define LEAST_EXPONENT (-87)
 #define FLOOR 0x1p-110f
 #define ROOT_OF_FLOOR 0x1p-55f
 #define SQRT sqrtf
@@ -210,28 +220,38 @@ INLINE double NAME(poly_phi)(double x)
         0.00019841270144086635 + v * (2.7557042448192959e-06 + v * 2.5162744626460178e-08)));
     return even + x * odd;
 }
+#endif
 
-/* 2^n for an integer n in [-1022, 1023]. */
-INLINE double NAME(power_of_two)(double n)
+#if !PRECISE
+INLINE float NAME(poly_phi)(float x)
 {
-    return NAME(real_of)(NAME(bits_of)(n + (0x1.8p52 + 1023)) << MANTISSA);
+    return 0.5f + x * (0.166665763f + x * (0.0416665524f + x * (
+        0.00836334564f + x * 0.00139263924f)));
+}
+#endif
+
+/* 2^n for an integer n, of ordinary exponent. */
+INLINE REAL NAME(power_of_two)(REAL n)
+{
+    return NAME(real_of)(NAME(bits_of)(n + (ROUNDER + BIAS)) << MANTISSA);
 }
 
-INLINE double NAME(nearest_integer)(double x)
+INLINE REAL NAME(nearest_integer)(REAL x)
 {
-    return (x + 0x1.8p52) - 0x1.8p52;
+    return (x + ROUNDER) - ROUNDER;
 }
 
-/* exp(x) for x <= 0, or 0 below exp(-708). */
-INLINE double NAME(exp_of)(double x)
+/* exp(x) for x <= 0, or 0 below exp(LEAST_EXPONENT). */
+INLINE REAL NAME(exp_of)(REAL x)
 {
-    const double bounded = x > -708 ? x : -708;
-    const double n = NAME(nearest_integer)(bounded * (1 / LN2_HIGH));
-    const double y = (bounded - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
-    const double value = NAME(power_of_two)(n) * (1 + (y + y * y * NAME(poly_phi)(y)));
-    return x > -708 ? value : 0;
+    const REAL bounded = x > LEAST_EXPONENT ? x : LEAST_EXPONENT;
+    const REAL n = NAME(nearest_integer)(bounded * (REAL)1.4426950408889634);
+    const REAL y = (bounded - n * LN2_LONG) - n * LN2_REST;
+    const REAL value = NAME(power_of_two)(n) * (1 + (y + y * y * NAME(poly_phi)(y)));
+    return x > LEAST_EXPONENT ? value : 0;
 }
 
+#if PRECISE
 /* (alpha a + (1 - alpha) b - a^alpha b^(1 - alpha)) / (alpha (1 - alpha)) for alpha <= 1/2,
    times unit; *moment becomes a^alpha b^(1 - alpha) times unit.
 

@@ -7,6 +7,11 @@
 #undef OFFSET
 #undef LN2_HIGH
 #undef LN2_LOW
+#undef LN2_LONG
+#undef LN2_REST
+#undef ROUNDER
+#undef BIAS
+#undef LEAST_EXPONENT
 #undef FLOOR
 #undef ROOT_OF_FLOOR
 #undef SQRT

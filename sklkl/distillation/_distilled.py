@@ -30,7 +30,7 @@ from sklearn.utils.validation import (
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._targets import check_rows, check_target, check_weights
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 
 def _student_has(method):
@@ -55,18 +55,18 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         Classifier with ``predict_proba``. It is cloned and fitted, unless it is wrapped in
         ``sklearn.frozen.FrozenEstimator``.
     student : estimator, default=None
-        Classifier to fit, by default ``SoftLabelLogisticRegression()``. That one, also as
-        the last step of a pipeline or inside a search, learns from the probabilities
-        themselves. Any other classifier gets every sample once per class with the
-        probabilities as ``sample_weight``, which it must support, and request if it is a
-        pipeline and metadata routing is enabled. Beware of one that splits
-        its data, for early stopping say: it splits these rows.
+        Classifier to fit, by default ``SoftLabelLogisticRegression()``. That one and
+        ``SoftLabelLogisticRegressionCV``, also as the last step of a pipeline or inside a
+        search, learn from the probabilities themselves. Any other classifier gets every
+        sample once per class with the probabilities as ``sample_weight``, which it must
+        support, and request if it is a pipeline and metadata routing is enabled. Beware of
+        one that splits its data, for early stopping say: it splits these rows.
     temperature : float, default=1.0
         The teacher's probabilities p become proportional to p^(1/temperature), and the
         student learns them at the same temperature; it predicts at temperature 1. Values
         above 1 stress what the teacher says of improbable classes; zeros stay zeros. The
         divergence counts temperature² times, so that ``C`` of the default student keeps its
-        meaning.
+        meaning (an L1 norm counts temperature times).
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
         every column. None if all samples have labels. ``score`` leaves such samples out.
@@ -266,7 +266,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         path = _soft_student_path(student)
         if path is None:
             return self._fit_on_rows(student, X, proba, classes, params), classes
-        if not getattr(student, "refit", True):
+        if _has_search(student) and not getattr(student, "refit", True):
             raise ValueError(
                 "The student is a search with refit=False, which leaves no student; set "
                 "refit=True."
@@ -518,7 +518,7 @@ def _innermost(estimator):
 
 
 def _soft_student_path(student):
-    """Return the prefix of the parameters of the SoftLabelLogisticRegression in a student.
+    """Return the prefix of the parameters of the logistic regression in a student.
 
     None if there is none: the student does not learn from probabilities.
     """
@@ -526,7 +526,8 @@ def _soft_student_path(student):
     while (inner := _inner(student)) is not None:
         prefix, student = inner
         path += prefix
-    return path if isinstance(student, SoftLabelLogisticRegression) else None
+    learns = (SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV)
+    return path if isinstance(student, learns) else None
 
 
 def _weight_name(estimator):

@@ -1,5 +1,6 @@
 """Linear models that learn from probabilities."""
 
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
+from sklkl.linear_model._logistic_cv import SoftLabelLogisticRegressionCV
 
-__all__ = ["SoftLabelLogisticRegression"]
+__all__ = ["SoftLabelLogisticRegression", "SoftLabelLogisticRegressionCV"]

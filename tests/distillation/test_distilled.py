@@ -324,7 +324,7 @@ def search_over(estimator, name):
 
 
 def soft_students():
-    logit = SoftLabelLogisticRegression()
+    logit = SoftLabelLogisticRegression(tol=1e-9)
     pipeline = Pipeline([("scale", StandardScaler()), ("logit", logit)])
     return {
         "logit": logit,

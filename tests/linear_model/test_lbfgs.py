@@ -3,40 +3,50 @@
 import numpy as np
 import pytest
 
+from sklkl.linear_model import _lbfgs
 from sklkl.linear_model._lbfgs import minimize
 
 
 class Quadratic:
-    """0.5 (W - centre)' A (W - centre) with a metric that knows nothing, or the diagonal."""
+    """0.5 (W - centre)' A (W - centre), with a metric that knows nothing unless told."""
 
-    def __init__(self, A, centre, metric="identity"):
-        self.A, self.centre, self.metric = A, centre, metric
+    def __init__(self, A, centre, *, diagonal=None, full=None, full_cost=np.inf):
+        n = len(A)
+        self.A, self.centre = A, centre
+        self.inverse = {
+            False: np.eye(n) if diagonal is None else diagonal,
+            True: np.eye(n) if full is None else full,
+        }
+        self.full_cost = full_cost
         self.n_calls = 0
+        self.asked_for = []  # whether in full, and where
 
     def __call__(self, W):
         self.n_calls += 1
         residual = W - self.centre
-        gradient = residual @ self.A
+        gradient = self.A @ residual
         return 0.5 * float(np.vdot(residual, gradient)), gradient
 
-    def solve_curvature(self, W):
-        if self.metric == "identity":
-            return lambda G: G.copy()
-        if self.metric == "diagonal":
-            return lambda G: G / np.diag(self.A)
-        return lambda G: np.linalg.solve(self.A, G.T).T
+    def metric(self, W, full):
+        assert W.shape == self.centre.shape
+        self.asked_for.append((full, W.copy()))
+        return lambda G: self.inverse[full] @ G
 
 
 class Scalar:
     """A function of one number, given with its derivative."""
 
+    full_cost = np.inf
+
     def __init__(self, value, derivative):
         self.value, self.derivative = value, derivative
+        self.n_calls = 0
 
     def __call__(self, W):
+        self.n_calls += 1
         return float(self.value(W[0, 0])), self.derivative(W)
 
-    def solve_curvature(self, W):
+    def metric(self, W, full):
         return lambda G: G.copy()
 
 
@@ -47,35 +57,119 @@ def spectrum(eigenvalues, seed=0):
     return (Q * eigenvalues) @ Q.T
 
 
+# With eigenvalues fewer than the corrections that are remembered.
 @pytest.mark.parametrize("condition", [1.0, 1e2, 1e4, 1e6])
-@pytest.mark.parametrize("n_rows", [1, 3])
-def test_quadratic(condition, n_rows):
-    A = spectrum(np.geomspace(1.0 / condition, 1.0, 12))
-    centre = np.random.default_rng(1).normal(size=(n_rows, 12))
+@pytest.mark.parametrize("n_columns", [1, 3])
+def test_quadratic(condition, n_columns):
+    A = spectrum(np.geomspace(1.0 / condition, 1.0, 6))
+    centre = np.random.default_rng(1).normal(size=(6, n_columns))
     tol = 1e-6 / condition
-    result = minimize(Quadratic(A, centre), np.zeros((n_rows, 12)), tol=tol, max_iter=2000)
+    objective = Quadratic(A, centre)
+    result = minimize(objective, np.zeros((6, n_columns)), tol=tol, max_iter=2000)
     assert result.converged
+    assert not result.stopped
     assert result.largest_gradient <= tol
     np.testing.assert_allclose(result.W, centre, atol=2e-5)
     assert result.value == pytest.approx(0.0, abs=1e-10)
 
 
 def test_badly_scaled_quadratic_is_easy_in_its_metric():
-    A = np.diag(np.geomspace(1e-8, 1e8, 10))
-    centre = np.random.default_rng(1).normal(size=(2, 10))
-    result = minimize(
-        Quadratic(A, centre, "diagonal"), np.zeros((2, 10)), tol=1e-7, max_iter=50
-    )
+    scales = np.geomspace(1e-8, 1e8, 10)
+    centre = np.random.default_rng(1).normal(size=(10, 2))
+    objective = Quadratic(np.diag(scales), centre, diagonal=np.diag(1 / scales))
+    result = minimize(objective, np.zeros((10, 2)), tol=1e-7, max_iter=50)
     assert result.converged
     assert result.n_iter <= 3
 
 
 def test_exact_metric_takes_one_iteration():
     A = spectrum(np.geomspace(1e-3, 1.0, 8))
-    centre = np.random.default_rng(1).normal(size=(2, 8))
-    result = minimize(Quadratic(A, centre, "full"), np.zeros((2, 8)), tol=1e-10, max_iter=9)
+    centre = np.random.default_rng(1).normal(size=(8, 2))
+    objective = Quadratic(A, centre, full=np.linalg.inv(A), full_cost=1.0)
+    result = minimize(objective, np.zeros((8, 2)), tol=1e-10, max_iter=9)
     assert result.converged
     assert result.n_iter == 1
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e-4, 1e4, 1e12])
+def test_scale_of_the_metric_hardly_matters(factor):
+    """The line search makes the first step long or short enough; then the scale is known."""
+    A = spectrum(np.geomspace(1e-3, 1.0, 8))
+    centre = np.random.default_rng(1).normal(size=(8, 2))
+    objective = Quadratic(A, centre, full=factor * np.linalg.inv(A), full_cost=1.0)
+    result = minimize(objective, np.zeros((8, 2)), tol=1e-10, max_iter=9)
+    assert result.converged
+    assert result.n_iter <= 5
+
+
+def test_steps_are_hardly_searched_for_whatever_the_scale_of_the_metric():
+    A = spectrum(np.geomspace(1e-3, 1.0, 8))
+    centre = np.random.default_rng(1).normal(size=(8, 2))
+    objective = Quadratic(A, centre, full=1e-4 * np.eye(8), full_cost=1.0)
+    result = minimize(objective, np.zeros((8, 2)), tol=1e-10, max_iter=500)
+    assert result.converged
+    assert objective.n_calls <= 1.5 * result.n_iter + 10
+
+
+# When the metric is renewed
+
+
+def solve_slow_quadratic(**metric):
+    """Return a result of many iterations, and the numbers of those with a new metric."""
+    A = spectrum(np.geomspace(1e-6, 1.0, 40))
+    objective = Quadratic(A, np.random.default_rng(1).normal(size=(40, 1)), **metric)
+    iteration_of = {}
+    result = minimize(
+        objective,
+        np.zeros((40, 1)),
+        tol=1e-7,
+        max_iter=400,
+        callback=lambda n_iter, W, *_: iteration_of.setdefault(W.tobytes(), n_iter) < 0,
+    )
+    assert result.n_iter > 50
+    new = [(iteration_of[W.tobytes()], full) for full, W in objective.asked_for]
+    return result, new
+
+
+def test_cheap_full_metric_is_used_from_the_start():
+    _, new = solve_slow_quadratic(full_cost=_lbfgs.AT_ONCE)
+    assert new[0] == (0, True)
+    assert all(full for _, full in new)
+
+
+def test_metric_is_renewed_ever_more_rarely():
+    result, new = solve_slow_quadratic(full_cost=1.0)
+    iterations = np.array([n_iter for n_iter, _ in new])
+    assert iterations[1] <= 10
+    assert len(iterations) >= 3
+    assert (np.diff(iterations, 2) > 0).all()
+    assert len(iterations) <= 3 + np.log2(result.n_iter)
+
+
+def test_dear_full_metric_waits_for_as_many_iterations_as_it_costs():
+    _, new = solve_slow_quadratic(full_cost=25.0)
+    assert new[0] == (0, False)
+    at_full = [n_iter for n_iter, full in new if full]
+    assert 25 <= at_full[0] <= 50
+    assert np.diff(at_full).min() >= 25
+
+
+def test_full_metric_that_is_too_large_is_never_asked_for():
+    _, new = solve_slow_quadratic(full_cost=np.inf)
+    assert new[0] == (0, False)
+    assert not any(full for _, full in new)
+
+
+def test_exact_full_metric_ends_it_even_if_dear():
+    A = spectrum(np.geomspace(1e-8, 1.0, 60))
+    centre = np.random.default_rng(1).normal(size=(60, 1))
+    objective = Quadratic(A, centre, full=np.linalg.inv(A), full_cost=20.0)
+    result = minimize(objective, np.zeros((60, 1)), tol=1e-9, max_iter=300)
+    assert result.converged
+    assert 20 < result.n_iter <= 50
+
+
+# One dimension
 
 
 @pytest.mark.parametrize("start", [-500.0, -30.0, -1.0, 0.0, 1.0, 30.0, 500.0])
@@ -117,51 +211,116 @@ def test_overflow_beyond_a_wall(bad):
     assert result.W[0, 0] == pytest.approx(0.5, abs=1e-9)
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+@pytest.mark.parametrize("what", ["value", "gradient", "both"])
+def test_start_that_is_not_finite_ends_at_once(bad, what):
+    """The caller sees it by the value, or that there is no convergence."""
+    value = 1.0 if what == "gradient" else bad
+    gradient = 1.0 if what == "value" else bad
+    objective = Scalar(lambda w: value, lambda W: np.full_like(W, gradient))
+    result = minimize(objective, np.ones((1, 1)), tol=1e-10, max_iter=100)
+    assert result.n_iter == 0
+    assert not result.converged
+    assert objective.n_calls == 1 or what == "gradient"
+
+
+# Where it ends
+
+
 def test_start_at_the_minimum():
-    objective = Quadratic(np.eye(3), np.ones((1, 3)))
-    start = np.ones((1, 3))
+    objective = Quadratic(np.eye(3), np.ones((3, 1)))
+    start = np.ones((3, 1))
     result = minimize(objective, start, tol=1e-12, max_iter=10)
     assert result.converged
     assert result.n_iter == 0
     assert objective.n_calls == 1
+    assert not objective.asked_for
     np.testing.assert_array_equal(result.W, start)
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 7])
 def test_stops_at_max_iter(max_iter):
     A = spectrum(np.geomspace(1e-6, 1.0, 30))
-    objective = Quadratic(A, np.ones((1, 30)))
-    result = minimize(objective, np.zeros((1, 30)), tol=1e-14, max_iter=max_iter)
+    objective = Quadratic(A, np.ones((30, 1)))
+    result = minimize(objective, np.zeros((30, 1)), tol=1e-14, max_iter=max_iter)
     assert result.n_iter == max_iter
     assert not result.converged
+    assert not result.stopped
     assert result.largest_gradient > 1e-14
     value, gradient = objective(result.W)
     assert result.value == value
     assert result.largest_gradient == np.abs(gradient).max()
 
 
+def beyond_rounding():
+    return Quadratic(spectrum(np.geomspace(1e-3, 1.0, 10)), np.full((10, 1), 1 / 3))
+
+
 def test_unreachable_tolerance_ends_without_convergence():
     """Rounding leaves no descent at some point; it must stop there and say so."""
-    A = spectrum(np.geomspace(1e-3, 1.0, 10))
-    objective = Quadratic(A, np.full((1, 10), 1 / 3))
-    result = minimize(objective, np.zeros((1, 10)), tol=1e-200, max_iter=10_000)
+    result = minimize(beyond_rounding(), np.zeros((10, 1)), tol=1e-200, max_iter=10_000)
     assert result.largest_gradient < 1e-12
     assert result.converged == (result.largest_gradient <= 1e-200)
     assert result.n_iter < 10_000
 
 
 def test_start_is_not_modified():
-    start = np.zeros((2, 4))
+    start = np.zeros((4, 2))
     start.flags.writeable = False
-    minimize(Quadratic(np.eye(4), np.ones((2, 4))), start, tol=1e-8, max_iter=10)
+    minimize(Quadratic(np.eye(4), np.ones((4, 2))), start, tol=1e-8, max_iter=10)
     np.testing.assert_array_equal(start, 0.0)
 
 
-def test_verbose_prints_a_line_per_iteration(capsys):
-    objective = Quadratic(spectrum(np.geomspace(1e-2, 1.0, 5)), np.ones((1, 5)))
-    result = minimize(objective, np.zeros((1, 5)), tol=1e-8, max_iter=100, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("iteration 0: objective ")
-    assert lines[-1].startswith(f"iteration {result.n_iter}: ")
-    minimize(objective, np.zeros((1, 5)), tol=1e-8, max_iter=100)
-    assert capsys.readouterr().out == ""
+# Callbacks
+
+
+def test_callback_sees_every_iteration():
+    objective = Quadratic(spectrum(np.geomspace(1e-2, 1.0, 5)), np.ones((5, 1)))
+    seen = []
+    start = np.zeros((5, 1))
+    result = minimize(
+        objective,
+        start,
+        tol=1e-8,
+        max_iter=100,
+        callback=lambda *arguments: seen.append(arguments),
+    )
+    assert result.converged
+    assert [n_iter for n_iter, *_ in seen] == list(range(result.n_iter + 1))
+    np.testing.assert_array_equal(seen[0][1], start)
+    np.testing.assert_array_equal(seen[-1][1], result.W)
+    # Its arrays are its own: later iterations do not change them.
+    for _, W, value, largest in seen:
+        expected_value, gradient = objective(W)
+        assert (value, largest) == (expected_value, np.abs(gradient).max())
+
+
+def test_callback_sees_iterations_once_where_no_step_is_found():
+    seen = []
+    result = minimize(
+        beyond_rounding(),
+        np.zeros((10, 1)),
+        tol=1e-200,
+        max_iter=10_000,
+        callback=lambda n_iter, *_: seen.append(n_iter),
+    )
+    assert seen == list(range(result.n_iter + 1))
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_callback_stops(n):
+    A = spectrum(np.geomspace(1e-6, 1.0, 30))
+    objective = Quadratic(A, np.ones((30, 1)))
+    result = minimize(
+        objective,
+        np.zeros((30, 1)),
+        tol=1e-14,
+        max_iter=100,
+        callback=lambda n_iter, *_: n_iter == n,
+    )
+    assert result.stopped
+    assert not result.converged
+    assert result.n_iter == n
+    expected = minimize(objective, np.zeros((30, 1)), tol=1e-14, max_iter=n)
+    np.testing.assert_array_equal(result.W, expected.W)
+    assert not expected.stopped

@@ -1,4 +1,4 @@
-/* All kernels for one instruction set: LEVEL_NAME, HAVE_FMA; see _levels.h. */
+/* All kernels for one instruction set: LEVEL_NAME, HAVE_FMA; see _row_levels.h. */
 
 #define REAL double
 #define BITS uint64_t

@@ -1,0 +1,63 @@
+"""scikit-learn's callbacks, which exist from version 1.9 on."""
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+
+    WRAPPERS = 1  # stack frames that with_callbacks puts around a method
+except ImportError:  # older; estimators then have no set_callbacks
+    WRAPPERS = 0
+
+    class CallbackSupportMixin:
+        """Stands in for scikit-learn's class."""
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+class FitMonitor:
+    """Tells callbacks, and the terminal, about the iterations of a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, y : array-like
+        What the user passed to ``fit``.
+    sample_weight : array-like or None
+    attributes : callable
+        ``attributes(n_iter, W)`` returns what makes the estimator predict with the
+        coefficients W, a dict of its fitted attributes.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight, attributes):
+        self.estimator = estimator
+        self.context = None
+        self.attributes = attributes
+        if hasattr(estimator, "_init_callback_context"):
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            self.arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+            self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+            self.context.call_on_fit_task_begin(**self.arguments)
+
+    def __call__(self, n_iter, W, value, largest_gradient):
+        """Report that an iteration has ended; return whether to stop."""
+        if self.estimator.verbose > 0:
+            print(
+                f"iteration {n_iter}: objective {value:.12g}, gradient {largest_gradient:.3e}"
+            )
+        if self.context is None or n_iter == 0:
+            return False
+        iteration = self.context.subcontext(task_name="iteration")
+        iteration.call_on_fit_task_begin(estimator=self.estimator)
+        return iteration.call_on_fit_task_end(
+            **self.arguments,
+            reconstruction_attributes=lambda: self.attributes(n_iter, W),
+        )
+
+    def end(self, n_iter, W):
+        """Report that the fit has ended."""
+        if self.context is not None:
+            self.context.call_on_fit_task_end(
+                **self.arguments,
+                reconstruction_attributes=lambda: self.attributes(n_iter, W),
+            )

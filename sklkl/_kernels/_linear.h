@@ -1,0 +1,565 @@
+/* The softmax of a linear model over a run of rows: the loss of a target with its gradient, the
+   curvature, and predictions. Included once for each instruction set and each type REAL of the
+   data; sums over tiles are double.
+
+   Rows pass in tiles of T. With K columns of logits (1 if binary: the logit of the second class):
+
+   (a) A dense tile is copied to (T, width): whole vectors, the intercept a feature of ones, rows
+       and features beyond the data zeros. One pair of loops then serves every memory order, and
+       no loop has a remainder. The tile stays in the cache for both products: X is read once.
+   (b) logits = tile V and gradient = residual' tile are sums held in registers, of MR x NV
+       vectors (12 of the 16 that AVX2 has), over features and over rows.
+   (c) In between tiles are transposed, (K, T), so that the softmax is elementwise over rows for
+       every K.
+   (d) Probabilities beside the largest are summed apart from it, so that log p and 1 - p of the
+       largest keep their digits. The loss is the cross-entropy, log sum exp(z) - sum y z, as a
+       sum of non-negative parts; who wants the KL divergence subtracts the entropy of y.
+   (e) Runs are independent and their results are added in a fixed order by the caller. */
+
+#if VECTOR_BYTES
+typedef REAL NAME(vector)
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+#define WIDTH ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+#else
+typedef REAL NAME(vector);
+#define WIDTH ((ptrdiff_t)1)
+#endif
+
+/* The parts of the workspace of a run; x, v, z and r begin at whole vectors. */
+typedef struct {
+    REAL *x;        /* (T, width), dense data only */
+    REAL *scaled;   /* (T, width), curvature of dense data only */
+    REAL *z;        /* (T, columns), logits */
+    REAL *r;        /* (K, T), logits, then residuals */
+    REAL *y;        /* (K, T) or (2, T), soft targets */
+    REAL *largest, *ones, *rest, *gap, *scale, *weight;  /* (T,) */
+} NAME(work);
+
+static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, outputs = m->n_logits > 1 ? m->n_logits : 2;
+    const ptrdiff_t sizes[] = {
+        T * m->width, m->curvature ? T * m->width : 0, T * m->columns,
+        T * m->n_logits, T * outputs, T, T, T, T, T, T};
+    REAL **parts[] = {
+        &w->x, &w->scaled, &w->z, &w->r, &w->y, &w->largest, &w->ones, &w->rest, &w->gap,
+        &w->scale, &w->weight};
+    REAL *next = (REAL *)(((uintptr_t)memory + 63) / 64 * 64);
+    for (int i = 0; i < 11; i++) {
+        *parts[i] = next;
+        next += (sizes[i] + 15) / 16 * 16;
+    }
+    return (char *)next - memory;
+}
+
+/* Copy rows [start, start + n) of a dense X to the tile. */
+static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
+{
+    const ptrdiff_t width = m->width, d = m->n_features;
+    const char *from = m->x + start * m->row_stride;
+    if (m->column_stride == sizeof(REAL))
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(x + i * width, from + i * m->row_stride, d * sizeof(REAL));
+    else
+        for (ptrdiff_t j = 0; j < d; j++)
+            for (ptrdiff_t i = 0; i < n; i++)
+                x[i * width + j] =
+                    *(const REAL *)(from + i * m->row_stride + j * m->column_stride);
+}
+
+INLINE ptrdiff_t NAME(index)(const void *indices, int wide, ptrdiff_t j)
+{
+    return wide ? (ptrdiff_t)((const int64_t *)indices)[j] : ((const int32_t *)indices)[j];
+}
+
+/* The same for a CSR matrix, filling in zeros. */
+static NOINLINE void NAME(pack_sparse)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
+{
+    const REAL *data = (const REAL *)m->x;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        REAL *row = x + i * m->width;
+        const ptrdiff_t stop = NAME(index)(m->indptr, m->wide, start + i + 1);
+        memset(row, 0, m->n_features * sizeof(REAL));
+        for (ptrdiff_t j = NAME(index)(m->indptr, m->wide, start + i); j < stop; j++)
+            row[NAME(index)(m->indices, m->wide, j)] += data[j];
+    }
+}
+
+/* z[r, c] = sum over f of x[r, f] v[f, c] for MR rows and NV vectors of columns */
+INLINE void NAME(product)(
+    const int MR, const int NV, const REAL *x, ptrdiff_t width, ptrdiff_t n_features,
+    const REAL *v, REAL *z, ptrdiff_t columns)
+{
+    NAME(vector) sum[8][3];
+    for (int r = 0; r < MR; r++)
+        for (int c = 0; c < NV; c++)
+            sum[r][c] = (NAME(vector)){0};
+    for (ptrdiff_t f = 0; f < n_features; f++) {
+        NAME(vector) v_f[3];
+        for (int c = 0; c < NV; c++)
+            v_f[c] = *(const NAME(vector) *)(v + f * columns + c * WIDTH);
+        for (int r = 0; r < MR; r++)
+            for (int c = 0; c < NV; c++)
+                sum[r][c] += x[r * width + f] * v_f[c];
+    }
+    for (int r = 0; r < MR; r++)
+        for (int c = 0; c < NV; c++)
+            *(NAME(vector) *)(z + r * columns + c * WIDTH) = sum[r][c];
+}
+
+static NOINLINE void NAME(dense_logits)(const linear *m, const REAL *x, const REAL *v, REAL *z)
+{
+    const ptrdiff_t T = m->tile, width = m->width, columns = m->columns;
+    const ptrdiff_t n_features = m->n_features + m->intercept;
+    for (ptrdiff_t c = 0; c < columns;) {
+        const ptrdiff_t left = (columns - c) / WIDTH;
+        const ptrdiff_t vectors = left == 4 ? 2 : left < 3 ? left : 3;
+        const REAL *v_c = v + c;
+        for (ptrdiff_t i = 0; i < T; i += vectors == 1 ? 8 : 4) {
+            const REAL *x_i = x + i * width;
+            REAL *z_i = z + i * columns + c;
+            if (vectors == 1)
+                NAME(product)(8, 1, x_i, width, n_features, v_c, z_i, columns);
+            else if (vectors == 2)
+                NAME(product)(4, 2, x_i, width, n_features, v_c, z_i, columns);
+            else
+                NAME(product)(4, 3, x_i, width, n_features, v_c, z_i, columns);
+        }
+        c += vectors * WIDTH;
+    }
+}
+
+static NOINLINE void NAME(sparse_logits)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, const REAL *v, REAL *z)
+{
+    const REAL *data = (const REAL *)m->x;
+    const ptrdiff_t K = m->columns;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        REAL *restrict z_i = z + i * K;
+        const ptrdiff_t stop = NAME(index)(m->indptr, m->wide, start + i + 1);
+        for (ptrdiff_t k = 0; k < K; k++)
+            z_i[k] = m->intercept ? v[m->n_features * K + k] : 0;
+        for (ptrdiff_t j = NAME(index)(m->indptr, m->wide, start + i); j < stop; j++) {
+            const REAL *restrict v_f = v + NAME(index)(m->indices, m->wide, j) * K;
+            const REAL x = data[j];
+            if (j + AHEAD < stop)
+                PREFETCH(v + NAME(index)(m->indices, m->wide, j + AHEAD) * K);
+            SIMD()
+            for (ptrdiff_t k = 0; k < K; k++)
+                z_i[k] += x * v_f[k];
+        }
+    }
+}
+
+/* Fill r (K, T) with the logits of rows [start, start + n), and w->x with the rows if dense. */
+static NOINLINE void NAME(tile_logits)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, const REAL *v, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, columns = m->columns;
+    if (m->indptr) {
+        NAME(sparse_logits)(m, start, n, v, w->z);
+    } else {
+        NAME(pack)(m, start, n, w->x);
+        NAME(dense_logits)(m, w->x, v, w->z);
+    }
+    for (ptrdiff_t k = 0; k < m->n_logits; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            w->r[k * T + i] = i < n ? w->z[i * columns + k] : 0;
+}
+
+/* out[c, f] += sum over rows i of r[c, i] x[i, f] for MC rows of out and NV vectors */
+INLINE void NAME(outer)(
+    const int MC, const int NV, const REAL *r, ptrdiff_t r_class, ptrdiff_t r_row,
+    const REAL *x, ptrdiff_t width, ptrdiff_t T, double *out, ptrdiff_t out_stride)
+{
+    NAME(vector) sum[4][3];
+    for (int c = 0; c < MC; c++)
+        for (int f = 0; f < NV; f++)
+            sum[c][f] = (NAME(vector)){0};
+    for (ptrdiff_t i = 0; i < T; i++) {
+        NAME(vector) x_i[3];
+        for (int f = 0; f < NV; f++)
+            x_i[f] = *(const NAME(vector) *)(x + i * width + f * WIDTH);
+        for (int c = 0; c < MC; c++)
+            for (int f = 0; f < NV; f++)
+                sum[c][f] += r[c * r_class + i * r_row] * x_i[f];
+    }
+    for (int c = 0; c < MC; c++)
+        for (int f = 0; f < NV; f++) {
+            REAL lanes[WIDTH];
+            memcpy(lanes, &sum[c][f], sizeof lanes);
+            for (int l = 0; l < WIDTH; l++)
+                out[c * out_stride + f * WIDTH + l] += lanes[l];
+        }
+}
+
+/* out (n_out, width) += r x; with `upper` only blocks that reach the upper triangle. */
+static NOINLINE void NAME(add_product)(
+    const REAL *r, ptrdiff_t r_class, ptrdiff_t r_row, ptrdiff_t n_out, const REAL *x,
+    ptrdiff_t width, ptrdiff_t T, double *out, int upper)
+{
+    const ptrdiff_t n_blocks = (n_out + 3) / 4;
+    for (ptrdiff_t block = 0; block < n_blocks; block++) {
+        /* blocks of nearly one size: 10 rows are 4, 3, 3 */
+        const ptrdiff_t c = block * n_out / n_blocks;
+        const ptrdiff_t rows = (block + 1) * n_out / n_blocks - c;
+        ptrdiff_t f = upper ? c / WIDTH * WIDTH : 0;
+        while (f < width) {
+            const ptrdiff_t left = (width - f) / WIDTH;
+            const ptrdiff_t vectors = left == 4 ? 2 : left < 3 ? left : 3;
+            const REAL *r_c = r + c * r_class, *x_f = x + f;
+            double *o = out + c * width + f;
+#define CASE(MC, NV) \
+    case 4 * NV + MC: \
+        NAME(outer)(MC, NV, r_c, r_class, r_row, x_f, width, T, o, width); \
+        break;
+            switch (4 * vectors + rows) {
+                CASE(1, 1) CASE(2, 1) CASE(3, 1) CASE(4, 1)
+                CASE(1, 2) CASE(2, 2) CASE(3, 2) CASE(4, 2)
+                CASE(1, 3) CASE(2, 3) CASE(3, 3) CASE(4, 3)
+            }
+#undef CASE
+            f += vectors * WIDTH;
+        }
+    }
+}
+
+/* The largest logit of each row. */
+static NOINLINE void NAME(find_largest)(
+    const REAL *restrict z, ptrdiff_t K, ptrdiff_t T, REAL *restrict largest)
+{
+    memcpy(largest, z, T * sizeof(REAL));
+    for (ptrdiff_t k = 1; k < K; k++) {
+        const REAL *restrict z_k = z + k * T;
+        SIMD()
+        for (ptrdiff_t i = 0; i < T; i++)
+            largest[i] = z_k[i] > largest[i] ? z_k[i] : largest[i];
+    }
+}
+
+/* z becomes exp(z - largest), rest their sum without one of those that are 1. */
+static NOINLINE void NAME(exponentials)(
+    REAL *restrict z, ptrdiff_t K, ptrdiff_t T, const REAL *restrict largest,
+    REAL *restrict ones, REAL *restrict rest)
+{
+    memset(rest, 0, T * sizeof(REAL));
+    memset(ones, 0, T * sizeof(REAL));
+    for (ptrdiff_t k = 0; k < K; k++) {
+        REAL *restrict z_k = z + k * T;
+        SIMD()
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL e = NAME(exp_of)(z_k[i] - largest[i]);
+            const REAL one = e == 1 ? 1 : 0;
+            ones[i] += one;
+            rest[i] += e - one;
+            z_k[i] = e;
+        }
+    }
+    for (ptrdiff_t i = 0; i < T; i++)
+        rest[i] += ones[i] - 1;
+}
+
+INLINE REAL NAME(log_1_plus)(REAL x)
+{
+    return NAME(log_ratio)(1 + x, 1, x);
+}
+
+/* The soft targets of a tile, (K, T), and the reciprocals of their sums. */
+static NOINLINE void NAME(load_target)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict y, REAL *restrict scale)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
+    const REAL *restrict from = (const REAL *)m->target + start * K;
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            y[k * T + i] = i < n ? from[i * K + k] : 1;
+    memset(scale, 0, T * sizeof(REAL));
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            scale[i] += y[k * T + i];
+    for (ptrdiff_t i = 0; i < T; i++)
+        scale[i] = 1 / scale[i];
+}
+
+static void NAME(load_weight)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *weight)
+{
+    for (ptrdiff_t i = 0; i < m->tile; i++)
+        weight[i] = i < n ? (REAL)m->weight[start + i] : 0;
+}
+
+/* Weighted losses of a tile of logits w->r, which become residuals: weight (p - y). */
+static NOINLINE double NAME(multinomial_tile)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits;
+    const ptrdiff_t *code = (const ptrdiff_t *)m->target + start;
+    REAL *restrict z = w->r, *restrict gap = w->gap, *restrict factor = w->largest;
+    const REAL *restrict y = w->y, *restrict scale = w->scale;
+    const REAL *restrict rest = w->rest, *restrict weight = w->weight;
+    double loss = 0;
+    NAME(find_largest)(z, K, T, w->largest);
+    memset(gap, 0, T * sizeof(REAL));
+    if (m->soft) {
+        NAME(load_target)(m, start, n, w->y, w->scale);
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < T; i++)
+                gap[i] += y[k * T + i] * scale[i] * (w->largest[i] - z[k * T + i]);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++)
+            gap[i] = w->largest[i] - z[code[i] * T + i];
+    }
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    SIMD(reduction(+ : loss))
+    for (ptrdiff_t i = 0; i < T; i++) {
+        loss += weight[i] * (gap[i] + NAME(log_1_plus)(rest[i]));
+        factor[i] = weight[i] / (1 + rest[i]);
+    }
+    if (m->soft) {
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < T; i++)
+                z[k * T + i] = z[k * T + i] * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++)  /* p - 1, which does not cancel where p is near 1 */
+            gap[i] = -factor[i] * (rest[i] + (1 - z[code[i] * T + i]));
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < T; i++)
+                z[k * T + i] *= factor[i];
+        for (ptrdiff_t i = 0; i < n; i++)
+            z[code[i] * T + i] = gap[i];
+    }
+    return loss;
+}
+
+/* The same for one logit, that of the second class. */
+static NOINLINE double NAME(binary_tile)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, *code = (const ptrdiff_t *)m->target + start;
+    REAL *restrict z = w->r, *restrict y0 = w->y, *restrict y1 = w->y + T;
+    const REAL *restrict scale = w->scale, *restrict weight = w->weight;
+    double loss = 0;
+    if (m->soft) {
+        NAME(load_target)(m, start, n, w->y, w->scale);
+    } else {
+        for (ptrdiff_t i = 0; i < T; i++) {
+            y1[i] = i < n ? (REAL)code[i] : 0;
+            y0[i] = 1 - y1[i];
+            w->scale[i] = 1;
+        }
+    }
+    SIMD(reduction(+ : loss))
+    for (ptrdiff_t i = 0; i < T; i++) {
+        const int positive = z[i] > 0;
+        const REAL size = positive ? z[i] : -z[i], small = NAME(exp_of)(-size);
+        const REAL p = small / (1 + small), y = (positive ? y0[i] : y1[i]) * scale[i];
+        loss += weight[i] * (y * size + NAME(log_1_plus)(small));
+        /* the difference of the smaller probabilities, which keeps more digits */
+        z[i] = weight[i] * (positive ? y - p : p - y);
+    }
+    return loss;
+}
+
+/* Logits become probabilities unless binary; h as in curvature below. */
+static NOINLINE void NAME(curvature_tile)(const linear *m, NAME(work) *w, REAL *restrict h)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits;
+    REAL *restrict z = w->r, *restrict factor = w->largest;
+    const REAL *restrict rest = w->rest, *restrict weight = w->weight;
+    if (K == 1) {
+        SIMD()
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL small = NAME(exp_of)(z[i] > 0 ? -z[i] : z[i]), total = 1 + small;
+            h[i] = weight[i] * (small / (total * total));
+        }
+        return;
+    }
+    NAME(find_largest)(z, K, T, w->largest);
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    for (ptrdiff_t i = 0; i < T; i++) {
+        factor[i] = 1 / (1 + rest[i]);
+        h[i] = 0;
+    }
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL e = z[k * T + i], p = e * factor[i];
+            h[i] += p * ((rest[i] + (1 - e)) * factor[i]);
+            z[k * T + i] = p;
+        }
+    for (ptrdiff_t i = 0; i < T; i++)
+        h[i] *= weight[i];
+}
+
+/* gradient[f, k] += x[i, f] r[k, i] for a CSR matrix */
+static NOINLINE void NAME(add_sparse)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, const NAME(work) *w, double *gradient)
+{
+    const REAL *data = (const REAL *)m->x;
+    const ptrdiff_t T = m->tile, K = m->n_logits;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        REAL *restrict r = w->z;
+        const ptrdiff_t stop = NAME(index)(m->indptr, m->wide, start + i + 1);
+        for (ptrdiff_t k = 0; k < K; k++)
+            r[k] = w->r[k * T + i];
+        for (ptrdiff_t j = NAME(index)(m->indptr, m->wide, start + i); j < stop; j++) {
+            double *restrict g = gradient + NAME(index)(m->indices, m->wide, j) * K;
+            const REAL x = data[j];
+            if (j + AHEAD < stop)
+                PREFETCH(gradient + NAME(index)(m->indices, m->wide, j + AHEAD) * K);
+            SIMD()
+            for (ptrdiff_t k = 0; k < K; k++)
+                g[k] += x * r[k];
+        }
+        if (m->intercept)
+            for (ptrdiff_t k = 0; k < K; k++)
+                gradient[m->n_features * K + k] += r[k];
+    }
+}
+
+/* Zeros where tiles never write, and the feature of ones. */
+static void NAME(clear)(const linear *m, NAME(work) *w)
+{
+    memset(w->x, 0, m->tile * m->width * sizeof(REAL));
+    memset(w->z, 0, m->tile * m->columns * sizeof(REAL));
+    if (m->intercept && m->width)
+        for (ptrdiff_t i = 0; i < m->tile; i++)
+            w->x[i * m->width + m->n_features] = 1;
+}
+
+/* Add to gradient (K, width), for CSR data (n_features + intercept, K); returns the loss of rows
+   [start, stop). */
+static double NAME(objective)(
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory,
+    double *gradient)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits;
+    double loss = 0;
+    NAME(work) w;
+    NAME(partition)(m, memory, &w);
+    NAME(clear)(m, &w);
+    for (; start < stop; start += T) {
+        const ptrdiff_t n = stop - start < T ? stop - start : T;
+        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        NAME(load_weight)(m, start, n, w.weight);
+        loss += (K == 1 ? NAME(binary_tile) : NAME(multinomial_tile))(m, start, n, &w);
+        if (m->indptr)
+            NAME(add_sparse)(m, start, n, &w, gradient);
+        else
+            NAME(add_product)(w.r, T, 1, K, w.x, m->width, T, gradient, 0);
+    }
+    return loss;
+}
+
+/* Sums over rows [start, stop): of h = weight sum p (1 - p), returned, for a binary target
+   weight p (1 - p); of weight p p' added to products (K, columns) unless NULL; and of h x x' added
+   to gram, the upper triangle of (width, width) if `full`, otherwise the diagonal. */
+static double NAME(curvature)(
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int full,
+    double *gram, double *products)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits, width = m->width;
+    double total = 0;
+    NAME(work) w;
+    NAME(partition)(m, memory, &w);
+    NAME(clear)(m, &w);
+    for (; start < stop; start += T) {
+        const ptrdiff_t n = stop - start < T ? stop - start : T;
+        REAL *h = w.gap;
+        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        NAME(load_weight)(m, start, n, w.weight);
+        NAME(curvature_tile)(m, &w, h);
+        for (ptrdiff_t i = 0; i < n; i++)
+            total += h[i];
+        if (products) {
+            for (ptrdiff_t k = 0; k < K; k++)
+                for (ptrdiff_t i = 0; i < T; i++) {
+                    w.z[i * m->columns + k] = w.r[k * T + i];
+                    w.r[k * T + i] *= w.weight[i];
+                }
+            NAME(add_product)(w.r, T, 1, K, w.z, m->columns, T, products, 0);
+        }
+        if (m->indptr && !full) {
+            const REAL *data = (const REAL *)m->x;
+            for (ptrdiff_t i = 0; i < n; i++) {
+                const ptrdiff_t end = NAME(index)(m->indptr, m->wide, start + i + 1);
+                for (ptrdiff_t j = NAME(index)(m->indptr, m->wide, start + i); j < end; j++)
+                    gram[NAME(index)(m->indices, m->wide, j)] += h[i] * data[j] * data[j];
+                if (m->intercept)
+                    gram[m->n_features] += h[i];
+            }
+            continue;
+        }
+        if (m->indptr)
+            NAME(pack_sparse)(m, start, n, w.x);
+        for (ptrdiff_t i = 0; i < T; i++)
+            for (ptrdiff_t f = 0; f < width; f++)
+                w.scaled[i * width + f] = h[i] * w.x[i * width + f];
+        if (full) {
+            NAME(add_product)(
+                w.scaled, 1, width, m->n_features + m->intercept, w.x, width, T, gram, 1);
+        } else {
+            for (ptrdiff_t i = 0; i < T; i++)
+                for (ptrdiff_t f = 0; f < width; f++)
+                    gram[f] += w.scaled[i * width + f] * w.x[i * width + f];
+        }
+    }
+    return total;
+}
+
+/* Write what is predicted of rows [start, stop), of outputs (n, K), (n, 2) if binary; raw
+   predictions (n, K). */
+static void NAME(predict)(
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int what,
+    void *to)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits;
+    const ptrdiff_t n_out = what != RAW_PREDICTION && K == 1 ? 2 : K;
+    REAL *out = (REAL *)to + start * n_out;
+    NAME(work) w;
+    NAME(partition)(m, memory, &w);
+    NAME(clear)(m, &w);
+    for (; start < stop; start += T, out += T * n_out) {
+        const ptrdiff_t n = stop - start < T ? stop - start : T;
+        REAL *restrict z = w.r;
+        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        if (what != RAW_PREDICTION && K == 1) {
+            SIMD()
+            for (ptrdiff_t i = 0; i < T; i++) {
+                const int positive = z[i] > 0;
+                const REAL size = positive ? z[i] : -z[i], small = NAME(exp_of)(-size);
+                const REAL log_total = NAME(log_1_plus)(small), total = 1 + small;
+                const REAL larger = what == PROBABILITY ? 1 / total : -log_total;
+                const REAL smaller = what == PROBABILITY ? small / total : -size - log_total;
+                w.y[i] = positive ? smaller : larger;
+                w.y[T + i] = positive ? larger : smaller;
+            }
+            z = w.y;
+        } else if (what != RAW_PREDICTION) {
+            REAL *restrict log_p = w.y;
+            NAME(find_largest)(z, K, T, w.largest);
+            for (ptrdiff_t j = 0; j < K * T; j += T)
+                for (ptrdiff_t i = 0; i < T; i++)
+                    log_p[j + i] = z[j + i] - w.largest[i];
+            NAME(exponentials)(z, K, T, w.largest, w.ones, w.rest);
+            SIMD()
+            for (ptrdiff_t i = 0; i < T; i++)
+                w.gap[i] = what == PROBABILITY ? 1 / (1 + w.rest[i]) : NAME(log_1_plus)(w.rest[i]);
+            for (ptrdiff_t j = 0; j < K * T; j += T)
+                for (ptrdiff_t i = 0; i < T; i++)
+                    log_p[j + i] = what == PROBABILITY ? z[j + i] * w.gap[i]
+                        : log_p[j + i] - w.gap[i];
+            z = log_p;
+        }
+        for (ptrdiff_t i = 0; i < n; i++)
+            for (ptrdiff_t k = 0; k < n_out; k++)
+                out[i * n_out + k] = z[k * T + i];
+    }
+}
+
+static ptrdiff_t NAME(work_size)(const linear *m)
+{
+    NAME(work) w;
+    return NAME(partition)(m, NULL, &w) + 64;
+}
+
+#undef WIDTH

@@ -1,0 +1,286 @@
+# cython: language_level=3
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""A linear softmax model over rows: the door between Python and the C kernels.
+
+``LinearRows`` holds data and deals out runs of rows to threads; the loops are in
+``_linear.h``. How rows are divided into runs depends on shapes alone, and sums over runs are
+added in order, so results do not depend on the number of threads.
+"""
+import numpy as np
+
+from cpython.buffer cimport (
+    PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cython.parallel cimport prange
+
+from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._rows import LEVEL_NAME
+
+cdef extern from "_linear_levels.h" nogil:
+    ctypedef struct linear:
+        Py_ssize_t n_features, n_logits
+        int intercept
+        const char* x
+        Py_ssize_t row_stride, column_stride
+        const void* indptr
+        const void* indices
+        int wide
+        const void* target
+        int soft
+        const double* weight
+        Py_ssize_t tile, width, columns
+        int curvature
+    ctypedef struct linear_kernels:
+        Py_ssize_t work_size(const linear*) noexcept nogil
+        double objective(
+            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, double*) noexcept nogil
+        double curvature(
+            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, int, double*,
+            double*) noexcept nogil
+        void predict(
+            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, int,
+            void*) noexcept nogil
+    ctypedef struct level:
+        const char* name
+        int vector_bytes
+        linear_kernels of_double, of_float
+    ctypedef level* const_level
+    int available_levels(const_level*)
+    enum:
+        RAW_PREDICTION
+        PROBABILITY
+        LOG_PROBABILITY
+
+RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
+
+cdef enum:
+    LANES = 16
+    TILE_BYTES = 1 << 15
+    MAX_TILE = 256
+    MAX_RUNS = 64
+    SUMS = 1 << 21  # numbers that the sums of all runs may take, 16 MB
+
+
+cdef const_level find_level() except NULL:
+    cdef const_level[3] levels
+    cdef int n = available_levels(levels), i
+    for i in range(n):
+        if levels[i].name == LEVEL_NAME.encode():
+            return levels[i]
+    raise ImportError(f"no kernels of linear models for {LEVEL_NAME}")
+
+
+cdef const_level LEVEL = find_level()
+
+
+cdef Py_ssize_t whole(Py_ssize_t n, Py_ssize_t step):
+    return (n + step - 1) // step * step
+
+
+cdef class LinearRows:
+    """Rows of data with their targets and weights.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        float32 or float64. The diagonal curvature takes entries for distinct ones.
+    n_logits : int
+        Columns of logits, 1 if binary.
+    fit_intercept : bool
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes), default=None
+        Codes, intp, or C-contiguous probabilities of the dtype of X. Not for predictions.
+    weight : ndarray of shape (n_samples,), default=None
+        float64.
+    """
+
+    cdef linear m
+    cdef const linear_kernels* kernels
+    cdef Py_buffer[5] buffers
+    cdef int n_buffers
+    cdef Py_ssize_t n
+    cdef readonly object dtype
+
+    def __cinit__(self):
+        self.n_buffers = 0
+
+    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, target=None, weight=None):
+        cdef linear* m = &self.m
+        cdef bint sparse = not isinstance(X, np.ndarray)
+        cdef Py_ssize_t lanes
+        self.n = X.shape[0]
+        self.dtype = np.dtype(X.dtype)
+        m.n_features = X.shape[1]
+        m.n_logits = n_logits
+        m.intercept = fit_intercept
+        if sparse:
+            index = np.promote_types(X.indices.dtype, X.indptr.dtype)
+            m.x = self.get(np.ascontiguousarray(X.data))
+            m.indptr = self.get(np.ascontiguousarray(X.indptr, dtype=index))
+            m.indices = self.get(np.ascontiguousarray(X.indices, dtype=index))
+            m.wide = index.itemsize == 8
+        else:
+            X = np.require(X, requirements="A")
+            m.x = self.get(X)
+            m.row_stride, m.column_stride = X.strides
+        if target is not None:
+            m.soft = target.ndim == 2
+            m.target = self.get(np.ascontiguousarray(target))
+            m.weight = <const double*> self.get(np.ascontiguousarray(weight))
+        if self.dtype.itemsize == 8:
+            self.kernels = &LEVEL.of_double
+        else:
+            self.kernels = &LEVEL.of_float
+        lanes = max(1, LEVEL.vector_bytes // self.dtype.itemsize)
+        m.columns = n_logits if sparse else whole(n_logits, lanes)
+        m.width = 0 if sparse else whole(m.n_features + fit_intercept, lanes)
+        self.set_tile(m)
+
+    cdef const char* get(self, array) except NULL:
+        PyObject_GetBuffer(array, &self.buffers[self.n_buffers], PyBUF_STRIDED_RO)
+        self.n_buffers += 1
+        return <const char*> self.buffers[self.n_buffers - 1].buf
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n_buffers):
+            PyBuffer_Release(&self.buffers[i])
+
+    cdef void set_tile(self, linear* m):
+        """So many rows that their tile stays in the cache."""
+        cdef Py_ssize_t row = max(m.width, 4 * m.columns) * self.dtype.itemsize
+        m.tile = min(max(TILE_BYTES // row // LANES * LANES, LANES), MAX_TILE)
+        m.tile = min(m.tile, whole(max(1, self.n), LANES))
+
+    cdef Py_ssize_t runs(self, const linear* m, Py_ssize_t size):
+        """Number of runs of whole tiles if each has ``size`` sums."""
+        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
+        return max(1, min(n_tiles, min(MAX_RUNS, max(2, SUMS // max(1, size)))))
+
+    cdef Py_ssize_t work_size(self, const linear* m):
+        return self.kernels.work_size(m)
+
+    cdef int n_threads(self):
+        """Threads for what one row costs: a product with each logit, and exponentials."""
+        cdef Py_ssize_t features = self.m.n_features + 8
+        if self.m.indptr != NULL:
+            features = 8 + self.buffers[0].len // self.dtype.itemsize // max(1, self.n)
+        return n_threads_for(self.n * features * (self.m.n_logits + 1) // 2)
+
+    cdef object coefficients(self, const linear* m, W):
+        """W, (n_features + intercept, n_logits), as the kernels take it."""
+        if m.columns == m.n_logits and W.dtype == self.dtype and W.flags.c_contiguous:
+            return W
+        V = np.zeros((W.shape[0], m.columns), self.dtype)
+        V[:, : m.n_logits] = W
+        return V
+
+    def objective(self, W):
+        """Return the loss, summed over rows with their weights, and its gradient.
+
+        The loss is the cross-entropy, nats. W and the gradient have the shape
+        (n_features + intercept, n_logits), float64.
+        """
+        cdef linear m = self.m
+        cdef Py_ssize_t D = m.n_features + m.intercept, K = m.n_logits
+        cdef Py_ssize_t size = K * m.width if m.indptr == NULL else D * K
+        cdef Py_ssize_t n_runs = self.runs(&m, size), n_tiles = (self.n + m.tile - 1) // m.tile
+        cdef Py_ssize_t work = self.work_size(&m), run, n = self.n
+        cdef int n_threads = self.n_threads()
+        cdef object V = self.coefficients(&m, W), sums = np.zeros((n_runs, size))
+        cdef double[::1] losses = np.empty(n_runs)
+        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
+        cdef double[:, ::1] gradients = sums
+        cdef Py_buffer v
+        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
+        for run in prange(
+            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+        ):
+            losses[run] = self.kernels.objective(
+                &m, n_tiles * run // n_runs * m.tile,
+                min(n, n_tiles * (run + 1) // n_runs * m.tile),
+                v.buf, &memory[run * work], &gradients[run, 0])
+        PyBuffer_Release(&v)
+        gradient = sums[0] if n_runs == 1 else sums.sum(axis=0)
+        if m.indptr == NULL:
+            gradient = np.ascontiguousarray(gradient.reshape(K, m.width)[:, :D].T)
+        else:
+            gradient = gradient.reshape(D, K)
+        return float(np.sum(losses)), gradient
+
+    def curvature(self, W, bint full, bint products):
+        """Return sums over rows that make up an approximation of the Hessian.
+
+        Returns
+        -------
+        total : float
+            Of ``h = weight * sum(p * (1 - p))``, for a binary target ``weight * p * (1 - p)``.
+        gram : ndarray of shape (D, D), or (D,) unless ``full``
+            Of ``h x x'``, with the intercept as the last of D features.
+        M : ndarray of shape (n_logits, n_logits), or None unless ``products``
+            Of ``weight * (diag(p) - p p')``.
+        """
+        cdef linear m = self.m
+        cdef Py_ssize_t D = m.n_features + m.intercept, K = m.n_logits
+        cdef Py_ssize_t lanes = max(1, LEVEL.vector_bytes // self.dtype.itemsize)
+        if full and m.indptr != NULL:
+            m.width = whole(D, lanes)
+        m.columns = m.columns if m.indptr == NULL or not products else whole(K, lanes)
+        m.curvature = True
+        self.set_tile(&m)
+        cdef Py_ssize_t width = m.width if full or m.indptr == NULL else D
+        cdef Py_ssize_t size = width * (width if full else 1)
+        cdef Py_ssize_t n_runs = self.runs(&m, size + K * m.columns)
+        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
+        cdef Py_ssize_t work = self.work_size(&m), run, n = self.n
+        cdef int n_threads = self.n_threads()
+        cdef object V = self.coefficients(&m, W), grams = np.zeros((n_runs, size))
+        cdef object all_products = np.zeros((n_runs, K * m.columns if products else 1))
+        cdef double[::1] totals = np.empty(n_runs)
+        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
+        cdef double[:, ::1] gram_sums = grams, product_sums = all_products
+        cdef Py_buffer v
+        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
+        for run in prange(
+            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+        ):
+            totals[run] = self.kernels.curvature(
+                &m, n_tiles * run // n_runs * m.tile,
+                min(n, n_tiles * (run + 1) // n_runs * m.tile),
+                v.buf, &memory[run * work], full, &gram_sums[run, 0],
+                &product_sums[run, 0] if products else NULL)
+        PyBuffer_Release(&v)
+        gram = grams.sum(axis=0)
+        if full:
+            gram = gram.reshape(width, width)[:D, :D]
+            gram = np.triu(gram) + np.triu(gram, 1).T
+        else:
+            gram = gram[:D]
+        M = None
+        if products:
+            M = -all_products.sum(axis=0).reshape(K, m.columns)[:, :K]
+            np.fill_diagonal(M, 0.0)
+            np.fill_diagonal(M, -M.sum(axis=1))
+        return float(np.sum(totals)), gram, M
+
+    def predict(self, W, int what):
+        """Return the RAW predictions, PROBA or LOG_PROBA."""
+        cdef linear m = self.m
+        cdef Py_ssize_t K = m.n_logits, n_out = 2 if what != RAW_PREDICTION and K == 1 else K
+        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
+        cdef Py_ssize_t n_runs = self.runs(&m, 1), work = self.work_size(&m), run, n = self.n
+        cdef int n_threads = self.n_threads()
+        cdef object V = self.coefficients(&m, W), out = np.empty((n, n_out), self.dtype)
+        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
+        cdef Py_buffer v, to
+        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
+        PyObject_GetBuffer(out, &to, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        for run in prange(
+            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+        ):
+            self.kernels.predict(
+                &m, n_tiles * run // n_runs * m.tile,
+                min(n, n_tiles * (run + 1) // n_runs * m.tile),
+                v.buf, &memory[run * work], what, to.buf)
+        PyBuffer_Release(&v)
+        PyBuffer_Release(&to)
+        return out

@@ -1,0 +1,45 @@
+/* The kernels of linear models, for every instruction set. */
+#ifndef SKLKL_LINEAR_LEVELS_H
+#define SKLKL_LINEAR_LEVELS_H
+
+#include "_portable.h"
+
+enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY };
+
+/* Data and the shapes of its tiles. */
+typedef struct {
+    ptrdiff_t n_features;
+    ptrdiff_t n_logits;    /* 1 if binary */
+    int intercept;
+    const char *x;         /* a dense matrix, or the data of a CSR matrix */
+    ptrdiff_t row_stride, column_stride;
+    const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */
+    int wide;              /* are they 64 bits wide? */
+    const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes */
+    int soft;
+    const double *weight;
+    ptrdiff_t tile;        /* rows of a tile, a multiple of LANES */
+    ptrdiff_t width;       /* columns of a tile of X: whole vectors */
+    ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */
+    int curvature;         /* is there room for what the curvature needs? */
+} linear;
+
+typedef struct {
+    ptrdiff_t (*work_size)(const linear *);  /* bytes of the memory that a run needs */
+    double (*objective)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, double *);
+    double (*curvature)(
+        const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, double *, double *);
+    void (*predict)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, void *);
+} linear_kernels;
+
+typedef struct {
+    const char *name;
+    int vector_bytes;
+    linear_kernels of_double, of_float;
+} level;
+typedef const level *const_level;
+
+#define LEVEL_BODY "_linear_level.h"
+#include "_levels.h"
+
+#endif

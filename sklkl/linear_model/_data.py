@@ -1,0 +1,165 @@
+"""What users pass to the estimators, checked."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from sklkl._targets import check_target, check_weights
+from sklkl.linear_model._solve import objective_of
+
+RULES = {
+    "C": (Real, lambda v: v > 0, "a number > 0, np.inf for no penalty"),
+    "l1_ratio": (Real, lambda v: 0 <= v <= 1, "a number from 0 to 1"),
+    "tol": (Real, lambda v: 0 < v < np.inf, "a finite number > 0"),
+    "max_iter": (Integral, lambda v: v >= 1, "an integer >= 1"),
+}
+
+
+def check_numbers(estimator, *names):
+    """Refuse parameters that break their rule."""
+    for name in names:
+        check_number(name, getattr(estimator, name))
+
+
+def check_number(name, value, rule=None):
+    """Refuse a value that breaks the rule of its name, or of another."""
+    kind, good, text = RULES[rule or name]
+    if not isinstance(value, kind) or isinstance(value, bool) or not good(value):
+        raise ValueError(f"{name} must be {text}; got {value!r}.")
+
+
+@dataclass
+class Data:
+    """Checked data of a fit.
+
+    Attributes
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        float32 or float64. Not looked at: entries may be NaN or infinite, which the first
+        evaluation of the objective finds without a pass of its own.
+    classes : ndarray of shape (n_classes,)
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, or probabilities of the dtype of X.
+    weight : ndarray of shape (n_samples,)
+        float64.
+    """
+
+    X: object
+    classes: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def hard(self):
+        """Whether the target is one of labels."""
+        return self.target.ndim == 1
+
+    def objective(self, fit_intercept, C, l1_ratio):
+        """Return the objective of all rows."""
+        return objective_of(
+            self.X,
+            self.target,
+            self.weight,
+            n_classes=len(self.classes),
+            fit_intercept=fit_intercept,
+            C=float(C),
+            l1_ratio=float(l1_ratio),
+        )
+
+
+def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
+    """Return the ``Data`` that a user passed to ``estimator.fit``."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the "
+            "target y is None."
+        )
+    X = validate_data(
+        estimator,
+        X,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        reset=reset,
+    )
+    if issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()  # which also sorts each row
+    classes, target = check_target(
+        y, classes=estimator.classes if classes is None else classes, refuse_integers=True
+    )
+    check_consistent_length(X, target)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. "
+            "Name absent ones with classes=."
+        )
+    weight = check_weights(sample_weight, X)
+    if estimator.class_weight is not None:
+        target, weight = apply_class_weight(estimator.class_weight, classes, target, weight)
+    if target.ndim == 2:
+        target = np.ascontiguousarray(target, dtype=X.dtype)
+    return Data(X, classes, target, weight)
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Let an error or an interrupt leave the estimator as it was.
+
+    Checking X sets the attributes that describe the features; everything else is set once
+    a fit has succeeded.
+    """
+    names = ("n_features_in_", "feature_names_in_")
+    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            vars(estimator).pop(name, None)
+        vars(estimator).update(before)
+        raise
+
+
+def apply_class_weight(class_weight, classes, target, weight):
+    """Return the target and the sample weights that class weights turn these into."""
+    n_classes = len(classes)
+    factors = np.ones(n_classes)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        if target.ndim == 2:
+            mass = weight @ target
+        else:
+            mass = np.bincount(target, weight, minlength=n_classes)
+        present = mass > 0
+        factors[present] = mass.sum() / (n_classes * mass[present])
+    elif isinstance(class_weight, dict):
+        position = {c: j for j, c in enumerate(classes.tolist())}
+        unknown = [c for c in class_weight if c not in position]
+        if unknown:
+            raise ValueError(
+                f"class_weight names {unknown}, not among the classes {classes.tolist()}."
+            )
+        for label, value in class_weight.items():
+            factors[position[label]] = value
+        if not (np.isfinite(factors).all() and (factors >= 0).all()):
+            raise ValueError(f"class_weight must be finite and >= 0; got {class_weight}.")
+    else:
+        raise ValueError(
+            f"class_weight must be a dict, 'balanced' or None; got {class_weight!r}."
+        )
+    if target.ndim == 1:
+        weight = weight * factors[target]
+    else:
+        target = target * factors
+        mass = target.sum(axis=1)
+        weight = weight * mass
+        empty = mass == 0.0  # weight 0; any distribution serves
+        target[empty] = 1.0 / n_classes
+        target /= np.where(empty, 1.0, mass)[:, None]
+    if not weight.sum() > 0:
+        raise ValueError("class_weight leaves no sample with a weight > 0.")
+    return target, weight

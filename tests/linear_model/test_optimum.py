@@ -1,0 +1,228 @@
+"""A thousand random problems against SciPy's optimiser, and the same bits every time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.sparse import csr_array
+from scipy.special import log_softmax, softmax
+from threadpoolctl import threadpool_limits
+
+from sklkl.linear_model import SoftLabelLogisticRegression
+
+LAYOUTS = {"c": np.ascontiguousarray, "fortran": np.asfortranarray, "csr": csr_array}
+
+
+@dataclass
+class Problem:
+    """The objective divided by ``C * sum(weight)``, its gradient and Hessian, densely."""
+
+    X: np.ndarray
+    Y: np.ndarray
+    weight: np.ndarray
+    C: float
+    fit_intercept: bool
+
+    def __post_init__(self):
+        self.share = self.weight / self.weight.sum()
+        self.features = self.X
+        if self.fit_intercept:
+            self.features = np.column_stack([self.X, np.ones(len(self.X))])
+        self.n_logits = 1 if self.Y.shape[1] == 2 else self.Y.shape[1]
+        self.shape = (self.features.shape[1], self.n_logits)
+        ridge = np.full(self.shape, 1.0 / (self.C * self.weight.sum()))
+        ridge[self.X.shape[1] :] = 0.0
+        self.ridge = ridge.ravel()
+
+    def logits(self, w):
+        Z = self.features @ w.reshape(self.shape)
+        return np.column_stack([np.zeros(len(Z)), Z]) if self.n_logits == 1 else Z
+
+    def value(self, w):
+        loss = -self.share @ (self.Y * log_softmax(self.logits(w), axis=1)).sum(axis=1)
+        return loss + 0.5 * self.ridge @ w**2
+
+    def gradient(self, w):
+        residual = self.share[:, None] * (softmax(self.logits(w), axis=1) - self.Y)
+        gradient = self.features.T @ residual[:, -self.n_logits :]
+        return gradient.ravel() + self.ridge * w
+
+    def hessian(self, w):
+        P = softmax(self.logits(w), axis=1)[:, -self.n_logits :]
+        D, K = self.shape
+        blocks = P[:, :, None] * (np.eye(K) - P[:, None, :])
+        weighted = self.share[:, None] * self.features
+        hessian = np.einsum("nf,ng,nkl->fkgl", weighted, self.features, blocks, optimize=True)
+        return hessian.reshape(D * K, D * K) + np.diag(self.ridge)
+
+    def coefficients(self, model):
+        W = model.coef_.T
+        if self.fit_intercept:
+            W = np.vstack([W, model.intercept_])
+        return W.astype(np.float64).ravel()
+
+    def minimum(self):
+        """Return what SciPy's trust region finds, after a few steps of Newton's method."""
+        size = self.ridge.size
+        result = minimize(
+            self.value,
+            np.zeros(size),
+            jac=self.gradient,
+            hess=self.hessian,
+            method="trust-exact",
+            options={"gtol": 1e-7, "maxiter": 500},
+        )
+        w, value = result.x, result.fun
+        for _ in range(3):
+            step = np.linalg.lstsq(self.hessian(w), self.gradient(w), rcond=1e-12)[0]
+            if (polished := self.value(w - step)) < value:
+                w, value = w - step, polished
+        return w, value
+
+
+@st.composite
+def problems(draw):
+    """Draw the sizes and kinds; the numbers come from a seed."""
+    n_samples = draw(st.integers(2, 40))
+    n_features = draw(st.integers(1, 6))
+    n_classes = draw(st.integers(2, 5))
+    soft = draw(st.booleans())
+    weighted = draw(st.booleans())
+    scaled = draw(st.booleans())
+    layout = draw(st.sampled_from(sorted(LAYOUTS)))
+    C = 10.0 ** draw(st.integers(-3, 3))
+    fit_intercept = draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    X = rng.normal(size=(n_samples, n_features))
+    X[rng.random(X.shape) < 0.2] = 0.0
+    if scaled:
+        X *= 10.0 ** rng.uniform(-2.0, 2.0, size=n_features)
+    if soft:
+        Y = softmax(rng.choice([0.5, 3.0]) * rng.normal(size=(n_samples, n_classes)), axis=1)
+        Y[:: rng.integers(2, 9)] = np.eye(n_classes)[rng.integers(n_classes)]
+        y = Y
+    else:
+        y = rng.integers(n_classes, size=n_samples)
+        Y = np.eye(n_classes)[y]
+    weight = np.ones(n_samples)
+    if weighted:
+        weight = rng.uniform(0.0, 3.0, size=n_samples)
+        weight[1:][rng.random(n_samples - 1) < 0.2] = 0.0
+    return Problem(X, Y, weight, C, fit_intercept), y, layout, weighted
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+@given(problems())
+def test_reaches_the_minimum_that_scipy_finds(drawn):
+    problem, y, layout, weighted = drawn
+    model = SoftLabelLogisticRegression(
+        C=problem.C,
+        fit_intercept=problem.fit_intercept,
+        classes=range(problem.Y.shape[1]),
+        tol=1e-9,
+    )
+    model.fit(LAYOUTS[layout](problem.X), y, problem.weight if weighted else None)
+    w = problem.coefficients(model)
+    assert np.max(np.abs(problem.gradient(w))) <= 1.1e-9
+    expected, minimum = problem.minimum()
+    # A class without any weight has no optimal intercept: values approach 0 like gradients.
+    assert problem.value(w) <= minimum + 1e-8 * max(minimum, 1.0)
+    curvature = np.linalg.eigvalsh(problem.hessian(expected))
+    if curvature[0] > 1e-4:
+        np.testing.assert_allclose(w, expected, atol=1e-4, rtol=0)
+        distance = np.linalg.norm(problem.gradient(w) - problem.gradient(expected))
+        assert np.linalg.norm(w - expected) <= 2.0 * distance / curvature[0] + 1e-9
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(problems(), st.sampled_from([0.05, 0.5, 0.95, 1.0]))
+def test_elastic_net_meets_its_optimality_conditions(drawn, l1_ratio):
+    problem, y, layout, weighted = drawn
+    model = SoftLabelLogisticRegression(
+        C=problem.C,
+        l1_ratio=l1_ratio,
+        fit_intercept=problem.fit_intercept,
+        classes=range(problem.Y.shape[1]),
+        tol=1e-6,
+        max_iter=5000,
+    )
+    model.fit(LAYOUTS[layout](problem.X), y, problem.weight if weighted else None)
+    w = problem.coefficients(model)
+    # ridge is 1 / (C * sum(weight)), and 0 for intercepts.
+    gradient = problem.gradient(w) - l1_ratio * problem.ridge * w
+    l1 = l1_ratio * problem.ridge
+    violation = np.where(
+        w == 0.0, np.maximum(np.abs(gradient) - l1, 0.0), np.abs(gradient + l1 * np.sign(w))
+    )
+    assert np.max(violation) <= 1.1e-6
+
+
+# -- The same bits -------------------------------------------------------------
+
+
+def large_problem(kind):
+    """Return a problem that is worth a second thread, at every pass."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 24))
+    y = softmax(X[:, :3] + rng.normal(size=(5000, 3)), axis=1)
+    if kind == "csr":
+        X = csr_array(np.where(np.abs(X) < 0.7, 0.0, X))
+    elif kind == "float32":
+        X = X.astype(np.float32)
+    return X, y
+
+
+def attributes(X, y, **params):
+    model = SoftLabelLogisticRegression(tol=1e-4, **params).fit(X, y)
+    assert model.n_iter_ > 3
+    log_proba = model.predict_log_proba(X)
+    return model.coef_, model.intercept_, model.n_iter_, model.loss_, log_proba
+
+
+@pytest.mark.parametrize("kind", ["dense", "csr", "float32"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_same_bits_twice_and_with_any_number_of_threads(kind, n_classes, soft, l1_ratio):
+    X, y = large_problem(kind)
+    y = y[:, :n_classes] / y[:, :n_classes].sum(axis=1, keepdims=True)
+    if not soft:
+        y = y.argmax(axis=1)
+    params = {"C": 0.01, "l1_ratio": l1_ratio}
+    expected = attributes(X, y, **params)
+    results = [attributes(X, y, **params)]
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            results.append(attributes(X, y, **params))
+    for result in results:
+        for got, want in zip(result, expected, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0}])
+def test_same_bits_with_class_weights(class_weight):
+    X, y = large_problem("dense")
+    results = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            results.append(attributes(X, y, class_weight=class_weight))
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("kind", ["dense", "csr"])
+def test_same_bits_without_a_limit_of_curvature(kind):
+    """Wide rows: sums by several threads, the diagonal alone."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2100)) * (rng.random((400, 2100)) < 0.05)
+    y = softmax(X[:, :3] + rng.normal(size=(400, 3)), axis=1)
+    X = csr_array(X) if kind == "csr" else X
+    results = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            results.append(attributes(X, y, C=0.1))
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, want)
