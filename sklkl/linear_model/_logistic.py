@@ -249,6 +249,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             classes = self._stream_classes(y, classes)
             data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
             batch = data.objective(self.fit_intercept, np.inf, 0.0)
+            if posterior is not None and posterior.mean.shape != batch.shape:
+                raise ValueError(
+                    f"fit_intercept={self.fit_intercept} differs from the first call of "
+                    "partial_fit; clone the estimator to begin anew."
+                )
             if posterior is None:
                 mean = np.zeros(batch.shape) if first else self._coefficients()
                 posterior = Posterior.prior(mean, batch.n_features, full=not issparse(data.X))

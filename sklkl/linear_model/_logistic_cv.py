@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight
 
@@ -179,6 +179,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         Cs, l1_ratios = self._check_parameters()
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight)
+            (y,) = indexable(y)
             # Every fold has all classes, in this order.
             student = SoftLabelLogisticRegression(
                 fit_intercept=self.fit_intercept,
@@ -201,6 +202,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
             if self.verbose > 0:
                 print(f"mean scores by l1_ratio and C:\n{scores.mean(axis=0)}")
             fitted = self._refit(data, coefs, scores, Cs, l1_ratios)
+        vars(self).pop("loss_", None)  # of an earlier fit; with refit=False there is none
         vars(self).update(fitted)
         self.classes_ = data.classes
         self.Cs_, self.l1_ratios_ = Cs, l1_ratios

@@ -80,6 +80,10 @@ class StreamObjective:
         pull = self.scale * self.posterior.times(E)
         return value + 0.5 * float(np.vdot(E, pull)), gradient + pull
 
+    def widen(self):
+        """See ``KLObjective.widen``."""
+        return self.objective.widen()
+
     def curvature(self, W):
         """Return the precision that the batch adds: blocks of its Hessian at W, times C.
 
@@ -118,4 +122,8 @@ class StreamObjective:
 
     def posterior_at(self, W):
         """Return what this batch and those before have taught, given its minimiser W."""
+        if W.shape[1] > 1:
+            # Predictions do not depend on the sum of intercepts; let it not drift.
+            n_features = self.objective.n_features
+            W[n_features:] -= W[n_features:].mean(axis=1, keepdims=True)
         return Posterior(W, self.posterior.precision + self.curvature(W))
