@@ -1,9 +1,11 @@
 """Timing that treats all contenders alike on a noisy machine."""
 
+import ctypes
+import signal
 import statistics
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from threadpoolctl import threadpool_limits
 
@@ -27,30 +29,72 @@ def medians(functions, repeats, number=1):
 
 
 @contextmanager
+def time_limit(seconds):
+    """Raise TimeoutError in the block after so long, where the system has such signals.
+
+    Code that does not return to the interpreter is not interrupted.
+    """
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(signum, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def one_thread():
     """Hold OpenMP, BLAS, PyTorch and Numba to one thread, the last two if imported."""
+    return n_threads(1)
+
+
+@contextmanager
+def n_threads(number):
+    """Hold OpenMP, BLAS, PyTorch and Numba to so many threads, the last two if imported."""
     modules = [sys.modules[name] for name in ("torch", "numba") if name in sys.modules]
     before = [module.get_num_threads() for module in modules]
-    with threadpool_limits(1):
+    with threadpool_limits(number):
         for module in modules:
-            module.set_num_threads(1)
+            module.set_num_threads(number)
         try:
             yield
         finally:
-            for module, n_threads in zip(modules, before, strict=True):
-                module.set_num_threads(n_threads)
+            for module, earlier in zip(modules, before, strict=True):
+                module.set_num_threads(earlier)
+
+
+def reset_peak():
+    """Let the peak of memory start from the memory in use, where Linux allows it."""
+    with suppress(OSError, AttributeError):  # what malloc keeps for later would hide growth
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def status_bytes(field):
+    """Memory of this process as Linux tells it, or None: VmHWM is its peak."""
+    try:
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith(f"{field}:"):
+                    return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    return None
 
 
 def peak_bytes():
     """Peak resident memory of this process so far, or None where it cannot be read."""
-    try:
-        # Not ru_maxrss: on Linux a child process inherits that of its parent.
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return 1024 * int(line.split()[1])
-    except OSError:
-        pass
+    # Not ru_maxrss: on Linux a child process inherits that of its parent.
+    if (peak := status_bytes("VmHWM")) is not None:
+        return peak
     try:
         import resource
     except ImportError:

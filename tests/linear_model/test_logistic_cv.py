@@ -110,7 +110,7 @@ def reference(X, y, sample_weight=None, *, scoring, **params):
             params["penalty"] = "elasticnet"  # before scikit-learn 1.8
     elif parameters["l1_ratios"].default is not None:
         params["l1_ratios"] = (0.0,)
-    params = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 100_000, **params}
+    params = {"solver": "newton-cg", "tol": 1e-10, "max_iter": 100_000, **params}
     model = LogisticRegressionCV(scoring=scoring, **{"Cs": CS, **params})
     model.fit(X, y, sample_weight=sample_weight)
     scores = model.scores_
