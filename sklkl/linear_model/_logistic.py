@@ -195,10 +195,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         The first batch is fitted as by ``fit``. What it has taught is then kept as a Gaussian
         distribution of the coefficients, the Laplace approximation, and takes the place of
         the penalty for the next batch (Spiegelhalter and Lauritzen, 1990). There is no
-        learning rate, and the order of batches hardly matters. With n_features up to about
-        a thousand the distribution has a matrix per class; beyond, and for sparse ``X``, the
-        diagonal of one, which makes larger batches worthwhile. After ``fit``, which keeps
-        no such record, the penalty draws the coefficients to those of ``fit``.
+        learning rate. Batches should be mixed: one that holds a single class is fitted so well
+        that it leaves hardly a trace. With n_features up to about a thousand the distribution
+        has a matrix per class; beyond, and for sparse ``X``, the diagonal of one, which makes
+        larger batches worthwhile. After ``fit``, which keeps no such record, the penalty draws
+        the coefficients to those of ``fit``.
 
         Parameters
         ----------

@@ -163,7 +163,7 @@ class KLObjective:
         """
         A, M = self.curvature(W, full)
         diagonal = np.einsum("ii->i", A) if full else A
-        mean_A = diagonal[: self.n_features].mean() if self.n_features else 0.0
+        mean_A = diagonal.mean() if self.n_features else 0.0
         mean_M = np.trace(M) / len(M)
         # A class that is never predicted has no curvature, nor a gradient to speak of.
         penalty = self.penalty / mean_A if mean_A > 0.0 and not self.binary else 0.0

@@ -1012,3 +1012,11 @@ def test_routed_weights_of_the_default_score():
     for score, (train, test) in zip(scores, KFold(3).split(X), strict=True):
         model = SoftLabelLogisticRegression().fit(X[train], y[train], weight[train])
         assert score == pytest.approx(model.score(X[test], y[test], weight[test]), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_features_next_to_nothing_leave_the_intercept_alone(n_classes):
+    X, y = targets("hard", n_classes)
+    model = SoftLabelLogisticRegression(tol=1e-8).fit(1e-20 * X, y)
+    frequencies = np.bincount(y, minlength=n_classes) / len(y)
+    np.testing.assert_allclose(model.predict_proba(1e-20 * X[:1])[0], frequencies, atol=1e-6)

@@ -54,9 +54,10 @@ class Problem:
         P = softmax(self.logits(w), axis=1)[:, -self.n_logits :]
         D, K = self.shape
         blocks = P[:, :, None] * (np.eye(K) - P[:, None, :])
-        weighted = self.share[:, None] * self.features
-        hessian = np.einsum("nf,ng,nkl->fkgl", weighted, self.features, blocks, optimize=True)
-        return hessian.reshape(D * K, D * K) + np.diag(self.ridge)
+        squares = self.features[:, :, None] * self.features[:, None, :]
+        weighted = self.share[:, None] * squares.reshape(-1, D * D)
+        hessian = (weighted.T @ blocks.reshape(-1, K * K)).reshape(D, D, K, K)
+        return hessian.swapaxes(1, 2).reshape(D * K, D * K) + np.diag(self.ridge)
 
     def coefficients(self, model):
         W = model.coef_.T
@@ -72,7 +73,7 @@ class Problem:
             np.zeros(size),
             jac=self.gradient,
             hess=self.hessian,
-            method="trust-exact",
+            method="trust-ncg",
             options={"gtol": 1e-7, "maxiter": 500},
         )
         w, value = result.x, result.fun

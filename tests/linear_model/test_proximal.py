@@ -104,14 +104,13 @@ def assert_optimal(model, X, y, weight=None, atol=1e-9):
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_optimality_conditions(n_classes, soft, layout, fit_intercept, weighted):
+def test_optimality_conditions(n_classes, soft, layout, fit_intercept):
     X, y = make_problem(n_classes, soft)
-    weight = weights_for(X) if weighted else None
+    weights = weights_for(X)
     X = LAYOUTS[layout](X)
     for l1_ratio in (0.1, 0.5, 1.0):
         zeros = []
-        for C in (0.02, 0.3, 5.0):
+        for C, weight in ((0.02, None), (0.02, weights), (0.3, None), (5.0, weights)):
             model = fit(X, y, weight, C=C, l1_ratio=l1_ratio, fit_intercept=fit_intercept)
             assert_optimal(model, X, y, weight)
             zeros.append(np.count_nonzero(model.coef_ == 0.0))
