@@ -60,9 +60,8 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
     n_jobs : int, default=None
         Folds fitted at once, in processes. The threads of a single one usually serve better.
     refit : bool, default=True
-        Fit to all data at the best penalty, starting from the mean of the folds' solutions.
-        Otherwise the result is the mean of each fold's best solution, and ``C_`` and
-        ``l1_ratio_`` are means.
+        Fit to all data at the best penalty. Otherwise the result is the mean of each fold's
+        best solution, and ``C_`` and ``l1_ratio_`` are means.
     verbose : int, default=0
         Print the scores if positive.
     random_state : int, RandomState instance or None, default=None
@@ -255,10 +254,9 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         i, j = np.unravel_index(scores.mean(axis=0).argmax(), scores.shape[1:])
         C, l1_ratio = float(Cs[j]), float(l1_ratios[i])
         objective = data.objective(self.fit_intercept, C, l1_ratio)
-        start = coefs[:, i, j].mean(axis=0).T[: objective.shape[0]]
         result = solve(
             objective,
-            np.array(start, dtype=np.float64),
+            np.zeros(objective.shape),  # not the folds' solutions: folds shall not matter
             X=data.X,
             solver=self.solver,
             tol=self.tol,
