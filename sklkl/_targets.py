@@ -95,6 +95,22 @@ def match_columns(values, columns, classes, name):
     return values[:, [position[c] for c in wanted]]
 
 
+def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the student")):
+    """Put columns ``classes`` at their places among ``wanted``; the others are ``absent``."""
+    classes, wanted = np.asarray(classes).tolist(), np.asarray(wanted).tolist()
+    if classes == wanted:
+        return proba
+    unknown = [c for c in classes if c not in set(wanted)]
+    if unknown:
+        raise ValueError(
+            f"{names[0]} knows classes that {names[1]} does not: {unknown}; those of "
+            f"{names[1]} are {wanted}."
+        )
+    out = np.full((len(proba), len(wanted)), absent, proba.dtype)
+    out[:, [wanted.index(c) for c in classes]] = proba
+    return out
+
+
 def encode(labels, classes, name="y"):
     """Return the position in ``classes`` of each label; refuse unknown labels."""
     position = {c: j for j, c in enumerate(classes.tolist())}

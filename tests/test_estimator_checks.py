@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
-MODULES = ["divergences", "metrics", "linear_model", "distillation"]
+MODULES = ["divergences", "metrics", "linear_model", "model_selection", "distillation"]
 
 # No extended summary where the summary says all; no See Also where nothing is akin; and
 # return values have names here, as in scikit-learn.

@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
 )
 
 from sklkl._base import SoftLabelClassifierMixin
-from sklkl._targets import check_rows, check_target, check_weights
+from sklkl._targets import check_rows, check_target, check_weights, spread
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 
@@ -275,7 +275,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if wanted is None:
             student.set_params(**{f"{path}classes": classes})
         else:
-            proba = _spread(proba, classes, np.asarray(wanted))
+            proba = spread(classes, proba, wanted)
         if not get_config()["enable_metadata_routing"]:
             params = _rename_weight(params, student)
         # With coefficients W = temperature * V, fitting V to the tempered probabilities is
@@ -385,7 +385,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         proba = self.student_.predict_proba(X)
         if _soft_student_path(self.student_) is not None:
             return proba
-        proba = _spread(proba, self.student_.classes_, self.classes_)
+        proba = spread(self.student_.classes_, proba, self.classes_)
         return temper(proba, 1.0 / self.temperature)
 
     @available_if(_student_has("predict_proba"))
@@ -475,22 +475,6 @@ def _take(X, rows):
     elif not hasattr(X, "shape"):
         X = np.asarray(X)
     return _safe_indexing(X, rows)
-
-
-def _spread(proba, classes, wanted):
-    """Put columns ``classes`` at their places among ``wanted``; the others are 0."""
-    classes, wanted = np.asarray(classes).tolist(), wanted.tolist()
-    if classes == wanted:
-        return proba
-    unknown = [c for c in classes if c not in set(wanted)]
-    if unknown:
-        raise ValueError(
-            f"The teacher knows classes that the student does not: {unknown}; the student's "
-            f"are {wanted}."
-        )
-    out = np.zeros((len(proba), len(wanted)), proba.dtype)
-    out[:, [wanted.index(c) for c in classes]] = proba
-    return out
 
 
 def _inner(estimator):

@@ -4,8 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight
 
@@ -19,6 +18,7 @@ from sklkl.linear_model._logistic import SoftLabelLogisticRegression
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.linear_model._solve import check_solver, solve
 from sklkl.metrics import get_scorer
+from sklkl.model_selection._split import check_soft_cv
 
 
 class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
@@ -41,9 +41,9 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         The classes in the order of the columns of a soft ``y``, as in
         ``SoftLabelLogisticRegression``.
     cv : int, splitter or iterable, default=None
-        Number of folds, 5 by default: stratified for labels; shuffled for soft targets,
-        which ``random_state`` governs. Or a splitter of scikit-learn, or an iterable of
-        indices.
+        Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
+        ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an
+        iterable of indices.
     scoring : str or callable, default=None
         What is maximised over the held-out folds: a name of
         ``sklkl.metrics.get_scorer_names``, or a scorer. By default "neg_kl_loss", for labels
@@ -64,8 +64,6 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         best solution, and ``C_`` and ``l1_ratio_`` are means.
     verbose : int, default=0
         Print the scores if positive.
-    random_state : int, RandomState instance or None, default=None
-        Shuffles the folds of soft targets; None gives the same folds every time.
 
     Attributes
     ----------
@@ -129,7 +127,6 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         n_jobs=None,
         refit=True,
         verbose=0,
-        random_state=None,
     ):
         self.Cs = Cs
         self.l1_ratios = l1_ratios
@@ -144,7 +141,6 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.refit = refit
         self.verbose = verbose
-        self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None, groups=None):
         """Choose the penalty and fit the model.
@@ -192,7 +188,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
             weight = sample_weight
             if weight is not None:
                 weight = _check_sample_weight(weight, data.X)
-            folds = self._splitter(data).split(X, y if data.hard else None, groups)
+            folds = check_soft_cv(self.cv, data.target).split(X, y, groups)
             paths = Parallel(n_jobs=self.n_jobs, prefer="processes")(
                 delayed(_path)(student, data.X, y, weight, scorer, train, test, Cs, l1_ratios)
                 for train, test in folds
@@ -227,16 +223,6 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         if callable(self.scoring):
             return self.scoring
         return get_scorer("neg_kl_loss" if self.scoring is None else self.scoring)
-
-    def _splitter(self, data):
-        cv = 5 if self.cv is None else self.cv
-        if data.hard:
-            return check_cv(cv, data.target, classifier=True)
-        if isinstance(cv, Integral):
-            # Soft targets may come sorted, and cannot be stratified.
-            seed = 0 if self.random_state is None else check_random_state(self.random_state)
-            return KFold(cv, shuffle=True, random_state=seed)
-        return check_cv(cv)
 
     def _refit(self, data, coefs, scores, Cs, l1_ratios):
         """Return the attributes of the final model."""

@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
+from sklkl.model_selection import StratifiedSoftKFold
 
 CS = (0.01, 0.3, 10.0)
 
@@ -84,9 +85,9 @@ def loop(X, y, folds, scorer, weight=None, *, Cs=CS, l1_ratios=(0.0,), **params)
     return np.reshape(scores, shape), np.reshape(paths, (*shape, *paths[0].shape))
 
 
-def folds_of(n_samples, n_folds=3, seed=0):
+def folds_of(y, n_folds=3):
     """Return the folds that an integer gives for soft targets."""
-    return list(KFold(n_folds, shuffle=True, random_state=seed).split(np.zeros(n_samples)))
+    return list(StratifiedSoftKFold(n_folds).split(y, y))
 
 
 def assert_same(model, expected, atol=0):
@@ -174,7 +175,7 @@ def test_loop_by_hand(n_classes, soft, scoring, weighted, fit_intercept):
     X, y = make_problem(n_classes, soft)
     weight = weights_for(X) if weighted else None
     l1_ratios = (0.0, 0.6)
-    folds = list(StratifiedKFold(3).split(X, y)) if not soft else folds_of(len(X))
+    folds = list(StratifiedKFold(3).split(X, y)) if not soft else folds_of(y)
     params = {"fit_intercept": fit_intercept}
     scores, paths = loop(
         X, y, folds, get_scorer(scoring), weight, l1_ratios=l1_ratios, **params
@@ -235,7 +236,7 @@ def test_order_of_Cs_is_kept():
 def test_no_penalty_among_Cs():
     X, y = make_problem()
     model = fit(X, y, Cs=[0.1, np.inf], tol=1e-6)
-    train, _ = folds_of(len(X))[0]
+    train, _ = folds_of(y)[0]
     expected = single(X[train], y[train], C=np.inf, tol=1e-6)
     np.testing.assert_allclose(
         model.coefs_paths_[0, 0, 1, :, :-1], expected.coef_, rtol=0, atol=1e-3
@@ -423,12 +424,12 @@ def test_default_is_five_folds():
     assert model.scores_.shape[0] == 5
 
 
-def test_integer_is_shuffled_for_soft_targets():
+def test_integer_is_stratified_for_soft_targets():
     X, y = make_problem()
-    order = np.argsort(y[:, 0])  # sorted data are what the shuffling is for
+    order = np.argsort(y[:, 0])  # sorted data are what stratification is for
     X, y = X[order], y[order]
     model = fit(X, y)
-    assert_same(model, fit(X, y, cv=folds_of(len(X))))
+    assert_same(model, fit(X, y, cv=folds_of(y)))
     assert not np.allclose(model.scores_, fit(X, y, cv=KFold(3)).scores_, atol=1e-3)
 
 
@@ -437,21 +438,6 @@ def test_integer_is_stratified_for_labels():
     order = np.argsort(y, kind="stable")
     X, y = X[order], y[order]
     assert_same(fit(X, y), fit(X, y, cv=StratifiedKFold(3)))
-    # Labels are never shuffled, whatever the random state.
-    assert_same(fit(X, y, random_state=1), fit(X, y))
-
-
-def test_random_state():
-    X, y = make_problem()
-    model = fit(X, y)
-    assert_same(fit(X, y), model)
-    assert_same(fit(X, y, random_state=0), model)
-    other = fit(X, y, random_state=1)
-    assert_same(other, fit(X, y, cv=folds_of(len(X), seed=1)))
-    assert not np.allclose(other.scores_, model.scores_, atol=1e-4)
-    state = np.random.RandomState(1)
-    assert_same(fit(X, y, random_state=state), other)
-    assert not np.allclose(fit(X, y, random_state=state).scores_, other.scores_, atol=1e-4)
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -504,7 +490,7 @@ def test_n_jobs(soft, weighted):
 def test_weights_count_in_fits_and_in_scores():
     X, y = make_problem()
     weight = weights_for(X)
-    folds = folds_of(len(X))
+    folds = folds_of(y)
     neither = fit(X, y, cv=folds).scores_
     both = fit(X, y, weight, cv=folds).scores_
 
@@ -521,7 +507,7 @@ def test_weights_count_in_fits_and_in_scores():
 def test_zero_weight_is_removal(soft, refit):
     X, y = make_problem(3, soft)
     keep = np.random.default_rng(1).random(len(X)) < 0.7
-    folds = folds_of(len(X))
+    folds = folds_of(y)
     place = np.cumsum(keep) - 1
     kept_folds = [tuple(place[part[keep[part]]] for part in fold) for fold in folds]
     X = np.where(keep[:, None], X, 100.0)

@@ -1,0 +1,372 @@
+"""Splitters that give every part the same share of the mass of each class.
+
+Samples, or groups of them, are dealt out to parts; then pairs of samples of different parts
+change places as long as that brings the masses of the classes nearer to the parts' shares.
+A pair is the best of all pairs between two small random subsets, which costs as much for a
+million samples as for a thousand. scikit-learn's stratification counts labels; probabilities
+have nothing to count.
+"""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import KFold, ShuffleSplit, check_cv
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length
+
+from sklkl._targets import check_target, check_weights
+
+# Candidates on either side of an exchange: twice as many halve what is left of the
+# deviations, at twice the time.
+N_CANDIDATES = 64
+# Rounds that together take off less than 5 % of the squared deviations are the last.
+PATIENCE, WORTHWHILE = 10, 0.95
+MAX_ROUNDS = 10_000
+
+
+class Masses:
+    """What each unit, a sample or a group, adds to the mass of every class.
+
+    Divided by the square root of the mass of the class, so that rare classes count.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+    groups : array-like of shape (n_samples,) or None
+    sample_weight : array-like of shape (n_samples,) or None
+    """
+
+    def __init__(self, y, groups, sample_weight):
+        if y is None:
+            raise ValueError("y is None; the targets are needed to stratify.")
+        self.classes, self.target = check_target(y)
+        self.n_classes = len(self.classes)
+        self.weight = check_weights(sample_weight, self.target)
+        self.group_of = None
+        total = self._sum(np.zeros(len(self.target), dtype=np.intp), 1)[0]
+        self.scale = 1.0 / np.sqrt(np.where(total > 0.0, total, 1.0))
+        self.n_units = len(self.target)
+        if groups is not None:
+            check_consistent_length(self.target, groups)
+            names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+            self.n_units = len(names)
+            self.of_group = self._sum(group_of, len(names)) * self.scale
+            self.group_of = group_of
+        self.total = total * self.scale
+
+    def _sum(self, part, n_parts):
+        """Return the unscaled masses of parts, each sample being in one."""
+        if self.target.ndim == 1:
+            cell = part * self.n_classes + self.target
+            flat = np.bincount(cell, self.weight, n_parts * self.n_classes)
+            return flat.reshape(n_parts, self.n_classes)
+        columns = (
+            np.bincount(part, self.weight * column, n_parts) for column in self.target.T
+        )
+        return np.stack(list(columns), axis=1)
+
+    def of_units(self, units):
+        """Return the scaled masses of some units; a negative number is no unit, mass 0."""
+        if self.group_of is not None:
+            return np.where(units[:, np.newaxis] < 0, 0.0, self.of_group[units])
+        if self.target.ndim == 2:
+            rows = self.target[units].astype(np.float64)
+        else:
+            rows = np.zeros((len(units), self.n_classes))
+            rows[np.arange(len(units)), self.target[units]] = 1.0
+        return rows * (self.weight[units, np.newaxis] * self.scale)
+
+    def of_parts(self, parts):
+        """Return the scaled masses of lists of units."""
+        if self.group_of is not None:
+            return np.stack([self.of_units(units).sum(axis=0) for units in parts])
+        part = np.empty(self.n_units, dtype=np.intp)
+        for f, units in enumerate(parts):
+            part[units] = f
+        return self._sum(part, len(parts)) * self.scale
+
+    def leading_class(self):
+        """Return the class of each sample that has most of it."""
+        return self.target if self.target.ndim == 1 else self.target.argmax(axis=1)
+
+    def warn_of_rare_classes(self, n_splits):
+        """Warn, as scikit-learn does, of a class that cannot be in every part."""
+        if self.target.ndim == 1:
+            counts = np.bincount(self.target, self.weight > 0, self.n_classes)
+        else:
+            counts = np.count_nonzero(self.target[self.weight > 0], axis=0)
+        rare = np.flatnonzero((counts > 0) & (counts < n_splits))
+        if len(rare) > 0:
+            warnings.warn(
+                f"The class {self.classes[rare[:1]].tolist()[0]!r} has mass in only "
+                f"{int(counts[rare[0]])} samples, fewer than n_splits={n_splits}; some parts "
+                "will lack it.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def exchange(masses, parts, shares, rng):
+    """Let pairs of units change places until the masses of the parts fit their shares.
+
+    Parameters
+    ----------
+    masses : Masses
+    parts : list of ndarray
+        The units of each part, changed in place.
+    shares : ndarray of shape (n_parts,)
+    rng : numpy.random.RandomState
+    """
+    excess = masses.of_parts(parts) - np.outer(shares, masses.total)
+    best, stale = np.inf, 0
+    for _ in range(MAX_ROUNDS):
+        order = rng.permutation(len(parts))
+        for a, b in zip(order[::2], order[1::2], strict=False):
+            i = rng.randint(len(parts[a]), size=N_CANDIDATES)
+            j = rng.randint(len(parts[b]), size=N_CANDIDATES)
+            v, w = masses.of_units(parts[a][i]), masses.of_units(parts[b][j])
+            # Half of what the squared deviations grow by if v - w goes from a to b.
+            gap = excess[a] - excess[b]
+            growth = np.add.outer((v * (v - gap)).sum(axis=1), (w * (w + gap)).sum(axis=1))
+            growth -= 2.0 * v @ w.T
+            k, m = divmod(int(growth.argmin()), N_CANDIDATES)
+            if growth[k, m] < 0.0:
+                here, there = parts[a][i[k]], parts[b][j[m]]
+                parts[a][i[k]], parts[b][j[m]] = there, here
+                excess[a] -= v[k] - w[m]
+                excess[b] += v[k] - w[m]
+        deviation = float(np.vdot(excess, excess))
+        if deviation < WORTHWHILE * best:
+            best, stale = deviation, 0
+        else:
+            stale += 1
+        if stale == PATIENCE:
+            break
+
+
+class StratifiedSoftKFold(KFold):
+    """K-fold cross-validation with equal class masses, for soft and hard targets.
+
+    The mass of a class is the sum of its targets, weighted if there are weights. In every
+    fold each class has its share of the mass nearly as in the whole, and folds differ by one
+    sample at most in size. With ``groups`` every group is in one fold, and the sizes of folds
+    follow from the masses.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Choose folds at random among those that fit. Otherwise they are the same every time.
+    random_state : int, RandomState instance or None, default=None
+        Governs the choice if ``shuffle`` is True.
+
+    See Also
+    --------
+    StratifiedSoftShuffleSplit : Random splits of any size.
+    sklearn.model_selection.StratifiedKFold : Counts labels.
+    sklearn.model_selection.StratifiedGroupKFold : Counts labels of groups.
+
+    Notes
+    -----
+    For soft targets scikit-learn takes an integer ``cv`` for ``KFold`` without shuffling,
+    whatever the targets are. Pass this splitter as ``cv`` instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.model_selection import StratifiedSoftKFold
+    >>> y = np.random.default_rng(0).dirichlet([0.3, 0.3, 0.3], size=500)
+    >>> y = y[np.argsort(y[:, 0])]
+    >>> y.mean(axis=0).round(3)
+    array([0.329, 0.325, 0.346])
+    >>> for train, test in StratifiedSoftKFold(3).split(y, y):
+    ...     print(len(test), y[test].mean(axis=0).round(3))
+    167 [0.329 0.325 0.346]
+    167 [0.329 0.325 0.346]
+    166 [0.329 0.325 0.346]
+    """
+
+    # Groups count where they are passed; weights only where asked for.
+    __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
+
+    def split(self, X, y=None, groups=None, sample_weight=None):
+        """Generate indices of training and test sets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; only their number matters.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row.
+        groups : array-like of shape (n_samples,), default=None
+            Samples of one group stay together.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the masses. Sizes of folds count samples all the same,
+            unless there are groups.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Indices of the training set.
+        test : ndarray of shape (n_test,)
+            Indices of the test set.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or if there are fewer samples, or groups, than folds.
+
+        Warns
+        -----
+        UserWarning
+            If a class has mass in fewer samples than there are folds.
+        """
+        masses = Masses(y, groups, sample_weight)
+        check_consistent_length(X, masses.target)
+        if masses.n_units < self.n_splits:
+            what = "samples" if groups is None else "groups"
+            raise ValueError(
+                f"n_splits={self.n_splits} is greater than the number of {what}, "
+                f"{masses.n_units}."
+            )
+        masses.warn_of_rare_classes(self.n_splits)
+        rng = check_random_state(self.random_state if self.shuffle else 0)
+        shares = np.full(self.n_splits, 1.0 / self.n_splits)
+        folds = self._deal(masses, rng) if groups is None else self._place(masses, rng)
+        exchange(masses, folds, shares, rng)
+        fold_of = np.empty(masses.n_units, dtype=np.intp)
+        for f, units in enumerate(folds):
+            fold_of[units[units >= 0]] = f
+        if groups is not None:
+            fold_of = fold_of[masses.group_of]
+        for f in range(self.n_splits):
+            yield np.flatnonzero(fold_of != f), np.flatnonzero(fold_of == f)
+
+    def _deal(self, masses, rng):
+        """Deal out the samples class by class: already balanced if these are labels."""
+        order = np.arange(masses.n_units)
+        if self.shuffle:
+            rng.shuffle(order)
+        order = order[np.argsort(masses.leading_class()[order], kind="stable")]
+        return [order[f :: self.n_splits].copy() for f in range(self.n_splits)]
+
+    def _place(self, masses, rng):
+        """Place the largest group first, each where most is missing of what it has.
+
+        Every fold gets as many empty places as groups, so that groups can move.
+        """
+        folds = [[] for _ in range(self.n_splits)]
+        filled = np.zeros((self.n_splits, masses.n_classes))
+        order = rng.permutation(masses.n_units)
+        order = order[np.argsort(-masses.of_group[order].sum(axis=1), kind="stable")]
+        for k, unit in enumerate(order):
+            f = k if k < self.n_splits else int(np.argmin(filled @ masses.of_group[unit]))
+            folds[f].append(unit)
+            filled[f] += masses.of_group[unit]
+        return [np.array(units + [-1] * len(units)) for units in folds]
+
+
+class StratifiedSoftShuffleSplit(ShuffleSplit):
+    """Random splits with equal class masses, for soft and hard targets.
+
+    Training and test set of every split have the classes' shares of the mass nearly as the
+    whole. With ``groups`` every group is in one of the sets, and sizes count groups, as in
+    ``sklearn.model_selection.GroupShuffleSplit``.
+
+    Parameters
+    ----------
+    n_splits : int, default=10
+        Number of splits.
+    test_size : float or int, default=None
+        Size of the test set, a share or a number; by default what ``train_size`` leaves, or
+        0.1 (0.2 of the groups).
+    train_size : float or int, default=None
+        Size of the training set; by default what ``test_size`` leaves.
+    random_state : int, RandomState instance or None, default=None
+        Governs the splits.
+
+    See Also
+    --------
+    StratifiedSoftKFold : Every sample in exactly one test set.
+    sklearn.model_selection.StratifiedShuffleSplit : Counts labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.model_selection import StratifiedSoftShuffleSplit
+    >>> y = np.random.default_rng(0).dirichlet([0.3, 0.3, 0.3], size=500)
+    >>> splitter = StratifiedSoftShuffleSplit(1, test_size=100, random_state=0)
+    >>> train, test = next(splitter.split(y, y))
+    >>> y[train].mean(axis=0).round(3), y[test].mean(axis=0).round(3)
+    (array([0.329, 0.325, 0.346]), array([0.329, 0.325, 0.346]))
+    """
+
+    __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
+
+    def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+        super().__init__(
+            n_splits, test_size=test_size, train_size=train_size, random_state=random_state
+        )
+
+    def split(self, X, y=None, groups=None, sample_weight=None):
+        """Generate indices of training and test sets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; only their number matters.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row.
+        groups : array-like of shape (n_samples,), default=None
+            Samples of one group stay together.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the masses.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Indices of the training set, in random order.
+        test : ndarray of shape (n_test,)
+            Indices of the test set, in random order.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or the sizes do not fit the number of samples.
+        """
+        masses = Masses(y, groups, sample_weight)
+        check_consistent_length(X, masses.target)
+        rng = check_random_state(self.random_state)
+        sizes = {"test_size": self.test_size, "train_size": self.train_size}
+        if groups is not None and self.test_size is None and self.train_size is None:
+            sizes["test_size"] = 0.2
+        draws = ShuffleSplit(self.n_splits, **sizes, random_state=rng)
+        for train, test in draws.split(np.empty(masses.n_units)):
+            rest = np.setdiff1d(np.arange(masses.n_units), np.concatenate([train, test]))
+            parts = [part for part in (train, test, rest) if len(part) > 0]
+            shares = np.array([len(part) for part in parts]) / masses.n_units
+            exchange(masses, parts, shares, rng)
+            if groups is None:
+                yield train, test
+            else:
+                yield tuple(
+                    rng.permutation(np.flatnonzero(np.isin(masses.group_of, part)))
+                    for part in (train, test)
+                )
+
+
+def check_soft_cv(cv, target):
+    """Return the splitter that ``cv`` stands for, given a checked target.
+
+    An integer means stratified folds, of labels or of masses; None means 5.
+    """
+    if target.ndim == 1:
+        return check_cv(5 if cv is None else cv, target, classifier=True)
+    if cv is None or isinstance(cv, Integral):
+        return StratifiedSoftKFold(5 if cv is None else cv)
+    return check_cv(cv)

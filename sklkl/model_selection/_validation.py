@@ -1,0 +1,148 @@
+"""Out-of-fold prediction with soft targets."""
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from sklkl._targets import check_target, frame_columns, spread
+from sklkl.model_selection._split import check_soft_cv
+
+ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
+
+
+def soft_cross_val_predict(
+    estimator,
+    X,
+    y,
+    *,
+    groups=None,
+    cv=None,
+    method="predict_proba",
+    n_jobs=None,
+    verbose=0,
+    params=None,
+    pre_dispatch="2*n_jobs",
+):
+    """Predict the probabilities of every sample by a model that was fitted without it.
+
+    Like ``sklearn.model_selection.cross_val_predict``, which replaces soft targets by ranks;
+    and the columns are the classes of ``y``, also where a fold lacks one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Classifier with ``predict_proba``. It is cloned and fitted for each fold; to soft
+        targets as they are, if ``y`` holds these.
+    X : array-like of shape (n_samples, n_features)
+        Samples.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        Labels, or a probability vector per row.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of the samples, for a splitter that asks for them. If metadata routing is
+        enabled, pass them in ``params``.
+    cv : int, splitter or iterable, default=None
+        Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
+        ``StratifiedSoftKFold`` for soft targets. Or a splitter, or an iterable of indices,
+        in which every sample is in exactly one test set.
+    method : {"predict_proba", "predict_log_proba"}, default="predict_proba"
+        What to predict.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    verbose : int, default=0
+        Verbosity of ``joblib.Parallel``.
+    params : dict, default=None
+        What to pass to ``fit``, as ``sample_weight``; parts of the length of ``X`` are taken
+        apart by fold. If metadata routing is enabled, whoever requests it gets it.
+    pre_dispatch : int or str, default="2*n_jobs"
+        As in ``joblib.Parallel``.
+
+    Returns
+    -------
+    proba : ndarray of shape (n_samples, n_classes)
+        Probabilities, or their natural logarithms: a column per sorted label, or per column
+        of a soft ``y``. A class that a model never saw has probability 0.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is no valid target, a test set overlaps another, or a model knows classes
+        that ``y`` does not.
+
+    See Also
+    --------
+    StratifiedSoftKFold : The folds for soft targets.
+    sklearn.model_selection.cross_val_predict : The same for labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.linear_model import SoftLabelLogisticRegression
+    >>> from sklkl.model_selection import soft_cross_val_predict
+    >>> X = np.linspace(-2, 2, 40)[:, np.newaxis]
+    >>> p = 1 / (1 + np.exp(-X[:, 0]))
+    >>> y = np.column_stack([1 - p, p])
+    >>> proba = soft_cross_val_predict(SoftLabelLogisticRegression(C=100), X, y)
+    >>> bool(abs(proba - y).max() < 0.01)
+    True
+    """
+    if method not in ABSENT:
+        raise ValueError(f"method must be one of {tuple(ABSENT)}; got {method!r}.")
+    X, y = indexable(X, y)
+    classes, target = check_target(y, refuse_integers=True)
+    splitter = check_soft_cv(cv, target)
+    split_params, fit_params = _route(estimator, splitter, groups, params or {})
+    if target.ndim == 1:
+        y = classes[target]
+    splits = list(splitter.split(X, y, **split_params))
+    order = np.concatenate([test for _, test in splits])
+    if not np.array_equal(np.sort(order), np.arange(_num_samples(X))):
+        raise ValueError(
+            "Every sample must be in exactly one test set; use a splitter like "
+            "StratifiedSoftKFold."
+        )
+    parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
+    parts = parallel(
+        delayed(_fit_and_predict)(estimator, X, y, train, test, fit_params, method)
+        for train, test in splits
+    )
+    if target.ndim == 1 or frame_columns(y) is not None:
+        names = ("A model", "y")
+        parts = [(classes, spread(*part, classes, ABSENT[method], names)) for part in parts]
+    probas = [proba for _, proba in parts]
+    out = np.empty((len(order), len(classes)), dtype=np.result_type(*probas))
+    for (_, test), proba in zip(splits, probas, strict=True):
+        out[test] = proba
+    return out
+
+
+def _fit_and_predict(estimator, X, y, train, test, params, method):
+    estimator = clone(estimator)
+    params = _check_method_params(X, params, indices=train)
+    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
+    proba = getattr(estimator, method)(_safe_indexing(X, test))
+    return estimator.classes_, np.asarray(proba)
+
+
+def _route(estimator, splitter, groups, params):
+    """Return what to pass to ``split`` and to ``fit``."""
+    if not get_config()["enable_metadata_routing"]:
+        return {} if groups is None else {"groups": groups}, params
+    if groups is not None:
+        raise ValueError(
+            "With metadata routing enabled, pass groups in params: params={'groups': groups}."
+        )
+    router = (
+        MetadataRouter(owner="soft_cross_val_predict")
+        .add(
+            splitter=splitter, method_mapping=MethodMapping().add(caller="fit", callee="split")
+        )
+        .add(
+            estimator=estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit")
+        )
+    )
+    routed = process_routing(router, "fit", **params)
+    return routed.splitter.split, routed.estimator.fit
