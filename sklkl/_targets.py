@@ -41,6 +41,10 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
     """
     if classes is not None:
         classes = check_classes(classes)
+    if y is None:
+        raise ValueError(
+            f"The call requires {name} to be passed, but the target {name} is None."
+        )
     if issparse(y):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
     columns = frame_columns(y)

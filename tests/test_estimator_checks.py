@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 from numpydoc.validate import validate
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklkl.calibration import SoftCalibratedClassifierCV, VectorScaling
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
-MODULES = ["divergences", "metrics", "linear_model", "model_selection", "distillation"]
+MODULES = [
+    "calibration",
+    "distillation",
+    "divergences",
+    "linear_model",
+    "metrics",
+    "model_selection",
+]
 
 # No extended summary where the summary says all; no See Also where nothing is akin; and
 # return values have names here, as in scikit-learn.
@@ -26,6 +35,11 @@ ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
         SoftLabelLogisticRegression(),
         SoftLabelLogisticRegression(C=0.1),
         SoftLabelLogisticRegressionCV(Cs=3, cv=3),
+        SoftCalibratedClassifierCV(LogisticRegression()),
+        SoftCalibratedClassifierCV(
+            SoftLabelLogisticRegression(), method="dirichlet", ensemble=False
+        ),
+        SoftCalibratedClassifierCV(SVC(), method=VectorScaling(C=0.1), cv=3),
         DistilledClassifier(LogisticRegression()),
         DistilledClassifier(SoftLabelLogisticRegression(), temperature=2.0),
     ]

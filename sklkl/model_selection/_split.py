@@ -12,7 +12,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
 from sklkl._targets import check_target, check_weights
@@ -38,8 +38,6 @@ class Masses:
     """
 
     def __init__(self, y, groups, sample_weight):
-        if y is None:
-            raise ValueError("y is None; the targets are needed to stratify.")
         self.classes, self.target = check_target(y)
         self.n_classes = len(self.classes)
         self.weight = check_weights(sample_weight, self.target)
@@ -49,7 +47,9 @@ class Masses:
         self.n_units = len(self.target)
         if groups is not None:
             check_consistent_length(self.target, groups)
-            names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+            # As scikit-learn's splitters: no NaN, which would be a group of its own.
+            groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
+            names, group_of = np.unique(column_or_1d(groups), return_inverse=True)
             self.n_units = len(names)
             self.of_group = self._sum(group_of, len(names)) * self.scale
             self.group_of = group_of
@@ -103,7 +103,7 @@ class Masses:
                 f"{int(counts[rare[0]])} samples, fewer than n_splits={n_splits}; some parts "
                 "will lack it.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
 
@@ -131,8 +131,10 @@ def exchange(masses, parts, shares, rng):
             growth = np.add.outer((v * (v - gap)).sum(axis=1), (w * (w + gap)).sum(axis=1))
             growth -= 2.0 * v @ w.T
             k, m = divmod(int(growth.argmin()), N_CANDIDATES)
-            if growth[k, m] < 0.0:
-                here, there = parts[a][i[k]], parts[b][j[m]]
+            here, there = parts[a][i[k]], parts[b][j[m]]
+            # Rounding may make the last group of a part look better elsewhere.
+            empties = (there < 0 and _is_last(parts[a])) or (here < 0 and _is_last(parts[b]))
+            if growth[k, m] < 0.0 and not empties:
                 parts[a][i[k]], parts[b][j[m]] = there, here
                 excess[a] -= v[k] - w[m]
                 excess[b] += v[k] - w[m]
@@ -145,7 +147,36 @@ def exchange(masses, parts, shares, rng):
             break
 
 
-class StratifiedSoftKFold(KFold):
+def _is_last(units):
+    return np.count_nonzero(units >= 0) == 1
+
+
+class WeightedSplitMixin:
+    """Let searches count the splits: these pass on all that ``split`` gets."""
+
+    def get_n_splits(self, X=None, y=None, groups=None, sample_weight=None):
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X : object, default=None
+            Ignored, as all arguments; the number is a parameter of the splitter.
+        y : object, default=None
+            Ignored.
+        groups : object, default=None
+            Ignored.
+        sample_weight : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+            The number of splits.
+        """
+        return self.n_splits
+
+
+class StratifiedSoftKFold(WeightedSplitMixin, KFold):
     """K-fold cross-validation with equal class masses, for soft and hard targets.
 
     The mass of a class is the sum of its targets, weighted if there are weights. In every
@@ -271,7 +302,7 @@ class StratifiedSoftKFold(KFold):
         return [np.array(units + [-1] * len(units)) for units in folds]
 
 
-class StratifiedSoftShuffleSplit(ShuffleSplit):
+class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
     """Random splits with equal class masses, for soft and hard targets.
 
     Training and test set of every split have the classes' shares of the mass nearly as the

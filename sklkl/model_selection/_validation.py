@@ -109,10 +109,14 @@ def soft_cross_val_predict(
         delayed(_fit_and_predict)(estimator, X, y, train, test, fit_params, method)
         for train, test in splits
     )
-    if target.ndim == 1 or frame_columns(y) is not None:
-        names = ("A model", "y")
-        parts = [(classes, spread(*part, classes, ABSENT[method], names)) for part in parts]
-    probas = [proba for _, proba in parts]
+    named = target.ndim == 1 or frame_columns(y) is not None
+    probas = [
+        # The columns of an array are the model's classes, whatever it calls them.
+        spread(known, proba, classes, ABSENT[method], ("A model", "y"))
+        if named or len(known) != len(classes)
+        else proba
+        for known, proba in parts
+    ]
     out = np.empty((len(order), len(classes)), dtype=np.result_type(*probas))
     for (_, test), proba in zip(splits, probas, strict=True):
         out[test] = proba
@@ -124,6 +128,12 @@ def _fit_and_predict(estimator, X, y, train, test, params, method):
     params = _check_method_params(X, params, indices=train)
     estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
     proba = getattr(estimator, method)(_safe_indexing(X, test))
+    # A classifier of several outputs may take the columns of y for these; it returns a list.
+    if isinstance(proba, list) or np.shape(proba)[1:] != (len(estimator.classes_),):
+        raise ValueError(
+            f"{type(estimator).__name__}.{method} returned no array with a column per class; "
+            "pass labels to a classifier that does not learn from soft targets."
+        )
     return estimator.classes_, np.asarray(proba)
 
 

@@ -1,0 +1,326 @@
+"""A classifier with its calibration."""
+
+import warnings
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import (
+    _check_method_params,
+    _num_samples,
+    check_is_fitted,
+    has_fit_parameter,
+)
+
+from sklkl._base import SoftLabelClassifierMixin
+from sklkl._targets import check_target, check_weights, frame_columns, spread
+from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
+from sklkl.model_selection._split import check_soft_cv
+
+METHODS = {
+    "temperature": TemperatureScaling,
+    "vector": VectorScaling,
+    "dirichlet": DirichletScaling,
+}
+
+
+class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
+    """Calibrate the probabilities of a classifier on soft or hard targets.
+
+    Calibration maps are fitted to predictions for samples that the classifier was not fitted
+    to, as in ``sklearn.calibration.CalibratedClassifierCV``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Classifier with ``predict_proba``, or else with ``decision_function``, whose values
+        then serve as logits. It is cloned and fitted, to soft targets as they are; unless it
+        is wrapped in ``sklearn.frozen.FrozenEstimator``: then all data serve to calibrate it.
+    method : {"temperature", "vector", "dirichlet"} or estimator, default="temperature"
+        The calibration map, by name or as an instance, such as ``DirichletScaling(C=0.1)``.
+    cv : int, splitter or iterable, default=None
+        Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
+        ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an
+        iterable of indices.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    ensemble : bool or "auto", default="auto"
+        If True, every fold gives a classifier with its calibration, and predictions are the
+        mean of theirs. If False, one map is fitted to the out-of-fold predictions, and
+        the classifier to all data; every sample must then be in one test set. "auto"
+        means True, unless the estimator is frozen.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    calibrated_classifiers_ : list
+        The pairs of a fitted ``estimator`` and its fitted ``scaling``.
+    n_features_in_ : int
+        Number of features, if the estimator counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if the estimator knows them.
+
+    See Also
+    --------
+    TemperatureScaling : The maps by themselves, for probabilities without an estimator.
+    sklearn.calibration.CalibratedClassifierCV : For labels; sigmoids and isotonic maps, too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklkl.calibration import SoftCalibratedClassifierCV
+    >>> from sklkl.metrics import kl_loss
+    >>> X, X_test, y, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
+    >>> bayes = GaussianNB(var_smoothing=1e-3).fit(X, y)
+    >>> round(kl_loss(y_test, bayes.predict_proba(X_test)), 1)
+    1.5
+    >>> model = SoftCalibratedClassifierCV(bayes, method="dirichlet").fit(X, y)
+    >>> round(kl_loss(y_test, model.predict_proba(X_test)), 1)
+    0.3
+    """
+
+    def __init__(
+        self, estimator, *, method="temperature", cv=None, n_jobs=None, ensemble="auto"
+    ):
+        self.estimator = estimator
+        self.method = method
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.ensemble = ensemble
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator).input_tags
+        tags.input_tags.sparse = inner.sparse
+        tags.input_tags.allow_nan = inner.allow_nan
+        return tags
+
+    def get_metadata_routing(self):
+        """Say which metadata go where: to the estimator's fit and to the splitter.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+            The router.
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(estimator=self.estimator, method_mapping=to_fit)
+            .add(splitter=self.cv, method_mapping=to_split)
+        )
+
+    def fit(self, X, y, sample_weight=None, **fit_params):
+        """Fit the classifier and its calibration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative, in the calibration and, if it takes them, in
+            the estimator's fit.
+        **fit_params : dict
+            Arguments for the estimator's ``fit``; if metadata routing is enabled, for whoever
+            requests them.
+
+        Returns
+        -------
+        self : SoftCalibratedClassifierCV
+            The fitted classifier.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has neither ``predict_proba`` nor ``decision_function``.
+        ValueError
+            If ``y`` is no valid target or holds a single class, or a parameter is bad.
+
+        Warns
+        -----
+        UserWarning
+            If the estimator's ``fit`` takes no ``sample_weight``.
+        """
+        scaling, ensemble = self._check_parameters()
+        X, y = indexable(X, y)
+        classes, target = check_target(y, refuse_integers=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed."
+            )
+        weight = None if sample_weight is None else check_weights(sample_weight, X)
+        named = target.ndim == 1 or frame_columns(y) is not None
+        if target.ndim == 1:
+            y = classes[target]
+        split_params, fit_params = self._route(weight, fit_params)
+        if isinstance(self.estimator, FrozenEstimator):
+            everything = np.arange(_num_samples(X))
+            folds = [(self.estimator, everything, _predict(self.estimator, X))]
+        else:
+            splits = check_soft_cv(self.cv, target).split(X, y, **split_params)
+            folds = Parallel(n_jobs=self.n_jobs)(
+                delayed(_fit_fold)(self.estimator, X, y, train, test, fit_params)
+                for train, test in splits
+            )
+        if not named:
+            classes = np.asarray(folds[0][0].classes_)
+        from_logits = not hasattr(folds[0][0], "predict_proba")
+        scaling.set_params(classes=classes, from_logits=from_logits)
+        folds = [
+            (model, test, _aligned(model, proba, classes, from_logits))
+            for model, test, proba in folds
+        ]
+        if not ensemble and len(folds) > 1:
+            test = np.concatenate([test for _, test, _ in folds])
+            if not np.array_equal(np.sort(test), np.arange(len(target))):
+                raise ValueError(
+                    "With ensemble=False every sample must be in exactly one test set; use "
+                    "a splitter like StratifiedSoftKFold, or ensemble=True."
+                )
+            model = clone(self.estimator).fit(X, y, **fit_params)
+            folds = [(model, test, np.concatenate([proba for _, _, proba in folds]))]
+        pairs = []
+        for model, test, proba in folds:
+            of_test = None if weight is None else weight[test]
+            y_test = target[test] if target.ndim == 2 else y[test]
+            pairs.append(
+                CalibratedPair(model, clone(scaling).fit(proba, y_test, of_test), classes)
+            )
+        self.calibrated_classifiers_ = pairs
+        self.classes_ = classes
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(pairs[0].estimator, name):
+                setattr(self, name, getattr(pairs[0].estimator, name))
+        return self
+
+    def _check_parameters(self):
+        """Return an unfitted calibration map and whether to make an ensemble."""
+        method = self.method
+        if isinstance(method, str) and method in METHODS:
+            scaling = METHODS[method]()
+        elif isinstance(method, tuple(METHODS.values())):
+            scaling = clone(method)
+        else:
+            raise ValueError(
+                f"method must be one of {tuple(METHODS)}, or a scaling such as "
+                f"DirichletScaling(); got {method!r}."
+            )
+        if self.ensemble not in (True, False, "auto"):
+            raise ValueError(f"ensemble must be True, False or 'auto'; got {self.ensemble!r}.")
+        if not any(hasattr(self.estimator, m) for m in ("predict_proba", "decision_function")):
+            raise TypeError(
+                f"The estimator {type(self.estimator).__name__} has neither predict_proba nor "
+                "decision_function."
+            )
+        return scaling, self.ensemble is not False
+
+    def _route(self, sample_weight, fit_params):
+        """Return what to pass to ``split`` and to the estimator's ``fit``."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
+            return routed.splitter.split, routed.estimator.fit
+        if sample_weight is not None and not isinstance(self.estimator, FrozenEstimator):
+            if has_fit_parameter(self.estimator, "sample_weight"):
+                fit_params = {**fit_params, "sample_weight": sample_weight}
+            else:
+                warnings.warn(
+                    f"The estimator {type(self.estimator).__name__} takes no sample_weight; "
+                    "the weights enter the calibration alone.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        return {}, fit_params
+
+    def predict_proba(self, X):
+        """Predict calibrated probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            A probability vector per row, columns as ``classes_``.
+        """
+        check_is_fitted(self)
+        probas = [pair.predict_proba(X) for pair in self.calibrated_classifiers_]
+        return probas[0] if len(probas) == 1 else np.mean(probas, axis=0)
+
+    def predict(self, X):
+        """Predict the class that is most probable after calibration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels from ``classes_``.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+
+class CalibratedPair:
+    """A fitted classifier and the fitted map of its probabilities.
+
+    Parameters
+    ----------
+    estimator : estimator
+    scaling : estimator
+        One of the maps of this package.
+    classes : ndarray of shape (n_classes,)
+        Those of the result; the estimator may know fewer.
+    """
+
+    def __init__(self, estimator, scaling, classes):
+        self.estimator, self.scaling, self.classes_ = estimator, scaling, classes
+
+    def predict_proba(self, X):
+        """Predict calibrated probabilities."""
+        proba = _predict(self.estimator, X)
+        from_logits = self.scaling.from_logits
+        return self.scaling.predict_proba(
+            _aligned(self.estimator, proba, self.classes_, from_logits)
+        )
+
+
+def _fit_fold(estimator, X, y, train, test, params):
+    params = _check_method_params(X, params, indices=train)
+    model = clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
+    return model, test, _predict(model, _safe_indexing(X, test))
+
+
+def _predict(model, X):
+    """Return probabilities if there are any, otherwise a logit for each class."""
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(X))
+    logits = np.asarray(model.decision_function(X))
+    return np.column_stack([np.zeros_like(logits), logits]) if logits.ndim == 1 else logits
+
+
+def _aligned(model, proba, classes, from_logits):
+    """Give predictions the columns ``classes``; those that the model never saw are 0."""
+    if from_logits and len(model.classes_) < len(classes):
+        raise ValueError(
+            f"A training fold has only the classes {np.asarray(model.classes_).tolist()}, and "
+            "decision_function says nothing of the others; use fewer folds, or an estimator "
+            "with predict_proba."
+        )
+    return spread(model.classes_, proba, classes, names=("The estimator", "y"))

@@ -1,0 +1,457 @@
+"""Calibration maps: what to make of probabilities that are off in a systematic way.
+
+All are softmax regressions on log-probabilities z, written below with coefficients a, W and
+intercepts b, and minimise the KL divergence of the targets:
+
+    temperature  softmax(a z)              1 coefficient, 1 / temperature
+    vector       softmax(a * z + b)        2 for each class
+    Dirichlet    softmax(W z + b)          n_classes + 1 for each class
+
+Vector and Dirichlet scaling are penalised for leaving the best temperature, not zero: with
+few data they do no worse than it, with many they learn what it cannot.
+"""
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklkl._base import SoftLabelClassifierMixin
+from sklkl._targets import check_rows, check_target, check_weights, frame_columns
+from sklkl.linear_model._data import Data, check_numbers
+from sklkl.linear_model._solve import solve
+from sklkl.linear_model._stream import Posterior, StreamObjective
+
+SOLVE = {"solver": "lbfgs", "tol": 1e-8, "max_iter": 1000}
+EPS = np.finfo(np.float64).eps
+ROWS = 4096  # at a time; temporaries stay in the cache
+
+
+class ScalingObjective:
+    r"""Mean cross-entropy of the targets and ``softmax(a * z + b)``, penalised.
+
+    With parameters :math:`\theta` of shape (2, n_classes), rows a and b; or (1, 1), a alone,
+    the same for all classes. The penalty is
+    :math:`\frac{\lambda}{2} \|\theta - \theta_0\|^2`.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n_samples, n_classes)
+        Log-probabilities, float64.
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, or probabilities.
+    weight : ndarray of shape (n_samples,)
+    theta0 : ndarray of shape (1, 1) or (2, n_classes)
+    penalty : float
+        :math:`\lambda`.
+    """
+
+    full_cost = 1.0  # the curvature comes with the gradient
+    l1 = 0.0
+
+    def __init__(self, z, target, weight, theta0, penalty):
+        self.z, self.target, self.weight = z, target, weight / weight.sum()
+        self.theta0, self.penalty = theta0, penalty
+
+    def widen(self):
+        """Return False: all is float64."""
+        return False
+
+    def __call__(self, theta):
+        """Return ``(value, gradient)`` at theta."""
+        value, gradient, _ = self._evaluate(theta)
+        return value, gradient
+
+    def metric(self, theta, full):
+        """Return a function that divides by the diagonal of the Hessian at theta."""
+        _, _, curvature = self._evaluate(theta)
+        curvature[curvature == 0.0] = 1.0
+        return lambda gradient: gradient / curvature
+
+    def _evaluate(self, theta):
+        shift = theta - self.theta0
+        value = 0.5 * self.penalty * float(np.vdot(shift, shift))
+        gradient = self.penalty * shift
+        curvature = np.full_like(theta, self.penalty)
+        for start in range(0, len(self.z), ROWS):
+            rows = slice(start, start + ROWS)
+            z, y, weight = self.z[rows], self.target[rows], self.weight[rows, np.newaxis]
+            logits = z * theta[0]
+            if len(theta) == 2:
+                logits += theta[1]
+            logits -= logits.max(axis=1, keepdims=True)
+            proba = np.exp(logits)
+            mass = proba.sum(axis=1, keepdims=True)
+            proba /= mass
+            logits -= np.log(mass)
+            if y.ndim == 1:
+                y = np.eye(z.shape[1])[y]
+            value -= float(np.sum(weight * y * logits))
+            residual = weight * (proba - y)
+            if len(theta) == 2:
+                spread = weight * proba * (1.0 - proba)
+                gradient += [(residual * z).sum(axis=0), residual.sum(axis=0)]
+                curvature += [(spread * z * z).sum(axis=0), spread.sum(axis=0)]
+            else:
+                mean = (proba * z).sum(axis=1, keepdims=True)
+                gradient += (residual * z).sum()
+                curvature += (weight * proba * (z - mean) ** 2).sum()
+        return value, gradient, curvature
+
+
+def _fit_temperature(z, target, weight):
+    """Return the best inverse temperature, 0 if the classes of z are of no use."""
+    one = np.ones((1, 1))
+    objective = ScalingObjective(z, target, weight, one, 0.0)
+    return max(0.0, float(solve(objective, one, X=z, **SOLVE).W[0, 0]))
+
+
+class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
+    """A map of predicted probabilities, fitted to the targets."""
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the map to predictions and what they were to predict.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_classes), or data frame
+            Predicted probabilities of the classes, or logits if ``from_logits``. Not those
+            of samples that the model was fitted to.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative.
+
+        Returns
+        -------
+        self : estimator
+            The fitted map.
+
+        Raises
+        ------
+        ValueError
+            If a row of ``X`` or ``y`` is no probability vector, or if the columns of ``X``
+            are not the classes of ``y``.
+        """
+        if hasattr(self, "C"):
+            check_numbers(self, "C")
+        values = validate_data(self, X, dtype=np.float64)
+        columns = frame_columns(X)
+        classes, target = check_target(y, classes=self.classes, refuse_integers=True)
+        check_consistent_length(values, target)
+        if len(classes) != values.shape[1]:
+            raise ValueError(
+                f"X has {values.shape[1]} columns, but there are {len(classes)} classes, "
+                f"{classes.tolist()}; name the classes of the columns with classes=."
+            )
+        if columns is not None and columns.tolist() != classes.tolist():
+            if self.classes is not None or target.ndim == 1 or frame_columns(y) is not None:
+                raise ValueError(
+                    f"The columns of X are {columns.tolist()}, the classes are "
+                    f"{classes.tolist()}; bring them into the same order."
+                )
+            classes = columns
+        weight = check_weights(sample_weight, values)
+        if not self.from_logits:
+            check_rows(values, "X")
+            counted = values[weight > 0.0]
+            self.floor_ = max(float(counted[counted > 0.0].min()), EPS)
+        self.classes_ = classes
+        self._fit(self._logits(values), target, weight)
+        return self
+
+    def _logits(self, values):
+        if self.from_logits:
+            return values
+        return np.log(np.maximum(values, self.floor_))
+
+    def _mapped(self, X):
+        check_is_fitted(self)
+        values = validate_data(self, X, dtype=np.float64, reset=False)
+        if not self.from_logits:
+            check_rows(values, "X")
+        return self._map(self._logits(values))
+
+    def predict_proba(self, X):
+        """Calibrate probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_classes), or data frame
+            Predicted probabilities of the classes, or logits if ``from_logits``.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            A probability vector per row, columns as ``classes_``.
+        """
+        return softmax(self._mapped(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Calibrate probabilities, and return their logarithms.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_classes), or data frame
+            Predicted probabilities of the classes, or logits if ``from_logits``.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Natural logarithms, columns as ``classes_``.
+        """
+        return log_softmax(self._mapped(X), axis=1)
+
+    def predict(self, X):
+        """Predict the class that is most probable after calibration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_classes), or data frame
+            Predicted probabilities of the classes, or logits if ``from_logits``.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels from ``classes_``.
+        """
+        return self.classes_[self._mapped(X).argmax(axis=1)]
+
+
+class TemperatureScaling(_Scaling):
+    r"""Calibrate probabilities by one temperature.
+
+    Probabilities q become :math:`\mathrm{softmax}(\log q / T)`, with the T that minimises
+    the KL divergence of the targets. T > 1 mends overconfidence, T < 1 the opposite; the most
+    probable class stays the same.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns. By default the sorted labels, the columns of
+        a data frame, or 0, ..., n_classes - 1.
+    from_logits : bool, default=False
+        The input holds logits: log-probabilities up to a constant per row.
+
+    Attributes
+    ----------
+    temperature_ : float
+        T; infinite if the predictions are of no use.
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    floor_ : float
+        What zeros are raised to before the logarithm, unless ``from_logits``: the least
+        positive probability seen in ``fit``, at least the epsilon of float64.
+    n_features_in_ : int
+        Number of classes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they are strings.
+
+    See Also
+    --------
+    VectorScaling : Two parameters for each class.
+    DirichletScaling : A matrix.
+    SoftCalibratedClassifierCV : A classifier with its calibration.
+
+    References
+    ----------
+    Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On Calibration of Modern Neural
+    Networks. International Conference on Machine Learning, arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.calibration import TemperatureScaling
+    >>> proba = np.random.default_rng(0).dirichlet([1, 1, 1], size=100)
+    >>> y = np.sqrt(proba) / np.sqrt(proba).sum(axis=1, keepdims=True)
+    >>> round(TemperatureScaling().fit(proba, y).temperature_, 3)
+    2.0
+    """
+
+    def __init__(self, *, classes=None, from_logits=False):
+        self.classes = classes
+        self.from_logits = from_logits
+
+    def _fit(self, z, target, weight):
+        inverse = _fit_temperature(z, target, weight)
+        self.temperature_ = 1.0 / inverse if inverse > 0.0 else np.inf
+
+    def _map(self, z):
+        return z / self.temperature_
+
+
+class VectorScaling(_Scaling):
+    r"""Calibrate probabilities by a factor and an intercept for each class.
+
+    Probabilities q become :math:`\mathrm{softmax}(a \log q + b)`, entry by entry, where a and
+    b minimise
+
+    .. math::
+        C \sum_i s_i D(y_i \| \mathrm{softmax}(a \log q_i + b))
+        + \frac{1}{2} \|a - 1 / T\|^2 + \frac{1}{2} \|b\|^2
+
+    with sample weights s and the temperature T of ``TemperatureScaling``.
+
+    Parameters
+    ----------
+    C : float, default=0.01
+        Inverse strength of the penalty, positive; ``np.inf`` for none.
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns. By default the sorted labels, the columns of
+        a data frame, or 0, ..., n_classes - 1.
+    from_logits : bool, default=False
+        The input holds logits: log-probabilities up to a constant per row.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_classes,)
+        The factors a.
+    intercept_ : ndarray of shape (n_classes,)
+        The intercepts b.
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    floor_ : float
+        What zeros are raised to before the logarithm, unless ``from_logits``: the least
+        positive probability seen in ``fit``, at least the epsilon of float64.
+    n_features_in_ : int
+        Number of classes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they are strings.
+
+    See Also
+    --------
+    TemperatureScaling : One parameter.
+    DirichletScaling : A matrix.
+    SoftCalibratedClassifierCV : A classifier with its calibration.
+
+    Notes
+    -----
+    If binary, this is beta calibration (Kull, Silva Filho and Flach, 2017).
+
+    References
+    ----------
+    Guo, C., Pleiss, G., Sun, Y. and Weinberger, K. Q. (2017). On Calibration of Modern Neural
+    Networks. International Conference on Machine Learning, arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.calibration import VectorScaling
+    >>> proba = np.random.default_rng(0).dirichlet([1, 1, 1], size=1000)
+    >>> y = proba * [2, 1, 1]
+    >>> y /= y.sum(axis=1, keepdims=True)
+    >>> model = VectorScaling(C=100).fit(proba, y)
+    >>> (model.intercept_ - model.intercept_[1]).round(2)
+    array([0.69, 0.  , 0.  ])
+    """
+
+    def __init__(self, *, C=0.01, classes=None, from_logits=False):
+        self.C = C
+        self.classes = classes
+        self.from_logits = from_logits
+
+    def _fit(self, z, target, weight):
+        start = np.zeros((2, z.shape[1]))
+        start[0] = _fit_temperature(z, target, weight)
+        objective = ScalingObjective(z, target, weight, start, 1.0 / (self.C * weight.sum()))
+        self.coef_, self.intercept_ = solve(objective, start, X=z, **SOLVE).W
+
+    def _map(self, z):
+        return self.coef_ * z + self.intercept_
+
+
+class DirichletScaling(_Scaling):
+    r"""Calibrate probabilities by a softmax regression on their logarithms.
+
+    Probabilities q become :math:`\mathrm{softmax}(W \log q + b)`, where W and b minimise
+
+    .. math::
+        C \sum_i s_i D(y_i \| \mathrm{softmax}(W \log q_i + b))
+        + \frac{1}{2} \|W - I / T\|^2 + \frac{1}{2} \|b\|^2
+
+    with sample weights s and the temperature T of ``TemperatureScaling``. It is the right map
+    if the q of every class are Dirichlet distributed.
+
+    Parameters
+    ----------
+    C : float, default=0.01
+        Inverse strength of the penalty, positive; ``np.inf`` for none.
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns. By default the sorted labels, the columns of
+        a data frame, or 0, ..., n_classes - 1.
+    from_logits : bool, default=False
+        The input holds logits: log-probabilities up to a constant per row.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_classes, n_classes), or (1, 2) if binary
+        The matrix W; if binary, of the logit of ``classes_[1]``.
+    intercept_ : ndarray of shape (n_classes,), or (1,) if binary
+        The intercepts b.
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    floor_ : float
+        What zeros are raised to before the logarithm, unless ``from_logits``: the least
+        positive probability seen in ``fit``, at least the epsilon of float64.
+    n_features_in_ : int
+        Number of classes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they are strings.
+
+    See Also
+    --------
+    TemperatureScaling : One parameter.
+    VectorScaling : Two parameters for each class.
+    SoftCalibratedClassifierCV : A classifier with its calibration.
+
+    Notes
+    -----
+    Kull et al. penalise intercepts and entries off the diagonal; here the penalty is for
+    leaving the best temperature.
+
+    References
+    ----------
+    Kull, M., Perello Nieto, M., Kängsepp, M., Silva Filho, T., Song, H. and Flach, P. (2019).
+    Beyond Temperature Scaling: Obtaining Well-calibrated Multi-class Probabilities with
+    Dirichlet Calibration. NeurIPS, arXiv:1910.12656.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.calibration import DirichletScaling
+    >>> proba = np.random.default_rng(0).dirichlet([1, 1, 1], size=1000)
+    >>> y = proba * (1 + proba[:, [1, 2, 0]])
+    >>> y /= y.sum(axis=1, keepdims=True)
+    >>> model = DirichletScaling(C=100).fit(proba, y)
+    >>> model.coef_.round(1)
+    array([[ 0.9,  0.1, -0.1],
+           [-0.1,  0.9,  0.1],
+           [ 0.1, -0.1,  0.9]])
+    """
+
+    def __init__(self, *, C=0.01, classes=None, from_logits=False):
+        self.C = C
+        self.classes = classes
+        self.from_logits = from_logits
+
+    def _fit(self, z, target, weight):
+        n_classes = z.shape[1]
+        one = np.eye(n_classes) if n_classes > 2 else np.array([[-1.0, 1.0]]).T
+        start = np.vstack([_fit_temperature(z, target, weight) * one, 0.0 * one[:1]])
+        if target.ndim == 2:
+            target = np.ascontiguousarray(target, dtype=np.float64)
+        data = Data(np.ascontiguousarray(z), np.arange(n_classes), target, weight)
+        objective = data.objective(True, np.inf, 0.0)
+        if not np.isinf(self.C):
+            # Of the intercept, too: with many classes it has much to overfit.
+            prior = Posterior.prior(start, len(start), full=True)
+            objective = StreamObjective(objective, data, prior, self.C)
+        W = solve(objective, start, X=z, **SOLVE).W
+        self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
+
+    def _map(self, z):
+        logits = z @ self.coef_.T + self.intercept_
+        return (
+            np.hstack([np.zeros_like(logits), logits]) if len(self.classes_) == 2 else logits
+        )
