@@ -173,8 +173,10 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
                 delayed(_fit_fold)(self.estimator, X, y, train, test, fit_params)
                 for train, test in splits
             )
-        if not named:
-            classes = np.asarray(folds[0][0].classes_)
+        known = np.asarray(folds[0][0].classes_)
+        # With labels it may know, frozen or by its classes=, more than occur.
+        if not named or (target.ndim == 1 and set(classes.tolist()) < set(known.tolist())):
+            classes = known
         from_logits = not hasattr(folds[0][0], "predict_proba")
         scaling.set_params(classes=classes, from_logits=from_logits)
         folds = [
@@ -224,7 +226,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
                 f"The estimator {type(self.estimator).__name__} has neither predict_proba nor "
                 "decision_function."
             )
-        return scaling, self.ensemble is not False
+        return scaling, bool(self.ensemble)
 
     def _route(self, sample_weight, fit_params):
         """Return what to pass to ``split`` and to the estimator's ``fit``."""

@@ -1,5 +1,6 @@
 """Divergences between batches of probability distributions."""
 
+from sklkl.divergences._counts import kl_from_counts
 from sklkl.divergences._divergences import (
     alpha_divergence,
     bhattacharyya_distance,
@@ -34,6 +35,7 @@ __all__ = [
     "kl_contributions",
     "kl_divergence",
     "kl_divergence_from_logits",
+    "kl_from_counts",
     "pairwise_divergences",
     "renyi_divergence",
     "sampled_kl",

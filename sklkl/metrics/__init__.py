@@ -1,5 +1,6 @@
 """Losses, scores and scorers for probability targets, soft or hard."""
 
+from sklkl.metrics._intervals import LossInterval, kl_interval
 from sklkl.metrics._losses import (
     alpha_loss,
     bhattacharyya_loss,
@@ -15,20 +16,24 @@ from sklkl.metrics._losses import (
     reverse_kl_loss,
     total_variation_loss,
 )
+from sklkl.metrics._report import fidelity_report
 from sklkl.metrics._scorers import get_scorer, get_scorer_names, make_divergence_scorer
 
 __all__ = [
+    "LossInterval",
     "alpha_loss",
     "bhattacharyya_loss",
     "chi2_loss",
     "cross_entropy_loss",
     "d2_kl_score",
+    "fidelity_report",
     "get_scorer",
     "get_scorer_names",
     "hellinger_loss",
     "jeffreys_loss",
     "jensen_shannon_distance_loss",
     "jensen_shannon_loss",
+    "kl_interval",
     "kl_loss",
     "make_divergence_scorer",
     "renyi_loss",

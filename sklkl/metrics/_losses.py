@@ -27,9 +27,9 @@ ON_ZERO = ("clip", "inf", "raise")
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
 
 
-def check_y_and_proba(y_true, y_proba, labels):
+def check_y_and_proba(y_true, y_proba, labels, name="y_proba"):
     """Return ``(target, proba)`` with the same columns from what a user passed."""
-    proba = as_floating(y_proba, "y_proba")
+    proba = as_floating(y_proba, name)
     if proba.ndim == 2 and proba.shape[1] == 1:
         proba = proba[:, 0]
     if proba.ndim == 1:
@@ -37,13 +37,13 @@ def check_y_and_proba(y_true, y_proba, labels):
         if outside.any():
             i = int(np.argmax(outside))
             raise ValueError(
-                f"y_proba[{i}] is {proba[i]:.6g}; a one-dimensional y_proba holds the "
+                f"{name}[{i}] is {proba[i]:.6g}; a one-dimensional {name} holds the "
                 "probability of the positive class, between 0 and 1."
             )
         proba = np.column_stack([1 - proba, proba])
     elif proba.ndim != 2:
         raise ValueError(
-            "y_proba must have shape (n_samples, n_classes), or (n_samples,) for two "
+            f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
             f"classes; got {proba.shape}."
         )
     if labels is not None:
@@ -51,7 +51,7 @@ def check_y_and_proba(y_true, y_proba, labels):
         if len(labels) != len(given) or (labels != np.asarray(given)).any():
             warnings.warn(
                 f"labels={list(given)} are taken in sorted order, {labels.tolist()}, as "
-                "sklearn.metrics.log_loss does; the columns of y_proba must be in it.",
+                "sklearn.metrics.log_loss does; the columns of {name} must be in it.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -59,7 +59,7 @@ def check_y_and_proba(y_true, y_proba, labels):
     columns = frame_columns(y_proba)
     named = labels is not None or target.ndim == 1 or frame_columns(y_true) is not None
     if columns is not None and named:
-        proba = match_columns(proba, columns, classes, "y_proba")
+        proba = match_columns(proba, columns, classes, name)
     if len(classes) == 1:
         raise ValueError(
             f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
@@ -67,7 +67,7 @@ def check_y_and_proba(y_true, y_proba, labels):
         )
     if proba.shape[1] != len(classes):
         raise ValueError(
-            f"y_proba has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
+            f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
             f"{classes.tolist()}; name the classes of the columns with labels=."
         )
     check_consistent_length(target, proba)
@@ -81,29 +81,39 @@ def check_options(base=None, on_zero="clip"):
         raise ValueError(f"on_zero must be one of {ON_ZERO}; got {on_zero!r}.")
 
 
-def mean_divergence(
+def mean_divergence(target, proba, *, sample_weight=None, **options):
+    """Weighted mean over samples of ``row_losses``, whose ``options`` it takes."""
+    losses = row_losses(target, proba, **options)
+    if sample_weight is None:
+        return float(losses.mean(dtype=np.float64))
+    weight = check_weights(sample_weight, losses)
+    losses[weight == 0] = 0.0  # not 0 * inf
+    return float(np.average(losses, weights=weight))
+
+
+def row_losses(
     target,
     proba,
     *,
     divergence,
     reverse,
-    sample_weight=None,
     base=None,
     on_zero="clip",
+    name="y_proba",
     **parameters,
 ):
-    """Weighted mean over samples of ``divergence`` between target and prediction."""
+    """Compute ``divergence`` between the target and the prediction of each sample."""
     check_options(base, on_zero)
     kernel = divergence.kernel(**parameters)
-    arrays = {"y_true": one_hot(target, proba.shape[1]), "y_proba": proba}
+    arrays = {"y_true": one_hot(target, proba.shape[1]), name: proba}
     if reverse:
         arrays = dict(reversed(arrays.items()))
     (p_name, p), (q_name, q) = arrays.items()
     names = (p_name, q_name)
     if on_zero == "clip":
         p, q = (
-            _clip(q, p, p_name) if kernel.inf_at_zero_p else p,
-            _clip(p, q, q_name) if kernel.inf_at_zero_q else q,
+            clip(q, p, p_name) if kernel.inf_at_zero_p else p,
+            clip(p, q, q_name) if kernel.inf_at_zero_q else q,
         )
     losses = by_row(kernel, p, q, base=base, names=names)
     infinite = np.isinf(losses)
@@ -112,15 +122,11 @@ def mean_divergence(
             _raise_infinite(kernel, p, q, *names, int(np.argmax(infinite)))
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = p[infinite], q[infinite]
-        losses[infinite] = by_row(kernel, p, _clip(p, q, q_name), base=base)
-    if sample_weight is None:
-        return float(losses.mean(dtype=np.float64))
-    weight = check_weights(sample_weight, losses)
-    losses[weight == 0] = 0.0  # not 0 * inf
-    return float(np.average(losses, weights=weight))
+        losses[infinite] = by_row(kernel, p, clip(p, q, q_name), base=base)
+    return losses
 
 
-def _clip(p, q, name):
+def clip(p, q, name):
     """Raise q to the epsilon of its dtype where p > 0, but not above p.
 
     Rows so changed get sum 1 again. Without the bound p, equal rows with tiny entries would
