@@ -87,7 +87,7 @@ def frame_columns(y):
 def match_columns(values, columns, classes, name):
     """Put the columns of ``values``, labelled ``columns``, in the order of ``classes``."""
     position = {c: j for j, c in enumerate(columns.tolist())}
-    wanted = classes.tolist()
+    wanted = np.asarray(classes).tolist()
     missing = [c for c in wanted if c not in position]
     unknown = [c for c in position if c not in set(wanted)]
     if missing or unknown:

@@ -284,7 +284,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n_samples,)
             Labels from ``classes_``.
         """
-        return self.classes_[self._mapped(X).argmax(axis=1)]
+        codes = self._mapped(X).argmax(axis=1)
+        return self.classes_[codes]
 
 
 class TemperatureScaling(_Scaling):

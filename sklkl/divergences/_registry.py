@@ -27,6 +27,8 @@ class Divergence:
         What documentation calls it.
     reversible : bool
         Does swapping the arguments give another divergence that is of use as a loss?
+    linear_in_log_q : bool
+        Does a vanishing q add ``-p log(q)`` to it, and nothing else of note?
     name, parameters, has_unit
         Read off ``function``; ``parameters`` maps a name to its default, or to
         ``inspect.Parameter.empty``.
@@ -36,6 +38,7 @@ class Divergence:
     kernel: Callable[..., RowKernel]
     title: str
     reversible: bool = False
+    linear_in_log_q: bool = False
     name: str = field(init=False)
     parameters: dict = field(init=False)
     has_unit: bool = field(init=False)
@@ -58,9 +61,13 @@ DIVERGENCES = (
         lambda: functions.KL,
         "Kullback-Leibler divergence",
         reversible=True,
+        linear_in_log_q=True,
     ),
     Divergence(
-        functions.jeffreys_divergence, lambda: functions.JEFFREYS, "Jeffreys divergence"
+        functions.jeffreys_divergence,
+        lambda: functions.JEFFREYS,
+        "Jeffreys divergence",
+        linear_in_log_q=True,
     ),
     Divergence(
         functions.jensen_shannon_divergence,
@@ -88,5 +95,10 @@ DIVERGENCES = (
         lambda: functions.BHATTACHARYYA,
         "Bhattacharyya distance",
     ),
-    Divergence(functions.cross_entropy, lambda: functions.CROSS_ENTROPY, "cross-entropy"),
+    Divergence(
+        functions.cross_entropy,
+        lambda: functions.CROSS_ENTROPY,
+        "cross-entropy",
+        linear_in_log_q=True,
+    ),
 )

@@ -17,7 +17,12 @@ from sklkl.metrics._losses import (
     total_variation_loss,
 )
 from sklkl.metrics._report import fidelity_report
-from sklkl.metrics._scorers import get_scorer, get_scorer_names, make_divergence_scorer
+from sklkl.metrics._scorers import (
+    get_scorer,
+    get_scorer_names,
+    make_divergence_scorer,
+    make_fidelity_scorer,
+)
 
 __all__ = [
     "LossInterval",
@@ -36,6 +41,7 @@ __all__ = [
     "kl_interval",
     "kl_loss",
     "make_divergence_scorer",
+    "make_fidelity_scorer",
     "renyi_loss",
     "reverse_kl_loss",
     "total_variation_loss",

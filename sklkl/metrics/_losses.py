@@ -100,9 +100,13 @@ def row_losses(
     base=None,
     on_zero="clip",
     name="y_proba",
+    log_proba=None,
     **parameters,
 ):
-    """Compute ``divergence`` between the target and the prediction of each sample."""
+    """Compute ``divergence`` between the target and the prediction of each sample.
+
+    ``log_proba`` is what zeros of ``proba`` have lost by underflow, if it is known.
+    """
     check_options(base, on_zero)
     kernel = divergence.kernel(**parameters)
     arrays = {"y_true": one_hot(target, proba.shape[1]), name: proba}
@@ -115,7 +119,11 @@ def row_losses(
             clip(q, p, p_name) if kernel.inf_at_zero_p else p,
             clip(p, q, q_name) if kernel.inf_at_zero_q else q,
         )
+    missing = 0.0
+    if log_proba is not None and divergence.linear_in_log_q and not reverse:
+        q, missing = _raise_underflow(p, q, log_proba)
     losses = by_row(kernel, p, q, base=base, names=names)
+    losses += missing * nats_to(base)
     infinite = np.isinf(losses)
     if on_zero != "inf" and infinite.any():
         if on_zero == "raise":
@@ -144,6 +152,17 @@ def clip(p, q, name):
     return q
 
 
+def _raise_underflow(p, q, log_q):
+    """Raise zeros of q of known logarithm to the least normal number.
+
+    Returns q and what the losses, in nats, then lack.
+    """
+    tiny = np.finfo(q.dtype).tiny
+    low = (q == 0) & (p > 0) & (log_q > -np.inf)
+    lost = np.subtract(np.log(tiny), log_q, where=low, out=np.zeros(q.shape))
+    return np.where(low, tiny, q), (p * lost).sum(axis=1) / p.sum(axis=1)
+
+
 def _raise_infinite(kernel, p, q, p_name, q_name, i):
     of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
     if of_q and ((p[i] > 0) & (q[i] == 0)).any():
@@ -158,14 +177,14 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i):
     )
 
 
-def d2_kl(target, proba, *, sample_weight=None, on_zero="clip"):
-    """Share of the KL divergence to the prior that a model explains."""
+def d2_kl(target, proba, *, sample_weight=None, **options):
+    """Share of the KL divergence to the prior that a model explains; see ``row_losses``."""
     rows = one_hot(target, proba.shape[1])
     weight = np.ones(len(rows))
     if sample_weight is not None:
         weight = check_weights(sample_weight, rows)
     loss = partial(mean_divergence, divergence=KL, reverse=False, sample_weight=weight)
-    model_loss = loss(rows, proba, on_zero=on_zero)
+    model_loss = loss(rows, proba, **options)
     counted = rows[weight > 0]
     if (counted == counted[0]).all():
         return 1.0 if model_loss == 0.0 else 0.0

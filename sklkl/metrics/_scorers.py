@@ -7,12 +7,16 @@ take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's
 """
 
 import inspect
+from collections import OrderedDict
 from numbers import Real
+from threading import Lock
+from uuid import uuid4
 
+import joblib
 import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 
-from sklkl._targets import check_target, frame_columns, match_columns
+from sklkl._targets import check_target, frame_columns, match_columns, spread
 from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
 
 
@@ -28,6 +32,39 @@ EMPTY = inspect.Parameter.empty
 METRICS = {name: (metric, aligned) for name, metric, aligned in _names()}
 
 
+# Names of divergences -> names of the scorers of their losses
+ALIASES = {
+    ("reverse_" if job.keywords["reverse"] else "") + job.keywords["divergence"].name: (
+        f"neg_{loss}"
+    )
+    for loss, job in ALIGNED.items()
+}
+
+
+class ProbabilityMetric:
+    """The signature of a metric, for who calls it with labels: it refuses.
+
+    Parameters
+    ----------
+    metric : callable
+    """
+
+    def __init__(self, metric):
+        self.metric = metric
+        self.__name__ = metric.__name__
+
+    @property
+    def __signature__(self):
+        return inspect.signature(self.metric)
+
+    def __call__(self, y_true, y_pred, **kwargs):
+        """Raise TypeError."""
+        raise TypeError(
+            f"{self.__name__} scores probabilities, which a decision threshold does not "
+            "change; tune thresholds by a score of labels, such as 'balanced_accuracy'."
+        )
+
+
 class DivergenceScorer(_BaseScorer):
     """Score an estimator's ``predict_proba`` against soft or hard targets.
 
@@ -38,58 +75,173 @@ class DivergenceScorer(_BaseScorer):
         self.name = name
         metric, _ = METRICS[name]
         sign = -1 if name.startswith("neg_") else 1
-        super().__init__(metric, sign, kwargs, response_method="predict_proba")
+        # scikit-learn reads the signature, and calls it to tune thresholds.
+        super().__init__(ProbabilityMetric(metric), sign, kwargs, "predict_proba")
 
     def __repr__(self):
-        kwargs = "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
-        return f"make_divergence_scorer({self.name!r}{kwargs})"
+        return f"make_divergence_scorer({self.name!r}{self._options()})"
 
-    def _score(self, method_caller, estimator, X, y_true, **kwargs):
+    def _options(self):
+        return "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
+
+    def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"{type(estimator).__name__} has no predict_proba, which the scorer "
                 f"{self.name!r} needs; calibrate it, e.g. with CalibratedClassifierCV."
             )
+        self._check_y(estimator, y_true)
+        # Of several scorers each gets the predictions of the first.
+        cache = getattr(method_caller, "args", (None,))[0]
+        cache = {} if cache is None else cache
+        if PREDICTIONS not in cache:
+            cache[PREDICTIONS] = np.asarray(estimator.predict_proba(X))
+        proba = cache[PREDICTIONS]
+        target, classes = self._target(X, y_true, estimator.classes_)
+        options = {**self._kwargs, **kwargs}
+        spread_to = {"classes": estimator.classes_, "wanted": classes}
+        has_logs = hasattr(estimator, "predict_log_proba")
+        if has_logs and options.get("on_zero", "clip") != "clip" and (proba == 0).any():
+            # Of zeros that are underflow the estimator may know the logarithms.
+            with np.errstate(divide="ignore"):  # or it takes them of its zeros
+                logs = np.asarray(estimator.predict_log_proba(X))
+            options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
+        _, aligned = METRICS[self.name]
+        return self._sign * aligned(target, spread(proba=proba, **spread_to), **options)
+
+    def _check_y(self, estimator, y_true):
         marker = getattr(estimator, "unlabeled", None)
         if isinstance(marker, Real | str) and np.any(np.asarray(y_true) == marker):
             raise ValueError(
                 f"y_true holds {marker!r}, which marks samples without a label; let the test "
                 "folds hold labelled samples only."
             )
-        target, proba = align(y_true, estimator.predict_proba(X), estimator.classes_)
-        _, aligned = METRICS[self.name]
-        return self._sign * aligned(target, proba, **{**self._kwargs, **kwargs})
+
+    def _target(self, X, y_true, classes):
+        """Return the target, and the classes that its columns or codes refer to."""
+        return align_target(y_true, classes)
+
+
+class FidelityScorer(DivergenceScorer):
+    """Score a student's ``predict_proba`` against what a teacher says of the same samples.
+
+    Made by ``make_fidelity_scorer``.
+    """
+
+    def __init__(self, teacher, name, **kwargs):
+        super().__init__(name, **kwargs)
+        self.teacher = teacher
+        self._token = uuid4().hex
+
+    def __repr__(self):
+        return f"make_fidelity_scorer({self.teacher!r}, {self.name!r}{self._options()})"
+
+    def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
+        """Score a student.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted classifier with ``predict_proba``.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y_true : object, default=None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        **kwargs : dict
+            Further metadata, if routing is enabled.
+
+        Returns
+        -------
+        score : float
+            Greater is better.
+        """
+        return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
+
+    def _check_y(self, estimator, y_true):
+        """Take anything: it is not looked at."""
+
+    def _target(self, X, y_true, classes):
+        proba = TEACHINGS.of(self._token, self.teacher, X)
+        known = np.asarray(self.teacher.classes_)
+        check_kind(known, classes, "The teacher's classes")
+        union = list(dict.fromkeys([*np.asarray(classes).tolist(), *known.tolist()]))
+        return spread(known, proba, union), union
+
+
+class Teachings:
+    """What teachers said of the last samples, so that a search asks each but once.
+
+    It belongs to the process, not to a scorer: searches that run in several processes send a
+    new copy of their scorer with each task.
+    """
+
+    def __init__(self, max_bytes):
+        self.max_bytes = max_bytes
+        self.said = OrderedDict()
+        self.lock = Lock()
+
+    def of(self, token, teacher, X):
+        """Return the teacher's probabilities; ``token`` stands for the teacher."""
+        key = token, joblib.hash(X)
+        with self.lock:
+            if key in self.said:
+                self.said.move_to_end(key)
+                return self.said[key]
+        proba = np.asarray(teacher.predict_proba(X))
+        with self.lock:
+            self.said[key] = proba
+            while sum(p.nbytes for p in self.said.values()) > self.max_bytes:
+                self.said.popitem(last=False)
+        return proba
+
+
+TEACHINGS = Teachings(max_bytes=2**28)
+PREDICTIONS = "sklkl.predict_proba"
+
+
+def check_kind(labels, classes, what):
+    """Refuse labels that are strings where classes are not, or the reverse."""
+    labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
+    if isinstance(labels[0], str) != isinstance(classes[0], str):
+        raise ValueError(
+            f"{what}, as {labels[0]!r}, and the estimator's classes, {classes}, are of "
+            "different types."
+        )
+
+
+def align_target(y_true, classes):
+    """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
+
+    A model that never saw a class gives it probability 0.
+    """
+    classes = np.asarray(classes)
+    y_classes, target = check_target(y_true, name="y_true")
+    named = frame_columns(y_true) is not None
+    if target.ndim == 2 and not named:
+        if target.shape[1] != len(classes):
+            raise ValueError(
+                f"y_true has {target.shape[1]} columns, but the estimator knows "
+                f"{len(classes)} classes, {classes.tolist()}; name the columns with a data "
+                "frame."
+            )
+        return target, classes
+    check_kind(y_classes, classes, "The labels in y_true")
+    union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
+    if target.ndim == 1:
+        codes = np.array([union.index(c) for c in y_classes.tolist()], dtype=np.intp)
+        return codes[target], union
+    if not set(classes.tolist()) <= set(y_classes.tolist()):
+        union = classes  # of which y_true lacks some: an error, with both lists of names
+    return match_columns(target, y_classes, union, "y_true"), union
 
 
 def align(y_true, proba, classes):
-    """Return ``(target, proba)`` with columns ``classes``, then labels unknown to them.
-
-    A label of ``y_true`` that the model never saw gets a column of zeros: that is the
-    probability the model gives it.
-    """
-    proba = np.asarray(proba)
-    classes = np.asarray(classes)
-    y_classes, target = check_target(y_true, name="y_true")
-    if target.ndim == 1:
-        position = {c: j for j, c in enumerate(classes.tolist())}
-        if isinstance(y_classes.tolist()[0], str) != isinstance(classes.tolist()[0], str):
-            raise ValueError(
-                f"The labels in y_true, as {y_classes.tolist()[0]!r}, and the estimator's "
-                f"classes, {classes.tolist()}, are of different types."
-            )
-        codes = [position.setdefault(c, len(position)) for c in y_classes.tolist()]
-        if (n_unseen := len(position) - len(classes)) > 0:
-            proba = np.column_stack([proba, np.zeros((len(proba), n_unseen), proba.dtype)])
-        return np.array(codes, dtype=np.intp)[target], proba
-    if frame_columns(y_true) is not None:
-        target = match_columns(target, y_classes, classes, "y_true")
-    if target.shape[1] != proba.shape[1]:
-        raise ValueError(
-            f"y_true has {target.shape[1]} columns, but the estimator knows {len(classes)} "
-            f"classes, {classes.tolist()}."
-        )
-    return target, proba
+    """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
+    target, union = align_target(y_true, classes)
+    return target, spread(classes, np.asarray(proba), union)
 
 
 def make_divergence_scorer(name, **kwargs):
@@ -98,7 +250,8 @@ def make_divergence_scorer(name, **kwargs):
     Parameters
     ----------
     name : str
-        One of ``get_scorer_names()``, or the name of a loss or score, as "kl_loss".
+        One of ``get_scorer_names()``, or the name of a loss or score, as "kl_loss", or of a
+        divergence, as "kl_divergence".
     **kwargs : dict
         Arguments of the metric, as ``base`` or ``on_zero``.
 
@@ -118,6 +271,7 @@ def make_divergence_scorer(name, **kwargs):
     See Also
     --------
     get_scorer : The scorer with default arguments.
+    make_fidelity_scorer : Against a teacher instead of ``y``.
 
     Examples
     --------
@@ -131,6 +285,78 @@ def make_divergence_scorer(name, **kwargs):
     >>> round(float(cross_val_score(model, X, y, scoring=scorer).mean()), 1)
     -0.2
     """
+    return DivergenceScorer(_checked(name, kwargs), **kwargs)
+
+
+def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
+    """Make a scorer of how near a student is to its teacher.
+
+    Whatever ``y`` is, the target is what the teacher says of the same samples. The teacher is
+    asked once for each set of samples, however many students are scored on it; up to 256 MB
+    of its answers are remembered in each process.
+
+    Parameters
+    ----------
+    teacher : estimator
+        Fitted classifier with ``predict_proba``. It must not change while the scorer is in
+        use.
+    divergence : str, default="kl_divergence"
+        The name of a divergence, as "jensen_shannon_divergence", in which the teacher is the
+        first argument; "reverse_kl_divergence"; or of a loss or score, as "d2_kl_score".
+    **kwargs : dict
+        Arguments of the loss, as ``base``, ``on_zero`` or ``order``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(student, X, y=None, sample_weight=None)``, a float; divergences are negated,
+        so that greater is better. Columns are matched through ``classes_``; a class that
+        one of the two does not know has probability 0 there.
+
+    Raises
+    ------
+    TypeError
+        If the teacher has no ``predict_proba``.
+    ValueError
+        If it is not fitted, or if there is no such divergence or argument.
+
+    See Also
+    --------
+    make_divergence_scorer : Against the targets in ``y``.
+    fidelity_report : All about one student.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklkl.linear_model import SoftLabelLogisticRegression
+    >>> from sklkl.metrics import make_fidelity_scorer
+    >>> from sklkl.model_selection import StratifiedSoftKFold
+    >>> X, y = load_iris(return_X_y=True)
+    >>> teacher = GaussianNB().fit(X, y)
+    >>> search = GridSearchCV(
+    ...     SoftLabelLogisticRegression(),
+    ...     {"C": [0.01, 1, 100]},
+    ...     scoring=make_fidelity_scorer(teacher, base=2),
+    ...     cv=StratifiedSoftKFold(),
+    ... )
+    >>> search.fit(X, teacher.predict_proba(X)).best_params_
+    {'C': 100}
+    """
+    if not hasattr(teacher, "predict_proba"):
+        raise TypeError(
+            f"The teacher {type(teacher).__name__} has no predict_proba; calibrate it, e.g. "
+            "with CalibratedClassifierCV."
+        )
+    if not hasattr(teacher, "classes_"):
+        raise ValueError(f"The teacher {type(teacher).__name__} is not fitted; fit it first.")
+    return FidelityScorer(teacher, _checked(divergence, kwargs), **kwargs)
+
+
+def _checked(name, kwargs):
+    """Return the name of the scorer for a name in any form, if it takes ``kwargs``."""
+    name = ALIASES.get(name, name)
     candidates = (name, f"neg_{name}", str(name).removesuffix("_score"))
     full_name = next((c for c in candidates if c in METRICS), None)
     if full_name is None:
@@ -147,7 +373,7 @@ def make_divergence_scorer(name, **kwargs):
     if missing:
         raise ValueError(f"{metric.__name__} needs {sorted(missing)}.")
     check_options(kwargs.get("base"), kwargs.get("on_zero", "clip"))
-    return DivergenceScorer(full_name, **kwargs)
+    return full_name
 
 
 def _keywords(metric):
