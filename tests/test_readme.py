@@ -18,4 +18,4 @@ def test_example(code, capsys):
 
 
 def test_there_is_an_example_of_each_use():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5

@@ -331,7 +331,12 @@ def test_empty(y, classes, refuse_integers):
         check_target(y, classes=classes, name="target", refuse_integers=refuse_integers)
 
 
-@pytest.mark.parametrize("y", [np.full((2, 2, 2), 0.5), np.ones((1, 1, 1)), 1, "label", None])
+def test_none():
+    with pytest.raises(ValueError, match="the target weights is None"):
+        check_target(None, name="weights")
+
+
+@pytest.mark.parametrize("y", [np.full((2, 2, 2), 0.5), np.ones((1, 1, 1)), 1, "label"])
 def test_other_shapes(y):
     shape = str(np.shape(y))
     with pytest.raises(ValueError, match=matches("target", "(n_samples,)", shape)):

@@ -41,7 +41,8 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         then serve as logits. It is cloned and fitted, to soft targets as they are; unless it
         is wrapped in ``sklearn.frozen.FrozenEstimator``: then all data serve to calibrate it.
     method : {"temperature", "vector", "dirichlet"} or estimator, default="temperature"
-        The calibration map, by name or as an instance, such as ``DirichletScaling(C=0.1)``.
+        The calibration map, by name or as an instance, such as ``DirichletScaling(C=0.1)``,
+        whose ``classes`` and ``from_logits`` are set here.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
         ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an

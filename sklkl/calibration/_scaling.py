@@ -8,7 +8,8 @@ intercepts b, and minimise the KL divergence of the targets:
     Dirichlet    softmax(W z + b)          n_classes + 1 for each class
 
 Vector and Dirichlet scaling are penalised for leaving the best temperature, not zero: with
-few data they do no worse than it, with many they learn what it cannot.
+few data they stay near it, with many they learn what it cannot. A logit of Dirichlet scaling
+has as many coefficients as there are classes, so the penalty grows with these.
 
 What models say of improbable classes is the least reliable: 1e-30 of an overconfident network,
 or 0 of a forest, is no evidence of that much, and the logarithm stretches it without bound. So
@@ -35,6 +36,7 @@ from sklkl.linear_model._stream import Posterior, StreamObjective
 SOLVE = {"solver": "lbfgs", "tol": 1e-8, "max_iter": 1000}
 LOG_EPS = np.log(np.finfo(np.float64).eps)
 LEAST_SMOOTHING, MOST_SMOOTHING = 1e-9, 0.99
+GRID_SIZE = 5
 ENOUGH_ROWS = 50_000
 WORTHWHILE = 1e-9  # nats by which smoothing must lower the loss
 ROWS = 4096  # at a time; temporaries stay in the cache
@@ -111,14 +113,13 @@ class ScalingObjective:
         return value, gradient, curvature
 
 
-def fit_temperature(z, target, weight, start=1.0):
+def fit_temperature(z, target, weight):
     """Return ``(loss, inverse temperature)`` of the best temperature.
 
     The inverse is 0, never negative, if z is of no use.
     """
-    start = np.full((1, 1), start)
-    objective = ScalingObjective(z, target, weight, start, 0.0)
-    result = solve(objective, start, X=z, **SOLVE)
+    one = np.ones((1, 1))
+    result = solve(ScalingObjective(z, target, weight, one, 0.0), one, X=z, **SOLVE)
     if result.W[0, 0] > 0.0:
         return result.value, float(result.W[0, 0])
     return float(np.log(z.shape[1])), 0.0
@@ -137,22 +138,26 @@ def fit_smoothing(log_proba, target, weight):
 
     0 if none does. One number needs no more than some ten thousand rows to be known.
     """
-    rows = slice(None, None, -(-len(log_proba) // ENOUGH_ROWS))
+    rows = np.flatnonzero(weight)
+    if len(rows) > ENOUGH_ROWS:
+        # At random: equal distances may meet a period of the rows.
+        rows = np.random.RandomState(0).choice(rows, ENOUGH_ROWS, replace=False)
     log_proba, target, weight = log_proba[rows], target[rows], weight[rows]
-    if not weight.any():
-        return 0.0
-    inverse = 1.0
 
     def loss(log_smoothing):
-        nonlocal inverse
         z = smoothed(log_proba, np.exp(log_smoothing))
-        value, inverse = fit_temperature(z, target, weight, start=inverse)
-        return value
+        return fit_temperature(z, target, weight)[0]
 
-    bounds = np.log([LEAST_SMOOTHING, MOST_SMOOTHING])
+    # A grid first: there may be several minima, where some rows are far more certain than
+    # others. Of 200 random problems 10 were stuck in a bad one without, by up to 0.1 nats.
+    grid = np.linspace(np.log(LEAST_SMOOTHING), np.log(MOST_SMOOTHING), GRID_SIZE)
+    values = [loss(log_smoothing) for log_smoothing in grid]
+    i = int(np.argmin(values))
+    bounds = grid[max(0, i - 1)], grid[min(i + 1, GRID_SIZE - 1)]
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.05})
+    least, best = min((found.fun, found.x), (values[i], grid[i]))
     without, _ = fit_temperature(log_proba, target, weight)
-    return float(np.exp(found.x)) if found.fun < without - WORTHWHILE else 0.0
+    return float(np.exp(best)) if least < without - WORTHWHILE else 0.0
 
 
 def _check_order(columns, classes):
@@ -193,7 +198,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         self._check_parameters()
         values = validate_data(self, X, dtype=np.float64)
         columns = frame_columns(X)
-        classes, target = check_target(y, classes=self.classes, refuse_integers=True)
+        named = columns if np.ndim(y) == 1 else None
+        classes = named if self.classes is None else self.classes
+        classes, target = check_target(y, classes=classes, refuse_integers=True)
         check_consistent_length(values, target)
         if len(classes) != values.shape[1]:
             raise ValueError(
@@ -363,9 +370,9 @@ class VectorScaling(_Scaling):
 
     .. math::
         C \sum_i s_i D(y_i \| \mathrm{softmax}(a \log q_i + b))
-        + \frac{1}{2} \|a - 1 / T\|^2 + \frac{1}{2} \|b\|^2
+        + \frac{K}{2} \|a - 1 / T\|^2 + \frac{K}{2} \|b\|^2
 
-    with sample weights s, and the share and T of ``TemperatureScaling``.
+    with sample weights s, K classes, and the share and T of ``TemperatureScaling``.
 
     Parameters
     ----------
@@ -432,7 +439,9 @@ class VectorScaling(_Scaling):
     def _fit(self, z, inverse_temperature, target, weight):
         start = np.zeros((2, z.shape[1]))
         start[0] = inverse_temperature
-        objective = ScalingObjective(z, target, weight, start, 1.0 / (self.C * weight.sum()))
+        objective = ScalingObjective(
+            z, target, weight, start, z.shape[1] / (self.C * weight.sum())
+        )
         self.coef_, self.intercept_ = solve(objective, start, X=z, **SOLVE).W
 
     def _map(self, z):
@@ -447,10 +456,10 @@ class DirichletScaling(_Scaling):
 
     .. math::
         C \sum_i s_i D(y_i \| \mathrm{softmax}(W \log q_i + b))
-        + \frac{1}{2} \|W - I / T\|^2 + \frac{1}{2} \|b\|^2
+        + \frac{K}{2} \|W - I / T\|^2 + \frac{K}{2} \|b\|^2
 
-    with sample weights s, and the share and T of ``TemperatureScaling``. It is the right map
-    if the q of every class are Dirichlet distributed.
+    with sample weights s, K classes, and the share and T of ``TemperatureScaling``. It is the
+    right map if the q of every class are Dirichlet distributed.
 
     Parameters
     ----------
@@ -469,7 +478,8 @@ class DirichletScaling(_Scaling):
     Attributes
     ----------
     coef_ : ndarray of shape (n_classes, n_classes), or (1, 2) if binary
-        The matrix W; if binary, of the logit of ``classes_[1]``.
+        The matrix W; if binary, the difference of its rows, penalised for leaving
+        (-1 / T, 1 / T).
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
         The intercepts b.
     classes_ : ndarray of shape (n_classes,)
@@ -529,7 +539,7 @@ class DirichletScaling(_Scaling):
         if not np.isinf(self.C):
             # Of the intercept, too: with many classes it has much to overfit.
             prior = Posterior.prior(start, len(start), full=True)
-            objective = StreamObjective(objective, data, prior, self.C)
+            objective = StreamObjective(objective, data, prior, self.C / n_classes)
         W = solve(objective, start, X=z, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 

@@ -181,7 +181,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if not hasattr(self.teacher, "predict_proba"):
             raise TypeError(
                 f"The teacher {type(self.teacher).__name__} has no predict_proba; calibrate "
-                "it, e.g. with sklearn.calibration.CalibratedClassifierCV."
+                "it, e.g. with sklkl.calibration.SoftCalibratedClassifierCV."
             )
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)

@@ -105,7 +105,7 @@ def row_losses(
 ):
     """Compute ``divergence`` between the target and the prediction of each sample.
 
-    ``log_proba`` is what zeros of ``proba`` have lost by underflow, if it is known.
+    ``log_proba`` is what ``proba`` has lost by underflow, if it is known.
     """
     check_options(base, on_zero)
     kernel = divergence.kernel(**parameters)
@@ -153,14 +153,16 @@ def clip(p, q, name):
 
 
 def _raise_underflow(p, q, log_q):
-    """Raise zeros of q of known logarithm to the least normal number.
+    """Raise what underflow took from q to the least normal number, if the logarithm is known.
 
-    Returns q and what the losses, in nats, then lack.
+    Returns q and what the losses, in nats, then lack. A logarithm that is not below that of
+    this number does not explain a zero: ``LinearDiscriminantAnalysis`` makes it up.
     """
     tiny = np.finfo(q.dtype).tiny
-    low = (q == 0) & (p > 0) & (log_q > -np.inf)
-    lost = np.subtract(np.log(tiny), log_q, where=low, out=np.zeros(q.shape))
-    return np.where(low, tiny, q), (p * lost).sum(axis=1) / p.sum(axis=1)
+    log_tiny = np.log(tiny)
+    low = (q < tiny) & (p > 0) & (log_q > -np.inf) & (log_q < log_tiny)
+    lost = np.subtract(log_tiny, log_q, where=low, out=np.zeros(q.shape))
+    return np.where(low, tiny, q), (p * lost).sum(axis=1) / p.sum(axis=1, dtype=np.float64)
 
 
 def _raise_infinite(kernel, p, q, p_name, q_name, i):

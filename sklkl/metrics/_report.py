@@ -165,7 +165,7 @@ def fidelity_report(
         if not hasattr(model, "predict_proba"):
             raise TypeError(
                 f"The {name} {type(model).__name__} has no predict_proba; calibrate it, e.g. "
-                "with sklearn.calibration.CalibratedClassifierCV."
+                "with sklkl.calibration.SoftCalibratedClassifierCV."
             )
     weight = check_weights(sample_weight, X)
     if y is not None:

@@ -15,8 +15,10 @@ from uuid import uuid4
 import joblib
 import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils import check_consistent_length
 
-from sklkl._targets import check_target, frame_columns, match_columns, spread
+from sklkl._targets import check_rows, check_target, frame_columns, match_columns, spread
+from sklkl.divergences._rows import as_floating
 from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
 
 
@@ -89,21 +91,25 @@ class DivergenceScorer(_BaseScorer):
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"{type(estimator).__name__} has no predict_proba, which the scorer "
-                f"{self.name!r} needs; calibrate it, e.g. with CalibratedClassifierCV."
+                f"{self.name!r} needs; calibrate it, e.g. with "
+                "sklkl.calibration.SoftCalibratedClassifierCV."
             )
         self._check_y(estimator, y_true)
         # Of several scorers each gets the predictions of the first.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
         if PREDICTIONS not in cache:
-            cache[PREDICTIONS] = np.asarray(estimator.predict_proba(X))
+            cache[PREDICTIONS] = predict_proba(estimator, X, "y_proba")
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
+        check_consistent_length(target, proba)  # a single row would be repeated
         options = {**self._kwargs, **kwargs}
         spread_to = {"classes": estimator.classes_, "wanted": classes}
         has_logs = hasattr(estimator, "predict_log_proba")
-        if has_logs and options.get("on_zero", "clip") != "clip" and (proba == 0).any():
-            # Of zeros that are underflow the estimator may know the logarithms.
+        tiny = np.finfo(proba.dtype).tiny
+        exact = options.get("on_zero", "clip") != "clip"
+        if exact and has_logs and (proba < tiny).any():
+            # Of what is lost by underflow the estimator may know the logarithms.
             with np.errstate(divide="ignore"):  # or it takes them of its zeros
                 logs = np.asarray(estimator.predict_log_proba(X))
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
@@ -190,7 +196,9 @@ class Teachings:
             if key in self.said:
                 self.said.move_to_end(key)
                 return self.said[key]
-        proba = np.asarray(teacher.predict_proba(X))
+        name = "teacher.predict_proba(X)"
+        proba = predict_proba(teacher, X, name)
+        check_rows(proba, name)
         with self.lock:
             self.said[key] = proba
             while sum(p.nbytes for p in self.said.values()) > self.max_bytes:
@@ -200,6 +208,18 @@ class Teachings:
 
 TEACHINGS = Teachings(max_bytes=2**28)
 PREDICTIONS = "sklkl.predict_proba"
+
+
+def predict_proba(estimator, X, name):
+    """Return floating-point probabilities with a column per class."""
+    proba = as_floating(estimator.predict_proba(X), name)
+    n_classes = len(estimator.classes_)
+    if proba.ndim != 2 or proba.shape[1] != n_classes:
+        raise ValueError(
+            f"{name} of {type(estimator).__name__} has shape {proba.shape}, but there are "
+            f"{n_classes} classes_."
+        )
+    return proba
 
 
 def check_kind(labels, classes, what):
@@ -241,6 +261,7 @@ def align_target(y_true, classes):
 def align(y_true, proba, classes):
     """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
     target, union = align_target(y_true, classes)
+    check_consistent_length(target, proba)
     return target, spread(classes, np.asarray(proba), union)
 
 
@@ -291,9 +312,9 @@ def make_divergence_scorer(name, **kwargs):
 def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     """Make a scorer of how near a student is to its teacher.
 
-    Whatever ``y`` is, the target is what the teacher says of the same samples. The teacher is
-    asked once for each set of samples, however many students are scored on it; up to 256 MB
-    of its answers are remembered in each process.
+    Whatever ``y`` is, the target is what the teacher says of the same samples. A scorer asks
+    the teacher once for each set of samples, however many students are scored on it; up to
+    256 MB of answers are remembered in each process.
 
     Parameters
     ----------
@@ -325,6 +346,13 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     make_divergence_scorer : Against the targets in ``y``.
     fidelity_report : All about one student.
 
+    Notes
+    -----
+    The teacher sees what the student sees. Where that is not its own input, as in
+    ``SequentialFeatureSelector``, take ``teacher.predict_proba(X)`` for ``y`` and a scorer of
+    ``make_divergence_scorer``; also in ``permutation_importance``, unless the teacher's
+    answers to permuted features are meant.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -347,7 +375,7 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     if not hasattr(teacher, "predict_proba"):
         raise TypeError(
             f"The teacher {type(teacher).__name__} has no predict_proba; calibrate it, e.g. "
-            "with CalibratedClassifierCV."
+            "with sklkl.calibration.SoftCalibratedClassifierCV."
         )
     if not hasattr(teacher, "classes_"):
         raise ValueError(f"The teacher {type(teacher).__name__} is not fitted; fit it first.")

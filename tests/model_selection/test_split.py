@@ -281,7 +281,6 @@ def test_repr():
         {"shuffle": 1},
         {"shuffle": None},
         {"random_state": 0},
-        {"shuffle": False, "random_state": np.random.RandomState(0)},
     ],
     ids=str,
 )

@@ -1,0 +1,336 @@
+"""Folds, scorers and calibration beside their peers: ``python -m benchmarks.scoring``.
+
+``--markdown`` writes a report.
+"""
+
+import argparse
+import io
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import get_scorer as sklearn_scorer
+from sklearn.metrics import log_loss
+from sklearn.model_selection import (
+    KFold,
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sklkl
+from benchmarks._timing import medians
+from benchmarks.divergences import cpu_model, markdown_table, short
+from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
+from sklkl.metrics import get_scorer, kl_decomposition
+from sklkl.model_selection import StratifiedSoftKFold
+
+NOISE = 0.2  # share of labels that are drawn anew, where data are called noisy
+PEERS = ("probmetrics", "betacal")
+
+
+def heading(args):
+    """Yield what was run where."""
+    buffer = io.StringIO()
+    with redirect_stdout(buffer):
+        sklkl.show_config()
+    lines = [*buffer.getvalue().splitlines(), f"processor: {cpu_model()}"]
+    for name in PEERS:
+        found = f"{name} {version(name)}" if find_spec(name) else f"{name}: not installed"
+        lines.append(found)
+    yield "# Benchmarks of folds, scorers and calibration\n\n" + "\n".join(
+        f"- {line}" for line in lines
+    )
+
+
+def folds(args):
+    """Yield how near the class masses of folds are to those of the whole."""
+    rng = np.random.default_rng(0)
+    found = {"StratifiedSoftKFold": [], "KFold(shuffle=True)": [], "StratifiedKFold": []}
+    for seed in range(100):
+        n, k, n_splits = rng.integers(100, 2001), rng.integers(2, 11), rng.integers(3, 11)
+        y = rng.dirichlet(np.full(k, rng.uniform(0.1, 3.0)), size=n)
+        splitters = (
+            StratifiedSoftKFold(n_splits),
+            KFold(n_splits, shuffle=True, random_state=seed),
+            StratifiedKFold(n_splits, shuffle=True, random_state=seed),
+        )
+        for name, splitter in zip(found, splitters, strict=True):
+            target = y.argmax(axis=1) if name == "StratifiedKFold" else y
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # rare classes
+                tests = [test for _, test in splitter.split(y, target)]
+            off = [np.abs(y[test].mean(axis=0) - y.mean(axis=0)).max() for test in tests]
+            found[name].append(max(off))
+    own = np.array(found["StratifiedSoftKFold"])
+    rows = [
+        [name, f"{np.mean(off):.1e}", f"{np.mean(off) / own.mean():.0f}", f"{worst:.1f}"]
+        for name, off in found.items()
+        for worst in [np.min(off / own)]
+    ]
+    yield (
+        "## Class masses of folds\n\n100 random soft targets of 100 to 2,000 rows, 2 to 10 "
+        "classes, 3 to 10 folds.\nThe largest difference between the share of a class in a "
+        "fold and in the whole:\n\n"
+        + markdown_table(["", "mean", "ratio of means", "least ratio"], rows)
+    )
+    y = rng.dirichlet(np.full(10, 0.5), size=1_000_000 // args.shrink)
+    codes = y.argmax(axis=1)
+    split = {
+        "StratifiedSoftKFold, soft": lambda: list(StratifiedSoftKFold().split(y, y)),
+        "StratifiedSoftKFold, labels": lambda: list(StratifiedSoftKFold().split(y, codes)),
+        "StratifiedKFold, labels": lambda: list(StratifiedKFold().split(y, codes)),
+    }
+    times = medians(split, 3)
+    yield f"Seconds for 5 folds of {len(y):,} rows, 10 classes:\n\n" + markdown_table(
+        ["", "s"], [[name, short(t)] for name, t in times.items()]
+    )
+
+
+class Given(ClassifierMixin, BaseEstimator):
+    """Classifier whose input is its prediction."""
+
+    def fit(self, X, y):
+        """Learn the classes."""
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        """Return X."""
+        return X
+
+    def predict(self, X):
+        """Return the most probable classes."""
+        return self.classes_[X.argmax(axis=1)]
+
+
+def cost(args):
+    """Yield what scoring costs beside predictions that are free."""
+    rng = np.random.default_rng(0)
+    n = 1_000_000 // args.shrink
+    rows = []
+    for k in (2, 10):
+        proba = rng.dirichlet(np.ones(k), size=n)
+        y = rng.integers(k, size=n)
+        model = Given().fit(proba, y)
+        scorers = {
+            "neg_kl_loss": get_scorer("neg_kl_loss"),
+            "neg_log_loss": sklearn_scorer("neg_log_loss"),
+        }
+        single = medians(
+            {name: partial(s, model, proba, y) for name, s in scorers.items()}, args.repeats
+        )
+        searched = medians(
+            {
+                name: partial(cross_val_score, model, proba, y, scoring=s)
+                for name, s in scorers.items()
+            },
+            args.repeats,
+        )
+        for name in scorers:
+            times = single[name], searched[name]
+            rows.append([f"{name}, {k} classes", *(short(t) for t in times)])
+    yield (
+        f"## Cost of scoring\n\nSeconds for {n:,} labels, by a scorer alone and by five-fold "
+        "`cross_val_score`\nof a model that costs nothing:\n\n"
+        + markdown_table(["", "scorer", "cross_val_score"], rows)
+    )
+
+
+def own_map(scaling, q, y, q_test):
+    return clone(scaling).fit(q, y).predict_proba(q_test)
+
+
+def sklearn_map(method, q, y, q_test):
+    model = CalibratedClassifierCV(FrozenEstimator(Given().fit(q, y)), method=method)
+    return model.fit(q, y).predict_proba(q_test)
+
+
+def probmetrics_map(method, q, y, q_test):
+    from probmetrics.calibrators import get_calibrator
+
+    return get_calibrator(method).fit(q, y).predict_proba(q_test)
+
+
+def betacal_map(q, y, q_test):
+    if q.shape[1] != 2:
+        return None
+    from betacal import BetaCalibration
+
+    p = BetaCalibration(parameters="abm").fit(q[:, 1:], y).predict(q_test[:, 1:])
+    return np.column_stack([1 - p, p])
+
+
+def contenders():
+    """Return calibration maps by name: ``(q, y, q_test) -> proba``."""
+    maps = {
+        "none": lambda q, y, q_test: q_test,
+        "sklkl temperature": partial(own_map, TemperatureScaling()),
+        "sklkl temperature, smoothing=0": partial(own_map, TemperatureScaling(smoothing=0)),
+        "sklkl vector": partial(own_map, VectorScaling()),
+        "sklkl Dirichlet": partial(own_map, DirichletScaling()),
+    }
+    for method in ("sigmoid", "isotonic", "temperature"):
+        maps[f"scikit-learn {method}"] = partial(sklearn_map, method)
+    if find_spec("probmetrics"):
+        maps["probmetrics logistic"] = partial(probmetrics_map, "logistic")
+        maps["probmetrics SMS"] = partial(probmetrics_map, "sms")
+        if find_spec("dirichletcal"):
+            maps["probmetrics Dirichlet"] = partial(probmetrics_map, "dircal")
+    if find_spec("betacal"):
+        maps["betacal"] = betacal_map
+    return maps
+
+
+def calibration(args):
+    """Yield log losses after calibration in five folds, whose models are averaged."""
+    digits = load_digits(return_X_y=True)
+    cancer = load_breast_cancer(return_X_y=True)
+    network = make_pipeline(StandardScaler(), MLPClassifier((50,), alpha=0, max_iter=200))
+    forest = RandomForestClassifier(100)
+    bayes = GaussianNB(var_smoothing=1e-3)
+    problems = {
+        "digits, network": (digits, network, 0.0),
+        "digits, forest": (digits, forest, 0.0),
+        "digits, naive Bayes": (digits, bayes, 0.0),
+        "noisy digits, network": (digits, network, NOISE),
+        "noisy digits, forest": (digits, forest, NOISE),
+        "breast cancer, network": (cancer, network, 0.0),
+        "breast cancer, naive Bayes": (cancer, bayes, 0.0),
+    }
+    maps = contenders()
+    table = {name: [] for name in maps}
+    for (X, y), model, noise in problems.values():
+        losses = {name: [] for name in maps}
+        for seed in range(args.repeats):
+            rng = np.random.RandomState(seed)
+            k = y.max() + 1
+            drawn = np.where(rng.random(len(y)) < noise, rng.randint(k, size=len(y)), y)
+            X_train, X_test, y_train, y_test = train_test_split(
+                X, drawn, test_size=0.5, stratify=y, random_state=seed
+            )
+            calibrated = {name: [] for name in maps}
+            for train, test in StratifiedKFold(5).split(X_train, y_train):
+                random = {
+                    p: seed for p in model.get_params() if p.split("__")[-1] == "random_state"
+                }
+                fitted = clone(model).set_params(**random).fit(X_train[train], y_train[train])
+                q, q_test = (fitted.predict_proba(x) for x in (X_train[test], X_test))
+                for name, calibrate in maps.items():
+                    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                        calibrated[name].append(calibrate(q, y_train[test], q_test))
+            for name, parts in calibrated.items():
+                known = all(part is not None for part in parts)
+                loss = log_loss(y_test, np.mean(parts, axis=0)) if known else np.nan
+                losses[name].append(loss)
+        for name in maps:
+            table[name].append(np.mean(losses[name]))
+    best = np.nanmin(list(table.values()), axis=0)
+    rows = [
+        [
+            name,
+            *("–" if x != x else f"**{x:.4f}**" if x == b else f"{x:.4f}" for x, b in cells),
+        ]
+        for name, values in table.items()
+        for cells in [zip(values, best, strict=True)]
+    ]
+    yield (
+        "## Calibration\n\nLog loss on the test half, nats, mean of "
+        f"{args.repeats} splits. Every map is fitted to\nthe same out-of-fold predictions of "
+        "five models, and the five results are averaged, as\n`CalibratedClassifierCV` does. "
+        f"Noisy: {NOISE:.0%} of the labels are drawn anew, in the test half,\ntoo.\n\n"
+        + markdown_table(["", *problems], rows)
+    )
+
+
+def decomposition(args):
+    """Yield the parts of a log loss beside those of probmetrics."""
+    if not find_spec("probmetrics"):
+        return
+    import torch
+    from probmetrics.calibrators import get_calibrator
+    from probmetrics.distributions import CategoricalDirac, CategoricalProbs
+    from probmetrics.metrics import Metrics, MetricsWithCalibration
+    from probmetrics.splitters import AllSplitter
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for k, method, own in (
+        (2, "isotonic", "isotonic"),
+        (2, "temp-scaling", TemperatureScaling(smoothing=0)),
+        (5, "temp-scaling", TemperatureScaling(smoothing=0)),
+    ):
+        truth = rng.dirichlet(np.ones(k), size=3000)
+        y = (rng.random((len(truth), 1)) > truth.cumsum(axis=1)).sum(axis=1).clip(max=k - 1)
+        q = truth**2.5 * np.linspace(1, 2, k)
+        q /= q.sum(axis=1, keepdims=True)
+        metric = MetricsWithCalibration(
+            Metrics.from_names(["logloss"]), get_calibrator(method), AllSplitter()
+        )
+        theirs = metric.compute_all(
+            CategoricalDirac(torch.tensor(y), k), CategoricalProbs(torch.tensor(q))
+        )
+        miscalibration, refinement = (float(part) for part in theirs.values())
+        parts = kl_decomposition(y, q, method=own)
+        rows.append(
+            [
+                f"{method}, {k} classes",
+                f"{parts.miscalibration:.12f}",
+                f"{abs(parts.miscalibration - miscalibration):.0e}",
+                f"{parts.refinement:.12f}",
+                f"{abs(parts.refinement - refinement):.0e}",
+            ]
+        )
+    header = ["", "miscalibration", "difference", "refinement", "difference"]
+    yield (
+        "## Decomposition beside probmetrics\n\n3,000 labels, maps fitted to all of them:\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+SECTIONS = {
+    "folds": folds,
+    "cost": cost,
+    "calibration": calibration,
+    "decomposition": decomposition,
+}
+
+
+def main():
+    """Print the tables, and write the report if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--markdown", metavar="PATH", help="write the report there")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions")
+    args = parser.parse_args()
+    args.repeats, args.shrink = (2, 10) if args.quick else (5, 1)
+    for name in PEERS:
+        if find_spec(name):
+            import_module(name)
+    sections = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convergence of networks
+        for part in (heading, *(SECTIONS[name] for name in args.only)):
+            for section in part(args):
+                print(section, end="\n\n", flush=True)
+                sections.append(section)
+    if args.markdown:
+        Path(args.markdown).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
