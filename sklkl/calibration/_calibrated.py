@@ -164,42 +164,26 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         named = target.ndim == 1 or frame_columns(y) is not None
         if target.ndim == 1:
             y = classes[target]
-        split_params, fit_params = self._route(weight, fit_params)
-        if isinstance(self.estimator, FrozenEstimator):
-            everything = np.arange(_num_samples(X))
-            folds = [(self.estimator, everything, _predict(self.estimator, X))]
-        else:
-            splits = check_soft_cv(self.cv, target).split(X, y, **split_params)
-            folds = Parallel(n_jobs=self.n_jobs)(
-                delayed(_fit_fold)(self.estimator, X, y, train, test, fit_params)
-                for train, test in splits
-            )
-        known = np.asarray(folds[0][0].classes_)
+        folds, fit_params = self._fit_folds(X, y, target, weight, fit_params)
+        first, _, _ = folds[0]
+        known = np.asarray(first.classes_)
         # With labels it may know, frozen or by its classes=, more than occur.
         if not named or (target.ndim == 1 and set(classes.tolist()) < set(known.tolist())):
             classes = known
-        from_logits = not hasattr(folds[0][0], "predict_proba")
-        scaling.set_params(classes=classes, from_logits=from_logits)
+        scaling.set_params(classes=classes, from_logits=not hasattr(first, "predict_proba"))
         folds = [
-            (model, test, _aligned(model, proba, classes, from_logits))
+            (model, test, _aligned(model, proba, classes, scaling.from_logits))
             for model, test, proba in folds
         ]
         if not ensemble and len(folds) > 1:
-            test = np.concatenate([test for _, test, _ in folds])
-            if not np.array_equal(np.sort(test), np.arange(len(target))):
-                raise ValueError(
-                    "With ensemble=False every sample must be in exactly one test set; use "
-                    "a splitter like StratifiedSoftKFold, or ensemble=True."
-                )
-            model = clone(self.estimator).fit(X, y, **fit_params)
-            folds = [(model, test, np.concatenate([proba for _, _, proba in folds]))]
+            folds = [self._fit_one(X, y, folds, fit_params)]
         pairs = []
         for model, test, proba in folds:
-            of_test = None if weight is None else weight[test]
             y_test = target[test] if target.ndim == 2 else y[test]
-            pairs.append(
-                CalibratedPair(model, clone(scaling).fit(proba, y_test, of_test), classes)
+            fitted = clone(scaling).fit(
+                proba, y_test, None if weight is None else weight[test]
             )
+            pairs.append(CalibratedPair(model, fitted, classes))
         self.calibrated_classifiers_ = pairs
         self.classes_ = classes
         for name in ("n_features_in_", "feature_names_in_"):
@@ -207,6 +191,29 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
             if hasattr(pairs[0].estimator, name):
                 setattr(self, name, getattr(pairs[0].estimator, name))
         return self
+
+    def _fit_folds(self, X, y, target, weight, fit_params):
+        """Return triples of a model, test indices and its predictions; and what fit got."""
+        split_params, fit_params = self._route(weight, fit_params)
+        if isinstance(self.estimator, FrozenEstimator):
+            everything = np.arange(_num_samples(X))
+            return [(self.estimator, everything, _predict(self.estimator, X))], fit_params
+        folds = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_fold)(self.estimator, X, y, train, test, fit_params)
+            for train, test in check_soft_cv(self.cv, target).split(X, y, **split_params)
+        )
+        return folds, fit_params
+
+    def _fit_one(self, X, y, folds, fit_params):
+        """Return a triple of a model fitted to all data and the out-of-fold predictions."""
+        test = np.concatenate([test for _, test, _ in folds])
+        if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
+            raise ValueError(
+                "With ensemble=False every sample must be in exactly one test set; use a "
+                "splitter like StratifiedSoftKFold, or ensemble=True."
+            )
+        model = clone(self.estimator).fit(X, y, **fit_params)
+        return model, test, np.concatenate([proba for _, _, proba in folds])
 
     def _check_parameters(self):
         """Return an unfitted calibration map and whether to make an ensemble."""
@@ -242,7 +249,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
                     f"The estimator {type(self.estimator).__name__} takes no sample_weight; "
                     "the weights enter the calibration alone.",
                     UserWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         return {}, fit_params
 

@@ -8,7 +8,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from sklkl._targets import check_target, frame_columns, spread
+from sklkl._targets import check_rows, check_target, frame_columns, spread
 from sklkl.model_selection._split import check_soft_cv
 
 ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
@@ -120,6 +120,9 @@ def soft_cross_val_predict(
     out = np.empty((len(order), len(classes)), dtype=np.result_type(*probas))
     for (_, test), proba in zip(splits, probas, strict=True):
         out[test] = proba
+    if method == "predict_proba":
+        # A classifier may have taken rows of 0 and 1 for several labels at once.
+        check_rows(out, f"{type(estimator).__name__}.predict_proba")
     return out
 
 

@@ -12,7 +12,11 @@ from scipy.sparse import coo_array, csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    DataConversionWarning,
+    UnsetMetadataPassedError,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.model_selection import (
@@ -28,6 +32,7 @@ from sklearn.model_selection import (
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -320,8 +325,8 @@ def test_dtype_of_the_predictions():
     for dtype in (np.float32, np.float64):
         model = Fixed(lambda n, dtype=dtype: np.full((n, 3), 1 / 3, dtype))
         assert soft_cross_val_predict(model, X, y).dtype == dtype
-    model = Fixed(lambda n: pd.DataFrame(np.full((n, 3), 0.25)))
-    assert_array_equal(soft_cross_val_predict(model, X, y), np.full((90, 3), 0.25))
+    model = Fixed(lambda n: pd.DataFrame(np.full((n, 3), 1 / 3)))
+    assert_array_equal(soft_cross_val_predict(model, X, y), np.full((90, 3), 1 / 3))
 
 
 def test_one_sample_left_out():
@@ -688,3 +693,14 @@ def test_routing_through_meta_estimators():
         distilled = DistilledClassifier(student, student)
         proba = soft_cross_val_predict(distilled, X, y, cv=cv, params=params)
         assert_array_equal(proba, taught)
+
+
+def test_rows_that_are_no_probabilities():
+    """Rows of 0 and 1 are several labels at once for a network."""
+    X, y, _, _ = make_problem("soft")
+    one_hot = np.eye(3)[y.argmax(axis=1)]
+    network = MLPClassifier((3,), max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        with pytest.raises(ValueError, match=r"MLPClassifier\.predict_proba\[0\] sums to"):
+            soft_cross_val_predict(network, X, one_hot)
