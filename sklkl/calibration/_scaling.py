@@ -28,6 +28,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._base import SoftLabelClassifierMixin
+from sklkl._docs import documented
 from sklkl._targets import check_rows, check_target, check_weights, frame_columns, one_hot
 from sklkl.linear_model._data import Data, check_numbers
 from sklkl.linear_model._solve import solve
@@ -295,6 +296,30 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         return self.classes_[codes]
 
 
+scaling_documented = documented(
+    C="""C : float, default=0.01
+        Inverse strength of the penalty, positive; ``np.inf`` for none.""",
+    parameters="""smoothing : "auto" or float, default="auto"
+        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
+        tiny probabilities. "auto" takes the one with which a temperature has the least
+        KL divergence. Probabilities below the epsilon of float64 are raised to it.
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns. By default the sorted labels, the columns of
+        a data frame, or 0, ..., n_classes - 1.
+    from_logits : bool, default=False
+        The input holds logits: log-probabilities up to a constant per row.""",
+    attributes="""classes_ : ndarray of shape (n_classes,)
+        The classes.
+    smoothing_ : float
+        The share of the uniform distribution.
+    n_features_in_ : int
+        Number of classes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they are strings.""",
+)
+
+
+@scaling_documented
 class TemperatureScaling(_Scaling):
     r"""Calibrate probabilities by one temperature.
 
@@ -305,28 +330,13 @@ class TemperatureScaling(_Scaling):
 
     Parameters
     ----------
-    smoothing : "auto" or float, default="auto"
-        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
-        tiny probabilities. "auto" takes the one with which a temperature has the least
-        KL divergence. Probabilities below the epsilon of float64 are raised to it.
-    classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns. By default the sorted labels, the columns of
-        a data frame, or 0, ..., n_classes - 1.
-    from_logits : bool, default=False
-        The input holds logits: log-probabilities up to a constant per row.
+    %(parameters)s
 
     Attributes
     ----------
     temperature_ : float
         T; infinite if the predictions are of no use.
-    classes_ : ndarray of shape (n_classes,)
-        The classes.
-    smoothing_ : float
-        The share of the uniform distribution.
-    n_features_in_ : int
-        Number of classes.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if they are strings.
+    %(attributes)s
 
     See Also
     --------
@@ -362,6 +372,7 @@ class TemperatureScaling(_Scaling):
         return z / self.temperature_
 
 
+@scaling_documented
 class VectorScaling(_Scaling):
     r"""Calibrate probabilities by a factor and an intercept for each class.
 
@@ -376,17 +387,8 @@ class VectorScaling(_Scaling):
 
     Parameters
     ----------
-    C : float, default=0.01
-        Inverse strength of the penalty, positive; ``np.inf`` for none.
-    smoothing : "auto" or float, default="auto"
-        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
-        tiny probabilities. "auto" takes the one with which a temperature has the least
-        KL divergence. Probabilities below the epsilon of float64 are raised to it.
-    classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns. By default the sorted labels, the columns of
-        a data frame, or 0, ..., n_classes - 1.
-    from_logits : bool, default=False
-        The input holds logits: log-probabilities up to a constant per row.
+    %(C)s
+    %(parameters)s
 
     Attributes
     ----------
@@ -394,14 +396,7 @@ class VectorScaling(_Scaling):
         The factors a.
     intercept_ : ndarray of shape (n_classes,)
         The intercepts b.
-    classes_ : ndarray of shape (n_classes,)
-        The classes.
-    smoothing_ : float
-        The share of the uniform distribution.
-    n_features_in_ : int
-        Number of classes.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if they are strings.
+    %(attributes)s
 
     See Also
     --------
@@ -448,6 +443,7 @@ class VectorScaling(_Scaling):
         return self.coef_ * z + self.intercept_
 
 
+@scaling_documented
 class DirichletScaling(_Scaling):
     r"""Calibrate probabilities by a softmax regression on their logarithms.
 
@@ -463,17 +459,8 @@ class DirichletScaling(_Scaling):
 
     Parameters
     ----------
-    C : float, default=0.01
-        Inverse strength of the penalty, positive; ``np.inf`` for none.
-    smoothing : "auto" or float, default="auto"
-        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
-        tiny probabilities. "auto" takes the one with which a temperature has the least
-        KL divergence. Probabilities below the epsilon of float64 are raised to it.
-    classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns. By default the sorted labels, the columns of
-        a data frame, or 0, ..., n_classes - 1.
-    from_logits : bool, default=False
-        The input holds logits: log-probabilities up to a constant per row.
+    %(C)s
+    %(parameters)s
 
     Attributes
     ----------
@@ -482,14 +469,7 @@ class DirichletScaling(_Scaling):
         (-1 / T, 1 / T).
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
         The intercepts b.
-    classes_ : ndarray of shape (n_classes,)
-        The classes.
-    smoothing_ : float
-        The share of the uniform distribution.
-    n_features_in_ : int
-        Number of classes.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if they are strings.
+    %(attributes)s
 
     See Also
     --------

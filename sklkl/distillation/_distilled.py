@@ -31,6 +31,7 @@ from sklearn.utils.validation import (
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._targets import check_rows, check_target, check_weights, spread
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.metrics._scorers import check_has_proba
 
 
 def _student_has(method):
@@ -178,11 +179,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
         if not is_number or not 0 < temperature < np.inf:
             raise ValueError(f"temperature must be a number > 0; got {temperature!r}.")
-        if not hasattr(self.teacher, "predict_proba"):
-            raise TypeError(
-                f"The teacher {type(self.teacher).__name__} has no predict_proba; calibrate "
-                "it, e.g. with sklkl.calibration.SoftCalibratedClassifierCV."
-            )
+        check_has_proba(self.teacher, "teacher")
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
         params = self._route(sample_weight, fit_params)

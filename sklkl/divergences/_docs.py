@@ -1,6 +1,6 @@
 """Text that the docstrings of divergences share, put in for ``%(name)s``."""
 
-import inspect
+from sklkl._docs import documented as documented_with
 
 SHARED = {
     "pair": """p, q : array-like of shape (..., n_outcomes)
@@ -16,8 +16,4 @@ SHARED = {
         row.""",
 }
 
-
-def documented(function):
-    """Fill the docstring of a function from ``SHARED``."""
-    function.__doc__ = inspect.getdoc(function) and function.__doc__ % SHARED
-    return function
+documented = documented_with(**SHARED)

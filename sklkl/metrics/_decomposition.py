@@ -5,7 +5,7 @@ recalibration can mend, and what only a better model could. c is not known; ever
 is an estimate of it that leaves both parts non-negative by its nature.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
 from sklkl.divergences._rows import by_row
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip, row_losses
+from sklkl.metrics._results import NumbersRepr
 from sklkl.model_selection import soft_cross_val_predict
 
 KL_LOSS = ALIGNED["kl_loss"].keywords
@@ -26,7 +27,7 @@ LARGEST_LOGIT = 1e3
 
 
 @dataclass(frozen=True, repr=False)
-class KLDecomposition:
+class KLDecomposition(NumbersRepr):
     """Parts of a mean KL divergence, or cross-entropy, of targets to predictions.
 
     What ``kl_decomposition`` returns: ``kl = miscalibration + refinement``, and
@@ -66,10 +67,6 @@ class KLDecomposition:
     entropy: float
     uncertainty: float
     resolution: float
-
-    def __repr__(self):
-        values = (f"{f.name}={getattr(self, f.name):.6g}" for f in fields(self))
-        return f"{type(self).__name__}({', '.join(values)})"
 
 
 def kl_decomposition(

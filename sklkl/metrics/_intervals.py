@@ -5,7 +5,7 @@ w_g and a residual r_g, its weighted sum of loss - estimate. The estimate is a r
 so its error is close to the mean of r_g over the mean of w_g: that is all they need.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from inspect import Parameter
 from math import nan, sqrt
 from numbers import Integral, Real
@@ -16,6 +16,7 @@ from sklearn.utils import check_array, check_random_state
 
 from sklkl._targets import check_weights
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
+from sklkl.metrics._results import NumbersRepr
 
 METHODS = ("delta", "bootstrap")
 # Elements of 8 bytes in all arrays that hold resamples: 16 MB; more are not faster.
@@ -23,7 +24,7 @@ LARGEST_BATCH = 2_000_000
 
 
 @dataclass(frozen=True, repr=False)
-class LossInterval:
+class LossInterval(NumbersRepr):
     """An estimated loss, or difference of losses, with its uncertainty.
 
     What ``kl_interval`` returns.
@@ -49,10 +50,6 @@ class LossInterval:
     standard_error: float
     low: float
     high: float
-
-    def __repr__(self):
-        values = (f"{f.name}={getattr(self, f.name):.6g}" for f in fields(self))
-        return f"{type(self).__name__}({', '.join(values)})"
 
 
 def kl_interval(

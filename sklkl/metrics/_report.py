@@ -20,6 +20,7 @@ from sklkl._targets import (
 from sklkl.divergences import kl_contributions
 from sklkl.divergences._rows import as_floating
 from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl
+from sklkl.metrics._scorers import check_has_proba
 
 # Key in the report -> name of the loss.
 TARGET_LOSSES = {"log_loss": "cross_entropy_loss", "kl": "kl_loss"}
@@ -162,11 +163,7 @@ def fidelity_report(
     check_options(base, on_zero)
     models = {"teacher": teacher, "student": student}
     for name, model in models.items():
-        if not hasattr(model, "predict_proba"):
-            raise TypeError(
-                f"The {name} {type(model).__name__} has no predict_proba; calibrate it, e.g. "
-                "with sklkl.calibration.SoftCalibratedClassifierCV."
-            )
+        check_has_proba(model, name)
     weight = check_weights(sample_weight, X)
     if y is not None:
         check_consistent_length(X, y)

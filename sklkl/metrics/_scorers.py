@@ -210,6 +210,15 @@ TEACHINGS = Teachings(max_bytes=2**28)
 PREDICTIONS = "sklkl.predict_proba"
 
 
+def check_has_proba(estimator, name):
+    """Refuse an estimator that predicts no probabilities."""
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"The {name} {type(estimator).__name__} has no predict_proba; calibrate it, e.g. "
+            "with sklkl.calibration.SoftCalibratedClassifierCV."
+        )
+
+
 def predict_proba(estimator, X, name):
     """Return floating-point probabilities with a column per class."""
     proba = as_floating(estimator.predict_proba(X), name)
@@ -372,11 +381,7 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     >>> search.fit(X, teacher.predict_proba(X)).best_params_
     {'C': 100}
     """
-    if not hasattr(teacher, "predict_proba"):
-        raise TypeError(
-            f"The teacher {type(teacher).__name__} has no predict_proba; calibrate it, e.g. "
-            "with sklkl.calibration.SoftCalibratedClassifierCV."
-        )
+    check_has_proba(teacher, "teacher")
     if not hasattr(teacher, "classes_"):
         raise ValueError(f"The teacher {type(teacher).__name__} is not fitted; fit it first.")
     return FidelityScorer(teacher, _checked(divergence, kwargs), **kwargs)
