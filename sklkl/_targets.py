@@ -6,7 +6,7 @@ soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` 
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
@@ -70,9 +70,9 @@ def check_classes(classes, name="classes"):
         raise TypeError(f"{name} mixes strings with other labels: {list(classes)}.")
     classes = np.asarray(classes)
     if len(classes) < 2:
-        raise ValueError(f"{name} must name at least two classes; got {classes.tolist()}.")
+        raise ValueError(f"{name} must name at least two classes; got {shown(classes)}.")
     if len(set(classes.tolist())) < len(classes):
-        raise ValueError(f"{name} names a class twice: {classes.tolist()}.")
+        raise ValueError(f"{name} names a class twice: {shown(classes)}.")
     return classes
 
 
@@ -93,8 +93,8 @@ def match_columns(values, columns, classes, name):
     if missing or unknown:
         raise ValueError(
             f"The columns of {name} are not the classes: "
-            f"without a column {missing}, unknown columns {unknown}. Name all classes with "
-            "classes= (labels= in metrics)."
+            f"without a column {shown(missing)}, unknown columns {shown(unknown)}. Name all "
+            "classes with classes= (labels= in metrics)."
         )
     return values[:, [position[c] for c in wanted]]
 
@@ -107,12 +107,20 @@ def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the studen
     unknown = [c for c in classes if c not in set(wanted)]
     if unknown:
         raise ValueError(
-            f"{names[0]} knows classes that {names[1]} does not: {unknown}; those of "
-            f"{names[1]} are {wanted}."
+            f"{names[0]} knows classes that {names[1]} does not: {shown(unknown)}; those "
+            f"of {names[1]} are {shown(wanted)}."
         )
     out = np.full((len(proba), len(wanted)), absent, proba.dtype)
     out[:, [wanted.index(c) for c in classes]] = proba
     return out
+
+
+def shown(classes):
+    """Return a list of classes for a message, not all if they are many."""
+    classes = np.asarray(classes).tolist()
+    if len(classes) <= 20:
+        return str(classes)
+    return f"[{', '.join(map(repr, classes[:10]))}, ... ({len(classes)} in all)]"
 
 
 def encode(labels, classes, name="y"):
@@ -125,7 +133,7 @@ def encode(labels, classes, name="y"):
         i = int(np.argmax(codes < 0))
         raise ValueError(
             f"{name}[{i}] is {labels[i : i + 1].tolist()[0]!r}, not one of the classes "
-            f"{classes.tolist()}; name all classes with classes= (labels= in metrics)."
+            f"{shown(classes)}; name all classes with classes= (labels= in metrics)."
         )
     return codes
 
@@ -161,11 +169,10 @@ def _check_soft(values, columns, classes, name, refuse_integers):
         raise ValueError(f"{name} is empty: 0 samples.")
     if refuse_integers and values.dtype.kind in "iu":
         raise ValueError(
-            f"{name} is a matrix of integers, and not known to hold probabilities: "
-            "scikit-learn's cross_val_predict turns soft targets into ranks like these "
-            "(cross-validate such targets with a loop over the splits). If these are "
-            f"one-hot rows, pass labels or {name}.astype(float); if counts, divide each "
-            "row by its sum."
+            f"{name} is a matrix of integers, not probabilities: if these are counts, divide "
+            f"each row by its sum; if one-hot rows, pass labels or {name}.astype(float). "
+            "scikit-learn's cross_val_predict turns soft targets into ranks like these; use "
+            "sklkl.model_selection.soft_cross_val_predict."
         )
     target = as_floating(values, name)
     check_rows(target, name)
@@ -176,9 +183,30 @@ def _check_soft(values, columns, classes, name, refuse_integers):
     if len(classes) != n_columns:
         raise ValueError(
             f"{name} has {n_columns} columns, but there are {len(classes)} classes: "
-            f"{classes.tolist()}."
+            f"{shown(classes)}."
         )
     return classes, np.ascontiguousarray(target)
+
+
+def encode_groups(groups, n_samples):
+    """Return the number of groups and that of each sample, from 0 on."""
+    try:
+        groups = column_or_1d(
+            check_array(
+                groups, ensure_2d=False, allow_nd=True, dtype=None, input_name="groups"
+            )
+        )
+        names, group_of = np.unique(groups, return_inverse=True)
+    except TypeError:
+        raise TypeError(
+            "groups mixes labels of different types, or some are missing; use labels of one "
+            "type, and give rows of no group a label each."
+        ) from None
+    if len(groups) != n_samples:
+        raise ValueError(
+            f"groups must hold a label for each of the {n_samples} rows; got {len(groups)}."
+        )
+    return len(names), group_of.reshape(-1)
 
 
 def check_rows(probabilities, name):

@@ -297,7 +297,7 @@ def test_probabilities_are_real_numbers(y):
 @pytest.mark.parametrize("y", [[[1, 0], [0, 1]], [[3, 1], [2, 5]]])
 def test_integer_matrices_can_be_refused(y, dtype):
     y = np.array(y, dtype=dtype)
-    parts = ["target", "integers", "cross_val_predict", "target.astype(float)"]
+    parts = ["target", "integers", "counts", "target.astype(float)", "soft_cross_val_predict"]
     with pytest.raises(ValueError, match=matches(*parts)):
         check_target(y, name="target", refuse_integers=True)
 

@@ -10,7 +10,6 @@ from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
-    _check_method_params,
     _num_samples,
     check_is_fitted,
     has_fit_parameter,
@@ -20,6 +19,12 @@ from sklkl._base import SoftLabelClassifierMixin
 from sklkl._targets import check_target, check_weights, frame_columns, spread
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._validation import (
+    check_partition,
+    fit_fold,
+    fit_to_target,
+    predict_columns,
+)
 
 METHODS = {
     "temperature": TemperatureScaling,
@@ -206,14 +211,10 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
 
     def _fit_one(self, X, y, folds, fit_params):
         """Return a triple of a model fitted to all data and the out-of-fold predictions."""
-        test = np.concatenate([test for _, test, _ in folds])
-        if not np.array_equal(np.sort(test), np.arange(_num_samples(X))):
-            raise ValueError(
-                "With ensemble=False every sample must be in exactly one test set; use a "
-                "splitter like StratifiedSoftKFold, or ensemble=True."
-            )
-        model = clone(self.estimator).fit(X, y, **fit_params)
-        return model, test, np.concatenate([proba for _, _, proba in folds])
+        tests = [test for _, test, _ in folds]
+        check_partition(tests, _num_samples(X))
+        model = fit_to_target(clone(self.estimator), X, y, fit_params)
+        return model, np.concatenate(tests), np.concatenate([proba for _, _, proba in folds])
 
     def _check_parameters(self):
         """Return an unfitted calibration map and whether to make an ensemble."""
@@ -312,17 +313,26 @@ class CalibratedPair:
 
 
 def _fit_fold(estimator, X, y, train, test, params):
-    params = _check_method_params(X, params, indices=train)
-    model = clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
+    model = fit_fold(estimator, X, y, train, params)
     return model, test, _predict(model, _safe_indexing(X, test))
 
 
 def _predict(model, X):
     """Return probabilities if there are any, otherwise a logit for each class."""
     if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(X))
+        return predict_columns(model, "predict_proba", X)
+    if len(model.classes_) > 2:
+        params = model.get_params() if hasattr(model, "get_params") else {}
+        if any(
+            k.endswith("decision_function_shape") and v == "ovo" for k, v in params.items()
+        ):
+            raise ValueError(
+                f"decision_function of {type(model).__name__} compares pairs of classes; set "
+                "decision_function_shape='ovr'."
+            )
+        return predict_columns(model, "decision_function", X)
     logits = np.asarray(model.decision_function(X))
-    return np.column_stack([np.zeros_like(logits), logits]) if logits.ndim == 1 else logits
+    return np.column_stack([np.zeros_like(logits), logits])
 
 
 def _aligned(model, proba, classes, from_logits):

@@ -32,6 +32,7 @@ from sklkl._base import SoftLabelClassifierMixin
 from sklkl._targets import check_rows, check_target, check_weights, spread
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics._scorers import check_has_proba
+from sklkl.model_selection._validation import fit_to_target
 
 
 def _student_has(method):
@@ -256,7 +257,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         classes, target = check_target(y, refuse_integers=True)
         if target.ndim == 1:
             y = classes[target]
-        return teacher.fit(X, y, **params)
+        return fit_to_target(teacher, X, y, params)
 
     def _fit_student(self, X, proba, classes, params):
         student = clone(self._student())

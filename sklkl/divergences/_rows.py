@@ -46,6 +46,8 @@ def as_floating(x, name):
     """Return ``x`` as an aligned native float32 or float64 array of any strides."""
     if issparse(x):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
+    if hasattr(x, "predict_proba"):
+        raise TypeError(f"{name} is an estimator; pass {name}.predict_proba(X).")
     if np.ma.is_masked(x):
         raise ValueError(f"{name} has masked entries; fill or drop them.")
     try:
@@ -80,6 +82,12 @@ def as_rows(arrays, axis=-1):
     shape : tuple
         The leading shape: what the result of a row-wise function has.
     """
+    names = [list(x.columns) for x in arrays.values() if hasattr(x, "columns")]
+    if len(names) == 2 and names[0] != names[1] and set(names[0]) == set(names[1]):
+        raise ValueError(
+            f"{' and '.join(arrays)} are data frames whose columns are in different orders; "
+            "bring them into the same order."
+        )
     moved = {}
     for name, value in arrays.items():
         x = as_floating(value, name)

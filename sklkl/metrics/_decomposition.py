@@ -15,13 +15,13 @@ from sklearn.isotonic import IsotonicRegression
 from sklkl._targets import check_weights, one_hot
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
-from sklkl.divergences._rows import by_row
-from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip, row_losses
+from sklkl.divergences._rows import by_row, nats_to
+from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip
 from sklkl.metrics._results import NumbersRepr
-from sklkl.model_selection import soft_cross_val_predict
+from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._validation import check_partition
 
-KL_LOSS = ALIGNED["kl_loss"].keywords
-METHODS = ("binning", "isotonic")
+kl_loss = ALIGNED["kl_loss"]
 # Beyond, doubles hold no probability.
 LARGEST_LOGIT = 1e3
 
@@ -54,10 +54,11 @@ class KLDecomposition(NumbersRepr):
     Examples
     --------
     >>> from sklkl.metrics import kl_decomposition
-    >>> y_proba = [[0.9, 0.1]] * 4 + [[0.1, 0.9]] * 4
-    >>> parts = kl_decomposition([0, 0, 0, 1, 1, 1, 1, 0], y_proba, base=2)
+    >>> y_proba = [[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 40
+    >>> y_true = ([0] * 3 + [1]) * 10 + ([1] * 3 + [0]) * 10
+    >>> parts = kl_decomposition(y_true, y_proba, method="isotonic")
     >>> round(parts.miscalibration, 3), round(parts.refinement, 3)
-    (0.133, 0.811)
+    (0.092, 0.562)
     """
 
     cross_entropy: float
@@ -73,9 +74,9 @@ def kl_decomposition(
     y_true,
     y_proba,
     *,
-    method="binning",
+    method="dirichlet",
+    cv=5,
     n_bins=10,
-    cv=None,
     labels=None,
     sample_weight=None,
     base=None,
@@ -100,24 +101,27 @@ def kl_decomposition(
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
         to.
-    method : {"binning", "isotonic"} or estimator, default="binning"
+    method : {"dirichlet", "vector", "temperature", "isotonic", "binning"} or estimator, \
+            default="dirichlet"
         How c is estimated:
 
-        - "binning": samples of the same predicted class are put into bins by its
-          probability; the miscalibration is the divergence of the mean target to the mean
-          prediction of each bin, a lower bound that is exact if predictions in a bin are
-          equal.
+        - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by
+          one passed as an instance, or by another estimator that learns from soft targets: c
+          is what it makes of q.
         - "isotonic": as an increasing function of the probability of the second of two
-          classes (Dimitriadis, Gneiting and Jordan, 2021).
-        - A calibration map that learns from soft targets, such as
-          ``sklkl.calibration.DirichletScaling()``: c is what it makes of q.
+          classes, fitted to all samples (Dimitriadis, Gneiting and Jordan, 2021).
+        - "binning": samples of the same predicted class are put into bins by its
+          probability. The miscalibration is the divergence of the mean target to the mean
+          prediction of each bin, less what is expected by chance: a lower bound, as
+          differences within bins do not count, and a loose one with many classes.
+    cv : int, splitter or iterable, default=5
+        Folds in which a map is fitted to other samples than those whose c it gives, so that
+        the miscalibration does not include what it overfits. None fits it to all samples.
+        Not used by "isotonic" and "binning".
     n_bins : int, default=10
-        Number of bins for each predicted class, of equally many samples if no two
-        predictions are equal; for "binning" only.
-    cv : int, splitter or iterable, default=None
-        Folds in which a calibration map is fitted to other samples than those whose c it
-        gives, so that the miscalibration does not include what it overfits. By default it
-        is fitted to all.
+        Number of bins for each predicted class, of equal weight if no two predictions are
+        equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by
+        "binning" only.
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -133,7 +137,7 @@ def kl_decomposition(
         With the floats ``cross_entropy``, ``kl``, ``miscalibration``, ``refinement``,
         ``entropy``, ``uncertainty`` and ``resolution``. Miscalibration and refinement are
         never negative: a map that makes the divergence larger is taken for the identity.
-        The resolution can be negative, if a calibration map is worse than the mean target.
+        The resolution can be negative: c may be a worse prediction than the mean target.
 
     Raises
     ------
@@ -149,11 +153,11 @@ def kl_decomposition(
 
     Notes
     -----
-    What an estimate of c overfits is taken for miscalibration: about
-    :math:`(K - 1) / 2n` nats for each bin of n labels in K classes, and 1 / 2n for each
-    parameter of a map. With "binning" the refinement is what remains, at most the true one
-    plus the resolution within bins; that it is not negative follows from the joint convexity
-    of the KL divergence.
+    What "isotonic" and a map without ``cv`` overfit is taken for miscalibration, about 1 / 2n
+    nats for each parameter of a map. With "binning" the refinement is all that remains, an
+    upper bound; that it is not negative follows from the joint convexity of the KL
+    divergence. Weights are sampling weights there, not frequencies, since chance depends on
+    the number of samples.
 
     References
     ----------
@@ -178,41 +182,36 @@ def kl_decomposition(
     (0.11, 0.0, 0.832)
     """
     check_options(base, on_zero)
-    _check_method(method, n_bins, cv)
-    target, proba = check_y_and_proba(y_true, y_proba, labels)
-    target = one_hot(target, proba.shape[1]).astype(np.float64)
-    proba = proba.astype(np.float64)
-    weight = check_weights(sample_weight, proba)
-    counted = weight > 0.0
-    target, proba, weight = target[counted], proba[counted], weight[counted]
-
-    def mean(rows):
-        return float(np.average(rows, weights=weight))
+    calibrator = _check_method(method, n_bins)
+    given, proba = check_y_and_proba(y_true, y_proba, labels)
+    weight = check_weights(sample_weight, given)
+    target = one_hot(given, proba.shape[1])
 
     def divergence(q, on_zero="clip"):
-        return mean(row_losses(target, q, base=base, on_zero=on_zero, **KL_LOSS))
+        options = {"sample_weight": weight, "base": base, "on_zero": on_zero}
+        return kl_loss(target, q, **options)
 
     kl = divergence(proba, on_zero)
     if on_zero == "clip":
         proba = clip(target, proba, "y_proba")
-    if isinstance(method, str) and method == "binning":
-        miscalibration = _of_bins(target, proba, weight, _bins(proba, n_bins), base)
-        miscalibration = min(miscalibration, kl)
-        refinement = kl - miscalibration if np.isfinite(kl) else kl
+    target, proba = target.astype(np.float64), proba.astype(np.float64)
+    if calibrator is None and method == "binning":
+        bins = _bins(proba, weight, n_bins)
+        miscalibration, refinement = _of_bins(target, proba, weight, bins, base)
+        if np.isfinite(kl):
+            miscalibration = min(max(0.0, miscalibration), kl)
+            refinement = kl - miscalibration
     else:
-        if isinstance(method, str):
-            calibrated = _isotonic(target, proba, weight)
-        elif cv is None:
-            fitted = clone(method).fit(proba, target, sample_weight=weight)
-            calibrated = fitted.predict_proba(proba)
-        else:
-            params = {"sample_weight": weight}
-            calibrated = soft_cross_val_predict(method, proba, target, cv=cv, params=params)
+        calibrated = (
+            _isotonic(target, proba, weight)
+            if calibrator is None
+            else _mapped(calibrator, target, proba, weight, cv)
+        )
         refinement = min(divergence(calibrated), kl)
         miscalibration = kl - refinement
     prior = np.average(target, axis=0, weights=weight)
     uncertainty = divergence(np.broadcast_to(prior / prior.sum(), target.shape))
-    own = mean(entropy(target, base=base))
+    own = float(np.average(entropy(target, base=base), weights=weight))
     return KLDecomposition(
         cross_entropy=kl + own,
         kl=kl,
@@ -224,46 +223,85 @@ def kl_decomposition(
     )
 
 
-def _check_method(method, n_bins, cv):
-    if isinstance(method, str):
-        if method not in METHODS:
-            raise ValueError(
-                f"method must be one of {METHODS}, or a calibration map such as "
-                f"sklkl.calibration.DirichletScaling(); got {method!r}."
-            )
-        if cv is not None:
-            raise ValueError(f"cv is for calibration maps, not for method={method!r}.")
-    elif not (hasattr(method, "fit") and hasattr(method, "predict_proba")):
-        raise TypeError(
-            f"method must be one of {METHODS}, or a calibration map with fit and "
-            f"predict_proba; got {method!r}."
-        )
+def _check_method(method, n_bins):
+    """Return the unfitted calibration map that ``method`` stands for, or None."""
     if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
         raise ValueError(f"n_bins must be an integer >= 1; got {n_bins!r}.")
+    # Calibration builds on metrics; only who asks for it by name needs it here.
+    from sklkl.calibration._calibrated import METHODS as MAPS
+
+    if isinstance(method, str) and method in MAPS:
+        return MAPS[method]()
+    if isinstance(method, str) and method in ("isotonic", "binning"):
+        return None
+    if isinstance(method, (str, type)) or not hasattr(method, "predict_proba"):
+        raise ValueError(
+            f"method must be one of {(*MAPS, 'isotonic', 'binning')}, or an estimator such as "
+            f"sklkl.calibration.DirichletScaling(); got {method!r}."
+        )
+    method = clone(method)
+    return method.set_params(from_logits=False) if hasattr(method, "from_logits") else method
 
 
-def _bins(proba, n_bins):
+def _mapped(calibrator, target, proba, weight, cv):
+    """Return what a calibration map makes of the predictions."""
+    if cv is None:
+        return calibrator.fit(proba, target, sample_weight=weight).predict_proba(proba)
+    splits = list(check_soft_cv(cv, target).split(proba, target))
+    check_partition([test for _, test in splits], len(target))
+    calibrated = np.empty_like(proba)
+    for train, test in splits:
+        fitted = clone(calibrator).fit(
+            proba[train], target[train], sample_weight=weight[train]
+        )
+        calibrated[test] = fitted.predict_proba(proba[test])
+    return calibrated
+
+
+def _bins(proba, weight, n_bins):
     """Return the bin of each row: its predicted class, and that one's probability."""
     predicted = proba.argmax(axis=1)
     top = proba[np.arange(len(proba)), predicted]
+    least = max(10, 5 * proba.shape[1])
     bins = np.empty(len(proba), dtype=np.intp)
     for k in np.unique(predicted):
-        rows = predicted == k
-        edges = np.quantile(top[rows], np.arange(1, n_bins) / n_bins, method="inverted_cdf")
+        rows = np.flatnonzero(predicted == k)
+        n = min(n_bins, max(1, np.count_nonzero(weight[rows]) // least))
+        order = rows[np.argsort(top[rows])]
+        mass = np.cumsum(weight[order])
+        edges = top[order[np.searchsorted(mass, mass[-1] * np.arange(1, n) / n)]]
         bins[rows] = k * n_bins + np.searchsorted(edges, top[rows])
-    return np.unique(bins, return_inverse=True)[1].reshape(-1)
+    return bins
 
 
 def _of_bins(target, proba, weight, bins, base):
-    """Return the mean divergence of bins' mean targets to their mean predictions."""
+    """Return the mean divergences of mean targets to mean predictions and of targets to them.
+
+    The first less what chance alone makes of it: the difference of the means has the variance
+    of the residuals divided by their number, and the divergence is half the sum of its squares
+    relative to the mean target.
+    """
+    counted = weight > 0.0
+    target, proba, weight = target[counted], proba[counted], weight[counted]
+    bins = np.unique(bins[counted], return_inverse=True)[1].reshape(-1)
     mass = np.bincount(bins, weight)
 
     def means(rows):
         columns = [np.bincount(bins, weight * column) / mass for column in rows.T]
         return np.stack(columns, axis=1)
 
-    divergence = by_row(KL_KERNEL, means(target), means(proba), base=base)
-    return float(np.average(divergence, weights=mass))
+    mean = means(target)
+    divergence = by_row(KL_KERNEL, mean, means(proba), base=base)
+    size = mass**2 / np.bincount(bins, weight**2)  # of as many equal weights
+    residual = target - proba
+    variance = np.maximum(0.0, means(residual**2) - means(residual) ** 2)
+    relative = np.divide(variance, mean, where=mean > 0.0, out=np.zeros_like(mean))
+    chance = relative.sum(axis=1) / (2.0 * np.maximum(size - 1.0, 1.0)) * nats_to(base)
+    left = by_row(KL_KERNEL, target, mean[bins], base=base)
+    return (
+        float(np.average(divergence - chance, weights=mass)),
+        float(np.average(left, weights=weight)),
+    )
 
 
 def _isotonic(target, proba, weight):
@@ -278,7 +316,7 @@ def _isotonic(target, proba, weight):
     # Each column by itself, as 1 - p would lose the digits of the other.
     return np.column_stack(
         [
-            IsotonicRegression(increasing=increasing).fit_transform(
+            IsotonicRegression(increasing=increasing, out_of_bounds="clip").fit_transform(
                 logit, column, sample_weight=weight
             )
             for increasing, column in zip((False, True), target.T, strict=True)

@@ -12,9 +12,9 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
-from sklkl._targets import check_weights
+from sklkl._targets import check_weights, encode_groups
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
 from sklkl.metrics._results import NumbersRepr
 
@@ -180,6 +180,9 @@ def kl_interval(
     options = _loss_options(loss, base, on_zero, parameters)
     _check_interval_options(method, confidence_level, n_resamples)
     target, proba = check_y_and_proba(y_true, y_proba, labels)
+    weight = check_weights(sample_weight, target)
+    counted = weight > 0
+    options["counted"] = counted
     losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
     if y_proba_other is not None:
         name = "y_proba_other"
@@ -187,9 +190,7 @@ def kl_interval(
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other
-    weight = check_weights(sample_weight, losses)
     weight = weight / weight.max()
-    counted = weight > 0
     losses, weight = losses[counted], weight[counted]
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
@@ -197,7 +198,7 @@ def kl_interval(
     if n_units < 2:
         what = "rows" if groups is None else "groups"
         raise ValueError(
-            f"Only {n_units} of the {what} has a positive weight; the uncertainty of a mean "
+            f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
             f"needs at least two independent {what}."
         )
     if not np.isfinite(estimate):
@@ -252,21 +253,9 @@ def _units(groups, counted):
     if groups is None:
         n_units = int(counted.sum())
         return np.arange(n_units), n_units
-    try:
-        groups = check_array(
-            groups, ensure_2d=False, allow_nd=True, dtype=None, input_name="groups"
-        )
-        if groups.shape != counted.shape:
-            raise ValueError(
-                f"groups must have shape {counted.shape}, a label per row; got {groups.shape}."
-            )
-        labels, unit = np.unique(groups[counted], return_inverse=True)
-    except TypeError:
-        raise TypeError(
-            "groups mixes labels of different types, or some are missing; use labels of one "
-            "type, and give rows of no group a label each."
-        ) from None
-    return unit.reshape(-1), len(labels)
+    _, group_of = encode_groups(groups, len(counted))
+    names, unit = np.unique(group_of[counted], return_inverse=True)
+    return unit.reshape(-1), len(names)
 
 
 def _delta(residual, weight, tails):

@@ -19,6 +19,7 @@ from sklkl._targets import (
     frame_columns,
     match_columns,
     one_hot,
+    shown,
 )
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.divergences._rows import as_floating, by_row, nats_to
@@ -51,7 +52,7 @@ def check_y_and_proba(y_true, y_proba, labels, name="y_proba"):
         if len(labels) != len(given) or (labels != np.asarray(given)).any():
             warnings.warn(
                 f"labels={list(given)} are taken in sorted order, {labels.tolist()}, as "
-                "sklearn.metrics.log_loss does; the columns of {name} must be in it.",
+                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -68,7 +69,7 @@ def check_y_and_proba(y_true, y_proba, labels, name="y_proba"):
     if proba.shape[1] != len(classes):
         raise ValueError(
             f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
-            f"{classes.tolist()}; name the classes of the columns with labels=."
+            f"{shown(classes)}; name the classes of the columns with labels=."
         )
     check_consistent_length(target, proba)
     return target, proba
@@ -83,10 +84,10 @@ def check_options(base=None, on_zero="clip"):
 
 def mean_divergence(target, proba, *, sample_weight=None, **options):
     """Weighted mean over samples of ``row_losses``, whose ``options`` it takes."""
-    losses = row_losses(target, proba, **options)
     if sample_weight is None:
-        return float(losses.mean(dtype=np.float64))
-    weight = check_weights(sample_weight, losses)
+        return float(row_losses(target, proba, **options).mean(dtype=np.float64))
+    weight = check_weights(sample_weight, target)
+    losses = row_losses(target, proba, counted=weight > 0, **options)
     losses[weight == 0] = 0.0  # not 0 * inf
     return float(np.average(losses, weights=weight))
 
@@ -101,11 +102,13 @@ def row_losses(
     on_zero="clip",
     name="y_proba",
     log_proba=None,
+    counted=True,
     **parameters,
 ):
     """Compute ``divergence`` between the target and the prediction of each sample.
 
-    ``log_proba`` is what ``proba`` has lost by underflow, if it is known.
+    ``log_proba`` is what ``proba`` has lost by underflow, if it is known. Infinite losses are
+    refused in rows that are ``counted``.
     """
     check_options(base, on_zero)
     kernel = divergence.kernel(**parameters)
@@ -126,8 +129,8 @@ def row_losses(
     losses += missing * nats_to(base)
     infinite = np.isinf(losses)
     if on_zero != "inf" and infinite.any():
-        if on_zero == "raise":
-            _raise_infinite(kernel, p, q, *names, int(np.argmax(infinite)))
+        if on_zero == "raise" and (refused := infinite & counted).any():
+            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)))
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = p[infinite], q[infinite]
         losses[infinite] = by_row(kernel, p, clip(p, q, q_name), base=base)

@@ -17,7 +17,14 @@ import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import check_consistent_length
 
-from sklkl._targets import check_rows, check_target, frame_columns, match_columns, spread
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    frame_columns,
+    match_columns,
+    shown,
+    spread,
+)
 from sklkl.divergences._rows import as_floating
 from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
 
@@ -253,7 +260,7 @@ def align_target(y_true, classes):
         if target.shape[1] != len(classes):
             raise ValueError(
                 f"y_true has {target.shape[1]} columns, but the estimator knows "
-                f"{len(classes)} classes, {classes.tolist()}; name the columns with a data "
+                f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
                 "frame."
             )
         return target, classes
@@ -322,8 +329,8 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     """Make a scorer of how near a student is to its teacher.
 
     Whatever ``y`` is, the target is what the teacher says of the same samples. A scorer asks
-    the teacher once for each set of samples, however many students are scored on it; up to
-    256 MB of answers are remembered in each process.
+    the teacher once for each set of samples, however many students are scored on it (threads
+    that start together may each ask); up to 256 MB of answers are kept in each process.
 
     Parameters
     ----------
@@ -389,11 +396,14 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
 
 def _checked(name, kwargs):
     """Return the name of the scorer for a name in any form, if it takes ``kwargs``."""
-    name = ALIASES.get(name, name)
+    name = ALIASES.get(str(name), name)
     candidates = (name, f"neg_{name}", str(name).removesuffix("_score"))
     full_name = next((c for c in candidates if c in METRICS), None)
     if full_name is None:
-        raise ValueError(f"There is no metric {name!r}; use one of {get_scorer_names()}.")
+        raise ValueError(
+            f"There is no metric {name!r}; use one of {get_scorer_names()}, or the name of a "
+            f"divergence, of {list(ALIASES)}."
+        )
     metric, _ = METRICS[full_name]
     known = set(_keywords(metric)) - {"labels", "sample_weight"}
     unknown = set(kwargs) - known
@@ -448,7 +458,7 @@ def get_scorer(name):
     >>> get_scorer("neg_kl_loss")
     make_divergence_scorer('neg_kl_loss')
     """
-    if name not in METRICS:
+    if not isinstance(name, str) or name not in METRICS:
         raise ValueError(f"There is no scorer {name!r}; use one of {get_scorer_names()}.")
     if missing := _required(METRICS[name][0]):
         raise ValueError(

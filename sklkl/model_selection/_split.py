@@ -12,10 +12,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
-from sklearn.utils import check_array, check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
-from sklkl._targets import check_target, check_weights
+from sklkl._targets import check_target, check_weights, encode_groups
 
 # Candidates on either side of an exchange: twice as many halve what is left of the
 # deviations, at twice the time.
@@ -46,13 +46,8 @@ class Masses:
         self.scale = 1.0 / np.sqrt(np.where(total > 0.0, total, 1.0))
         self.n_units = len(self.target)
         if groups is not None:
-            check_consistent_length(self.target, groups)
-            # As scikit-learn's splitters: no NaN, which would be a group of its own.
-            groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
-            names, group_of = np.unique(column_or_1d(groups), return_inverse=True)
-            self.n_units = len(names)
-            self.of_group = self._sum(group_of, len(names)) * self.scale
-            self.group_of = group_of
+            self.n_units, self.group_of = encode_groups(groups, len(self.target))
+            self.of_group = self._sum(self.group_of, self.n_units) * self.scale
         self.total = total * self.scale
 
     def _sum(self, part, n_parts):
@@ -297,7 +292,11 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         order = rng.permutation(masses.n_units)
         order = order[np.argsort(-masses.of_group[order].sum(axis=1), kind="stable")]
         for k, unit in enumerate(order):
-            f = k if k < self.n_splits else int(np.argmin(filled @ masses.of_group[unit]))
+            # Of folds that miss equally much, the one with the fewest groups.
+            overlap = filled @ masses.of_group[unit]
+            sizes = [len(units) for units in folds]
+            f = int(np.lexsort((sizes, overlap))[0])
+            f = k if k < self.n_splits else f
             folds[f].append(unit)
             filled[f] += masses.of_group[unit]
         return [np.array(units + [-1] * len(units)) for units in folds]
@@ -379,17 +378,32 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
             sizes["test_size"] = 0.2
         draws = ShuffleSplit(self.n_splits, **sizes, random_state=rng)
         for train, test in draws.split(np.empty(masses.n_units)):
-            rest = np.setdiff1d(np.arange(masses.n_units), np.concatenate([train, test]))
-            parts = [part for part in (train, test, rest) if len(part) > 0]
+            sizes = [len(train), len(test), masses.n_units - len(train) - len(test)]
+            if groups is None:
+                parts = deal(masses.leading_class(), sizes, rng)
+            else:
+                order = np.concatenate([train, test, np.arange(masses.n_units)])
+                order = order[np.sort(np.unique(order, return_index=True)[1])]
+                parts = np.split(order, np.cumsum(sizes)[:-1])
+            parts = [part.copy() for part in parts if len(part) > 0]
             shares = np.array([len(part) for part in parts]) / masses.n_units
             exchange(masses, parts, shares, rng)
-            if groups is None:
-                yield train, test
-            else:
-                yield tuple(
-                    rng.permutation(np.flatnonzero(np.isin(masses.group_of, part)))
-                    for part in (train, test)
+            train, test = parts[:2]
+            if groups is not None:
+                train, test = (
+                    np.flatnonzero(np.isin(masses.group_of, part)) for part in (train, test)
                 )
+            yield rng.permutation(train), rng.permutation(test)
+
+
+def deal(labels, sizes, rng):
+    """Deal out samples at random to parts of some sizes, label by label."""
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    # Every part takes one of each stretch of len(labels) / size samples.
+    turns = [(np.arange(size) + rng.random_sample(size)) / size for size in sizes if size > 0]
+    part = np.repeat(np.arange(len(sizes)), sizes)[np.argsort(np.concatenate(turns))]
+    return [order[part == f] for f in range(len(sizes))]
 
 
 def check_soft_cv(cv, target):

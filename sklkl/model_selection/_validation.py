@@ -98,12 +98,7 @@ def soft_cross_val_predict(
     if target.ndim == 1:
         y = classes[target]
     splits = list(splitter.split(X, y, **split_params))
-    order = np.concatenate([test for _, test in splits])
-    if not np.array_equal(np.sort(order), np.arange(_num_samples(X))):
-        raise ValueError(
-            "Every sample must be in exactly one test set; use a splitter like "
-            "StratifiedSoftKFold."
-        )
+    check_partition([test for _, test in splits], _num_samples(X))
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
     parts = parallel(
         delayed(_fit_and_predict)(estimator, X, y, train, test, fit_params, method)
@@ -117,27 +112,62 @@ def soft_cross_val_predict(
         else proba
         for known, proba in parts
     ]
-    out = np.empty((len(order), len(classes)), dtype=np.result_type(*probas))
+    out = np.empty((len(target), len(classes)), dtype=np.result_type(*probas))
     for (_, test), proba in zip(splits, probas, strict=True):
         out[test] = proba
-    if method == "predict_proba":
-        # A classifier may have taken rows of 0 and 1 for several labels at once.
-        check_rows(out, f"{type(estimator).__name__}.predict_proba")
+    # A classifier may have taken rows of 0 and 1 for several labels at once.
+    rows = out if method == "predict_proba" else np.exp(out)
+    check_rows(rows, f"{type(estimator).__name__}.predict_proba")
     return out
 
 
-def _fit_and_predict(estimator, X, y, train, test, params, method):
-    estimator = clone(estimator)
+def check_partition(tests, n_samples):
+    """Refuse test sets that are not a partition of the samples."""
+    order = np.concatenate([np.empty(0, dtype=np.intp), *tests])
+    if not np.array_equal(np.sort(order), np.arange(n_samples)):
+        raise ValueError(
+            "Every sample must be in exactly one test set; use a splitter such as "
+            "StratifiedSoftKFold."
+        )
+
+
+def fit_fold(estimator, X, y, train, params):
+    """Return a clone of the estimator, fitted to the training set."""
     params = _check_method_params(X, params, indices=train)
-    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
-    proba = getattr(estimator, method)(_safe_indexing(X, test))
+    y = _safe_indexing(y, train)
+    return fit_to_target(clone(estimator), _safe_indexing(X, train), y, params)
+
+
+def fit_to_target(estimator, X, y, params):
+    """Fit an estimator, with advice if it does not learn from soft targets."""
+    try:
+        return estimator.fit(X, y, **params)
+    except ValueError as error:
+        if np.ndim(y) == 1:
+            raise
+        raise ValueError(
+            f"{type(estimator).__name__}.fit refused soft targets: {error}\nIf it learns from "
+            "labels only, fit it to labels; inside another estimator, wrap it in "
+            "sklearn.frozen.FrozenEstimator then."
+        ) from error
+
+
+def predict_columns(estimator, method, X):
+    """Return predictions with a column per class; refuse anything else."""
+    predicted = getattr(estimator, method)(X)
     # A classifier of several outputs may take the columns of y for these; it returns a list.
-    if isinstance(proba, list) or np.shape(proba)[1:] != (len(estimator.classes_),):
+    is_list = isinstance(predicted, list)
+    if is_list or np.shape(predicted)[1:] != (len(estimator.classes_),):
         raise ValueError(
             f"{type(estimator).__name__}.{method} returned no array with a column per class; "
             "pass labels to a classifier that does not learn from soft targets."
         )
-    return estimator.classes_, np.asarray(proba)
+    return np.asarray(predicted)
+
+
+def _fit_and_predict(estimator, X, y, train, test, params, method):
+    model = fit_fold(estimator, X, y, train, params)
+    return model.classes_, predict_columns(model, method, _safe_indexing(X, test))
 
 
 def _route(estimator, splitter, groups, params):

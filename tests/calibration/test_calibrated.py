@@ -391,7 +391,7 @@ def test_cv(kind):
     assert abs(default - proba(3)).max() > 1e-6
     shuffle = ShuffleSplit(3, random_state=0)
     assert np.isfinite(proba(shuffle)).all()
-    message = "every sample must be in exactly one test set"
+    message = "Every sample must be in exactly one test set"
     with pytest.raises(ValueError, match=message):
         proba(shuffle, ensemble=False)
     twice = [*KFold(3).split(X), *KFold(3).split(X)]
@@ -752,3 +752,21 @@ def test_acceptance(name, seed):
     print(ours, peers)
     FITS.clear()
     assert min(ours.values()) <= min(peers.values()) + 1e-3
+
+
+def test_decision_values_of_pairs_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = np.repeat([0, 1, 2], 20)
+    with pytest.raises(ValueError, match="compares pairs of classes"):
+        SoftCalibratedClassifierCV(SVC(decision_function_shape="ovo"), cv=2).fit(X, y)
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+def test_estimator_that_refuses_soft_targets_is_named(ensemble):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 2)), rng.dirichlet(np.ones(3), size=40)
+    model = SoftCalibratedClassifierCV(LogisticRegression(), cv=2, ensemble=ensemble)
+    with pytest.raises(
+        ValueError, match=r"(?s)LogisticRegression\.fit refused.*FrozenEstimator"
+    ):
+        model.fit(X, y)

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling, _scaling
-from sklkl.calibration._scaling import ROWS, ScalingObjective
+from sklkl.calibration._scaling import CACHED, ScalingObjective
 from sklkl.metrics import d2_kl_score, get_scorer, get_scorer_names, kl_loss
 from sklkl.model_selection import StratifiedSoftKFold
 
@@ -75,7 +75,7 @@ def parameters(model):
 @each_kind
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("penalty", [0.0, 0.3])
-@pytest.mark.parametrize("n_samples", [40, ROWS + 7])
+@pytest.mark.parametrize("n_samples", [40, CACHED // 4 + 7])
 def test_gradient_and_curvature(kind, shared, penalty, n_samples):
     """Finite differences of fourth order; more rows than are taken at a time."""
     rng = np.random.default_rng(0)
@@ -320,15 +320,18 @@ def test_smoothing_with_several_minima():
 
 def test_smoothing_of_many_rows(monkeypatch):
     """A sample serves; whatever period the rows have, and without those of weight 0."""
-    monkeypatch.setattr(_scaling, "ENOUGH_ROWS", 2000)
+    monkeypatch.setattr(_scaling, "ENOUGH", 3 * 2000)
     q, y = forest_like(3, 1500)
     q, said = q.repeat(2, axis=0), np.tile([0.0, 1.0], len(y))
     plain = TemperatureScaling().fit(q[1::2], y)
     for other in (y, np.zeros_like(y)):
         both = np.column_stack([other, y]).ravel()
         model = TemperatureScaling().fit(q, both, said)
-        assert model.smoothing_ == plain.smoothing_ > 1e-3
-        assert model.temperature_ == pytest.approx(plain.temperature_, rel=1e-6)
+        # A sample of rows tells the share less exactly; the loss hardly depends on it.
+        assert model.smoothing_ == pytest.approx(plain.smoothing_, rel=0.3)
+        assert plain.smoothing_ > 1e-3
+        losses = [kl_loss(y, m.predict_proba(q[1::2])) for m in (model, plain)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-3)
     model = TemperatureScaling().fit(q, y.repeat(2))
     losses = [kl_loss(y.repeat(2), m.predict_proba(q)) for m in (model, plain)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)

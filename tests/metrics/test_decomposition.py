@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_allclose
 from scipy.special import rel_entr, softmax, xlogy
 from sklearn.metrics import log_loss
@@ -110,11 +111,15 @@ def test_known_parts_with_several_classes(method):
     parts = kl_decomposition(y, proba[kind], method=METHODS[method], n_bins=10)
     divergence = rel_entr(kinds, proba).sum(axis=1)
     assert_allclose(parts.miscalibration, divergence[kind].mean(), rtol=0, atol=2e-3)
-    means = np.stack([y[kind == k].mean(axis=0) for k in range(10)])
     if method == "binning":  # here every bin is one kind of sample
-        expected = rel_entr(means, proba).sum(axis=1)[kind].mean()
+        expected = 0.0
+        for k in range(10):
+            of_kind = y[kind == k]
+            mean = of_kind.mean(axis=0)
+            chance = (of_kind.var(axis=0, ddof=1) / mean).sum() / (2 * len(of_kind))
+            share = len(of_kind) / len(y)
+            expected += share * (rel_entr(mean, proba[k]).sum() - chance)
         assert_allclose(parts.miscalibration, expected, rtol=1e-10)
-        assert_allclose(parts.refinement, kl_loss(y, means[kind]), rtol=1e-10)
 
 
 @pytest.mark.parametrize("method", ["binning", "isotonic", "temperature", "dirichlet"])
@@ -176,7 +181,7 @@ def test_isotonic_is_the_best_increasing_map():
 @pytest.mark.parametrize("method", MAPS)
 def test_map_by_hand(method):
     y, proba, weight = problem(3)
-    parts = kl_decomposition(y, proba, method=MAPS[method], sample_weight=weight)
+    parts = kl_decomposition(y, proba, method=MAPS[method], cv=None, sample_weight=weight)
     calibrated = MAPS[method].fit(proba, y, weight).predict_proba(proba)
     expected = kl_loss(y, calibrated, sample_weight=weight)
     assert_allclose(parts.refinement, expected, rtol=1e-12)
@@ -216,14 +221,46 @@ def test_map_is_not_changed():
 def test_weights_are_repetition():
     y, proba, _ = problem(3)
     counts = np.random.default_rng(0).integers(0, 3, size=len(y))
-    for method in ("binning", TemperatureScaling(smoothing=0.0)):
-        weighted = kl_decomposition(y, proba, method=method, sample_weight=counts, n_bins=1)
-        repeated = kl_decomposition(
-            np.repeat(y, counts, axis=0), np.repeat(proba, counts, axis=0), method=method,
-            n_bins=1,
-        )  # fmt: skip
-        for name in vars(weighted):
-            assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-9)
+    weighted = kl_decomposition(y, proba, cv=None, sample_weight=counts)
+    repeated = kl_decomposition(
+        np.repeat(y, counts, axis=0), np.repeat(proba, counts, axis=0), cv=None
+    )
+    for name in vars(weighted):
+        assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["isotonic", "binning", "dirichlet"])
+def test_rows_of_weight_zero_do_not_count(method):
+    y, proba, weight = problem(2, "hard")
+    weight[::3] = 0.0
+    counted = weight > 0.0
+    cv = None if method == "dirichlet" else 5
+    expected = kl_decomposition(
+        y[counted], proba[counted], method=method, cv=cv, sample_weight=weight[counted]
+    )
+    proba[::3] = np.eye(2)[1 - y[::3]]  # of infinite loss
+    for on_zero in ("inf", "raise"):
+        parts = kl_decomposition(
+            y, proba, method=method, cv=cv, sample_weight=weight, on_zero=on_zero
+        )
+        for name in vars(parts):
+            assert_allclose(getattr(parts, name), getattr(expected, name), rtol=1e-6)
+    proba[0] *= 2
+    with pytest.raises(ValueError, match=r"y_proba\[0\] sums to 2"):
+        kl_decomposition(y, proba, method=method, sample_weight=weight)
+
+
+@pytest.mark.parametrize("n_samples", [50, 500])
+@pytest.mark.parametrize(("method", "bound"), [("dirichlet", 0.01), ("binning", 0.04)])
+def test_little_miscalibration_is_made_up_by_chance(n_samples, method, bound):
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        truth = rng.dirichlet(np.ones(3), size=n_samples)
+        y = draw(truth, rng)
+        parts = kl_decomposition(y, truth, method=method, labels=[0, 1, 2])
+        found.append(parts.miscalibration)
+    assert np.mean(found) < bound
 
 
 def test_equal_predictions_share_a_bin():
@@ -231,13 +268,16 @@ def test_equal_predictions_share_a_bin():
     kinds = np.array([[0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
     proba = kinds[rng.integers(3, size=300)]
     y = draw(proba, rng)
-    few, many = (kl_decomposition(y, proba, n_bins=n) for n in (3, 50))
+    few, many = (kl_decomposition(y, proba, method="binning", n_bins=n) for n in (3, 50))
     assert_allclose(few.miscalibration, many.miscalibration, rtol=1e-12)
 
 
 def test_more_bins_find_more_miscalibration():
     y, proba, _ = problem(3)
-    found = [kl_decomposition(y, proba, n_bins=2**i).miscalibration for i in range(6)]
+    found = [
+        kl_decomposition(y, proba, method="binning", n_bins=2**i).miscalibration
+        for i in range(3)
+    ]
     assert (np.diff(found) > 0).all()
 
 
@@ -272,14 +312,39 @@ def test_positive_column_and_string_labels():
 def test_zeros():
     y = np.array([0, 1, 1, 0])
     proba = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    parts = kl_decomposition(y, proba)
+    parts = kl_decomposition(y, proba, cv=2)
     assert_allclose(parts.kl, log_loss(y, proba), rtol=1e-12)
     assert_allclose(parts.miscalibration + parts.refinement, parts.kl, rtol=1e-12)
     infinite = kl_decomposition(y, proba, on_zero="inf", method="isotonic")
     assert infinite.kl == infinite.miscalibration == np.inf
     assert np.isfinite(infinite.refinement)
+    infinite = kl_decomposition(y, proba, on_zero="inf", method="binning")
+    assert infinite.kl == np.inf
+    assert np.isfinite(infinite.refinement)
     with pytest.raises(ValueError, match="infinite"):
         kl_decomposition(y, proba, on_zero="raise")
+
+
+def test_float32_is_clipped_as_in_the_loss():
+    y = [0, 1, 1, 0]
+    proba = np.array([[0, 1], [0.2, 0.8], [0.3, 0.7], [0.9, 0.1]], dtype=np.float32)
+    for method in ("isotonic", "binning"):
+        parts = kl_decomposition(y, proba, method=method)
+        assert_allclose(parts.kl, kl_loss(y, proba), rtol=1e-12)
+
+
+def test_logits_are_not_expected():
+    y, proba, _ = problem(3)
+    expected = kl_decomposition(y, proba, method="temperature")
+    method = TemperatureScaling(from_logits=True)
+    assert kl_decomposition(y, proba, method=method) == expected
+
+
+def test_metadata_routing():
+    y, proba, weight = problem(3)
+    expected = kl_decomposition(y, proba, sample_weight=weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        assert kl_decomposition(y, proba, sample_weight=weight) == expected
 
 
 def test_repr():
@@ -291,9 +356,10 @@ def test_repr():
     ("arguments", "error", "message"),
     [
         ({"method": "platt"}, ValueError, "method must be one of"),
-        ({"method": 3}, TypeError, "calibration map"),
+        ({"method": 3}, ValueError, "method must be one of"),
+        ({"method": TemperatureScaling}, ValueError, "method must be one of"),
         ({"method": "isotonic"}, ValueError, "for two classes, not 3"),
-        ({"cv": 3}, ValueError, "cv is for calibration maps"),
+        ({"cv": []}, ValueError, "exactly one test set"),
         ({"n_bins": 0}, ValueError, "n_bins must be an integer >= 1"),
         ({"n_bins": 2.5}, ValueError, "n_bins must be an integer >= 1"),
         ({"base": 1}, ValueError, "base"),

@@ -10,12 +10,13 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.metrics import accuracy_score, log_loss
-from sklearn.naive_bayes import MultinomialNB
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -657,3 +658,30 @@ def test_sparse_y():
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         fidelity_report(TEACHER, STUDENT, samples(4), **options)
+
+
+def test_without_timing_each_model_predicts_once():
+    X, y = load_iris(return_X_y=True)
+
+    class Counting(GaussianNB):
+        calls = 0
+
+        def predict_proba(self, X):
+            type(self).calls += 1
+            return super().predict_proba(X)
+
+    teacher = Counting().fit(X, y)
+    report = fidelity_report(
+        teacher, GaussianNB().fit(X, y), X, y, timing=False, output_dict=True
+    )
+    assert Counting.calls == 1
+    assert not any(key.startswith("microseconds") for key in report["teacher"])
+    assert "microseconds" not in fidelity_report(teacher, teacher, X, timing=False)
+
+
+@pytest.mark.parametrize("digits", [-1, 2.5, "3"])
+def test_bad_digits(digits):
+    X, y = load_iris(return_X_y=True)
+    model = GaussianNB().fit(X, y)
+    with pytest.raises(ValueError, match="digits must be an integer >= 0"):
+        fidelity_report(model, model, X, digits=digits)

@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
 from sklkl.model_selection import StratifiedSoftKFold, StratifiedSoftShuffleSplit
-from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._split import check_soft_cv, deal
 
 SPLITTERS = {
     "fold": StratifiedSoftKFold(3),
@@ -423,8 +423,10 @@ def test_bad_data(splitter):
         list(splitter.split(X))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         list(splitter.split(X[1:], y))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="groups must hold a label for each of the 40 rows"):
         list(splitter.split(X, y, np.arange(39)))
+    with pytest.raises(TypeError, match="groups mixes labels"):
+        list(splitter.split(X, y, ["a", None] * 20))
     with pytest.raises(ValueError, match="Unknown label type"):
         list(splitter.split(X, y[:, 0]))
     bad = y.copy()
@@ -1103,3 +1105,22 @@ def test_check_cv_passes_it_on():
     splitter = StratifiedSoftKFold(3)
     assert check_cv(splitter, make_y(), classifier=True) is splitter
     assert isinstance(splitter, KFold)
+
+
+def test_groups_without_mass_are_spread():
+    groups = np.arange(60) // 2
+    weight = np.repeat([1.0, 0.0], 30)
+    folds = StratifiedSoftKFold(5).split(make_y(60), make_y(60), groups, weight)
+    assert [len(test) for _, test in folds] == [12] * 5
+
+
+def test_shuffle_split_starts_stratified():
+    """Exchanges alone would not get there: the start is random within each leading class."""
+    y = np.random.default_rng(0).dirichlet(np.full(3, 0.3), size=20_000)
+    codes = y.argmax(axis=1)
+    rng = np.random.RandomState(0)
+    train, test, rest = deal(codes, [10_000, 4_000, 6_000], rng)
+    assert_array_equal(np.sort(np.concatenate([train, test, rest])), np.arange(20_000))
+    for part in (train, test, rest):
+        share = np.bincount(codes[part]) / len(part)
+        assert_allclose(share, np.bincount(codes) / 20_000, atol=5e-4)
