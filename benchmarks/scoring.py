@@ -285,7 +285,7 @@ def decomposition(args):
             CategoricalDirac(torch.tensor(y), k), CategoricalProbs(torch.tensor(q))
         )
         miscalibration, refinement = (float(part) for part in theirs.values())
-        parts = kl_decomposition(y, q, method=own)
+        parts = kl_decomposition(y, q, method=own, cv=None)
         rows.append(
             [
                 f"{method}, {k} classes",

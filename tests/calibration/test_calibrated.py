@@ -749,7 +749,6 @@ def test_acceptance(name, seed):
     with threadpool_limits(1, user_api="blas"):
         ours = {method: loss(SoftCalibratedClassifierCV, method) for method in MAPS}
         peers = {method: loss(CalibratedClassifierCV, method) for method in theirs}
-    print(ours, peers)
     FITS.clear()
     assert min(ours.values()) <= min(peers.values()) + 1e-3
 

@@ -74,7 +74,7 @@ def test_parts_add_up_and_are_not_negative(n_classes, method, kind, weighted, ba
 def test_known_parts_of_an_overconfident_model(method):
     """Targets are labels drawn from p, predictions p squared: c is p."""
     rng = np.random.default_rng(1)
-    truth = rng.dirichlet([1.0, 1.0], size=40_000)
+    truth = rng.dirichlet([1.0, 1.0], size=20_000)
     proba = truth**2 / (truth**2).sum(axis=1, keepdims=True)
     y = draw(truth, rng)
     parts = kl_decomposition(y, proba, method=METHODS[method], n_bins=25)
@@ -104,7 +104,7 @@ def test_known_parts_with_several_classes(method):
     """Ten kinds of samples, each with its own prediction and its own noisy soft targets."""
     rng = np.random.default_rng(2)
     kinds = rng.dirichlet(np.ones(4), size=10)
-    kind = rng.integers(10, size=20_000)
+    kind = rng.integers(10, size=10_000)
     alpha = 8.0 * kinds
     y = np.stack([rng.dirichlet(alpha[k]) for k in kind])
     proba = softmax(1.7 * np.log(kinds), axis=1)
