@@ -14,8 +14,8 @@ has as many coefficients as there are classes, so the penalty grows with these.
 What models say of improbable classes is the least reliable: 1e-30 of an overconfident network,
 or 0 of a forest, is no evidence of that much, and the logarithm stretches it without bound. So
 z is the logarithm of probabilities q that were mixed with the uniform distribution, as much as
-serves the temperature best. On digits of which 20 % are labelled anew that takes the log loss of
-a network from 1.22 to 1.09 and of a forest from 1.35 to 1.04 (docs/benchmarks_scoring.md).
+serves the temperature best. On digits of which 20 % are labelled anew that takes the log loss
+of a network from 1.22 to 1.09 and of a forest from 1.35 to 1.04 (docs/benchmarks_scoring.md).
 """
 
 from numbers import Real
