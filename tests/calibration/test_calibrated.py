@@ -728,12 +728,11 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", MODELS)
-def test_acceptance(name, seed):
+def test_acceptance(name):
     """The best map is no worse than the best that scikit-learn has."""
     X, y = load_digits(return_X_y=True)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     order = rng.permutation(len(y))
     X, y = X[order] / 16.0, y[order]
     if name == "network":
