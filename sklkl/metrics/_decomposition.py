@@ -2,7 +2,7 @@
 
 Let c be the mean target given the prediction q. Then E D(y||q) = E D(c||q) + E D(y||c): what
 recalibration can mend, and what only a better model could. c is not known; every method below
-is an estimate of it that leaves both parts non-negative by its nature.
+estimates it so that neither part is negative.
 """
 
 from dataclasses import dataclass

@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklkl._targets import check_target, check_weights, encode_groups
 
-# Candidates on either side of an exchange: twice as many halve what is left of the
-# deviations, at twice the time.
+# Candidates on either side of an exchange: twice as many leave deviations smaller by a fifth
+# (100,000 samples of 10 classes) to a half (1,000 of 3), in up to 1.6 times the time.
 N_CANDIDATES = 64
 # Rounds that together take off less than 5 % of the squared deviations are the last.
 PATIENCE, WORTHWHILE = 10, 0.95
