@@ -1,4 +1,4 @@
-/* The softmax of a linear model over a run of rows: the loss of a target with its gradient, the
+/* The softmax of a linear model over a run of rows: the loss of targets with its gradient, the
    curvature, and predictions. Included once for each instruction set and each type REAL of the
    data; sums over tiles are double.
 
@@ -14,7 +14,9 @@
    (d) Probabilities beside the largest are summed apart from it, so that log p and 1 - p of the
        largest keep their digits. The loss is the cross-entropy, log sum exp(z) - sum y z, as a
        sum of non-negative parts; who wants the KL divergence subtracts the entropy of y.
-   (e) Runs are independent and their results are added in a fixed order by the caller. */
+   (e) Of several loss terms, as of a teacher at its temperature and of labels, each has its own
+       softmax of the same logits; X is still read once.
+   (f) Runs are independent and their results are added in a fixed order by the caller. */
 
 #if VECTOR_BYTES
 typedef REAL NAME(vector)
@@ -32,20 +34,27 @@ typedef struct {
     REAL *z;        /* (T, columns), logits */
     REAL *r;        /* (K, T), logits, then residuals */
     REAL *y;        /* (K, T) or (2, T), soft targets */
+    REAL *saved;    /* (K, T), logits that a second term needs */
+    REAL *logs;     /* (K, T) or (2, T), log-probabilities for divergences after the first */
+    REAL *pair;     /* (2, T), both logits if binary, for the same */
     REAL *largest, *ones, *rest, *gap, *scale, *weight;  /* (T,) */
 } NAME(work);
 
 static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
 {
     const ptrdiff_t T = m->tile, outputs = m->n_logits > 1 ? m->n_logits : 2;
+    int diverges = 0;
+    for (int i = 0; i < m->n_terms; i++)
+        diverges |= m->terms[i].divergence != FORWARD_KL;
     const ptrdiff_t sizes[] = {
         T * m->width, m->curvature ? T * m->width : 0, T * m->columns,
-        T * m->n_logits, T * outputs, T, T, T, T, T, T};
+        T * m->n_logits, T * outputs, m->n_terms > 1 ? T * m->n_logits : 0,
+        diverges ? T * outputs : 0, diverges ? T * 2 : 0, T, T, T, T, T, T};
     REAL **parts[] = {
-        &w->x, &w->scaled, &w->z, &w->r, &w->y, &w->largest, &w->ones, &w->rest, &w->gap,
-        &w->scale, &w->weight};
+        &w->x, &w->scaled, &w->z, &w->r, &w->y, &w->saved, &w->logs, &w->pair, &w->largest,
+        &w->ones, &w->rest, &w->gap, &w->scale, &w->weight};
     REAL *next = (REAL *)(((uintptr_t)memory + 63) / 64 * 64);
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < 14; i++) {
         *parts[i] = next;
         next += (sizes[i] + 15) / 16 * 16;
     }
@@ -267,10 +276,11 @@ INLINE REAL NAME(log_1_plus)(REAL x)
 
 /* The soft targets of a tile, (K, T), and the reciprocals of their sums. */
 static NOINLINE void NAME(load_target)(
-    const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict y, REAL *restrict scale)
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, REAL *restrict y,
+    REAL *restrict scale)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
-    const REAL *restrict from = (const REAL *)m->target + start * K;
+    const REAL *restrict from = (const REAL *)t->target + start * K;
     for (ptrdiff_t k = 0; k < K; k++)
         for (ptrdiff_t i = 0; i < T; i++)
             y[k * T + i] = i < n ? from[i * K + k] : 1;
@@ -282,26 +292,35 @@ static NOINLINE void NAME(load_target)(
         scale[i] = 1 / scale[i];
 }
 
-static void NAME(load_weight)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *weight)
+static void NAME(load_weight)(
+    const loss_term *t, double factor, ptrdiff_t start, ptrdiff_t n, ptrdiff_t T, REAL *weight)
 {
-    for (ptrdiff_t i = 0; i < m->tile; i++)
-        weight[i] = i < n ? (REAL)m->weight[start + i] : 0;
+    for (ptrdiff_t i = 0; i < T; i++)
+        weight[i] = i < n ? (REAL)(factor * t->weight[start + i]) : 0;
+}
+
+/* z becomes factor z. */
+static void NAME(scale_by)(REAL factor, REAL *restrict z, ptrdiff_t size)
+{
+    if (factor != 1)
+        for (ptrdiff_t i = 0; i < size; i++)
+            z[i] *= factor;
 }
 
 /* Weighted losses of a tile of logits w->r, which become residuals: weight (p - y). */
 static NOINLINE double NAME(multinomial_tile)(
-    const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits;
-    const ptrdiff_t *code = (const ptrdiff_t *)m->target + start;
+    const ptrdiff_t *code = (const ptrdiff_t *)t->target + start;
     REAL *restrict z = w->r, *restrict gap = w->gap, *restrict factor = w->largest;
     const REAL *restrict y = w->y, *restrict scale = w->scale;
     const REAL *restrict rest = w->rest, *restrict weight = w->weight;
     double loss = 0;
     NAME(find_largest)(z, K, T, w->largest);
     memset(gap, 0, T * sizeof(REAL));
-    if (m->soft) {
-        NAME(load_target)(m, start, n, w->y, w->scale);
+    if (t->soft) {
+        NAME(load_target)(m, t, start, n, w->y, w->scale);
         for (ptrdiff_t k = 0; k < K; k++)
             for (ptrdiff_t i = 0; i < T; i++)
                 gap[i] += y[k * T + i] * scale[i] * (w->largest[i] - z[k * T + i]);
@@ -315,7 +334,7 @@ static NOINLINE double NAME(multinomial_tile)(
         loss += weight[i] * (gap[i] + NAME(log_1_plus)(rest[i]));
         factor[i] = weight[i] / (1 + rest[i]);
     }
-    if (m->soft) {
+    if (t->soft) {
         for (ptrdiff_t k = 0; k < K; k++)
             for (ptrdiff_t i = 0; i < T; i++)
                 z[k * T + i] = z[k * T + i] * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
@@ -333,14 +352,14 @@ static NOINLINE double NAME(multinomial_tile)(
 
 /* The same for one logit, that of the second class. */
 static NOINLINE double NAME(binary_tile)(
-    const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
-    const ptrdiff_t T = m->tile, *code = (const ptrdiff_t *)m->target + start;
+    const ptrdiff_t T = m->tile, *code = (const ptrdiff_t *)t->target + start;
     REAL *restrict z = w->r, *restrict y0 = w->y, *restrict y1 = w->y + T;
     const REAL *restrict scale = w->scale, *restrict weight = w->weight;
     double loss = 0;
-    if (m->soft) {
-        NAME(load_target)(m, start, n, w->y, w->scale);
+    if (t->soft) {
+        NAME(load_target)(m, t, start, n, w->y, w->scale);
     } else {
         for (ptrdiff_t i = 0; i < T; i++) {
             y1[i] = i < n ? (REAL)code[i] : 0;
@@ -357,6 +376,126 @@ static NOINLINE double NAME(binary_tile)(
         /* the difference of the smaller probabilities, which keeps more digits */
         z[i] = weight[i] * (positive ? y - p : p - y);
     }
+    return loss;
+}
+
+/* Of a probability p of the target and q = exp(log_q) of the model: what it adds to the divergence,
+   and to *slope, q times its derivative by q, up to a multiple of q. */
+INLINE REAL NAME(outcome)(
+    const int divergence, REAL p, REAL q, REAL log_q, REAL c, REAL other, REAL *slope)
+{
+    if (divergence == SKEWED_JS) {
+        /* KL(p, m) / (1 - c) + KL(q, m) / c with the mixture m = c p + (1 - c) q. Differences that
+           are known before rounding make it continuous towards c = 0 and 1. */
+        const REAL a = p > FLOOR ? p : FLOOR, b = q > FLOOR ? q : FLOOR, d = a - b;
+        const REAL mixture = c * a + other * b;
+        *slope = -q * (NAME(log_ratio)(mixture, b, c * d) / c);
+        return NAME(kl_term)(a, mixture, other * d) / other
+            + NAME(kl_term)(b, mixture, -c * d) / c;
+    }
+    const REAL least = PRECISE ? (REAL)0x1p-1022 : (REAL)0x1p-126, a = p > least ? p : least;
+    const REAL log_a = NAME(log_ratio)(a, 1, a - 1), difference = log_q - log_a;
+    if (divergence == REVERSE_KL) {
+        *slope = q * difference;
+        return q * difference - q + p;
+    }
+    if (divergence == JEFFREYS_KL) {
+        *slope = q * difference - p;
+        return (q - p) * difference;
+    }
+    /* (c p + other q - p^c q^other) / (c other), from the side where little cancels: with the power
+       less q, which is q (exp(x) - 1), or less p. */
+    const int of_q = c <= (REAL)0.5;
+    const REAL base = of_q ? q : p, x = of_q ? -c * difference : other * difference;
+    const REAL log_power = c * log_a + other * log_q;
+    const REAL small = NAME(exp_of)(log_power < 0 ? log_power : -log_power);
+    const REAL power = p > 0 ? (log_power < 0 ? small : 1 / small) : 0;
+    const REAL near = base * (x + x * x * NAME(poly_phi)(x));
+    const REAL less = p > 0 && x * x < (REAL)0.25 ? near : power - base;
+    *slope = of_q ? -less / c : (q - p - less) / c;
+    return of_q ? (p - q - less / c) / other : (q - p - less / other) / c;
+}
+
+INLINE REAL NAME(outcomes)(
+    const int divergence, ptrdiff_t K, ptrdiff_t T, double parameter, REAL *restrict z,
+    REAL *restrict y, const REAL *restrict logs, const NAME(work) *w)
+{
+    const REAL c = (REAL)parameter, other = (REAL)(1 - parameter);
+    REAL loss = 0;
+    const REAL *restrict factor = w->largest, *restrict log_total = w->gap;
+    const REAL *restrict scale = w->scale, *restrict weight = w->weight;
+    REAL *restrict mean = w->ones;
+    memset(mean, 0, T * sizeof(REAL));
+    for (ptrdiff_t k = 0; k < K; k++) {
+        REAL *restrict z_k = z + k * T, *restrict y_k = y + k * T;
+        const REAL *restrict logs_k = logs + k * T;
+        SIMD(reduction(+ : loss))
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL q = z_k[i] * factor[i];
+            REAL slope;
+            loss += weight[i] * NAME(outcome)(
+                divergence, y_k[i] * scale[i], q, logs_k[i] - log_total[i], c, other,
+                &slope);
+            mean[i] += slope;
+            z_k[i] = q;
+            y_k[i] = slope;
+        }
+    }
+    return loss;
+}
+
+/* The same for divergences after the first, with one logit or several. */
+static NOINLINE double NAME(divergence_tile)(
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
+    REAL *restrict z = m->n_logits > 1 ? w->r : w->pair, *restrict y = w->y;
+    double loss = 0;
+    if (m->n_logits == 1) {
+        memset(z, 0, T * sizeof(REAL));
+        memcpy(z + T, w->r, T * sizeof(REAL));
+    }
+    NAME(load_target)(m, t, start, n, y, w->scale);
+    NAME(find_largest)(z, K, T, w->largest);
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            w->logs[k * T + i] = z[k * T + i] - w->largest[i];
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    for (ptrdiff_t i = 0; i < T; i++) {
+        w->gap[i] = NAME(log_1_plus)(w->rest[i]);
+        w->largest[i] = 1 / (1 + w->rest[i]);
+    }
+#define CASE(divergence) \
+    case divergence: \
+        loss = NAME(outcomes)(divergence, K, T, t->parameter, z, y, w->logs, w); \
+        break;
+    switch (t->divergence) {
+        CASE(REVERSE_KL) CASE(JEFFREYS_KL) CASE(SKEWED_JS) CASE(ALPHA)
+    }
+#undef CASE
+    y += (K - m->n_logits) * T;  /* if binary, the second class */
+    z += (K - m->n_logits) * T;
+    for (ptrdiff_t k = 0; k < m->n_logits; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            w->r[k * T + i] = w->weight[i] * (y[k * T + i] - z[k * T + i] * w->ones[i]);
+    return loss;
+}
+
+/* Weighted losses of a tile of logits w->r by one term; these become its residuals. */
+static double NAME(term_tile)(
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, size = m->n_logits * T;
+    const REAL factor = (REAL)t->inverse_temperature;
+    double loss;
+    NAME(load_weight)(t, 1, start, n, T, w->weight);
+    NAME(scale_by)(factor, w->r, size);
+    if (t->divergence != FORWARD_KL)
+        loss = NAME(divergence_tile)(m, t, start, n, w);
+    else
+        loss = (m->n_logits == 1 ? NAME(binary_tile) : NAME(multinomial_tile))(
+            m, t, start, n, w);
+    NAME(scale_by)(factor, w->r, size);
     return loss;
 }
 
@@ -440,8 +579,18 @@ static double NAME(objective)(
     for (; start < stop; start += T) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
-        NAME(load_weight)(m, start, n, w.weight);
-        loss += (K == 1 ? NAME(binary_tile) : NAME(multinomial_tile))(m, start, n, &w);
+        if (m->n_terms == 1) {
+            loss += NAME(term_tile)(m, &m->terms[0], start, n, &w);
+        } else {
+            REAL *logits = w.r;
+            memcpy(w.saved, logits, K * T * sizeof(REAL));
+            loss += NAME(term_tile)(m, &m->terms[0], start, n, &w);
+            w.r = w.saved;
+            loss += NAME(term_tile)(m, &m->terms[1], start, n, &w);
+            for (ptrdiff_t j = 0; j < K * T; j++)
+                logits[j] += w.saved[j];
+            w.r = logits;
+        }
         if (m->indptr)
             NAME(add_sparse)(m, start, n, &w, gradient);
         else
@@ -450,8 +599,9 @@ static double NAME(objective)(
     return loss;
 }
 
-/* Sums over rows [start, stop): of h = weight sum p (1 - p), returned, for a binary target
-   weight p (1 - p); of weight p p' added to products (K, columns) unless NULL; and of h x x' added
+/* Sums over rows [start, stop) and terms, as if all divergences were the first, to whose curvature
+   the others come near where the model fits: of h = weight sum p (1 - p), returned, for a binary
+   target weight p (1 - p); of weight p p' added to products (K, columns) unless NULL; and of h x x' added
    to gram, the upper triangle of (width, width) if `full`, otherwise the diagonal. */
 static double NAME(curvature)(
     const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int full,
@@ -466,11 +616,20 @@ static double NAME(curvature)(
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *h = w.gap;
         NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
-        NAME(load_weight)(m, start, n, w.weight);
-        NAME(curvature_tile)(m, &w, h);
-        for (ptrdiff_t i = 0; i < n; i++)
-            total += h[i];
-        if (products) {
+        if (m->n_terms > 1)
+            memcpy(w.saved, w.r, K * T * sizeof(REAL));
+        for (int j = 0; j < m->n_terms; j++) {
+            const loss_term *t = &m->terms[j];
+            const double factor = t->inverse_temperature;
+            if (j > 0)
+                memcpy(w.r, w.saved, K * T * sizeof(REAL));
+            NAME(load_weight)(t, factor * factor, start, n, T, w.weight);
+            NAME(scale_by)((REAL)factor, w.r, K * T);
+            NAME(curvature_tile)(m, &w, j == 0 ? h : w.scale);
+            for (ptrdiff_t i = 0; i < T && j > 0; i++)
+                h[i] += w.scale[i];
+            if (!products)
+                continue;
             for (ptrdiff_t k = 0; k < K; k++)
                 for (ptrdiff_t i = 0; i < T; i++) {
                     w.z[i * m->columns + k] = w.r[k * T + i];
@@ -478,6 +637,8 @@ static double NAME(curvature)(
                 }
             NAME(add_product)(w.r, T, 1, K, w.z, m->columns, T, products, 0);
         }
+        for (ptrdiff_t i = 0; i < n; i++)
+            total += h[i];
         if (m->indptr && !full) {
             const REAL *data = (const REAL *)m->x;
             for (ptrdiff_t i = 0; i < n; i++) {

@@ -17,6 +17,13 @@ from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import LEVEL_NAME
 
 cdef extern from "_linear_levels.h" nogil:
+    ctypedef struct loss_term:
+        const void* target
+        int soft
+        const double* weight
+        double inverse_temperature
+        int divergence
+        double parameter
     ctypedef struct linear:
         Py_ssize_t n_features, n_logits
         int intercept
@@ -25,9 +32,8 @@ cdef extern from "_linear_levels.h" nogil:
         const void* indptr
         const void* indices
         int wide
-        const void* target
-        int soft
-        const double* weight
+        loss_term[2] terms
+        int n_terms
         Py_ssize_t tile, width, columns
         int curvature
     ctypedef struct linear_kernels:
@@ -50,7 +56,22 @@ cdef extern from "_linear_levels.h" nogil:
         RAW_PREDICTION
         PROBABILITY
         LOG_PROBABILITY
+    enum:
+        FORWARD_KL
+        REVERSE_KL
+        JEFFREYS_KL
+        SKEWED_JS
+        ALPHA
+    enum:
+        MAX_TERMS
 
+DIVERGENCES = {
+    "kl": FORWARD_KL,
+    "reverse_kl": REVERSE_KL,
+    "jeffreys": JEFFREYS_KL,
+    "jensen_shannon": SKEWED_JS,
+    "alpha": ALPHA,
+}
 RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 
 cdef enum:
@@ -87,15 +108,14 @@ cdef class LinearRows:
     n_logits : int
         Columns of logits, 1 if binary.
     fit_intercept : bool
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes), default=None
-        Codes, intp, or C-contiguous probabilities of the dtype of X. Not for predictions.
-    weight : ndarray of shape (n_samples,), default=None
-        float64.
+    terms : list of LossTerm, default=()
+        What the model learns, at most two; their probabilities have the dtype of X. None for
+        predictions.
     """
 
     cdef linear m
     cdef const linear_kernels* kernels
-    cdef Py_buffer[5] buffers
+    cdef Py_buffer[7] buffers
     cdef int n_buffers
     cdef Py_ssize_t n
     cdef readonly object dtype
@@ -103,8 +123,9 @@ cdef class LinearRows:
     def __cinit__(self):
         self.n_buffers = 0
 
-    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, target=None, weight=None):
+    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, terms=()):
         cdef linear* m = &self.m
+        cdef loss_term* t
         cdef bint sparse = not isinstance(X, np.ndarray)
         cdef Py_ssize_t lanes
         self.n = X.shape[0]
@@ -122,10 +143,17 @@ cdef class LinearRows:
             X = np.require(X, requirements="A")
             m.x = self.get(X)
             m.row_stride, m.column_stride = X.strides
-        if target is not None:
-            m.soft = target.ndim == 2
-            m.target = self.get(np.ascontiguousarray(target))
-            m.weight = <const double*> self.get(np.ascontiguousarray(weight))
+        if len(terms) > MAX_TERMS:
+            raise ValueError(f"at most {MAX_TERMS} terms")
+        for term in terms:
+            t = &m.terms[m.n_terms]
+            t.soft = term.target.ndim == 2
+            t.target = self.get(np.ascontiguousarray(term.target))
+            t.weight = <const double*> self.get(np.ascontiguousarray(term.weight))
+            t.inverse_temperature = 1.0 / term.temperature
+            t.divergence = DIVERGENCES[term.divergence]
+            t.parameter = term.parameter
+            m.n_terms += 1
         if self.dtype.itemsize == 8:
             self.kernels = &LEVEL.of_double
         else:
@@ -177,7 +205,7 @@ cdef class LinearRows:
     def objective(self, W):
         """Return the loss, summed over rows with their weights, and its gradient.
 
-        The loss is the cross-entropy, nats. W and the gradient have the shape
+        The loss is in nats, the cross-entropy in the place of forward KL. W and the gradient have the shape
         (n_features + intercept, n_logits), float64.
         """
         cdef linear m = self.m
@@ -209,6 +237,9 @@ cdef class LinearRows:
 
     def curvature(self, W, bint full, bint products):
         """Return sums over rows that make up an approximation of the Hessian.
+
+        With two terms, sums over both, the logits divided by their temperature, the weights
+        by its square.
 
         Returns
         -------

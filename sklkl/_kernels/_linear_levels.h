@@ -6,6 +6,23 @@
 
 enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY };
 
+/* Divergences D(p || q) of a target p and the model q. All but the first leave the linear part
+   of log q behind, and with it convexity. */
+enum { FORWARD_KL, REVERSE_KL, JEFFREYS_KL, SKEWED_JS, ALPHA };
+
+/* What a model is to learn: sum over rows of weight D(target || softmax(inverse_temperature z)),
+   with z its logits; for the first divergence the cross-entropy in its place. */
+typedef struct {
+    const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes */
+    int soft;              /* the former? Always, for divergences after the first */
+    const double *weight;
+    double inverse_temperature;
+    int divergence;
+    double parameter;      /* of the last two divergences, never 0 or 1 */
+} loss_term;
+
+enum { MAX_TERMS = 2 };
+
 /* Data and the shapes of its tiles. */
 typedef struct {
     ptrdiff_t n_features;
@@ -15,9 +32,8 @@ typedef struct {
     ptrdiff_t row_stride, column_stride;
     const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */
     int wide;              /* are they 64 bits wide? */
-    const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes */
-    int soft;
-    const double *weight;
+    loss_term terms[MAX_TERMS];
+    int n_terms;
     ptrdiff_t tile;        /* rows of a tile, a multiple of LANES */
     ptrdiff_t width;       /* columns of a tile of X: whole vectors */
     ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */

@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from sklkl._targets import check_target, check_weights
+from sklkl.linear_model._objective import LossTerm
 from sklkl.linear_model._solve import objective_of
 
 RULES = {
@@ -63,8 +64,8 @@ class Data:
         """Return the objective of all rows."""
         return objective_of(
             self.X,
-            self.target,
-            self.weight,
+            [LossTerm(self.target, self.weight)],
+            float(self.weight.sum()),
             n_classes=len(self.classes),
             fit_intercept=fit_intercept,
             C=float(C),

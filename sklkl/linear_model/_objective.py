@@ -1,5 +1,7 @@
 """The student's objective: a sum over blocks of rows, and approximations of its Hessian."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -16,6 +18,32 @@ WIDE_SLICE = 1 << 22
 # Beyond, the correlation of classes is left out of the curvature: it takes n_classes^2
 # operations for each row.
 MAX_CLASS_CORRELATION = 500
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """What a model is to learn: ``sum(weight * D(target || softmax(logits / temperature)))``.
+
+    Attributes
+    ----------
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, intp, or probabilities of the dtype of X.
+    weight : ndarray of shape (n_samples,)
+        float64.
+    temperature : float
+    divergence : str
+        A key of ``sklkl._kernels._linear.DIVERGENCES``, "kl" if the target holds codes. "kl"
+        counts the cross-entropy, "jensen_shannon" the divergence with ``parameter`` as the
+        weight of the target in the mixture, divided by ``parameter * (1 - parameter)``.
+    parameter : float
+        Of "jensen_shannon" and "alpha": not 0 or 1, where these are KL divergences.
+    """
+
+    target: np.ndarray
+    weight: np.ndarray
+    temperature: float = 1.0
+    divergence: str = "kl"
+    parameter: float = 0.5
 
 
 class KLObjective:
@@ -37,7 +65,8 @@ class KLObjective:
     the intercept not penalised. The cross-entropy H is the KL divergence of the target to the
     model plus the entropy of the target, a constant. W has a column per class; a binary
     problem has one column, the logit of the second class, the logit of the first being 0.
-    The L1 part of an elastic net is not part of f; ``l1`` is its factor.
+    The loss may also be that of other divergences, and a sum of two: ``LossTerm``. The L1 part
+    of an elastic net is not part of f; ``l1`` is its factor.
 
     Parameters
     ----------
@@ -47,7 +76,7 @@ class KLObjective:
     total_weight : float
         S, of the rows.
     entropy : float
-        Mean entropy of the targets, nats.
+        What the loss is at best, nats: the mean entropy of the targets.
     n_features, n_logits : int
         n_logits is 1 if binary.
     fit_intercept : bool
@@ -192,20 +221,19 @@ class RowBlock:
     ----------
     X : {ndarray, CSR matrix} of shape (n_samples, n_features)
         float32 or float64, any strides.
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or probabilities of the dtype of X.
-    weight : ndarray of shape (n_samples,)
-        float64.
+    terms : list of LossTerm
+        One or two.
     n_logits : int
     fit_intercept : bool
     """
 
-    def __init__(self, X, target, weight, n_logits, fit_intercept):
+    def __init__(self, X, terms, n_logits, fit_intercept):
         # Weights of any size are ordinary numbers in float32, too.
-        self.scale = float(weight.max())
-        self.X, self.target, self.weight = X, target, weight / self.scale
+        self.scale = float(max(term.weight.max() for term in terms))
+        self.X = X
+        self.terms = [replace(term, weight=term.weight / self.scale) for term in terms]
         self.model = (n_logits, fit_intercept)
-        self.slices = [LinearRows(X, *self.model, target, self.weight)]
+        self.slices = [LinearRows(X, *self.model, self.terms)]
 
     def widen(self):
         """Compute in float64 from now on, a slice at a time; return whether that is new."""
@@ -219,12 +247,11 @@ class RowBlock:
         step = max(1, WIDE_SLICE // (n_features + 1))
         for start in range(0, n_samples, step):
             rows = slice(start, start + step)
-            target = self.target[rows]
-            if target.ndim == 2:
-                target = target.astype(np.float64)
-            yield LinearRows(
-                self.X[rows].astype(np.float64), *self.model, target, self.weight[rows]
-            )
+            terms = [
+                replace(term, target=_wide(term.target[rows]), weight=term.weight[rows])
+                for term in self.terms
+            ]
+            yield LinearRows(self.X[rows].astype(np.float64), *self.model, terms)
 
     def objective(self, W):
         """Return the loss and its gradient; see ``LinearRows.objective``."""
@@ -247,3 +274,7 @@ class RowBlock:
         if self.scale == 1.0:
             return sums
         return tuple(None if part is None else part * self.scale for part in sums)
+
+
+def _wide(target):
+    return target.astype(np.float64) if target.ndim == 2 else target

@@ -33,17 +33,17 @@ def threadpool_controller():
     return ThreadpoolController()
 
 
-def objective_of(X, target, weight, *, n_classes, fit_intercept, C, l1_ratio):
+def objective_of(X, terms, total_weight, *, n_classes, fit_intercept, C, l1_ratio):
     """Return the objective of rows in memory, or in a memory map.
 
     Parameters
     ----------
     X : {ndarray, CSR matrix} of shape (n_samples, n_features)
         float32 or float64, any strides.
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or probabilities of the dtype of X.
-    weight : ndarray of shape (n_samples,)
-        float64.
+    terms : list of LossTerm
+        One or two.
+    total_weight : float
+        By which the sums over rows are divided.
     n_classes : int
     fit_intercept : bool
     C, l1_ratio : float
@@ -54,13 +54,16 @@ def objective_of(X, target, weight, *, n_classes, fit_intercept, C, l1_ratio):
     """
     n_samples, n_features = X.shape
     n_logits = 1 if n_classes == 2 else n_classes
-    total_weight = float(weight.sum())
     # Not weight @ ..., a call of BLAS whose threads would go on waiting actively for more.
-    total_entropy = np.sum(weight * entropy(target)) if target.ndim == 2 else 0.0
+    total_entropy = sum(
+        float(np.sum(term.weight * entropy(term.target)))
+        for term in terms
+        if term.target.ndim == 2 and term.divergence == "kl"
+    )
     return KLObjective(
-        [RowBlock(X, target, weight, n_logits, fit_intercept)],
+        [RowBlock(X, terms, n_logits, fit_intercept)],
         total_weight=total_weight,
-        entropy=float(total_entropy) / total_weight,
+        entropy=total_entropy / total_weight,
         n_features=n_features,
         n_logits=n_logits,
         fit_intercept=fit_intercept,

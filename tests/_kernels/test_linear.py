@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from sklkl._kernels import _openmp
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
+from sklkl.linear_model._objective import LossTerm
 from tests import _reference
 from tests._reference import DIGITS_OF_TINY, error
 
@@ -63,7 +64,9 @@ class Problem:
     def rows(self, X=None):
         """Return the rows, optionally with the data in another layout."""
         X = self.X if X is None else X
-        return LinearRows(X, self.n_logits, self.intercept, self.target, self.weight)
+        return LinearRows(
+            X, self.n_logits, self.intercept, [LossTerm(self.target, self.weight)]
+        )
 
     @property
     def design(self):
@@ -531,7 +534,9 @@ def test_rows_keep_their_data_alive(sparse):
     problem = Problem(1000, 5, 3, soft=True)
     layout = csr_array if sparse else np.array
     expected = problem.rows(layout(problem.X))
-    rows = LinearRows(layout(problem.X), 3, True, problem.target.copy(), problem.weight.copy())
+    term = LossTerm(problem.target.copy(), problem.weight.copy())
+    rows = LinearRows(layout(problem.X), 3, True, [term])
+    del term
     # Of the sizes of the copies, so that the memory would be theirs if it were free.
     garbage = [
         np.full_like(a, np.nan)
@@ -574,10 +579,12 @@ HUGE_BINARY_LOGITS = [1e30, 1e4, 1e3, 740.0, 700.0, 100.0, 40.0, 17.0, 1e-9]
 
 def rows_of(raw, target=None, weight=None):
     """Return rows of logits ``raw``."""
+    terms = []
     if target is not None:
         target = np.ascontiguousarray(target, np.intp if np.ndim(target) == 1 else raw.dtype)
         weight = np.ones(len(raw)) if weight is None else np.asarray(weight, np.float64)
-    return LinearRows(np.eye(len(raw), dtype=raw.dtype), raw.shape[1], False, target, weight)
+        terms.append(LossTerm(target, weight))
+    return LinearRows(np.eye(len(raw), dtype=raw.dtype), raw.shape[1], False, terms)
 
 
 def losses_and_residuals(raw, target, weight=None):

@@ -10,7 +10,7 @@ from scipy.special import entr, rel_entr, softmax
 from sklkl._kernels._linear import LinearRows
 from sklkl.linear_model import _objective
 from sklkl.linear_model._lbfgs import minimize
-from sklkl.linear_model._objective import KLObjective
+from sklkl.linear_model._objective import KLObjective, LossTerm
 from sklkl.linear_model._solve import objective_of
 
 N_SAMPLES, N_FEATURES = 150, 4
@@ -47,8 +47,8 @@ def make_objective(
     """Return the objective of rows, optionally with other blocks."""
     objective = objective_of(
         X,
-        target,
-        weight,
+        [LossTerm(target, weight)],
+        float(weight.sum()),
         n_classes=n_classes,
         fit_intercept=fit_intercept,
         C=C,
@@ -64,7 +64,7 @@ def pieces(X, target, weight, n_classes, *, fit_intercept=True):
     n_logits = 1 if n_classes == 2 else n_classes
     cuts = [0, 1, 40, 41, 100, len(weight)]
     return [
-        LinearRows(X[i:j], n_logits, fit_intercept, target[i:j], weight[i:j])
+        LinearRows(X[i:j], n_logits, fit_intercept, [LossTerm(target[i:j], weight[i:j])])
         for i, j in pairwise(cuts)
     ]
 
@@ -357,10 +357,11 @@ def test_any_object_with_two_methods_is_a_block(soft, n_classes):
     X, target, weight = make_data(n_classes, soft)
     compiled = make_objective(X, target, weight, n_classes)
     start, end = slice(0, 60), slice(60, None)
+    term = LossTerm(target[start], weight[start])
     whole = [NumpyBlock(X, target, weight, n_classes)]
     mixed = [
         NumpyBlock(X[end], target[end], weight[end], n_classes),
-        LinearRows(X[start], compiled.shape[1], True, target[start], weight[start]),
+        LinearRows(X[start], compiled.shape[1], True, [term]),
     ]
     W, G = point_of(compiled), point_of(compiled, seed=3)
     solution = minimize(compiled, np.zeros(compiled.shape), tol=1e-10, max_iter=500)

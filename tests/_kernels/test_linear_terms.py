@@ -1,0 +1,253 @@
+"""Divergences, temperatures and second terms of linear models, against high precision."""
+
+import itertools
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from scipy.special import softmax
+from threadpoolctl import threadpool_limits
+
+from sklkl._kernels._linear import DIVERGENCES, LinearRows
+from sklkl.linear_model._objective import LossTerm
+
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
+PARAMETERS = {
+    "jensen_shannon": (1e-12, 1e-3, 0.3, 0.5, 0.9, 1 - 1e-9),
+    "alpha": (-1.0, -1e-9, 1e-9, 0.3, 0.5, 0.6, 1 - 1e-9, 1 + 1e-9, 2.0),
+}
+CASES = [(name, c) for name in DIVERGENCES for c in PARAMETERS.get(name, (0.5,))]
+
+each_case = pytest.mark.parametrize(("divergence", "parameter"), CASES)
+each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
+
+
+def outcome(divergence, c, p, q):
+    """What one outcome adds, by definition, and its derivative by q."""
+    if divergence == "kl":
+        return (-p * mp.log(q) if p else mpf(0)), -p / q
+    if divergence == "reverse_kl":
+        return q * mp.log(q / p), mp.log(q / p) + 1
+    if divergence == "jeffreys":
+        return (q - p) * mp.log(q / p), mp.log(q / p) + 1 - p / q
+    if divergence == "jensen_shannon":
+        m = c * p + (1 - c) * q
+        of_p = p * mp.log(p / m) if p else mpf(0)
+        value = (c * of_p + (1 - c) * q * mp.log(q / m)) / (c * (1 - c))
+        by_m = -(c * p + (1 - c) * q) / m
+        slope = (by_m * (1 - c) + (1 - c) * (mp.log(q / m) + 1)) / (c * (1 - c))
+        return value, slope
+    power = p**c * q ** (1 - c) if p else mpf(0)
+    return (c * p + (1 - c) * q - power) / (c * (1 - c)), (1 - c) * (1 - power / q) / (
+        c * (1 - c)
+    )
+
+
+def reference(divergence, c, target, logits, temperature):
+    """Loss of a row and its derivatives by the logits, by definition."""
+    p = [mpf(float(x)) for x in target]
+    p = [x / sum(p) for x in p]
+    z = [mpf(float(x)) / temperature for x in logits]
+    e = [mp.exp(x - max(z)) for x in z]
+    q = [x / sum(e) for x in e]
+    values, slopes = zip(
+        *(outcome(divergence, mpf(c), a, b) for a, b in zip(p, q, strict=True)), strict=True
+    )
+    mean = sum(a * b for a, b in zip(q, slopes, strict=True))
+    return sum(values), [a * (b - mean) / temperature for a, b in zip(q, slopes, strict=True)]
+
+
+def targets(n_classes, dtype, *, zeros, far=20.0, seed=0):
+    rng = np.random.default_rng(seed)
+    target = softmax(3.0 * rng.normal(size=(12, n_classes)), axis=1)
+    if zeros:
+        target[::3, 0] = 0.0
+    target *= 1.0 + 3e-4 * rng.uniform(-1.0, 1.0, size=(12, 1)) / (1.0 + zeros)
+    target = target.astype(dtype)
+    logits = np.log(np.maximum(target, 1e-3)) + rng.normal(size=target.shape)
+    logits[1::2] = np.log(np.maximum(target[1::2], 1e-3)) + 1e-7 * rng.normal(
+        size=(6, n_classes)
+    )
+    logits[4] *= far
+    return target, logits.astype(dtype).astype(np.float64)
+
+
+@each_dtype
+@each_case
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_values_and_gradients_are_those_of_the_definition(
+    divergence, parameter, n_classes, temperature, dtype
+):
+    with mp.workdps(60):
+        # Zeros make the reverse divergences infinite; callers refuse them there.
+        infinite = divergence in ("reverse_kl", "jeffreys") or (
+            divergence == "alpha" and parameter < 0
+        )
+        far = 3.0 if divergence == "alpha" and parameter > 1 else 20.0  # it overflows
+        target, logits = targets(n_classes, dtype, zeros=not infinite, far=far)
+        if n_classes == 2:
+            logits[:, 0] = 0.0
+        raw = logits if n_classes > 2 else logits[:, 1:]
+        weight = np.arange(1.0, 13.0)
+        term = LossTerm(target, weight, temperature, divergence, parameter)
+        rows = LinearRows(np.eye(12, dtype=dtype), raw.shape[1], False, [term])
+        value, gradient = rows.objective(raw)
+        expected = [
+            reference(divergence, parameter, *row, temperature)
+            for row in zip(target, logits, strict=True)
+        ]
+        tolerance = TOLERANCE[dtype]
+        total = sum(w * v for w, (v, _) in zip(weight, expected, strict=True))
+        size = sum(w * (1 + abs(v)) for w, (v, _) in zip(weight, expected, strict=True))
+        assert abs(value - float(total)) < tolerance * float(size)
+        for i, (value_i, slopes) in enumerate(expected):
+            wanted = weight[i] * np.array([float(s) for s in slopes])
+            wanted = wanted if n_classes > 2 else wanted[1:]
+            largest = weight[i] * (1.0 + float(abs(value_i)) + abs(wanted).max() / weight[i])
+            assert_allclose(gradient[i], wanted, rtol=0, atol=tolerance * largest)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "near", "limit"),
+    [
+        ("jensen_shannon", 1e-12, "kl"),
+        ("jensen_shannon", 1 - 1e-12, "reverse_kl"),
+        ("alpha", 1 - 1e-12, "kl"),
+        ("alpha", 1 + 1e-12, "kl"),
+        ("alpha", 1e-12, "reverse_kl"),
+        ("alpha", -1e-12, "reverse_kl"),
+    ],
+)
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_limits_are_the_kl_divergences(divergence, near, limit, n_classes):
+    # Not where q is below the weight: there the mixture is far from both.
+    target, logits = targets(n_classes, np.float64, zeros=False, far=1.0)
+    raw = logits[:, 1:] - logits[:, :1] if n_classes == 2 else logits
+
+    def evaluate(name, parameter):
+        term = LossTerm(target, np.ones(12), 2.0, name, parameter)
+        return LinearRows(np.eye(12), raw.shape[1], False, [term]).objective(raw)
+
+    value, gradient = evaluate(divergence, near)
+    wanted, wanted_gradient = evaluate(limit, 0.5)
+    if limit == "kl":
+        p = target / target.sum(axis=1, keepdims=True)
+        wanted += np.sum(p * np.log(p))
+    assert abs(value - wanted) < 1e-10
+    assert_allclose(gradient, wanted_gradient, rtol=0, atol=1e-10)
+
+
+@each_dtype
+@each_case
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_sum_of_two_terms_is_the_sum(divergence, parameter, n_classes, dtype):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(700, 7)).astype(dtype)
+    n_logits = 1 if n_classes == 2 else n_classes
+    W = rng.normal(size=(8, n_logits)).astype(dtype).astype(np.float64)
+    soft = softmax(rng.normal(size=(700, n_classes)), axis=1).astype(dtype)
+    hard = rng.integers(n_classes, size=700).astype(np.intp)
+    first = LossTerm(soft, rng.uniform(0.0, 2.0, 700), 2.5, divergence, parameter)
+    second = LossTerm(hard, rng.uniform(0.0, 2.0, 700), 0.4)
+    for data in (X, np.asfortranarray(X), csr_array(X)):
+        one, other, both = (
+            LinearRows(data, n_logits, True, terms)
+            for terms in ([first], [second], [first, second])
+        )
+        tolerance = 1e-13 if dtype == np.float64 else 1e-5
+        parts = [rows.objective(W) for rows in (one, other)]
+        value, gradient = both.objective(W)
+        assert value == pytest.approx(parts[0][0] + parts[1][0], rel=tolerance)
+        size = max(abs(p[1]).max() for p in parts)
+        assert_allclose(
+            gradient, parts[0][1] + parts[1][1], rtol=tolerance, atol=tolerance * size
+        )
+        for full, products in itertools.product([False, True], repeat=2):
+            wanted = [rows.curvature(W, full, products) for rows in (one, other)]
+            for a, b, c in zip(both.curvature(W, full, products), *wanted, strict=True):
+                if c is not None:
+                    assert_allclose(a, b + c, rtol=10 * tolerance, atol=tolerance)
+
+
+@each_case
+def test_curvature_is_that_of_forward_kl_at_the_temperature(divergence, parameter):
+    rng = np.random.default_rng(2)
+    X, W = rng.normal(size=(50, 4)), rng.normal(size=(5, 3))
+    target, weight = softmax(rng.normal(size=(50, 3)), axis=1), rng.uniform(0.0, 2.0, 50)
+    tempered = LossTerm(target, weight, 2.0, divergence, parameter)
+    plain = LossTerm(target, weight / 4.0)
+    for a, b in zip(
+        LinearRows(X, 3, True, [tempered]).curvature(W, True, True),
+        LinearRows(X, 3, True, [plain]).curvature(W / 2.0, True, True),
+        strict=True,
+    ):
+        assert_allclose(a, b, rtol=1e-13, atol=1e-13)
+
+
+@each_case
+def test_gradients_agree_with_differences(divergence, parameter):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(60, 3))
+    target = softmax(rng.normal(size=(60, 4)), axis=1)
+    weight = rng.uniform(0.0, 2.0, 60)
+    terms = [
+        LossTerm(target, weight, 1.7, divergence, parameter),
+        LossTerm(target.argmax(axis=1), weight[::-1].copy(), 0.6),
+    ]
+    rows = LinearRows(X, 4, True, terms)
+    W, D = rng.normal(size=(2, 4, 4))
+    _, gradient = rows.objective(W)
+    h = 1e-3
+    values = {j: rows.objective(W + j * h * D)[0] for j in (-2, -1, 1, 2)}
+    slope = (values[-2] - 8 * values[-1] + 8 * values[1] - values[2]) / (12 * h)
+    assert slope == pytest.approx(float(np.vdot(gradient, D)), rel=1e-7)
+
+
+@each_case
+def test_threads_and_layouts_give_the_same(divergence, parameter):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(5000, 6))
+    target = softmax(rng.normal(size=(5000, 3)), axis=1)
+    terms = [
+        LossTerm(target, np.ones(5000), 2.0, divergence, parameter),
+        LossTerm(target.argmax(axis=1), np.ones(5000), 0.5),
+    ]
+    W = rng.normal(size=(7, 3))
+    strided = np.empty((5000, 12))[:, ::2]
+    strided[:] = X
+    X.flags.writeable = target.flags.writeable = False
+    value, gradient = LinearRows(X, 3, True, terms).objective(W)
+    for data in (strided, np.asfortranarray(X)):
+        other, of_other = LinearRows(data, 3, True, terms).objective(W)
+        assert other == value
+        assert_array_equal(of_other, gradient)
+    with threadpool_limits(1):
+        single, of_single = LinearRows(X, 3, True, terms).objective(W)
+    assert single == value
+    assert_array_equal(of_single, gradient)
+
+
+@each_case
+def test_predictions_that_underflow_leave_finite_gradients(divergence, parameter):
+    target = np.array([[0.2, 0.3, 0.5], [0.9, 0.05, 0.05]])
+    if divergence == "alpha" and parameter > 1:
+        return  # the divergence itself overflows
+    for raw in (
+        [[0.0, -2e3, 5.0], [1e4, -1e4, 0.0]],
+        [[0.0, -700.0, -300.0], [-90.0, 0.0, 1.0]],
+    ):
+        for dtype in TOLERANCE:
+            term = LossTerm(target.astype(dtype), np.ones(2), 1.0, divergence, parameter)
+            rows = LinearRows(np.eye(2, dtype=dtype), 3, False, [term])
+            value, gradient = rows.objective(np.array(raw))
+            assert 0.0 <= value < np.inf
+            assert np.isfinite(gradient).all()
+
+
+def test_more_than_two_terms_are_refused():
+    term = LossTerm(np.zeros(3, np.intp), np.ones(3))
+    with pytest.raises(ValueError, match="at most 2"):
+        LinearRows(np.eye(3), 3, True, [term] * 3)
