@@ -41,7 +41,15 @@ ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
         ),
         SoftCalibratedClassifierCV(SVC(), method=VectorScaling(C=0.1), cv=3),
         DistilledClassifier(LogisticRegression()),
-        DistilledClassifier(SoftLabelLogisticRegression(), temperature=2.0),
+        DistilledClassifier(
+            SoftLabelLogisticRegression(),
+            temperature=2.0,
+            hard_label_weight=0.5,
+            divergence="jensen_shannon",
+        ),
+        DistilledClassifier(
+            LogisticRegression(), temperature="auto", hard_label_weight="auto"
+        ),
     ]
 )
 def test_estimator_checks(estimator, check):

@@ -1,5 +1,7 @@
-"""Distil a teacher's probabilities into a small student."""
+"""Distillation: a small student learns what a large teacher says."""
 
 from sklkl.distillation._distilled import DistilledClassifier
+from sklkl.distillation._munge import munge
+from sklkl.distillation._pooling import PooledClassifier
 
-__all__ = ["DistilledClassifier"]
+__all__ = ["DistilledClassifier", "PooledClassifier", "munge"]

@@ -1,20 +1,14 @@
 """A classifier taught by another one's probabilities."""
 
 import warnings
-from numbers import Real
+from dataclasses import replace
+from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.utils import (
-    Bunch,
-    _safe_indexing,
-    check_consistent_length,
-    get_tags,
-)
+from sklearn.utils import Bunch, check_consistent_length, get_tags, indexable
 from sklearn.utils.metadata_routing import (
     UNUSED,
     MetadataRouter,
@@ -24,15 +18,46 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_method_params,
+    _num_samples,
     check_is_fitted,
-    has_fit_parameter,
+    check_memory,
 )
 
 from sklkl._base import SoftLabelClassifierMixin
-from sklkl._targets import check_rows, check_target, check_weights, spread
-from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    check_weights,
+    frame_columns,
+    one_hot,
+    shown,
+    spread,
+)
+from sklkl.distillation._lesson import Material, Recipe
+from sklkl.distillation._munge import munge
+from sklkl.distillation._pooling import PooledClassifier
+from sklkl.distillation._rows import is_unlabeled, take
+from sklkl.distillation._student import (
+    fit_student,
+    learns_from_probabilities,
+    predict_proba_at_1,
+    rename_weight,
+    to_sklearn,
+    weight_name,
+)
+from sklkl.distillation._teaching import Teaching, calibrate, predict, teach
+from sklkl.divergences._rows import as_floating
+from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.metrics import kl_loss
 from sklkl.metrics._scorers import check_has_proba
-from sklkl.model_selection._validation import fit_to_target
+from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._validation import check_partition
+
+DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
+# Where "jensen_shannon" and "alpha" are KL divergences to all digits that count.
+LIMIT = 1e-12
+AUTO = ("temperature", "hard_label_weight", "smoothing")
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def _student_has(method):
@@ -47,15 +72,24 @@ def _student_has(method):
 class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
     r"""Student classifier fitted to the probabilities of a teacher.
 
-    The teacher is fitted to the labelled samples and predicts probabilities for all
-    samples, labelled or not; the student is fitted to these by minimising the KL divergence
-    of the teacher to the student.
+    The teacher is fitted to the labelled samples and predicts probabilities p for all
+    samples, labelled or not; the student q, with logits z, learns these, and the labels y as
+    far as they are known:
+
+    .. math::
+        \sum_i s_i \left[ (1 - w) \, T^2 D(p_i^{(T)} \| \mathrm{softmax}(z_i / T))
+        + w \, H(y_i, \mathrm{softmax}(z_i)) \right], \quad p^{(T)} \propto p^{1/T},
+
+    with sample weights s, the ``temperature`` T, the ``hard_label_weight`` w, and a
+    ``divergence`` D, forward KL by default (Hinton et al., 2015). The student predicts at
+    temperature 1.
 
     Parameters
     ----------
-    teacher : estimator
+    teacher : estimator, list, dict or None
         Classifier with ``predict_proba``. It is cloned and fitted, unless it is wrapped in
-        ``sklearn.frozen.FrozenEstimator``.
+        ``sklearn.frozen.FrozenEstimator``. Several are averaged, as by ``PooledClassifier``,
+        which can learn their weights, too. None if ``fit`` gets ``teacher_proba``.
     student : estimator, default=None
         Classifier to fit, by default ``SoftLabelLogisticRegression()``. That one and
         ``SoftLabelLogisticRegressionCV``, also as the last step of a pipeline or inside a
@@ -63,28 +97,86 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         sample once per class with the probabilities as ``sample_weight``, which it must
         support, and request if it is a pipeline and metadata routing is enabled. Beware of
         one that splits its data, for early stopping say: it splits these rows.
-    temperature : float, default=1.0
+    temperature : float or "auto", default=1.0
         The teacher's probabilities p become proportional to p^(1/temperature), and the
         student learns them at the same temperature; it predicts at temperature 1. Values
         above 1 stress what the teacher says of improbable classes; zeros stay zeros. The
         divergence counts temperature² times, so that ``C`` of the default student keeps its
         meaning (an L1 norm counts temperature times).
+
+        "auto" is for a teacher whose probabilities are too near to 1/2, as a forest's, or too
+        near to 0 and 1, as a network's: of the labelled samples, by teachers that were not
+        fitted to them (see ``cv``), it finds the temperature at which their log loss is
+        least, often below 1. The student learns, and predicts, what this makes of p.
+    hard_label_weight : float or "auto", default=0.0
+        Share w of the labels in what a labelled sample teaches, from 0 to 1. Without the
+        teacher's share, 1, the student is that of the labels alone. "auto" tries 0, 1/4,
+        1/2, 3/4 and 1 on the folds of ``cv``, with a student and a teacher that do not know
+        the fold's labels, and takes the least log loss: a teacher that is worse than what
+        the student finds by itself then does no harm.
+    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
+        Of teacher and student. Where the student cannot follow, "kl" makes it cover all
+        that the teacher holds possible; "reverse_kl" makes it commit to a part; the others
+        lie between. All but "kl" are not convex: the student starts from the solution of
+        that, and ends in a local minimum. Where the teacher says 0, "reverse_kl" and
+        "jeffreys" are infinite; see ``smoothing``.
+    beta : float, default=0.5
+        Of "jensen_shannon", from 0 to 1: the weight of the teacher in the mixture m of both,
+        in (KL(p, m) / (1 - beta) + KL(q, m) / beta). That is "kl" at 0 and "reverse_kl" at 1,
+        without a jump, and 4 times the Jensen-Shannon divergence at 1/2.
+    alpha : float, default=0.5
+        Of "alpha", ``sklkl.divergences.alpha_divergence``: "kl" at 1, "reverse_kl" at 0.
+    loss_correction : float, default=0.0
+        Strength, from 0 to 1, of the correction of Dao et al. (2021) for a teacher that is
+        biased: to first order its errors on labelled samples no longer matter at 1, at the
+        price of the noise of the labels. At temperature 1 this is the same as
+        ``hard_label_weight``; otherwise the share of a label depends on what the teacher says
+        of it. Only with "kl".
+    smoothing : float or "auto", default=0.0
+        Share, from 0 to below 1, of the uniform distribution that is mixed into the teacher's
+        probabilities, before the temperature; it takes the zeros away. "auto" is chosen as
+        "auto" of ``temperature`` is, and with it.
+    cv : int, splitter or iterable, default=None
+        Cross-fitting: what labelled samples teach comes from teachers that were fitted
+        without them, so that a teacher that memorises, as a fully grown forest, does not
+        teach its own noise. Integers mean stratified folds; an iterable holds pairs of
+        indices among the labelled samples, a partition. None for the teacher of all; what is
+        "auto" then uses 5 folds, for itself.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
         every column. None if all samples have labels. ``score`` leaves such samples out.
         The scorers of ``sklkl.metrics`` refuse the marker, scikit-learn's own take it for a
         label: let the test folds of a search hold labelled samples only.
+    unlabeled_weight : float, default=1.0
+        Weight of a sample that only the teacher labels, beside 1 of a labelled one.
+    n_synthetic : int or float, default=0
+        Number of synthetic samples, drawn by ``munge`` and labelled by the teacher, that
+        the student learns from besides; a float is a multiple of the number of samples.
+        They weigh as much as unlabelled samples, of average ``sample_weight``.
+    memory : str or object with the joblib.Memory interface, default=None
+        Where to keep fitted teachers and what they say, so that a search over parameters of
+        the student fits each once for each fold. As in ``sklearn.pipeline.Pipeline``, a
+        teacher without a fixed ``random_state`` is kept, too. By default nothing is kept.
+    random_state : int, RandomState instance or None, default=None
+        For the synthetic samples.
 
     Attributes
     ----------
     teacher_ : estimator
-        The fitted teacher.
+        The teacher, fitted to all labelled samples; None with ``teacher_proba``.
     student_ : estimator
         The fitted student. A logistic student predicts at temperature 1 by itself, so it
         can be deployed alone; another one learned, and predicts, at ``temperature``, as does
-        every ``loss_`` or score that the student recorded while it was fitted.
+        every ``loss_`` or score that the student recorded while it was fitted. See
+        ``to_sklearn``.
     classes_ : ndarray of shape (n_classes,)
         The classes.
+    temperature_ : float
+        The temperature, chosen if "auto".
+    smoothing_ : float
+        The share of the uniform distribution.
+    hard_label_weight_ : float
+        The share of labels.
     n_features_in_ : int
         Number of features, if the student counts them.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -92,7 +184,10 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
 
     See Also
     --------
+    PooledClassifier : Several teachers as one, with weights given or learned.
+    munge : Synthetic samples.
     sklkl.linear_model.SoftLabelLogisticRegression : The default student.
+    sklkl.metrics.fidelity_report : What was lost.
 
     References
     ----------
@@ -100,6 +195,11 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
     Network. arXiv:1503.02531.
 
     Bucilă, C., Caruana, R. and Niculescu-Mizil, A. (2006). Model Compression. KDD.
+
+    Dao, T., Kamath, G. M., Syrgkanis, V. and Mackey, L. (2021). Knowledge Distillation as
+    Semiparametric Inference. ICLR, arXiv:2104.09732.
+
+    Agarwal, R. et al. (2023). On-Policy Distillation of Language Models. arXiv:2306.13649.
 
     Examples
     --------
@@ -118,15 +218,44 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
     # The teacher and the student consume weights, each as it requests; this class routes.
     __metadata_request__fit = {"sample_weight": UNUSED}  # noqa: RUF012
 
-    def __init__(self, teacher, student=None, *, temperature=1.0, unlabeled=None):
+    def __init__(
+        self,
+        teacher,
+        student=None,
+        *,
+        temperature=1.0,
+        hard_label_weight=0.0,
+        divergence="kl",
+        beta=0.5,
+        alpha=0.5,
+        loss_correction=0.0,
+        smoothing=0.0,
+        cv=None,
+        unlabeled=None,
+        unlabeled_weight=1.0,
+        n_synthetic=0,
+        memory=None,
+        random_state=None,
+    ):
         self.teacher = teacher
         self.student = student
         self.temperature = temperature
+        self.hard_label_weight = hard_label_weight
+        self.divergence = divergence
+        self.beta = beta
+        self.alpha = alpha
+        self.loss_correction = loss_correction
+        self.smoothing = smoothing
+        self.cv = cv
         self.unlabeled = unlabeled
+        self.unlabeled_weight = unlabeled_weight
+        self.n_synthetic = n_synthetic
+        self.memory = memory
+        self.random_state = random_state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = [get_tags(self.teacher).input_tags, get_tags(self._student()).input_tags]
+        inner = [get_tags(e).input_tags for e in self._estimators().values()]
         tags.input_tags.sparse = all(t.sparse for t in inner)
         tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
         return tags
@@ -140,14 +269,12 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             The router.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(teacher=self.teacher, method_mapping=mapping)
-            .add(student=self._student(), method_mapping=mapping)
-        )
+        router = MetadataRouter(owner=self).add_self_request(self)
+        for name, estimator in self._estimators().items():
+            router.add(**{name: estimator, "method_mapping": mapping})
+        return router
 
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, teacher_proba=None, **fit_params):
         """Fit the teacher, then the student to what it says of X.
 
         Parameters
@@ -156,10 +283,15 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             Samples, labelled or not.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             Labels, or soft targets if the teacher takes those; ``unlabeled`` where there
-            is none. May be left out if the teacher is frozen.
+            is none. May be left out if the teacher is frozen, or with ``teacher_proba``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples for teacher and student. If metadata routing is enabled,
             each gets what it requests.
+        teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
+            Probabilities of all samples by a teacher that is not at hand; a search slices
+            them as it does X. No teacher is fitted then. The columns of a data frame are the
+            classes; those of an array the ``classes`` of the student, or of ``y``. For what
+            is "auto" they should come from teachers that do not know the labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
 
@@ -174,28 +306,34 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             If the teacher has no ``predict_proba``, or the student learns neither from
             probabilities nor with ``sample_weight``.
         ValueError
-            If ``y`` is missing or bad, or the classes of teacher and student differ.
+            If ``y`` is missing or bad, the classes of teacher and student differ, the student
+            cannot learn by this divergence or with labels at this temperature, or the
+            divergence is infinite.
         """
-        temperature = self.temperature
-        is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
-        if not is_number or not 0 < temperature < np.inf:
-            raise ValueError(f"temperature must be a number > 0; got {temperature!r}.")
-        check_has_proba(self.teacher, "teacher")
+        self._check_parameters()
+        X, y = indexable(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
         params = self._route(sample_weight, fit_params)
-        teacher = self._fit_teacher(X, y, params.teacher.fit)
-        proba = np.asarray(teacher.predict_proba(X))
-        classes = np.asarray(teacher.classes_)
-        if proba.ndim != 2 or proba.shape[1] != len(classes):
-            raise ValueError(
-                f"The teacher's predict_proba has shape {proba.shape}, not a column for each "
-                f"of its classes, {classes.tolist()}."
-            )
-        check_consistent_length(X, proba)
-        check_rows(proba, "The teacher's predict_proba")
-        student, classes = self._fit_student(X, proba, classes, params.student.fit)
-        self.teacher_, self.student_, self.classes_ = teacher, student, classes
+        rows, y = self._labels(X, y, teacher_proba)
+        if teacher_proba is None:
+            teaching = self._teach(X, y, rows, params.teacher.fit)
+        else:
+            teaching = self._given(X, y, teacher_proba)
+        weight = params.student.fit.pop("sample_weight", None)
+        material = self._material(X, y, rows, teaching, weight)
+        recipe = self._recipe(X, material, teaching, params.student.fit)
+        classes = material.classes
+        if self.n_synthetic:
+            X, material = self._with_synthetic(X, material, teaching, params.student.fit)
+        lesson = recipe.lesson(material)
+        student = fit_student(self._student(), X, lesson, params.student.fit)
+        self.teacher_, self.student_ = teaching.teacher, student
+        learns = learns_from_probabilities(student)
+        self.classes_ = student.classes_ if learns else classes
+        self._student_temperature = 1.0 if learns else lesson.temperature
+        self.temperature_, self.smoothing_ = recipe.temperature, recipe.smoothing
+        self.hard_label_weight_ = recipe.hard_label_weight
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.student_, name):
                 setattr(self, name, getattr(self.student_, name))
@@ -203,119 +341,291 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 delattr(self, name)
         return self
 
+    def _teacher(self):
+        if isinstance(self.teacher, list | tuple | dict):
+            return PooledClassifier(self.teacher)
+        return self.teacher
+
     def _student(self):
         return SoftLabelLogisticRegression() if self.student is None else self.student
+
+    def _estimators(self):
+        """Return teacher and student by name."""
+        inner = {"teacher": self._teacher(), "student": self._student()}
+        return {name: e for name, e in inner.items() if e is not None}
+
+    def _check_parameters(self):
+        one = (0.0, 1.0)
+        for name, low, high, text in (
+            ("temperature", 0.0, np.inf, "a number > 0"),
+            ("hard_label_weight", *one, "a number from 0 to 1"),
+            ("beta", *one, "a number from 0 to 1"),
+            ("alpha", -np.inf, np.inf, "a finite number"),
+            ("loss_correction", *one, "a number from 0 to 1"),
+            ("smoothing", *one, "a number from 0 to below 1"),
+            ("unlabeled_weight", 0.0, np.inf, "a finite number >= 0"),
+            ("n_synthetic", 0, np.inf, "a finite number >= 0"),
+        ):
+            value = getattr(self, name)
+            if name in AUTO and isinstance(value, str) and value == "auto":
+                continue
+            good = isinstance(value, Real) and not isinstance(value, bool)
+            good = good and low <= value <= high and abs(value) < np.inf
+            if not good or (name, value) in (("temperature", 0), ("smoothing", 1)):
+                also = " or 'auto'" if name in AUTO else ""
+                raise ValueError(f"{name} must be {text}{also}; got {value!r}.")
+        if self.divergence not in DIVERGENCES:
+            raise ValueError(
+                f"divergence must be one of {DIVERGENCES}; got {self.divergence!r}."
+            )
+        if self.loss_correction > 0.0 and self._divergence()[0] != "kl":
+            raise ValueError(
+                "loss_correction is for divergence='kl', whose loss is linear in the target; "
+                f"got {self.divergence!r}."
+            )
+        if self.teacher is not None:
+            check_has_proba(self._teacher(), "teacher")
+
+    def _divergence(self):
+        """Return the divergence and its parameter, by the name of its limit if it is one."""
+        name = self.divergence
+        if name == "alpha":
+            at_1, at_0, parameter = "kl", "reverse_kl", float(self.alpha)
+        elif name == "jensen_shannon":
+            at_1, at_0, parameter = "reverse_kl", "kl", float(self.beta)
+        else:
+            return name, 0.5
+        if abs(parameter) < LIMIT:
+            return at_0, 0.5
+        return (at_1, 0.5) if abs(parameter - 1.0) < LIMIT else (name, parameter)
 
     def _route(self, sample_weight, fit_params):
         """Return the metadata of ``teacher.fit`` and ``student.fit``."""
         if sample_weight is not None:
             fit_params = {**fit_params, "sample_weight": sample_weight}
         if get_config()["enable_metadata_routing"]:
-            return process_routing(self, "fit", **fit_params)
+            params = process_routing(self, "fit", **fit_params)
+            of_teacher = {} if self.teacher is None else params.teacher.fit
+            return Bunch(teacher=Bunch(fit=of_teacher), student=Bunch(fit=params.student.fit))
         extra = set(fit_params) - {"sample_weight"}
         if extra:
             raise TypeError(
                 f"fit got {sorted(extra)}; to pass metadata to teacher and student, use "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
-        teacher_params = dict(fit_params)
-        if fit_params and _weight_name(self.teacher) is None:
-            if not isinstance(self.teacher, FrozenEstimator):
-                warnings.warn(
-                    f"The teacher {type(self.teacher).__name__} takes no sample_weight; "
-                    "the weights enter the student alone.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            teacher_params = {}
-        return Bunch(
-            teacher=Bunch(fit=_rename_weight(teacher_params, self.teacher)),
-            student=Bunch(fit=fit_params),
-        )
+        teacher, teacher_params = self._teacher(), {}
+        if fit_params and weight_name(teacher) is not None:
+            teacher_params = rename_weight(fit_params, teacher)
+        elif fit_params and not (teacher is None or isinstance(teacher, FrozenEstimator)):
+            warnings.warn(
+                f"The teacher {type(teacher).__name__} takes no sample_weight; "
+                "the weights enter the student alone.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return Bunch(teacher=Bunch(fit=teacher_params), student=Bunch(fit=fit_params))
 
-    def _fit_teacher(self, X, y, params):
-        teacher = clone(self.teacher)
+    def _labels(self, X, y, teacher_proba):
+        """Return the indices of the labelled samples, and their targets or None.
+
+        Without indices, None, all are labelled.
+        """
+        frozen = isinstance(self.teacher, FrozenEstimator)
+        if self.teacher is None and teacher_proba is None:
+            raise ValueError("There is no teacher; set teacher, or pass teacher_proba to fit.")
+        none = np.empty(0, dtype=np.intp)
         if y is None:
-            if not isinstance(teacher, FrozenEstimator):
+            if not frozen and teacher_proba is None:
                 raise ValueError(
                     f"This {type(self).__name__} estimator requires y to be passed, but the "
                     "target y is None. Wrap a fitted teacher in FrozenEstimator to distil "
                     "it without labels."
                 )
-            return teacher
-        check_consistent_length(X, y)
-        frozen = isinstance(teacher, FrozenEstimator)
-        if frozen:
-            check_is_fitted(teacher)
-        if self.unlabeled is not None:
-            if frozen and is_unlabeled(y, self.unlabeled).all():
-                return teacher
-            X, y, params = self._labeled(X, y, params)
-        if frozen:
-            check_target(y, classes=teacher.classes_, refuse_integers=True)
-            return teacher
-        classes, target = check_target(y, refuse_integers=True)
-        if target.ndim == 1:
-            y = classes[target]
-        return fit_to_target(teacher, X, y, params)
-
-    def _fit_student(self, X, proba, classes, params):
-        student = clone(self._student())
-        path = _soft_student_path(student)
-        if path is None:
-            return self._fit_on_rows(student, X, proba, classes, params), classes
-        if _has_search(student) and not getattr(student, "refit", True):
-            raise ValueError(
-                "The student is a search with refit=False, which leaves no student; set "
-                "refit=True."
-            )
-        wanted = student.get_params()[f"{path}classes"]
-        if wanted is None:
-            student.set_params(**{f"{path}classes": classes})
+            rows = none
         else:
-            proba = spread(classes, proba, wanted)
-        if not get_config()["enable_metadata_routing"]:
-            params = _rename_weight(params, student)
-        # With coefficients W = temperature * V, fitting V to the tempered probabilities is
-        # fitting W to the divergence times temperature^2; gradients differ by that factor.
-        tol = student.get_params()[f"{path}tol"]
-        student.set_params(**{f"{path}tol": tol / self.temperature})
-        student.fit(X, temper(proba, self.temperature), **params)
-        logistic = _innermost(student)
-        if logistic.tol == tol / self.temperature:  # not one that a search chose
-            logistic.tol = tol
-        student.set_params(**{f"{path}tol": tol})
-        logistic.coef_ *= self.temperature
-        logistic.intercept_ *= self.temperature
-        return student, student.classes_
+            check_consistent_length(X, y)
+            rows = None
+            if self.unlabeled is not None:
+                rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
+                if len(rows) == _num_samples(y):
+                    rows = None
+        if frozen:
+            check_is_fitted(self.teacher)
+        if rows is not None and len(rows) == 0:
+            if y is not None and not frozen and teacher_proba is None:
+                raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
+            used = self._uses_of_labels()
+            if used:
+                raise ValueError(
+                    f"{', '.join(used)} of this {type(self).__name__} need labels; y has none."
+                )
+            return none, None
+        return rows, y if rows is None else take(y, rows)
 
-    def _fit_on_rows(self, student, X, proba, classes, params):
-        """Fit a student that needs labels: a weighted row per sample and class.
+    def _uses_of_labels(self):
+        """Return the parameters that ask for labelled samples."""
+        names = [name for name in AUTO if getattr(self, name) == "auto"]
+        names += [n for n in ("hard_label_weight", "loss_correction") if getattr(self, n) != 0]
+        return [*dict.fromkeys(names), *(["cv"] if self.cv is not None else [])]
 
-        Rows of weight 0 stay, so that a scaler in front of the student sees every sample
-        equally often.
+    def _teach(self, X, y, rows, params):
+        """Return what the teacher says of all samples, and of folds if need be."""
+        teacher = self._teacher()
+        frozen = isinstance(teacher, FrozenEstimator)
+        target = None
+        if y is not None:
+            known = teacher.classes_ if frozen else None
+            classes, target = check_target(y, classes=known, refuse_integers=True)
+            if target.ndim == 1:
+                y = classes[target]
+        splits = self._splits(target, fitted=frozen)
+        if rows is not None:
+            params = _check_method_params(X, params, indices=rows)
+        everywhere = self.hard_label_weight == "auto"
+        cached = check_memory(self.memory).cache(teach)
+        if not frozen:
+            return cached(clone(teacher), X, y, rows, params, splits, everywhere)
+        return cached(teacher, X, None, rows, {}, [], everywhere).with_folds(splits, rows)
+
+    def _given(self, X, y, rows, teacher_proba):
+        """Return ``teacher_proba`` as what a teacher says."""
+        columns = frame_columns(teacher_proba)
+        proba = as_floating(teacher_proba, "teacher_proba")
+        check_consistent_length(X, proba)
+        if proba.ndim != 2:
+            raise ValueError(
+                "teacher_proba must have shape (n_samples, n_classes), a column per class; "
+                f"got {proba.shape}."
+            )
+        check_rows(proba, "teacher_proba")
+        classes = getattr(self._student(), "classes", None) if columns is None else columns
+        if classes is None and y is not None:
+            classes, _ = check_target(y, refuse_integers=True)
+        classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
+        if len(classes) != proba.shape[1]:
+            raise ValueError(
+                f"teacher_proba has {proba.shape[1]} columns, but there are {len(classes)} "
+                f"classes, {shown(classes)}; pass a data frame whose columns are the classes."
+            )
+        target = None
+        if y is not None:
+            _, target = check_target(y, classes=classes, refuse_integers=True)
+        splits = self._splits(target, fitted=True)
+        return Teaching(None, classes, proba, []).with_folds(splits, rows)
+
+    def _splits(self, target, fitted):
+        """Return the folds of the labelled samples, if any are needed."""
+        if fitted and self.cv is not None and self.hard_label_weight != "auto":
+            raise ValueError(
+                "cv fits the teacher to parts of the samples, but it is fitted already; pass "
+                "probabilities by teachers that do not know a sample as teacher_proba, or set "
+                "cv=None."
+            )
+        if target is None or (
+            self.cv is None and not any(getattr(self, n) == "auto" for n in AUTO)
+        ):
+            return []
+        splits = list(check_soft_cv(self.cv, target).split(np.zeros((len(target), 1)), target))
+        check_partition([test for _, test in splits], len(target))
+        return splits
+
+    def _material(self, X, y, rows, teaching, weight):
+        """Return what is known of the samples."""
+        n_samples = _num_samples(X)
+        every = np.arange(n_samples) if rows is None else rows
+        labels = np.zeros(n_samples, dtype=np.intp)
+        if y is not None:
+            _, target = check_target(y, classes=teaching.classes, refuse_integers=True)
+            if target.ndim == 2:
+                labels = teaching.proba.astype(target.dtype)
+            labels[every] = target
+        labeled = np.zeros(n_samples, dtype=bool)
+        labeled[every] = y is not None
+        proba = teaching.proba if self.cv is None else teaching.out_of_fold()
+        if weight is not None:
+            weight = check_weights(weight, X)
+        return Material(teaching.classes, proba, labels, labeled, weight)
+
+    def _recipe(self, X, material, teaching, params):
+        """Return the recipe of the lesson, with what is "auto" chosen."""
+        temperature, smoothing, share = (getattr(self, name) for name in AUTO[::2] + AUTO[1:2])
+        if "auto" in (temperature, smoothing):
+            rows = material.labeled
+            weight = np.ones(len(rows)) if material.weight is None else material.weight
+            temperature, smoothing = calibrate(
+                teaching.out_of_fold()[rows],
+                material.labels[rows],
+                weight[rows],
+                temperature,
+                smoothing,
+            )
+        divergence, parameter = self._divergence()
+        recipe = Recipe(
+            float(temperature),
+            1.0 if self.temperature == "auto" else float(temperature),
+            float(smoothing),
+            0.0 if share == "auto" else float(share),
+            float(self.loss_correction),
+            float(self.unlabeled_weight),
+            divergence,
+            parameter,
+        )
+        if share != "auto":
+            return recipe
+        recipes = [replace(recipe, hard_label_weight=share) for share in SHARES]
+        losses = [
+            sum(
+                self._loss_of_fold(X, material, *fold, recipe, params)
+                for fold in teaching.folds
+            )
+            for recipe in recipes
+        ]
+        return recipes[int(np.argmin(losses))]
+
+    def _loss_of_fold(self, X, material, test, proba, recipe, params):
+        """Return the summed log loss of a student that does not know the test set's labels.
+
+        Its teacher does not either, unless the lesson is cross-fitted as a whole.
         """
-        name = _weight_name(student)
-        if _has_search(student):
-            raise TypeError(
-                "The student is a search over a classifier that needs labels; its folds "
-                "would share samples. Search from outside, over the student__ parameters."
+        if self.cv is None:
+            material = replace(material, proba=proba)
+        keep = np.setdiff1d(np.arange(len(proba)), test)
+        lesson = recipe.lesson(material.at(keep))
+        params = _check_method_params(X, params, indices=keep)
+        student = fit_student(self._student(), take(X, keep), lesson, params)
+        q = predict_proba_at_1(student, take(X, test), lesson.classes, lesson.temperature)
+        classes = student.classes_ if learns_from_probabilities(student) else lesson.classes
+        known = material.at(test)
+        truth = spread(lesson.classes, one_hot(known.labels, len(lesson.classes)), classes)
+        weight = np.ones(len(test)) if known.weight is None else known.weight
+        total = weight.sum()
+        return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0
+
+    def _with_synthetic(self, X, material, teaching, params):
+        """Return the samples and the material with synthetic samples at the end."""
+        if teaching.teacher is None:
+            raise ValueError(
+                "n_synthetic needs a teacher to label samples; got teacher_proba."
             )
-        if name is None:
-            raise TypeError(
-                f"The student {type(student).__name__} learns neither from probabilities, "
-                "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
-                "or a classifier whose fit has."
+        if params:
+            raise ValueError(
+                f"n_synthetic: synthetic samples have no {sorted(params)}, which the student "
+                "gets for the others."
             )
-        n_samples, n_classes = proba.shape
-        rows = np.repeat(np.arange(n_samples), n_classes)
-        params = _check_method_params(X, params, indices=rows)
-        weight = temper(proba, self.temperature).ravel()
-        key = "sample_weight" if get_config()["enable_metadata_routing"] else name
-        if "sample_weight" in params:
-            weight = weight * params.pop("sample_weight")
-        labels = np.tile(classes, n_samples)
-        return student.fit(_take(X, rows), labels, **{**params, key: weight})
+        n_samples = self.n_synthetic
+        if not isinstance(n_samples, Integral):
+            n_samples = round(n_samples * _num_samples(X))
+        if n_samples == 0:
+            return X, material
+        synthetic = munge(X, n_samples, random_state=self.random_state)
+        proba = check_memory(self.memory).cache(predict)(teaching.teacher, synthetic)
+        if hasattr(synthetic, "iloc"):
+            import pandas  # as X is one of its frames
+
+            return pandas.concat([X, synthetic], ignore_index=True), material.followed_by(
+                proba
+            )
+        return np.concatenate([np.asarray(X), synthetic]), material.followed_by(proba)
 
     def score(self, X, y, sample_weight=None):
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
@@ -336,18 +646,12 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             ``sklkl.metrics.d2_kl_score`` for soft targets.
         """
         if self.unlabeled is not None:
-            X, y, params = self._labeled(X, y, {"sample_weight": sample_weight})
-            sample_weight = params["sample_weight"]
+            rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
+            if len(rows) == 0:
+                raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
+            params = _check_method_params(X, {"sample_weight": sample_weight}, indices=rows)
+            X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
         return super().score(X, y, sample_weight=sample_weight)
-
-    def _labeled(self, X, y, params):
-        """Return the labelled samples and their share of the metadata."""
-        rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
-        if len(rows) == 0:
-            raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
-        if len(rows) == len(y):
-            return X, y, params
-        return _take(X, rows), _take(y, rows), _check_method_params(X, params, indices=rows)
 
     def predict(self, X):
         """Predict labels with the student.
@@ -380,11 +684,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             A probability vector per row, columns as ``classes_``.
         """
         check_is_fitted(self)
-        proba = self.student_.predict_proba(X)
-        if _soft_student_path(self.student_) is not None:
-            return proba
-        proba = spread(self.student_.classes_, proba, self.classes_)
-        return temper(proba, 1.0 / self.temperature)
+        return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
 
     @available_if(_student_has("predict_proba"))
     def predict_log_proba(self, X):
@@ -401,7 +701,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             Natural logarithms, columns as ``classes_``.
         """
         check_is_fitted(self)
-        if _soft_student_path(self.student_) is not None:
+        if learns_from_probabilities(self.student_):
             return self.student_.predict_log_proba(X)
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -424,109 +724,26 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         check_is_fitted(self)
         return self.student_.decision_function(X)
 
+    def to_sklearn(self):
+        """Convert the student to an estimator that needs nothing but scikit-learn.
 
-def temper(proba, temperature):
-    """Return probabilities proportional to ``proba ** (1 / temperature)``.
+        Returns
+        -------
+        model : estimator
+            It makes the same predictions: a ``LogisticRegression``, a pipeline that ends in
+            one, or the student itself if it is no logistic regression of this library.
 
-    In logarithms, so that small probabilities do not underflow on the way; 0 stays 0.
-    """
-    if temperature == 1.0:
-        return proba
-    with np.errstate(divide="ignore"):
-        logits = np.log(proba) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    tempered = np.exp(logits, out=logits)
-    tempered /= tempered.sum(axis=1, keepdims=True)
-    return tempered
-
-
-def is_unlabeled(y, marker):
-    """Return which samples carry the marker, in every column if ``y`` is soft."""
-    # As objects, or NumPy would turn the NaN in a list of strings into the string "nan".
-    values = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
-    if values.dtype.kind == "O" or not isinstance(marker, Real | str):
-        marked = np.array([_is_marker(v, marker) for v in values.ravel()], dtype=bool)
-        marked = marked.reshape(values.shape)
-    elif marker != marker:
-        marked = values != values
-    else:
-        marked = values == marker
-    return marked if values.ndim == 1 else marked.reshape(len(values), -1).all(axis=1)
-
-
-def _is_missing(value):
-    try:
-        return bool(value != value)
-    except TypeError:  # pandas.NA, neither equal nor unequal to anything
-        return True
-
-
-def _is_marker(value, marker):
-    if _is_missing(value) or _is_missing(marker):
-        return _is_missing(value) and _is_missing(marker)
-    return bool(value == marker)
-
-
-def _take(X, rows):
-    if issparse(X):
-        X = X.tocsr()
-    elif not hasattr(X, "shape"):
-        X = np.asarray(X)
-    return _safe_indexing(X, rows)
-
-
-def _inner(estimator):
-    """Return ``(prefix of its parameters, estimator inside)``, or None at the innermost."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        return f"{name}__", last
-    if hasattr(estimator, "best_estimator_"):
-        return "estimator__", estimator.best_estimator_
-    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
-        return "estimator__", estimator.estimator
-    return None
-
-
-def _has_search(estimator):
-    if not isinstance(estimator, Pipeline):
-        return _inner(estimator) is not None
-    return _has_search(estimator.steps[-1][1])
-
-
-def _innermost(estimator):
-    while (inner := _inner(estimator)) is not None:
-        _, estimator = inner
-    return estimator
-
-
-def _soft_student_path(student):
-    """Return the prefix of the parameters of the logistic regression in a student.
-
-    None if there is none: the student does not learn from probabilities.
-    """
-    path = ""
-    while (inner := _inner(student)) is not None:
-        prefix, student = inner
-        path += prefix
-    learns = (SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV)
-    return path if isinstance(student, learns) else None
-
-
-def _weight_name(estimator):
-    """Return the name under which ``fit`` passes weights to the innermost estimator."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        inner = _weight_name(last)
-        return None if inner is None else f"{name}__{inner}"
-    inner = _inner(estimator)
-    if inner is not None:
-        return _weight_name(inner[1])
-    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None
-
-
-def _rename_weight(params, estimator):
-    params = dict(params)
-    if "sample_weight" in params:
-        weight = params.pop("sample_weight")
-        params[_weight_name(estimator)] = weight
-    return params
+        Raises
+        ------
+        ValueError
+            If the student is not one of these and learned at a temperature other than 1, so
+            that only this estimator knows what to make of its probabilities.
+        """
+        check_is_fitted(self)
+        if self._student_temperature != 1.0:
+            raise ValueError(
+                f"The student {type(self.student_).__name__} learned at temperature "
+                f"{self._student_temperature}, to which its probabilities have to be undone; "
+                "set temperature=1 or 'auto' to convert it."
+            )
+        return to_sklearn(self.student_)

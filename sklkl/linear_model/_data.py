@@ -60,12 +60,11 @@ class Data:
         """Whether the target is one of labels."""
         return self.target.ndim == 1
 
-    def objective(self, fit_intercept, C, l1_ratio):
-        """Return the objective of all rows."""
+    def objective(self, fit_intercept, C, l1_ratio, terms=None):
+        """Return the objective of all rows, by default their forward KL divergence."""
         return objective_of(
             self.X,
-            [LossTerm(self.target, self.weight)],
-            float(self.weight.sum()),
+            terms or [LossTerm(self.target, self.weight)],
             n_classes=len(self.classes),
             fit_intercept=fit_intercept,
             C=float(C),

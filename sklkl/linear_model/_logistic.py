@@ -1,14 +1,65 @@
 """Multinomial logistic regression on soft labels."""
 
+from dataclasses import dataclass, replace
+from functools import partial
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from sklkl._callbacks import WRAPPERS, CallbackSupportMixin, FitMonitor, with_callbacks
-from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
+from sklkl.linear_model._data import (
+    apply_class_weight,
+    check_data,
+    check_numbers,
+    unchanged_on_error,
+)
+from sklkl.linear_model._objective import LossTerm
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.linear_model._solve import check_solver, solve
 from sklkl.linear_model._stream import Posterior, StreamObjective
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What to minimise: by default the forward KL divergence; distillation sets others.
+
+    Attributes
+    ----------
+    divergence : str
+    parameter : float
+        Of the targets to the model, as ``LossTerm`` has them.
+    labels : ndarray of shape (n_samples,) or (n_samples, n_classes), default=None
+        Codes or probabilities, whose cross-entropy is added.
+    label_weight : ndarray of shape (n_samples,)
+        Their weights.
+    temperature : float
+        By which logits are divided for these.
+    """
+
+    divergence: str = "kl"
+    parameter: float = 0.5
+    labels: np.ndarray | None = None
+    label_weight: np.ndarray | None = None
+    temperature: float = 1.0
+
+    def stages(self, class_weight, data):
+        """Return the sums of terms to minimise one after the other, from the last solution.
+
+        Divergences other than forward KL are not convex; they start where that is least.
+        """
+        terms = []
+        if self.labels is not None:
+            labels, weight = self.labels, self.label_weight
+            if class_weight is not None:
+                labels, weight = apply_class_weight(class_weight, data.classes, labels, weight)
+            if labels.ndim == 2:
+                labels = np.ascontiguousarray(labels, dtype=data.X.dtype)
+            terms = [LossTerm(labels, weight, self.temperature)]
+        first = LossTerm(data.target, data.weight)
+        last = replace(first, divergence=self.divergence, parameter=self.parameter)
+        stages = [last] if self.divergence == "kl" else [first, last]
+        return [[term, *terms] for term in stages]
 
 
 class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
@@ -111,6 +162,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     array(['spam'], dtype='<U4')
     """
 
+    _goal = Goal()
+
     def __init__(
         self,
         *,
@@ -167,22 +220,29 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             If the tolerance was not reached.
         """
         self._check_parameters()
+        goal = vars(self).pop("_goal", self._goal)
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight)
-            objective = data.objective(self.fit_intercept, self.C, self.l1_ratio)
             monitor = FitMonitor(
                 self, X, y, sample_weight, lambda n, W: self._attributes(data, n, W)
             )
-            result = solve(
-                objective,
-                self._start(objective, data.classes),
-                X=data.X,
-                solver=self.solver,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                callback=monitor,
-                stacklevel=3 + WRAPPERS,
-            )
+            done, result = 0, None
+            for terms in goal.stages(self.class_weight, data):
+                objective = data.objective(self.fit_intercept, self.C, self.l1_ratio, terms)
+                start = self._start(objective, data.classes) if result is None else result.W
+                result = solve(
+                    objective,
+                    start,
+                    X=data.X,
+                    solver=self.solver,
+                    tol=self.tol,
+                    max_iter=self.max_iter - done,
+                    callback=partial(_report, monitor, done),
+                    stacklevel=3 + WRAPPERS,
+                )
+                done = result.n_iter = done + result.n_iter
+                if result.stopped:
+                    break
             monitor.end(result.n_iter, result.W)
         vars(self).update(self._attributes(data, result.n_iter, result.W))
         self.loss_ = objective.loss_at(result.W, result.value)
@@ -336,3 +396,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             "class_weight": self.class_weight,
             **elastic,
         }
+
+
+def _report(monitor, done, n_iter, *state):
+    """Tell the monitor of an iteration after ``done`` of earlier stages."""
+    return monitor(done + n_iter, *state) if n_iter or not done else False

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
+from sklkl.linear_model import _inference
 
 
 class LinearSoftmaxMixin(SoftLabelClassifierMixin):
@@ -87,6 +88,126 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
         W = np.vstack([self.coef_.T, self.intercept_])
         return LinearRows(X, W.shape[1], True).predict(W, what)
+
+    def coef_frame(self):
+        """Return the coefficients as a data frame.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row per feature, by name or as x0, x1, ..., the intercept last if there is one;
+            a column per class, if binary that of ``classes_[1]`` alone.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklkl.linear_model import SoftLabelLogisticRegression
+        >>> X = [[0.0], [1.0], [2.0], [3.0]]
+        >>> y = [[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]]
+        >>> model = SoftLabelLogisticRegression(C=10, classes=["ham", "spam"]).fit(X, y)
+        >>> model.coef_frame().round(2)
+        class      spam
+        feature
+        x0         1.36
+        intercept -1.88
+        """
+        return _inference.coef_frame(self)
+
+    def coef_inference(self, X, y, sample_weight=None, *, groups=None, confidence_level=0.95):
+        r"""Compute robust standard errors and confidence intervals of the coefficients.
+
+        They need no more than that the mean of the targets is a softmax of linear logits:
+        targets may be labels, or probabilities of any distribution around that mean [1]_.
+        Errors that take soft targets for labels are far too large. If the mean is another,
+        they are those of the best approximation [2]_.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples, those of the fit.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels or targets of the fit.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the fit. Here they are sampling or importance weights, whose scale does
+            not matter without a penalty: a row of weight 2 is one observation, not two. For
+            frequencies, repeat the rows. A row of weight 0 is as good as absent.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups of dependent rows, as all of one patient. The groups are then
+            the independent units [3]_, otherwise the rows are.
+        confidence_level : float, default=0.95
+            Share of samples for which an interval is to hold the true value, between 0 and 1.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row per class and feature, the intercept as the last feature if there is one,
+            with the columns ``coef``, ``std_error``, ``z``, their quotient, ``p_value``, of
+            the two-sided test for 0, ``low`` and ``high``. If binary, the class is
+            ``classes_[1]``; with more, coefficients are differences from their mean over the
+            classes.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the penalty has an L1 norm, after which there are no valid standard errors; if
+            the coefficients are not determined, because features are linearly dependent or
+            classes separable; if they are not near the optimum for these data, as on data
+            other than those of the fit; if there are more than 5000 coefficients; or on bad
+            data.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the optimum for these data is more than a quarter of a standard error away:
+            they are not those of the fit, or its ``tol`` was too large for so many samples.
+
+        Notes
+        -----
+        The covariance is :math:`A^{-1} B A^{-1}`, with A the Hessian of the objective and B
+        the sum over rows, or groups, of the outer products of their weighted gradients less
+        the mean of these, without a factor for small samples (HC0). With few groups, below
+        about 40, errors are too small.
+
+        The L2 penalty shrinks coefficients, and the intervals are for what it makes of the
+        whole population, not for the coefficients that produced the data. For those, fit with
+        ``C=np.inf``, or a penalty that is small beside the data. Class weights are taken as
+        given, and so is a penalty chosen by cross-validation.
+
+        References
+        ----------
+        .. [1] Papke, L. E. and Wooldridge, J. M. (1996). Econometric Methods for Fractional
+           Response Variables. Journal of Applied Econometrics 11(6), 619-632.
+
+        .. [2] White, H. (1982). Maximum Likelihood Estimation of Misspecified Models.
+           Econometrica 50(1), 1-25.
+
+        .. [3] Liang, K.-Y. and Zeger, S. L. (1986). Longitudinal Data Analysis Using
+           Generalized Linear Models. Biometrika 73(1), 13-22.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklkl.linear_model import SoftLabelLogisticRegression
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 2))
+        >>> mean = 1 / (1 + np.exp(-X[:, 0]))
+        >>> p = rng.beta(5 * mean, 5 * (1 - mean))
+        >>> y = np.column_stack([1 - p, p])
+        >>> model = SoftLabelLogisticRegression(C=np.inf).fit(X, y)
+        >>> model.coef_inference(X, y)[["coef", "std_error", "low", "high"]].round(2)
+                         coef  std_error   low  high
+        class feature
+        1     x0         1.05       0.07  0.91  1.18
+              x1         0.01       0.06 -0.10  0.13
+              intercept  0.01       0.06 -0.10  0.13
+        """
+        return _inference.coef_inference(self, X, y, sample_weight, groups, confidence_level)
 
     def to_sklearn(self):
         """Convert to a fitted ``sklearn.linear_model.LogisticRegression``.

@@ -33,7 +33,7 @@ def threadpool_controller():
     return ThreadpoolController()
 
 
-def objective_of(X, terms, total_weight, *, n_classes, fit_intercept, C, l1_ratio):
+def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
     """Return the objective of rows in memory, or in a memory map.
 
     Parameters
@@ -42,8 +42,6 @@ def objective_of(X, terms, total_weight, *, n_classes, fit_intercept, C, l1_rati
         float32 or float64, any strides.
     terms : list of LossTerm
         One or two.
-    total_weight : float
-        By which the sums over rows are divided.
     n_classes : int
     fit_intercept : bool
     C, l1_ratio : float
@@ -54,6 +52,8 @@ def objective_of(X, terms, total_weight, *, n_classes, fit_intercept, C, l1_rati
     """
     n_samples, n_features = X.shape
     n_logits = 1 if n_classes == 2 else n_classes
+    # The gradient of a term is divided by its temperature twice, if its target is, too.
+    total_weight = sum(float(term.weight.sum()) / term.temperature**2 for term in terms)
     # Not weight @ ..., a call of BLAS whose threads would go on waiting actively for more.
     total_entropy = sum(
         float(np.sum(term.weight * entropy(term.target)))

@@ -311,7 +311,7 @@ def test_small_probabilities_do_not_underflow():
 @pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf, "2", None])
 def test_bad_temperature(temperature):
     X, y = data()
-    with pytest.raises(ValueError, match="temperature must be a number > 0; got"):
+    with pytest.raises(ValueError, match="temperature must be a number > 0 or 'auto'; got"):
         DistilledClassifier(forest(), temperature=temperature).fit(X, y)
 
 

@@ -48,7 +48,6 @@ def make_objective(
     objective = objective_of(
         X,
         [LossTerm(target, weight)],
-        float(weight.sum()),
         n_classes=n_classes,
         fit_intercept=fit_intercept,
         C=C,

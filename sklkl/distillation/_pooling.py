@@ -1,0 +1,708 @@
+"""A classifier that pools the probabilities of several."""
+
+import warnings
+
+import numpy as np
+from scipy.special import log_softmax, logsumexp, softmax
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import _name_estimators
+from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklkl._base import SoftLabelClassifierMixin
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    check_weights,
+    frame_columns,
+    one_hot,
+    shown,
+    spread,
+)
+from sklkl.distillation._student import rename_weight, weight_name
+from sklkl.metrics._scorers import check_has_proba, check_kind
+from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._validation import (
+    ABSENT,
+    check_partition,
+    fit_fold,
+    fit_to_target,
+    predict_columns,
+)
+
+POOLING = ("arithmetic", "geometric")
+# The duality gap at which weights are taken for the best, in units of the loss's variation.
+GAP = 1e-14
+
+
+class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
+    r"""Pool the probabilities of several classifiers, with weights given or learned.
+
+    Estimators with probabilities p_m and weights w_m, which sum to 1, make an arithmetic
+    pool, :math:`\sum_m w_m p_m`, or a geometric one, proportional to
+    :math:`\prod_m p_m^{w_m}`. To distil several teachers, pass the pool as the teacher.
+
+    Parameters
+    ----------
+    estimators : list of estimators, list of (str, estimator) pairs, or dict
+        Classifiers with ``predict_proba``; in a dict by name. Without names they are called
+        as ``sklearn.pipeline.make_pipeline`` calls its steps. They are cloned and fitted, to
+        soft targets as they are, unless wrapped in ``sklearn.frozen.FrozenEstimator``.
+    pooling : {"arithmetic", "geometric"}, default="arithmetic"
+        The arithmetic pool is a mixture: a class is probable if it is for some estimator.
+        In the geometric one it must be for all: a probability of 0 by one estimator of
+        positive weight stays 0, also where a frozen one does not know the class. It is the
+        softmax of the mean logits.
+    weights : array-like of shape (n_estimators,), dict or "learned", default=None
+        Non-negative numbers, in a dict by name; they are divided by their sum. None means
+        equal ones. "learned" ones minimise the mean KL divergence of the targets to the pool,
+        on predictions for samples that the estimators were not fitted to. Frozen
+        ones predict all samples as they are: they must not have been fitted to these.
+    cv : int, splitter or iterable, default=None
+        The folds for learned weights: their number, 5 by default, stratified, as
+        in ``sklkl.model_selection.soft_cross_val_predict``. Or a splitter, or an iterable of
+        indices, in which every sample is in exactly one test set.
+    n_jobs : int, default=None
+        Fits at once.
+
+    Attributes
+    ----------
+    estimators_ : list
+        The fitted estimators.
+    named_estimators_ : sklearn.utils.Bunch
+        The fitted estimators by name.
+    weights_ : ndarray of shape (n_estimators,)
+        The weights, of sum 1. An estimator of weight 0 is not asked for predictions.
+    classes_ : ndarray of shape (n_classes,)
+        The classes. With labels, or without a target: those that occur or that an estimator
+        knows, sorted. With a data frame: its columns; the estimators may know fewer. With
+        soft targets in an array: those of the first estimator that knows as many as
+        there are columns.
+    n_features_in_ : int
+        Number of features, if an estimator counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if an estimator knows them.
+
+    See Also
+    --------
+    DistilledClassifier : Fits a small student to the probabilities of the pool.
+    sklearn.ensemble.VotingClassifier : Arithmetic pools of classifiers fitted to labels.
+
+    Notes
+    -----
+    Both problems of learning weights are convex. A Newton interior-point method solves them;
+    weights at the boundary are exactly 0, and estimators that say the same share evenly, to
+    three digits.
+    For learning alone, arithmetic pools raise probabilities to the epsilon of their dtype, as
+    ``sklkl.metrics.kl_loss`` does. Geometric pools do so with zeros only, and raise them no
+    further than to the least positive probability of the sample.
+
+    References
+    ----------
+    Genest, C. and Zidek, J. V. (1986). Combining Probability Distributions: A Critique and
+    an Annotated Bibliography. Statistical Science 1(1).
+
+    Breiman, L. (1996). Stacked Regressions. Machine Learning 24.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklkl.distillation import DistilledClassifier
+    >>> from sklkl.distillation import PooledClassifier
+    >>> X, y = load_digits(n_class=4, return_X_y=True)
+    >>> pool = PooledClassifier(
+    ...     {"forest": RandomForestClassifier(20, random_state=0), "bayes": GaussianNB()},
+    ...     weights="learned",
+    ... )
+    >>> pool.fit(X, y).weights_.round(1)
+    array([0.7, 0.3])
+    >>> student = DistilledClassifier(pool.set_params(forest__max_depth=5)).fit(X, y)
+    >>> student.teacher_.named_estimators_.forest.max_depth
+    5
+    """
+
+    def __init__(
+        self, estimators, *, pooling="arithmetic", weights=None, cv=None, n_jobs=None
+    ):
+        self.estimators = estimators
+        self.pooling = pooling
+        self.weights = weights
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    def get_params(self, deep=True):
+        """Get the parameters of the pool.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also the estimators by name, and theirs as ``name__parameter``.
+
+        Returns
+        -------
+        params : dict
+            Parameters by name.
+        """
+        params = super().get_params(deep=False)
+        for name, estimator in name_estimators(self.estimators) if deep else ():
+            params[name] = estimator
+            if hasattr(estimator, "get_params") and not isinstance(estimator, type):
+                inner = estimator.get_params(deep=True)
+                params.update({f"{name}__{key}": value for key, value in inner.items()})
+        return params
+
+    def set_params(self, **params):
+        """Set parameters of the pool, those of its estimators, or whole estimators.
+
+        Parameters
+        ----------
+        **params : dict
+            Keys are as in ``get_params()``. An estimator that replaces another in a list
+            without names gets the name of that one.
+
+        Returns
+        -------
+        self : PooledClassifier
+            The pool.
+        """
+        if "estimators" in params:
+            self.estimators = params.pop("estimators")
+        pairs = name_estimators(self.estimators)
+        replaced = {name: params.pop(name) for name, _ in pairs if name in params}
+        if replaced:
+            pairs = [(name, replaced.get(name, estimator)) for name, estimator in pairs]
+            self.estimators = dict(pairs) if isinstance(self.estimators, dict) else pairs
+        return super().set_params(**params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = [get_tags(e).input_tags for _, e in name_estimators(self.estimators)]
+        tags.input_tags.sparse = all(t.sparse for t in inner)
+        tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
+        return tags
+
+    def get_metadata_routing(self):
+        """Say which metadata go where: to the fits of the estimators and to the splitter.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+            The router.
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        # No estimator can be called "cv", as that is a parameter.
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(method_mapping=to_fit, **dict(name_estimators(self.estimators)))
+            .add(cv=self.cv, method_mapping=to_split)
+        )
+
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
+        """Fit the estimators, and learn their weights if asked to.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row. May be left out if all estimators are
+            frozen and weights are not learned.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative, for the estimators that take them, and for
+            learning the weights of the pool.
+        **fit_params : dict
+            Metadata for whoever requests them, if metadata routing is enabled.
+
+        Returns
+        -------
+        self : PooledClassifier
+            The fitted pool.
+
+        Raises
+        ------
+        TypeError
+            If an estimator has no ``predict_proba``.
+        ValueError
+            If ``y`` is missing, no valid target or holds a single class, a parameter is bad,
+            or an estimator knows a class that soft targets do not.
+
+        Warns
+        -----
+        UserWarning
+            If the ``fit`` of an estimator takes no ``sample_weight``.
+        """
+        pairs, given = self._check_parameters()
+        frozen = all(isinstance(e, FrozenEstimator) for _, e in pairs)
+        needs_y = not frozen or given is None
+        if y is None and needs_y:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the "
+                "target y is None. Only a pool of FrozenEstimators whose weights are not "
+                "learned does without."
+            )
+        X, y = indexable(X, y)
+        weight = None if sample_weight is None else check_weights(sample_weight, X)
+        known, target, named = None, None, False
+        if y is not None:
+            known, target = check_target(y, refuse_integers=True)
+            named = target.ndim == 1 or frame_columns(y) is not None
+            if len(known) < 2 and needs_y:
+                raise ValueError(
+                    f"y holds only 1 class, {known.tolist()[0]!r}; at least two are needed."
+                )
+            if target.ndim == 1:
+                y = known[target]
+        split_params, params = self._route(pairs, weight, fit_params)
+        fitted = iter(
+            Parallel(n_jobs=self.n_jobs)(
+                delayed(fit_to_target)(clone(estimator), X, y, params[name])
+                for name, estimator in pairs
+                if not isinstance(estimator, FrozenEstimator)
+            )
+        )
+        models = {
+            name: estimator if isinstance(estimator, FrozenEstimator) else next(fitted)
+            for name, estimator in pairs
+        }
+        classes = pooled_classes(models, known, target, named)
+        if given is None:
+            if target.ndim == 1:
+                target = np.searchsorted(classes, known)[target]
+            said = self._out_of_fold(pairs, X, y, target, classes, split_params, params)
+            mass = one_hot(target, len(classes))
+            if weight is not None:
+                mass = mass * weight[:, np.newaxis]
+            given = learn_weights(said, mass / mass.sum(), self.pooling)
+        self.estimators_, self.named_estimators_ = list(models.values()), Bunch(**models)
+        self.weights_, self.classes_ = given, classes
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            values = [getattr(m, name) for m in self.estimators_ if hasattr(m, name)]
+            if values:
+                setattr(self, name, values[0])
+        return self
+
+    def _check_parameters(self):
+        """Return the named estimators, and the weights or None if they are to be learned."""
+        pairs = name_estimators(self.estimators)
+        if not pairs or any(isinstance(e, list | tuple) for _, e in pairs):
+            raise TypeError(
+                "estimators must be a list of classifiers, a list of (name, classifier) "
+                f"pairs, or a dict, and not empty; got {self.estimators!r}."
+            )
+        names = [name for name, _ in pairs]
+        reserved = super().get_params(deep=False)
+        for name, estimator in pairs:
+            if not isinstance(name, str) or "__" in name or name in reserved:
+                raise ValueError(
+                    f"estimators has the name {name!r}; names are strings without '__', and "
+                    f"other than the parameters {list(reserved)}."
+                )
+            if names.count(name) > 1:
+                raise ValueError(f"estimators has the name {name!r} twice.")
+            if isinstance(estimator, type):
+                raise TypeError(
+                    f"The estimator {name!r} is a class; pass an instance, "
+                    f"{estimator.__name__}()."
+                )
+            check_has_proba(estimator, f"estimator {name!r}")
+            if isinstance(estimator, FrozenEstimator):
+                check_is_fitted(estimator)
+        if self.pooling not in POOLING:
+            raise ValueError(f"pooling must be one of {POOLING}; got {self.pooling!r}.")
+        if isinstance(self.weights, str) and self.weights == "learned":
+            return pairs, None
+        return pairs, check_pool_weights(self.weights, names)
+
+    def _route(self, pairs, sample_weight, fit_params):
+        """Return what to pass to ``split``, and to the ``fit`` of each estimator by name."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
+            return routed.cv.split, {name: routed[name].fit for name, _ in pairs}
+        if fit_params:
+            raise TypeError(
+                f"fit got {sorted(fit_params)}; to pass metadata to the estimators, use "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        params = {}
+        for name, estimator in pairs:
+            params[name] = {}
+            if sample_weight is None or isinstance(estimator, FrozenEstimator):
+                continue
+            if weight_name(estimator) is None:
+                warnings.warn(
+                    f"The estimator {name!r}, {type(estimator).__name__}, takes no "
+                    "sample_weight; it is fitted without.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+                continue
+            params[name] = rename_weight({"sample_weight": sample_weight}, estimator)
+        return {}, params
+
+    def _out_of_fold(self, pairs, X, y, target, classes, split_params, params):
+        """Return what each estimator says of samples that it was not fitted to."""
+        method = "predict_proba" if self.pooling == "arithmetic" else "predict_log_proba"
+        fitted = {name: e for name, e in pairs if not isinstance(e, FrozenEstimator)}
+        splits = []
+        if fitted:
+            splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
+            check_partition([test for _, test in splits], _num_samples(X))
+        parts = iter(
+            Parallel(n_jobs=self.n_jobs)(
+                delayed(_fit_and_ask)(e, name, X, y, train, test, params[name], method)
+                for name, e in fitted.items()
+                for train, test in splits
+            )
+        )
+        said = []
+        for name, estimator in pairs:
+            if name not in fitted:
+                values = ask(estimator, name, X, method)
+                said.append(spread(estimator.classes_, values, classes, ABSENT[method]))
+                continue
+            # In the order of the folds; then in that of the samples.
+            probas = [
+                spread(model_classes, proba, classes, ABSENT[method])
+                for model_classes, proba in (next(parts) for _ in splits)
+            ]
+            order = np.argsort(np.concatenate([test for _, test in splits]))
+            said.append(np.concatenate(probas)[order])
+        return said
+
+    def _asked(self, X, method):
+        """Generate the weights above 0 and what these estimators say."""
+        check_is_fitted(self)
+        for (name, model), weight in zip(
+            self.named_estimators_.items(), self.weights_, strict=True
+        ):
+            if weight > 0:
+                values = ask(model, name, X, method)
+                yield weight, spread(model.classes_, values, self.classes_, ABSENT[method])
+
+    def _mean_logs(self, X):
+        """Return the weighted mean of the log-probabilities, -inf for excluded classes."""
+        scores = sum(weight * logs for weight, logs in self._asked(X, "predict_log_proba"))
+        excluded = np.isneginf(scores).all(axis=1)
+        if excluded.any():
+            raise ValueError(
+                f"Between them the estimators exclude every class of row {excluded.argmax()} "
+                "of X: each has probability 0 by one of them. Use pooling='arithmetic'."
+            )
+        return scores
+
+    def predict_proba(self, X):
+        """Predict the probabilities of the pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            A probability vector per row, columns as ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the pool is geometric and each class of a row has probability 0 by one of the
+            estimators of positive weight.
+        """
+        if self.pooling == "arithmetic":
+            return sum(weight * proba for weight, proba in self._asked(X, "predict_proba"))
+        return softmax(self._mean_logs(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Predict the log-probabilities of the pool.
+
+        Those of the estimators are used, so that what underflows as a probability is right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            Natural logarithms, columns as ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the pool is geometric and each class of a row has probability 0 by one of the
+            estimators of positive weight.
+        """
+        if self.pooling == "arithmetic":
+            asked = self._asked(X, "predict_log_proba")
+            return np.logaddexp.reduce([np.log(weight) + logs for weight, logs in asked])
+        return log_softmax(self._mean_logs(X), axis=1)
+
+    def predict(self, X):
+        """Predict the class that is most probable by the pool.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels from ``classes_``.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+
+def name_estimators(estimators):
+    """Return (name, estimator) pairs of what a user passed as ``estimators``.
+
+    No pairs if it is something else: ``set_params`` takes anything, and ``fit`` complains.
+    """
+    if isinstance(estimators, dict):
+        return list(estimators.items())
+    if not isinstance(estimators, list | tuple):
+        return []
+    if all(isinstance(e, list | tuple) and len(e) == 2 for e in estimators):
+        return [tuple(pair) for pair in estimators]
+    return _name_estimators(estimators)
+
+
+def check_pool_weights(weights, names):
+    """Return non-negative weights of sum 1, one for each name."""
+    if weights is None:
+        return np.full(len(names), 1.0 / len(names))
+    if isinstance(weights, str):
+        raise ValueError(f"weights must be numbers, None or 'learned'; got {weights!r}.")
+    if isinstance(weights, dict):
+        if set(weights) != set(names):
+            raise ValueError(
+                f"weights names {list(weights)}, but the estimators are {names}; give each "
+                "a weight."
+            )
+        weights = [weights[name] for name in names]
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (len(names),):
+        raise ValueError(
+            f"weights must hold a number for each of the {len(names)} estimators; got shape "
+            f"{weights.shape}."
+        )
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        m = int(bad.argmax())
+        raise ValueError(
+            f"weights must be finite and >= 0; that of {names[m]!r} is {weights[m]:.6g}."
+        )
+    if not weights.any():
+        raise ValueError("weights are all 0; at least one must be positive.")
+    weights = weights / weights.max()  # so that their sum is finite
+    return weights / weights.sum()
+
+
+def pooled_classes(models, known, target, named):
+    """Return the classes of the pool, given those of ``y``; refuse models that know others.
+
+    Labels show only what occurs: a frozen model, or one that was told, may know more. The
+    columns of soft targets are all classes.
+    """
+    parts = {name: np.asarray(model.classes_) for name, model in models.items()}
+    if target is None or target.ndim == 1:
+        what = "The labels in y" if known is not None else "The classes of the first estimator"
+        first, *others = [known] * (known is not None) + list(parts.values())
+        for classes in others:
+            check_kind(first, classes, what)
+        return np.unique(np.concatenate([first, *others]))
+    if not named:
+        known = next((c for c in parts.values() if len(c) == len(known)), known)
+    for name, classes in parts.items():
+        unknown = sorted(set(classes.tolist()) - set(known.tolist()))
+        if unknown:
+            raise ValueError(
+                f"The estimator {name!r} knows classes that y does not: {shown(unknown)}; "
+                f"those of y are {shown(known)}. Pass y as a data frame with a named column "
+                "for each class."
+            )
+    return known
+
+
+def ask(model, name, X, method):
+    """Return probabilities, or their logarithms, with a column for each class of a model."""
+    if method == "predict_proba" or hasattr(model, "predict_log_proba"):
+        with np.errstate(divide="ignore"):  # some take the logarithm of their zeros
+            values = predict_columns(model, method, X)
+        rows = values if method == "predict_proba" else np.exp(values)
+        check_rows(rows, f"{method} of the estimator {name!r}")
+        return values
+    proba = ask(model, name, X, "predict_proba")
+    with np.errstate(divide="ignore"):
+        return np.log(proba)
+
+
+def _fit_and_ask(estimator, name, X, y, train, test, params, method):
+    model = fit_fold(estimator, X, y, train, params)
+    return model.classes_, ask(model, name, _safe_indexing(X, test), method)
+
+
+def learn_weights(said, mass, pooling):
+    """Return the weights whose pool has the least mean KL divergence from the targets.
+
+    Parameters
+    ----------
+    said : list of ndarray of shape (n_samples, n_classes)
+        Probabilities by each estimator, for a geometric pool their logarithms.
+    mass : ndarray of shape (n_samples, n_classes)
+        The targets times the weights of the samples, of sum 1.
+    pooling : {"arithmetic", "geometric"}
+
+    Returns
+    -------
+    weights : ndarray of shape (n_estimators,)
+    """
+    if pooling == "arithmetic":
+        counts = mass > 0
+        proba = np.stack([np.maximum(p, np.finfo(p.dtype).eps)[counts] for p in said])
+        loss = MixtureLoss(proba.astype(np.float64), mass[counts])
+    else:
+        counts = mass.any(axis=1)
+        loss = ProductLoss(raised([log[counts] for log in said]), mass[counts])
+    return minimize_on_simplex(loss, len(said))
+
+
+def raised(logs):
+    """Return the logarithms of all estimators as one array, with finite ones for zeros.
+
+    These are not above any other of the same row: or a zero would count for more than a
+    small probability.
+    """
+    floors = [np.full(len(log), np.log(np.finfo(log.dtype).eps)) for log in logs]
+    logs, floors = np.stack(logs).astype(np.float64), np.stack(floors)
+    least = np.where(np.isneginf(logs), 0.0, logs).min(axis=(0, 2))
+    floors = np.minimum(floors, least)[:, :, np.newaxis]
+    return np.where(np.isneginf(logs), floors, logs)
+
+
+class MixtureLoss:
+    """The mean KL divergence of the targets to a mixture, less a constant, in nats.
+
+    With masses a_i of the outcomes, and their probabilities P_mi by estimator m, the pool
+    is q = w P, and the loss -sum_i a_i log q_i. Its gradient is -R a, its Hessian
+    R diag(a) R', where R_mi = P_mi / q_i.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_estimators, n_outcomes)
+        Positive.
+    mass : ndarray of shape (n_outcomes,)
+        Of sum 1.
+    """
+
+    def __init__(self, proba, mass):
+        self.proba, self.mass = proba, mass
+
+    def __call__(self, weights):
+        """Return value, gradient and Hessian."""
+        pool = weights @ self.proba
+        ratios = self.proba / pool
+        hessian = (ratios * self.mass) @ ratios.T
+        return -self.mass @ np.log(pool), -ratios @ self.mass, hessian
+
+
+class ProductLoss:
+    """The mean KL divergence of the targets to a normalised product, less a constant.
+
+    With masses a_ik of row i and class k, and log-probabilities L_mik, the scores are
+    s = sum_m w_m L_m, and the loss, in nats, sum_i a_i. logsumexp(s_i) - sum_ik a_ik s_ik.
+    Its Hessian is the mean covariance of the L_m in the pool.
+
+    Parameters
+    ----------
+    logs : ndarray of shape (n_estimators, n_samples, n_classes)
+        Finite.
+    mass : ndarray of shape (n_samples, n_classes)
+        Of sum 1.
+    """
+
+    def __init__(self, logs, mass):
+        # A constant per row changes nothing; with this one it costs no digits.
+        self.logs = logs - (logs * (mass / mass.sum(axis=1, keepdims=True))).sum(
+            axis=2, keepdims=True
+        )
+        self.of_row = mass.sum(axis=1)
+
+    def __call__(self, weights):
+        """Return value, gradient and Hessian."""
+        scores = np.tensordot(weights, self.logs, axes=1)
+        norms = logsumexp(scores, axis=1)
+        mass = np.exp(scores - norms[:, np.newaxis]) * self.of_row[:, np.newaxis]
+        means = (self.logs * mass).sum(axis=2) / self.of_row
+        centred = (self.logs - means[:, :, np.newaxis]).reshape(len(weights), -1)
+        hessian = (centred * mass.ravel()) @ centred.T
+        return self.of_row @ norms, means @ self.of_row, hessian
+
+
+def minimize_on_simplex(loss, n_weights):
+    """Return the non-negative weights of sum 1 that minimise a convex loss.
+
+    A primal-dual interior-point method: Newton steps to the minimum of
+    loss - barrier * sum(log(weights)), as the barrier goes to 0. By convexity the loss is at
+    most weights @ (gradient - min(gradient)), the gap, above its minimum.
+
+    Parameters
+    ----------
+    loss : callable
+        Returns value, gradient and Hessian.
+    n_weights : int
+
+    Returns
+    -------
+    weights : ndarray of shape (n_weights,)
+        Exactly 0 at the boundary.
+    """
+    weights = np.full(n_weights, 1.0 / n_weights)
+    value, gradient, hessian = loss(weights)
+    # What the slopes are and may change by on the simplex, where only differences matter.
+    spread_of = np.ptp(gradient) + np.trace(hessian - hessian.mean(axis=0))
+    noise = 8 * np.finfo(np.float64).eps * abs(gradient).max()
+    duals = np.full(n_weights, spread_of)
+    for _ in range(200):
+        slopes = gradient - gradient.min()
+        if weights @ slopes <= max(GAP * spread_of, noise):
+            break
+        barrier = 0.1 * (weights @ duals) / n_weights
+        # Scaled by root on both sides the system is well conditioned near the boundary.
+        root = np.sqrt(weights)
+        system = root[:, np.newaxis] * hessian * root + np.diag(duals)
+        forces = root * (barrier / weights - gradient)
+        forces, ones = np.linalg.solve(system, np.column_stack([forces, root])).T
+        step = root * (forces - ones * (root @ forces) / (root @ ones))
+        dual_step = (barrier - duals * step) / weights - duals
+        duals = duals + longest(duals, dual_step) * dual_step
+        length = longest(weights, step)
+        merit = value - barrier * np.log(weights).sum()
+        slope = (gradient - barrier / weights) @ step
+        while True:
+            moved = weights + length * step
+            value, gradient, hessian = loss(moved)
+            rise = value - barrier * np.log(moved).sum() - merit
+            if rise <= 1e-4 * length * slope + noise or length < 1e-10:
+                break
+            length /= 2
+        weights = moved
+    weights = np.where(weights * spread_of + noise < slopes, 0.0, weights)
+    return weights / weights.sum()
+
+
+def longest(values, step):
+    """Return the share of a step, 1 at most, after which all values are positive."""
+    return min(1.0, 0.99 / np.max(-step / values, initial=0.99))

@@ -1,0 +1,242 @@
+"""What a student can learn from, and how it is fitted to probabilities."""
+
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _check_method_params, has_fit_parameter
+
+from sklkl._targets import one_hot, spread
+from sklkl.distillation._rows import take
+from sklkl.distillation._teaching import temper
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model._logistic import Goal
+
+
+def fit_student(student, X, lesson, params):
+    """Return a fitted clone of a student.
+
+    Parameters
+    ----------
+    student : estimator
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    lesson : Lesson
+    params : dict
+        Metadata for ``fit``, without weights.
+
+    Returns
+    -------
+    estimator
+        It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
+        temperature of the lesson.
+
+    Raises
+    ------
+    TypeError
+        If the student learns neither from probabilities nor with ``sample_weight``.
+    ValueError
+        If it cannot learn what the lesson asks for.
+    """
+    student = clone(student)
+    path = soft_student_path(student)
+    mixed = lesson.mixed()
+    if mixed is None and (path is None or not _is_plain(student)):
+        raise ValueError(
+            "hard_label_weight > 0 at a temperature other than 1, and divergences other than "
+            "'kl', are for SoftLabelLogisticRegression, by itself or at the end of a "
+            f"pipeline; got the student {student!r}. Search from outside, over the student__ "
+            "parameters, or set temperature=1 and divergence='kl'."
+        )
+    if path is None:
+        return _fit_on_rows(student, X, lesson.classes, *mixed, params)
+    return _fit_logistic(student, path, X, lesson, mixed, params)
+
+
+def _fit_logistic(student, path, X, lesson, mixed, params):
+    if has_search(student) and not getattr(student, "refit", True):
+        raise ValueError(
+            "The student is a search with refit=False, which leaves no student; set "
+            "refit=True."
+        )
+    T = lesson.temperature
+    target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
+    wanted = student.get_params()[f"{path}classes"]
+    if wanted is None:
+        student.set_params(**{f"{path}classes": lesson.classes})
+        wanted = lesson.classes
+    else:
+        target = spread(lesson.classes, target, wanted)
+    if weight is not None:
+        params = {**params, _weight_key(student): weight}
+    if mixed is None:
+        goal = innermost(student)._goal = _goal(lesson, wanted)
+        _refuse_zeros(goal, target)
+    # With coefficients W = T V, fitting V to the tempered probabilities is fitting W to the
+    # divergence times T^2; gradients differ by the factor T.
+    tol = student.get_params()[f"{path}tol"]
+    student.set_params(**{f"{path}tol": tol / T})
+    student.fit(X, target, **params)
+    logistic = innermost(student)
+    if logistic.tol == tol / T:  # not one that a search chose
+        logistic.tol = tol
+    student.set_params(**{f"{path}tol": tol})
+    logistic.coef_ *= T
+    logistic.intercept_ *= T
+    return student
+
+
+def _goal(lesson, classes):
+    """Return the goal of a student with such classes, for coefficients divided by T."""
+    goal = Goal(lesson.divergence, lesson.parameter)
+    if lesson.label_weight is None:
+        return goal
+    labels = spread(lesson.classes, one_hot(lesson.labels, len(lesson.classes)), classes)
+    return replace(
+        goal,
+        labels=labels if lesson.labels.ndim == 2 else labels.argmax(axis=1),
+        label_weight=lesson.label_weight / lesson.temperature**2,
+        temperature=1.0 / lesson.temperature,
+    )
+
+
+def _refuse_zeros(goal, target):
+    """Refuse probabilities of 0 where the divergence is infinite for any student."""
+    infinite = goal.divergence in ("reverse_kl", "jeffreys") or (
+        goal.divergence == "alpha" and goal.parameter < 0.0
+    )
+    if infinite and not target.all():
+        i, j = np.argwhere(target == 0.0)[0]
+        raise ValueError(
+            f"The teacher gives class {j} of sample {i} probability 0 (counted from 0), at "
+            f"which divergence={goal.divergence!r} is infinite; set smoothing, e.g. to 1e-3, "
+            "or take 'kl', 'jensen_shannon' or an alpha above 0."
+        )
+
+
+def _fit_on_rows(student, X, classes, target, weight, params):
+    """Fit a student that needs labels: a weighted row per sample and class.
+
+    Rows of weight 0 stay, so that a scaler in front of the student sees every sample
+    equally often.
+    """
+    if has_search(student):
+        raise TypeError(
+            "The student is a search over a classifier that needs labels; its folds "
+            "would share samples. Search from outside, over the student__ parameters."
+        )
+    if weight_name(student) is None:
+        raise TypeError(
+            f"The student {type(student).__name__} learns neither from probabilities, "
+            "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
+            "or a classifier whose fit has."
+        )
+    n_samples, n_classes = target.shape
+    rows = np.repeat(np.arange(n_samples), n_classes)
+    params = _check_method_params(X, params, indices=rows)
+    of_rows = target if weight is None else target * weight[:, np.newaxis]
+    labels = np.tile(classes, n_samples)
+    return student.fit(
+        take(X, rows), labels, **{**params, _weight_key(student): of_rows.ravel()}
+    )
+
+
+def learns_from_probabilities(student):
+    """Return whether a student is, or ends in, a logistic regression of this library."""
+    return soft_student_path(student) is not None
+
+
+def predict_proba_at_1(student, X, classes, temperature):
+    """Return probabilities at temperature 1 of a student that learned at another.
+
+    Columns are those of a student that learns from probabilities, otherwise ``classes``.
+    """
+    proba = student.predict_proba(X)
+    if learns_from_probabilities(student):
+        return proba
+    return temper(spread(student.classes_, proba, classes), 1.0 / temperature)
+
+
+def to_sklearn(estimator):
+    """Return an estimator that predicts the same without this library."""
+    if isinstance(estimator, Pipeline):
+        converted = copy(estimator)
+        name, last = estimator.steps[-1]
+        converted.steps = [*estimator.steps[:-1], (name, to_sklearn(last))]
+        return converted
+    if hasattr(estimator, "best_estimator_"):
+        return to_sklearn(estimator.best_estimator_)
+    return estimator.to_sklearn() if hasattr(estimator, "to_sklearn") else estimator
+
+
+def _inner(estimator):
+    """Return ``(prefix of its parameters, estimator inside)``, or None at the innermost."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return f"{name}__", last
+    if hasattr(estimator, "best_estimator_"):
+        return "estimator__", estimator.best_estimator_
+    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        return "estimator__", estimator.estimator
+    return None
+
+
+def has_search(estimator):
+    """Return whether an estimator is, or ends in, a search."""
+    if not isinstance(estimator, Pipeline):
+        return _inner(estimator) is not None
+    return has_search(estimator.steps[-1][1])
+
+
+def innermost(estimator):
+    """Return the estimator inside pipelines and searches."""
+    while (inner := _inner(estimator)) is not None:
+        _, estimator = inner
+    return estimator
+
+
+def _is_plain(student):
+    return not has_search(student) and isinstance(
+        innermost(student), SoftLabelLogisticRegression
+    )
+
+
+def soft_student_path(student):
+    """Return the prefix of the parameters of the logistic regression in a student.
+
+    None if there is none: the student does not learn from probabilities.
+    """
+    path = ""
+    while (inner := _inner(student)) is not None:
+        prefix, student = inner
+        path += prefix
+    learns = (SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV)
+    return path if isinstance(student, learns) else None
+
+
+def weight_name(estimator):
+    """Return the name under which ``fit`` passes weights to the innermost estimator."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = weight_name(last)
+        return None if inner is None else f"{name}__{inner}"
+    inner = _inner(estimator)
+    if inner is not None:
+        return weight_name(inner[1])
+    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None
+
+
+def _weight_key(estimator):
+    routed = get_config()["enable_metadata_routing"]
+    return "sample_weight" if routed else weight_name(estimator)
+
+
+def rename_weight(params, estimator):
+    """Return metadata with weights under the name that reaches the innermost estimator."""
+    params = dict(params)
+    if "sample_weight" in params:
+        weight = params.pop("sample_weight")
+        params[weight_name(estimator)] = weight
+    return params

@@ -1,0 +1,201 @@
+"""What a teacher says of samples, and how far it is to be believed."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.base import clone
+from sklearn.utils import check_consistent_length
+
+from sklkl._targets import check_rows, one_hot, shown, spread
+from sklkl.calibration._scaling import fit_smoothing, fit_temperature, smoothed
+from sklkl.distillation._rows import take
+from sklkl.model_selection._validation import fit_fold, fit_to_target
+
+MAX_TEMPERATURE = 1000.0
+TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
+
+
+@dataclass
+class Teaching:
+    """What a fitted teacher says.
+
+    Attributes
+    ----------
+    teacher : estimator, or None
+        The fitted teacher.
+    classes : ndarray of shape (n_classes,)
+        Of the columns below.
+    proba : ndarray of shape (n_samples, n_classes)
+        Of all samples, by the teacher that was fitted to all labelled ones.
+    folds : list of (test, proba)
+        For each fold the labelled samples that its teacher was not fitted to, as indices, and
+        what that one says: of these, or of all samples.
+    """
+
+    teacher: object
+    classes: np.ndarray
+    proba: np.ndarray
+    folds: list
+
+    def out_of_fold(self):
+        """Return the probabilities, of folds by teachers that do not know these."""
+        out = self.proba.copy()
+        for test, proba in self.folds:
+            out[test] = proba if len(proba) == len(test) else proba[test]
+        return out
+
+    def with_folds(self, splits, rows):
+        """Return the same with folds, of a teacher that none of them has taught.
+
+        Parameters
+        ----------
+        splits : list of (train, test)
+            Of the labelled samples.
+        rows : ndarray of shape (n_labeled,), or None
+            Their indices, None if all are labelled.
+        """
+        tests = [test if rows is None else rows[test] for _, test in splits]
+        return replace(self, folds=[(test, self.proba) for test in tests])
+
+
+def teach(teacher, X, y, rows, params, splits, everywhere):
+    """Fit a teacher, and one for each split, and let them predict.
+
+    All that takes long, so that ``joblib.Memory`` can keep it; nothing here depends on the
+    student.
+
+    Parameters
+    ----------
+    teacher : estimator
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        All samples.
+    y : array-like of shape (n_labeled,) or (n_labeled, n_classes), or None
+        Targets of the labelled ones; None if the teacher is fitted.
+    rows : ndarray of shape (n_labeled,), or None
+        Their indices, None if all are labelled.
+    params : dict
+        Metadata of the labelled samples for ``fit``.
+    splits : list of (train, test)
+        Of the labelled samples.
+    everywhere : bool
+        Whether the teachers of splits predict all samples, not only those of their test set.
+
+    Returns
+    -------
+    Teaching
+    """
+    labeled = X if rows is None else take(X, rows)
+    fitted = clone(teacher) if y is None else fit_to_target(clone(teacher), labeled, y, params)
+    classes, proba = np.asarray(fitted.classes_), predict(fitted, X)
+    folds = []
+    for train, test in splits:
+        of_fold = fit_fold(teacher, labeled, y, train, params)
+        test = test if rows is None else rows[test]
+        says = predict(of_fold, X if everywhere else take(X, test))
+        folds.append((test, spread(of_fold.classes_, says, classes)))
+    return Teaching(fitted, classes, proba, folds)
+
+
+def predict(teacher, X):
+    """Return probabilities with a column per class of the teacher; refuse anything else."""
+    proba, classes = np.asarray(teacher.predict_proba(X)), np.asarray(teacher.classes_)
+    if proba.ndim != 2 or proba.shape[1] != len(classes):
+        raise ValueError(
+            f"The teacher's predict_proba has shape {proba.shape}, not a column for each "
+            f"of its classes, {shown(classes)}."
+        )
+    check_consistent_length(X, proba)
+    check_rows(proba, "The teacher's predict_proba")
+    return proba
+
+
+def calibrate(proba, target, weight, temperature, smoothing):
+    """Choose temperature and smoothing by the log loss of a teacher's probabilities.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+        Of samples that the teacher was not fitted to.
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, or probabilities.
+    weight : ndarray of shape (n_samples,)
+    temperature, smoothing : float or "auto"
+        "auto" is chosen.
+
+    Returns
+    -------
+    temperature, smoothing : float
+    """
+    proba = proba.astype(np.float64)
+    proba /= proba.sum(axis=1, keepdims=True)
+    n_classes = proba.shape[1]
+    if temperature == "auto":
+        z = np.log(np.maximum(proba, TINY))
+        if smoothing == "auto":
+            smoothing = fit_smoothing(z, target, weight)
+        # What the teacher excludes costs the same at every temperature.
+        possible = proba if smoothing == 0.0 else np.ones_like(proba)
+        kept = one_hot(target, n_classes) * (possible > 0.0)
+        mass = kept.sum(axis=1)
+        some = (mass > 0.0) & (weight > 0.0)
+        if not some.any():
+            return 1.0, smoothing
+        _, inverse = fit_temperature(
+            smoothed(z[some], smoothing),
+            kept[some] / mass[some, np.newaxis],
+            (weight * mass)[some],
+        )
+        return 1.0 / max(inverse, 1.0 / MAX_TEMPERATURE), smoothing
+    if smoothing == "auto":
+        truth = one_hot(target, n_classes)
+
+        def loss(share):
+            q = smooth(proba, share)
+            return -float(weight @ np.sum(truth * np.log(np.maximum(q, EPS)), axis=1))
+
+        best = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded")
+        smoothing = float(best.x) if best.fun < loss(0.0) else 0.0
+    return temperature, smoothing
+
+
+def smooth(proba, share):
+    """Return probabilities mixed with the uniform distribution."""
+    return proba if share == 0.0 else (1.0 - share) * proba + share / proba.shape[1]
+
+
+def temper(proba, temperature):
+    """Return probabilities proportional to ``proba ** (1 / temperature)``.
+
+    In logarithms, so that small probabilities do not underflow on the way; 0 stays 0.
+    """
+    if temperature == 1.0:
+        return proba
+    with np.errstate(divide="ignore"):
+        logits = np.log(proba) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    tempered = np.exp(logits, out=logits)
+    tempered /= tempered.sum(axis=1, keepdims=True)
+    return tempered
+
+
+def corrected(tempered, proba, target, temperature, strength):
+    r"""Return targets less dependent on the errors of the teacher.
+
+    To first order in the error of a probability p, its tempered form
+    :math:`p^{(T)} \propto p^{1/T}` is off by
+    :math:`\frac{1}{T} p^{(T)}_c (e_c - p^{(T)}) / p_c` times the error, for each class c.
+    The label y estimates p without error in the mean, and in place of the true probability
+    leads to the target (Dao et al., 2021, the corrected loss for annealed cross-entropy)
+
+    .. math:: p^{(T)} + \gamma \sum_c y_c a_c (e_c - p^{(T)}), \quad
+              a_c = \frac{p^{(T)}_c}{T p_c},
+
+    with the strength :math:`\gamma`. The factor :math:`\gamma a_c` is bounded by 1, so that it
+    remains a distribution; without the bound its variance is large where p_c is small.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = tempered / (temperature * proba)
+    ratio[proba == 0.0] = 1.0 if temperature == 1.0 else np.inf if temperature > 1.0 else 0.0
+    share = one_hot(target, proba.shape[1]) * np.minimum(1.0, strength * ratio)
+    return (1.0 - share.sum(axis=1, keepdims=True)) * tempered + share

@@ -1,0 +1,576 @@
+"""Standard errors of coefficients against statsmodels, plain formulas and simulations."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from scipy.special import expit, softmax
+from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    _inference,
+)
+from sklkl.linear_model._inference import sandwich_covariance
+
+
+def make_problem(n_classes=2, soft=True, n_samples=200, concentration=4.0, seed=0):
+    """Return features, and targets around (or labels drawn from) a softmax of them."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_samples, 3)) * [1.0, 2.0, 0.5] + [0.0, 1.0, 0.0]
+    W = np.random.default_rng(99).normal(size=(3, n_classes)) / [[1.0], [2.0], [0.5]]
+    return X, draw(softmax(0.7 * X @ W, axis=1), soft, concentration, rng)
+
+
+def draw(mean, soft, concentration, rng):
+    if not soft:
+        return (rng.random((len(mean), 1)) > mean.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    gamma = rng.standard_gamma(concentration * mean) + 1e-300
+    return gamma / gamma.sum(axis=1, keepdims=True)
+
+
+def weights_for(X):
+    return np.random.default_rng(5).uniform(0.2, 3.0, size=X.shape[0])
+
+
+def groups_for(X):
+    return np.random.default_rng(6).choice(["a", "b", "c", "d", "e", "f"], size=X.shape[0])
+
+
+def fit(X, y, sample_weight=None, **params):
+    model = SoftLabelLogisticRegression(**{"C": np.inf, "tol": 1e-10, **params})
+    return model.fit(X, y, sample_weight=sample_weight)
+
+
+def errors(model, *data, **options):
+    return model.coef_inference(*data, **options)["std_error"].to_numpy()
+
+
+# -- statsmodels ---------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:cov_type not fully supported with var_weights")
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("clustered", [True, False])
+def test_binary_as_statsmodels_glm(soft, weighted, fit_intercept, clustered):
+    X, y = make_problem(soft=soft)
+    weight = weights_for(X) if weighted else None
+    groups = groups_for(X) if clustered else None
+    model = fit(X, y, weight, fit_intercept=fit_intercept)
+    frame = model.coef_inference(X, y, weight, groups=groups, confidence_level=0.9)
+
+    design = np.column_stack([X, np.ones(len(X))]) if fit_intercept else X
+    robust = {"cov_type": "HC0"}
+    if clustered:
+        codes = np.unique(groups, return_inverse=True)[1]
+        cov_kwds = {"groups": codes, "use_correction": False}
+        robust = {"cov_type": "cluster", "cov_kwds": cov_kwds}
+    peer = sm.GLM(y[:, 1] if soft else y, design, sm.families.Binomial(), var_weights=weight)
+    result = peer.fit(tol=1e-14, maxiter=100, **robust)
+
+    assert_allclose(frame["coef"], result.params, rtol=1e-6, atol=1e-8)
+    assert_allclose(frame["std_error"], result.bse, rtol=1e-6)
+    assert_allclose(frame["z"], result.tvalues, rtol=1e-6, atol=1e-6)
+    assert_allclose(frame["p_value"], result.pvalues, rtol=1e-5)
+    assert_allclose(frame[["low", "high"]], result.conf_int(alpha=0.1), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("clustered", [True, False])
+def test_contrasts_of_classes_as_statsmodels_mnlogit(clustered):
+    X, y = make_problem(n_classes=4, soft=False, n_samples=500)
+    groups = groups_for(X) if clustered else None
+    coef, covariance = sandwich_covariance(fit(X, y), X, y, groups=groups)
+    contrast = np.kron([[-1, 1, 0, 0], [-1, 0, 1, 0], [-1, 0, 0, 1]], np.eye(4))
+
+    robust = {"cov_type": "HC0"}
+    if clustered:
+        codes = np.unique(groups, return_inverse=True)[1]
+        cov_kwds = {"groups": codes, "use_correction": False}
+        robust = {"cov_type": "cluster", "cov_kwds": cov_kwds}
+    peer = sm.MNLogit(y, np.column_stack([X, np.ones(len(X))]))
+    result = peer.fit(method="newton", tol=1e-14, maxiter=100, disp=0, **robust)
+
+    assert_allclose(contrast @ coef, result.params.T.ravel(), rtol=1e-6, atol=1e-7)
+    # np.array: a data frame in some versions
+    expected = np.array(result.cov_params())
+    scale = np.sqrt(np.diag(expected))
+    assert_allclose(
+        contrast @ covariance @ contrast.T / np.outer(scale, scale),
+        expected / np.outer(scale, scale),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
+def test_errors_of_soft_targets_are_smaller_than_model_based_ones():
+    """The beta distribution has 1 / (1 + concentration) of the variance of a label."""
+    X, y = make_problem(n_samples=20_000, concentration=8.0)
+    design = np.column_stack([X, np.ones(len(X))])
+    naive = sm.GLM(y[:, 1], design, sm.families.Binomial()).fit().bse
+    assert_allclose(errors(fit(X, y), X, y), naive / 3, rtol=0.05)
+
+
+# -- the formula, in the plainest way ------------------------------------------
+
+
+def plain(model, X, y, weight, groups):
+    """Return the covariance by loops and a pseudo-inverse, every class with parameters."""
+    design = np.column_stack([X, np.ones(len(X))]) if model.fit_intercept else X
+    n_classes, size = len(model.classes_), design.shape[1]
+    penalised = np.r_[np.ones(X.shape[1]), np.zeros(size - X.shape[1])] / model.C
+    proba = model.predict_proba(X)
+    hessian = np.diag(np.tile(penalised, n_classes))
+    scores = {}
+    for x, p, t, s, g in zip(design, proba, y, weight, groups, strict=True):
+        hessian += s * np.kron(np.diag(p) - np.outer(p, p), np.outer(x, x))
+        scores[g] = scores.get(g, 0.0) + s * np.kron(p - t, x)
+    centred = np.array(list(scores.values()))
+    centred -= centred.mean(axis=0)
+    bread = np.linalg.pinv(hessian, rcond=1e-10)
+    return bread @ (centred.T @ centred) @ bread
+
+
+@pytest.mark.parametrize("C", [np.inf, 0.05])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("clustered", [True, False])
+@pytest.mark.parametrize("chunk", [None, 100])
+def test_soft_multinomial_as_plain_formula(C, fit_intercept, clustered, chunk, monkeypatch):
+    if chunk:  # 8 or 11 rows at a time
+        monkeypatch.setattr(_inference, "CHUNK", chunk)
+    X, y = make_problem(n_classes=4)
+    weight = weights_for(X)
+    groups = groups_for(X) if clustered else np.arange(len(X))
+    model = fit(X, y, weight, C=C, fit_intercept=fit_intercept)
+    coef, covariance = sandwich_covariance(
+        model, X, y, weight, groups=groups if clustered else None
+    )
+    expected = plain(model, X, y, weight, groups)
+    assert_allclose(covariance, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    frame = model.coef_inference(X, y, weight, groups=groups if clustered else None)
+    assert_allclose(frame["std_error"], np.sqrt(np.diag(expected)), rtol=1e-6)
+    assert_array_equal(frame["coef"], coef)
+    assert_allclose(coef.reshape(4, -1).sum(axis=0), 0, atol=1e-12)
+
+
+def test_binary_with_a_penalty_as_plain_formula():
+    X, y = make_problem()
+    model = fit(X, y, C=0.02)
+    design = np.column_stack([X, np.ones(len(X))])
+    p = model.predict_proba(X)[:, 1]
+    bread = np.linalg.inv((design.T * (p * (1 - p))) @ design + np.diag([50, 50, 50, 0]))
+    scores = (p - y[:, 1])[:, np.newaxis] * design
+    assert_allclose(
+        sandwich_covariance(model, X, y)[1],
+        len(X) * bread @ np.cov(scores.T, ddof=0) @ bread,
+        rtol=1e-6,
+    )
+
+
+def test_columns_follow_from_estimate_and_error():
+    X, y = make_problem(n_classes=3)
+    frame = fit(X, y).coef_inference(X, y, confidence_level=0.8)
+    assert list(frame) == ["coef", "std_error", "z", "p_value", "low", "high"]
+    assert_allclose(frame["z"], frame["coef"] / frame["std_error"])
+    assert_allclose(frame["p_value"], 2 * norm.cdf(-np.abs(frame["z"])))
+    assert_allclose(frame["low"], frame["coef"] - 1.2815515655446004 * frame["std_error"])
+    assert_allclose(frame["high"], frame["coef"] + 1.2815515655446004 * frame["std_error"])
+
+
+# -- simulations ---------------------------------------------------------------
+
+
+def coverage(n_classes, soft, *, grouped=False, n_sets=1000):
+    """Return the share of 95% intervals that hold the true coefficient."""
+    W = np.array([[1.0, -0.5], [0.3, 0.8], [-0.4, -0.2]])[:n_classes]
+    W = W[1:] - W[:1] if n_classes == 2 else W - W.mean(axis=0)
+    inside = []
+    for seed in range(n_sets):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(300, 1))
+        groups = None
+        if grouped:  # three rows that differ in nothing
+            x, groups = np.repeat(x, 3, axis=0), np.repeat(np.arange(300), 3)
+        logits = np.hstack([x, np.ones_like(x)]) @ W.T
+        mean = softmax(logits, axis=1)
+        if n_classes == 2:
+            mean = np.hstack([1 - expit(logits), expit(logits)])
+        y = draw(mean[::3] if grouped else mean, soft, 5.0, rng)
+        y = np.repeat(y, 3, axis=0) if grouped else y
+        model = fit(x, y, tol=1e-5)
+        frame = model.coef_inference(x, y, groups=groups)
+        inside.append(frame["low"].lt(W.ravel()) & frame["high"].gt(W.ravel()))
+    return np.mean(inside)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("soft", [True, False])
+def test_coverage(n_classes, soft):
+    assert 0.93 <= coverage(n_classes, soft) <= 0.97
+
+
+def test_coverage_with_groups():
+    assert 0.93 <= coverage(2, True, grouped=True) <= 0.97
+
+
+def test_errors_under_a_strong_penalty_are_deviations_over_data_sets():
+    """Without taking off the mean gradient they would be 57% too large."""
+    coefs, found = [], []
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(150, 1))
+        p = expit(2.5 * x)
+        y = draw(np.hstack([1 - p, p]), True, 30.0, rng)
+        model = fit(x, y, C=0.02, fit_intercept=False)
+        coefs.append(model.coef_[0, 0])
+        found.append(errors(model, x, y)[0])
+    assert_allclose(np.mean(found), np.std(coefs), rtol=0.07)  # 2.2% of chance
+
+
+# -- weights, groups and classes -----------------------------------------------
+
+
+def test_rows_of_weight_zero_are_as_good_as_absent():
+    X, y = make_problem(n_classes=3)
+    weight, groups = weights_for(X), groups_for(X)
+    weight[::5] = weight[groups == "c"] = 0
+    kept = weight > 0
+    model = fit(X, y, weight, C=0.1)
+    for of_rows in (None, groups):
+        few = None if of_rows is None else of_rows[kept]
+        assert_allclose(
+            errors(model, X, y, weight, groups=of_rows),
+            errors(model, X[kept], y[kept], weight[kept], groups=few),
+            rtol=1e-10,
+        )
+
+
+def test_a_weight_of_two_is_a_group_of_two_rows():
+    X, y = make_problem(n_classes=3)
+    counts = np.random.default_rng(0).integers(1, 4, size=len(X))
+    model = fit(X, y, counts, C=0.1)
+    row = np.repeat(np.arange(len(X)), counts)
+    assert_allclose(
+        errors(model, X, y, counts), errors(model, X[row], y[row], groups=row), rtol=1e-9
+    )
+
+
+def test_scale_of_weights_matters_in_proportion_to_the_penalty():
+    X, y = make_problem()
+    weight = weights_for(X)
+    expected = errors(fit(X, y, weight, C=0.5), X, y, weight)
+    assert_allclose(
+        errors(fit(X, y, 1e6 * weight, C=0.5e-6), X, y, 1e6 * weight), expected, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0, 2: 0.3}])
+def test_class_weights_of_labels_are_sample_weights(class_weight):
+    X, y = make_problem(n_classes=3, soft=False)
+    if class_weight == "balanced":
+        weight = len(y) / (3 * np.bincount(y))[y]
+    else:
+        weight = np.array([2.0, 1.0, 0.3])[y]
+    model = fit(X, y, class_weight=class_weight)
+    assert_allclose(errors(model, X, y), errors(fit(X, y, weight), X, y, weight), rtol=1e-6)
+
+
+def test_class_weights_of_soft_targets_are_weights_and_other_targets():
+    X, y = make_problem(n_classes=3)
+    factors = np.array([2.0, 1.0, 0.3])
+    model = fit(X, y, class_weight=dict(enumerate(factors)))
+    mass = y @ factors
+    other = y * factors / mass[:, np.newaxis]
+    expected = errors(fit(X, other, mass), X, other, mass)
+    assert_allclose(errors(model, X, y), expected, rtol=1e-6)
+
+
+def test_order_of_classes_rows_and_group_labels_does_not_matter():
+    X, y = make_problem(n_classes=4)
+    groups = np.unique(groups_for(X), return_inverse=True)[1]
+    expected = fit(X, y).coef_inference(X, y, groups=groups)
+    order = np.array([2, 0, 3, 1])
+    shuffled = np.random.default_rng(0).permutation(len(X))
+    X, y, groups = X[shuffled], y[shuffled][:, order], -groups[shuffled]
+    frame = fit(X, y, classes=order).coef_inference(X, y, groups=groups)
+    assert_allclose(frame.loc[[0, 1, 2, 3]], expected, rtol=1e-5, atol=1e-12)
+
+
+def test_features_of_any_scale():
+    X, y = make_problem()
+    scale = np.array([1e6, 1e-6, 1.0])
+    expected = errors(fit(X, y), X, y)
+    model = fit(X, y)
+    model.coef_ = model.coef_ / scale
+    assert_allclose(errors(model, X * scale, y)[:3] * scale, expected[:3], rtol=1e-6)
+
+
+# -- what goes in and what comes out -------------------------------------------
+
+
+def test_coef_frame():
+    X, y = make_problem(n_classes=3)
+    X = pd.DataFrame(X, columns=["age", "height", "dose"])
+    model = fit(X, y, classes=["no", "some", "much"])
+    frame = model.coef_frame()
+    assert list(frame.columns) == ["no", "some", "much"]
+    assert list(frame.index) == ["age", "height", "dose", "intercept"]
+    assert_array_equal(frame.to_numpy(), np.vstack([model.coef_.T, model.intercept_]))
+
+
+def test_coef_frame_binary_without_names_or_intercept():
+    X, y = make_problem()
+    X = X.astype(np.float32)
+    model = fit(X, y, tol=1e-4, fit_intercept=False, classes=["no", "yes"])
+    frame = model.coef_frame()
+    assert list(frame.columns) == ["yes"]
+    assert list(frame.index) == ["x0", "x1", "x2"]
+    assert (frame.dtypes == np.float32).all()
+    assert_array_equal(frame["yes"], model.coef_[0])
+    frame = model.coef_inference(X, y)
+    assert list(frame.index) == [("yes", "x0"), ("yes", "x1"), ("yes", "x2")]
+
+
+def test_frames_with_names():
+    X, y = make_problem(n_classes=3)
+    expected = fit(X, y).coef_inference(X, y)
+    X = pd.DataFrame(X, columns=["age", "height", "dose"])
+    Y = pd.DataFrame(y, columns=["no", "some", "much"])
+    model = fit(X, Y)
+    frame = model.coef_inference(X, Y[["much", "no", "some"]])  # put in order, as by fit
+    assert frame.index.names == ["class", "feature"]
+    assert list(frame.loc["some"].index) == ["age", "height", "dose", "intercept"]
+    assert_allclose(frame, expected, rtol=1e-9)
+    assert_allclose(frame.loc["much", "coef"], model.coef_frame()["much"], rtol=1e-9)
+
+
+def test_labels_absent_from_the_data_of_inference_keep_their_class():
+    X, y = make_problem(n_classes=2, soft=False)
+    labels = np.array(["no", "yes"])[y]
+    model = fit(X, labels)
+    frame = model.coef_inference(X, labels)
+    assert_allclose(frame, fit(X, y).coef_inference(X, y), rtol=1e-9)
+    assert set(frame.index.get_level_values("class")) == {"yes"}
+    with pytest.raises(ValueError, match="not the optimum for these data"):
+        model.coef_inference(X, np.full(len(X), "yes"))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("clustered", [True, False])
+def test_sparse_as_dense(n_classes, clustered):
+    X, y = make_problem(n_classes=n_classes)
+    X[np.abs(X) < 0.5] = 0
+    groups = groups_for(X) if clustered else None
+    model = fit(X, y)
+    expected = model.coef_inference(X, y, groups=groups)
+    assert_allclose(model.coef_inference(csr_array(X), y, groups=groups), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("C", [1.0, np.inf])
+def test_float32_at_the_default_tolerance(n_classes, C):
+    X, y = make_problem(n_classes=n_classes)
+    expected = fit(X, y, C=C).coef_inference(X, y)
+    X, y = X.astype(np.float32), y.astype(np.float32)
+    frame = fit(X, y, C=C, tol=1e-4).coef_inference(X, y)
+    assert (frame.dtypes == np.float64).all()
+    assert_allclose(frame["std_error"], expected["std_error"], rtol=5e-3)
+    assert_allclose(frame["coef"] / expected["std_error"], expected["z"], rtol=0, atol=0.25)
+
+
+def test_cross_validated_model_has_errors_at_its_penalty():
+    X, y = make_problem(n_classes=3)
+    model = SoftLabelLogisticRegressionCV(Cs=[1e-3, 0.1, 10], cv=3, tol=1e-10).fit(X, y)
+    single = fit(X, y, C=model.C_)
+    assert_allclose(model.coef_inference(X, y), single.coef_inference(X, y), rtol=1e-6)
+    assert_allclose(model.coef_frame(), single.coef_frame(), rtol=1e-6)
+
+
+def test_constant_taken_off_coefficients_of_all_classes():
+    """An intercept that a warm start shifted is no less an optimum."""
+    X, y = make_problem(n_classes=3)
+    model = fit(X, y)
+    expected = model.coef_inference(X, y)
+    model.intercept_ = model.intercept_ + 3.0
+    assert_allclose(model.coef_inference(X, y), expected, rtol=1e-9)
+
+
+def test_targets_without_noise_have_no_errors():
+    X = make_problem()[0]
+    y = np.full((len(X), 2), 0.5)
+    frame = fit(X, y).coef_inference(X, y)
+    assert_array_equal(frame[["coef", "std_error", "low", "high"]], 0.0)
+    assert frame[["z", "p_value"]].isna().all(axis=None)
+
+
+def test_inference_leaves_the_model_and_the_data_alone():
+    X, y = make_problem(n_classes=3)
+    model = fit(X, y)
+    before = {k: np.copy(v) for k, v in vars(model).items()}
+    X_before, y_before = X.copy(), y.copy()
+    model.coef_inference(X, y, np.ones(len(X)), groups=groups_for(X))
+    assert_array_equal(X, X_before)
+    assert_array_equal(y, y_before)
+    assert list(vars(model)) == list(before)
+    for name, value in before.items():
+        assert_array_equal(getattr(model, name), value, err_msg=name)
+
+
+# -- errors and warnings -------------------------------------------------------
+
+
+def test_other_data_of_the_same_kind_warn():
+    model = fit(*make_problem(n_samples=2000))
+    with pytest.warns(ConvergenceWarning, match=r"up to \d.* standard errors") as record:
+        model.coef_inference(*make_problem(n_samples=2000, seed=1))
+    assert record[0].filename == __file__
+
+
+def test_wrong_weights_warn():
+    X, y = make_problem(n_samples=2000)
+    with pytest.warns(ConvergenceWarning, match="X, y and sample_weight of the fit"):
+        fit(X, y, weights_for(X)).coef_inference(X, y)
+
+
+def test_rough_optimum_warns_and_default_tolerance_does_not():
+    X, y = make_problem(n_classes=3, n_samples=2000)
+    fit(X, y, tol=1e-4).coef_inference(X, y)
+    model = fit(X, y, tol=1e-2)
+    with pytest.warns(ConvergenceWarning, match="lower tol"):
+        model.coef_inference(X, y)
+
+
+def test_other_targets_are_refused():
+    X, y = make_problem()
+    with pytest.raises(ValueError, match="not the optimum for these data: a Newton step"):
+        fit(X, y).coef_inference(X, y[:, ::-1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_separable_classes_are_refused(n_classes, tol, spread):
+    rng = np.random.default_rng(0)
+    y = rng.integers(n_classes, size=100)
+    X = np.eye(n_classes)[y][:, 1:] * 5 + spread * rng.uniform(-1, 1, (100, n_classes - 1))
+    model = fit(X, y, tol=tol)
+    with pytest.raises(ValueError, match="separable"):
+        model.coef_inference(X, y)
+
+
+def test_class_without_mass_is_refused():
+    X, y = make_problem(soft=False)
+    model = fit(X, y, classes=[0, 1, 2], C=1.0, tol=1e-4)
+    with pytest.raises(ValueError, match=r"singular|not the optimum"):
+        model.coef_inference(X, y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["sum", "constant", "zero"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_dependent_features_are_refused_without_a_penalty(n_classes, kind, dtype):
+    X, y = make_problem(n_classes=n_classes)
+    extra = {
+        "sum": X @ [1.0, -2.0, 0.3],
+        "constant": np.ones(len(X)),
+        "zero": np.zeros(len(X)),
+    }
+    X = np.column_stack([X, extra[kind]]).astype(dtype)
+    model = fit(X, y, tol=1e-4)
+    with pytest.raises(ValueError, match="Hessian is singular"):
+        model.coef_inference(X, y)
+    model = fit(X, y, C=1.0, tol=1e-6)
+    assert np.isfinite(model.coef_inference(X, y)["std_error"]).all()
+
+
+def test_constant_feature_beside_an_intercept_does_not_warn():
+    """Its penalised coefficient is 0 for any data: an error of 0 to divide by."""
+    X, y = make_problem()
+    X = np.column_stack([X, np.ones(len(X))])
+    frame = fit(X, y, C=1.0, tol=1e-4).coef_inference(X, y)
+    assert_allclose(frame.loc[(1, "x3"), ["coef", "std_error"]].astype(float), 0, atol=1e-6)
+
+
+def test_l1_norm_is_refused():
+    X, y = make_problem()
+    with pytest.raises(ValueError, match=r"l1_ratio=0\.5"):
+        fit(X, y, C=1.0, l1_ratio=0.5).coef_inference(X, y)
+    model = SoftLabelLogisticRegressionCV(Cs=[1.0], l1_ratios=[0.3], cv=3).fit(X, y)
+    with pytest.raises(ValueError, match=r"l1_ratio=0\.3"):
+        model.coef_inference(X, y)
+
+
+def test_mean_over_folds_is_refused():
+    X, y = make_problem()
+    model = SoftLabelLogisticRegressionCV(Cs=[1.0], cv=3, refit=False).fit(X, y)
+    with pytest.raises(ValueError, match="refit=False"):
+        model.coef_inference(X, y)
+
+
+def test_too_many_parameters_are_refused(monkeypatch):
+    X, y = make_problem(n_classes=3)
+    model = fit(X, y)
+    monkeypatch.setattr(_inference, "MAX_PARAMETERS", 12)
+    model.coef_inference(X, y)
+    monkeypatch.setattr(_inference, "MAX_PARAMETERS", 11)
+    with pytest.raises(ValueError, match=r"12 parameters; .* up to 11"):
+        model.coef_inference(X, y)
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5, "0.95", np.nan, None])
+def test_bad_confidence_level(level):
+    X, y = make_problem()
+    with pytest.raises(ValueError, match="confidence_level must be a number between 0 and 1"):
+        fit(X, y).coef_inference(X, y, confidence_level=level)
+
+
+def test_bad_groups():
+    X, y = make_problem()
+    model = fit(X, y)
+    with pytest.raises(ValueError, match="Number of groups with a positive weight: 1"):
+        model.coef_inference(X, y, groups=np.zeros(len(X)))
+    with pytest.raises(ValueError, match="groups must hold a label for each of the 200 rows"):
+        model.coef_inference(X, y, groups=np.zeros(3))
+    weight = np.zeros(len(X))
+    weight[0] = 1
+    with pytest.raises(ValueError, match="Number of rows with a positive weight: 1"):
+        model.coef_inference(X, y, weight)
+
+
+def test_bad_data():
+    X, y = make_problem()
+    model = fit(X, y)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        model.coef_inference(X[:, :2], y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.coef_inference(X[:-1], y)
+    with pytest.raises(ValueError, match="y has 3 columns, but there are 2 classes"):
+        model.coef_inference(X, make_problem(n_classes=3)[1])
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="X contains NaN"):
+        model.coef_inference(X, y)
+
+
+def test_unfitted():
+    model = SoftLabelLogisticRegression()
+    with pytest.raises(NotFittedError):
+        model.coef_frame()
+    with pytest.raises(NotFittedError):
+        model.coef_inference(*make_problem())
+
+
+def test_without_pandas(monkeypatch):
+    X, y = make_problem()
+    model = fit(X, y)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="coef_frame returns a data frame: pip install"):
+        model.coef_frame()
+    with pytest.raises(ImportError, match="coef_inference returns a data frame: pip install"):
+        model.coef_inference(X, y)
