@@ -319,7 +319,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if teacher_proba is None:
             teaching = self._teach(X, y, rows, params.teacher.fit)
         else:
-            teaching = self._given(X, y, teacher_proba)
+            teaching = self._given(X, y, rows, teacher_proba)
         weight = params.student.fit.pop("sample_weight", None)
         material = self._material(X, y, rows, teaching, weight)
         recipe = self._recipe(X, material, teaching, params.student.fit)
