@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -35,8 +36,6 @@ from sklkl.model_selection._validation import (
 )
 
 POOLING = ("arithmetic", "geometric")
-# The duality gap at which weights are taken for the best, in units of the loss's variation.
-GAP = 1e-14
 
 
 class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
@@ -94,10 +93,8 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
 
     Notes
     -----
-    Both problems of learning weights are convex. A Newton interior-point method solves them;
-    weights at the boundary are exactly 0, and estimators that say the same share evenly, to
-    three digits.
-    For learning alone, arithmetic pools raise probabilities to the epsilon of their dtype, as
+    Both problems of learning weights are convex; weights below 1e-9 are exactly 0. For
+    learning alone, arithmetic pools raise probabilities to the epsilon of their dtype, as
     ``sklkl.metrics.kl_loss`` does. Geometric pools do so with zeros only, and raise them no
     further than to the least positive probability of the sample.
 
@@ -113,8 +110,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.ensemble import RandomForestClassifier
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklkl.distillation import DistilledClassifier
-    >>> from sklkl.distillation import PooledClassifier
+    >>> from sklkl.distillation import DistilledClassifier, PooledClassifier
     >>> X, y = load_digits(n_class=4, return_X_y=True)
     >>> pool = PooledClassifier(
     ...     {"forest": RandomForestClassifier(20, random_state=0), "bayes": GaussianNB()},
@@ -596,8 +592,7 @@ class MixtureLoss:
     """The mean KL divergence of the targets to a mixture, less a constant, in nats.
 
     With masses a_i of the outcomes, and their probabilities P_mi by estimator m, the pool
-    is q = w P, and the loss -sum_i a_i log q_i. Its gradient is -R a, its Hessian
-    R diag(a) R', where R_mi = P_mi / q_i.
+    is q = w P, and the loss -sum_i a_i log q_i.
 
     Parameters
     ----------
@@ -611,11 +606,9 @@ class MixtureLoss:
         self.proba, self.mass = proba, mass
 
     def __call__(self, weights):
-        """Return value, gradient and Hessian."""
+        """Return value and gradient."""
         pool = weights @ self.proba
-        ratios = self.proba / pool
-        hessian = (ratios * self.mass) @ ratios.T
-        return -self.mass @ np.log(pool), -ratios @ self.mass, hessian
+        return -self.mass @ np.log(pool), -self.proba @ (self.mass / pool)
 
 
 class ProductLoss:
@@ -623,7 +616,6 @@ class ProductLoss:
 
     With masses a_ik of row i and class k, and log-probabilities L_mik, the scores are
     s = sum_m w_m L_m, and the loss, in nats, sum_i a_i. logsumexp(s_i) - sum_ik a_ik s_ik.
-    Its Hessian is the mean covariance of the L_m in the pool.
 
     Parameters
     ----------
@@ -641,27 +633,20 @@ class ProductLoss:
         self.of_row = mass.sum(axis=1)
 
     def __call__(self, weights):
-        """Return value, gradient and Hessian."""
+        """Return value and gradient."""
         scores = np.tensordot(weights, self.logs, axes=1)
         norms = logsumexp(scores, axis=1)
         mass = np.exp(scores - norms[:, np.newaxis]) * self.of_row[:, np.newaxis]
-        means = (self.logs * mass).sum(axis=2) / self.of_row
-        centred = (self.logs - means[:, :, np.newaxis]).reshape(len(weights), -1)
-        hessian = (centred * mass.ravel()) @ centred.T
-        return self.of_row @ norms, means @ self.of_row, hessian
+        return self.of_row @ norms, np.tensordot(self.logs, mass, axes=2)
 
 
 def minimize_on_simplex(loss, n_weights):
     """Return the non-negative weights of sum 1 that minimise a convex loss.
 
-    A primal-dual interior-point method: Newton steps to the minimum of
-    loss - barrier * sum(log(weights)), as the barrier goes to 0. By convexity the loss is at
-    most weights @ (gradient - min(gradient)), the gap, above its minimum.
-
     Parameters
     ----------
     loss : callable
-        Returns value, gradient and Hessian.
+        Returns value and gradient.
     n_weights : int
 
     Returns
@@ -669,40 +654,15 @@ def minimize_on_simplex(loss, n_weights):
     weights : ndarray of shape (n_weights,)
         Exactly 0 at the boundary.
     """
-    weights = np.full(n_weights, 1.0 / n_weights)
-    value, gradient, hessian = loss(weights)
-    # What the slopes are and may change by on the simplex, where only differences matter.
-    spread_of = np.ptp(gradient) + np.trace(hessian - hessian.mean(axis=0))
-    noise = 8 * np.finfo(np.float64).eps * abs(gradient).max()
-    duals = np.full(n_weights, spread_of)
-    for _ in range(200):
-        slopes = gradient - gradient.min()
-        if weights @ slopes <= max(GAP * spread_of, noise):
-            break
-        barrier = 0.1 * (weights @ duals) / n_weights
-        # Scaled by root on both sides the system is well conditioned near the boundary.
-        root = np.sqrt(weights)
-        system = root[:, np.newaxis] * hessian * root + np.diag(duals)
-        forces = root * (barrier / weights - gradient)
-        forces, ones = np.linalg.solve(system, np.column_stack([forces, root])).T
-        step = root * (forces - ones * (root @ forces) / (root @ ones))
-        dual_step = (barrier - duals * step) / weights - duals
-        duals = duals + longest(duals, dual_step) * dual_step
-        length = longest(weights, step)
-        merit = value - barrier * np.log(weights).sum()
-        slope = (gradient - barrier / weights) @ step
-        while True:
-            moved = weights + length * step
-            value, gradient, hessian = loss(moved)
-            rise = value - barrier * np.log(moved).sum() - merit
-            if rise <= 1e-4 * length * slope + noise or length < 1e-10:
-                break
-            length /= 2
-        weights = moved
-    weights = np.where(weights * spread_of + noise < slopes, 0.0, weights)
+    found = minimize(
+        loss,
+        np.full(n_weights, 1.0 / n_weights),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * n_weights,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": np.ones_like},
+        options={"ftol": 1e-15, "maxiter": 1000},
+    )
+    weights = np.maximum(found.x, 0.0)
+    weights[weights < 1e-9] = 0.0
     return weights / weights.sum()
-
-
-def longest(values, step):
-    """Return the share of a step, 1 at most, after which all values are positive."""
-    return min(1.0, 0.99 / np.max(-step / values, initial=0.99))
