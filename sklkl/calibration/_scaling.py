@@ -147,10 +147,11 @@ def smoothed(log_proba, smoothing):
     return np.log((1.0 - smoothing) * np.exp(log_proba) + smoothing / n_classes)
 
 
-def fit_smoothing(log_proba, target, weight):
+def fit_smoothing(log_proba, target, weight, needed=False):
     """Return the share of the uniform distribution that serves the best temperature best.
 
-    0 if none does. To know one number, a sample of the rows is enough.
+    0 if none does, unless some is ``needed``. To know one number, a sample of the rows is
+    enough.
     """
     n_samples, n_classes = log_proba.shape
     enough = max(1000, ENOUGH // n_classes)
@@ -182,7 +183,7 @@ def fit_smoothing(log_proba, target, weight):
         options={"xatol": 0.05},
     )
     least, best = min((found.fun, found.x), (values[i], grid[i]))
-    return float(np.exp(best)) if least < without - WORTHWHILE else 0.0
+    return float(np.exp(best)) if needed or least < without - WORTHWHILE else 0.0
 
 
 def _check_order(columns, classes):

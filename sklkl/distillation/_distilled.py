@@ -38,6 +38,7 @@ from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier
 from sklkl.distillation._rows import is_unlabeled, take
 from sklkl.distillation._student import (
+    classes_of_student,
     fit_student,
     learns_from_probabilities,
     predict_proba_at_1,
@@ -113,7 +114,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         teacher's share, 1, the student is that of the labels alone. "auto" tries 0, 1/4,
         1/2, 3/4 and 1 on the folds of ``cv``, with a student and a teacher that do not know
         the fold's labels, and takes the least log loss: a teacher that is worse than what
-        the student finds by itself then does no harm.
+        the student finds by itself then does no harm. It takes a teacher for each fold, and
+        with ``cv`` one more for each pair of folds.
     divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
         Of teacher and student. Where the student cannot follow, "kl" makes it cover all
         that the teacher holds possible; "reverse_kl" makes it commit to a part; the others
@@ -128,10 +130,11 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         Of "alpha", ``sklkl.divergences.alpha_divergence``: "kl" at 1, "reverse_kl" at 0.
     loss_correction : float, default=0.0
         Strength, from 0 to 1, of the correction of Dao et al. (2021) for a teacher that is
-        biased: to first order its errors on labelled samples no longer matter at 1, at the
+        biased: at 1 its errors on labelled samples no longer matter to first order, at the
         price of the noise of the labels. At temperature 1 this is the same as
         ``hard_label_weight``; otherwise the share of a label depends on what the teacher says
-        of it. Only with "kl".
+        of it. No share goes beyond 1, so that of classes that it holds improbable (above
+        temperature 1; below, of probable ones) part of the error stays. Only with "kl".
     smoothing : float or "auto", default=0.0
         Share, from 0 to below 1, of the uniform distribution that is mixed into the teacher's
         probabilities, before the temperature; it takes the zeros away. "auto" is chosen as
@@ -290,7 +293,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
             Probabilities of all samples by a teacher that is not at hand; a search slices
             them as it does X. No teacher is fitted then. The columns of a data frame are the
-            classes; those of an array the ``classes`` of the student, or of ``y``. For what
+            classes; those of an array the ``classes`` of the student, of a frozen teacher, or
+            of ``y``. For what
             is "auto" they should come from teachers that do not know the labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
@@ -320,18 +324,24 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             teaching = self._teach(X, y, rows, params.teacher.fit)
         else:
             teaching = self._given(X, y, rows, teacher_proba)
+        if y is not None:
+            _, y = check_target(y, classes=teaching.classes, refuse_integers=True)
+        if (classes := classes_of_student(self._student())) is not None:
+            if y is not None:
+                soft = spread(teaching.classes, one_hot(y, len(teaching.classes)), classes)
+                y = soft if y.ndim == 2 else soft.argmax(axis=1)
+            teaching = teaching.for_classes(classes)
         weight = params.student.fit.pop("sample_weight", None)
         material = self._material(X, y, rows, teaching, weight)
         recipe = self._recipe(X, material, teaching, params.student.fit)
-        classes = material.classes
         if self.n_synthetic:
             X, material = self._with_synthetic(X, material, teaching, params.student.fit)
         lesson = recipe.lesson(material)
         student = fit_student(self._student(), X, lesson, params.student.fit)
         self.teacher_, self.student_ = teaching.teacher, student
-        learns = learns_from_probabilities(student)
-        self.classes_ = student.classes_ if learns else classes
-        self._student_temperature = 1.0 if learns else lesson.temperature
+        self.classes_ = lesson.classes
+        at_1 = learns_from_probabilities(student)
+        self._student_temperature = 1.0 if at_1 else lesson.temperature
         self.temperature_, self.smoothing_ = recipe.temperature, recipe.smoothing
         self.hard_label_weight_ = recipe.hard_label_weight
         for name in ("n_features_in_", "feature_names_in_"):
@@ -342,12 +352,24 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         return self
 
     def _teacher(self):
-        if isinstance(self.teacher, list | tuple | dict):
-            return PooledClassifier(self.teacher)
-        return self.teacher
+        teacher = self.teacher
+        if isinstance(teacher, list | tuple | dict):
+            teacher = PooledClassifier(teacher)
+        return teacher
+
+    def _frozen(self):
+        """Return the teacher if no fit changes it, otherwise None."""
+        teacher = self._teacher()
+        if isinstance(teacher, PooledClassifier) and teacher._is_frozen():
+            return FrozenEstimator(clone(teacher).fit(None))
+        return teacher if isinstance(teacher, FrozenEstimator) else None
 
     def _student(self):
-        return SoftLabelLogisticRegression() if self.student is None else self.student
+        if self.student is not None:
+            return self.student
+        if get_config()["enable_metadata_routing"]:  # whoever passes weights means it, too
+            return SoftLabelLogisticRegression().set_fit_request(sample_weight=True)
+        return SoftLabelLogisticRegression()
 
     def _estimators(self):
         """Return teacher and student by name."""
@@ -416,7 +438,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         teacher, teacher_params = self._teacher(), {}
         if fit_params and weight_name(teacher) is not None:
             teacher_params = rename_weight(fit_params, teacher)
-        elif fit_params and not (teacher is None or isinstance(teacher, FrozenEstimator)):
+        elif fit_params and teacher is not None and self._frozen() is None:
             warnings.warn(
                 f"The teacher {type(teacher).__name__} takes no sample_weight; "
                 "the weights enter the student alone.",
@@ -430,12 +452,12 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
 
         Without indices, None, all are labelled.
         """
-        frozen = isinstance(self.teacher, FrozenEstimator)
+        given = self._frozen() is not None or teacher_proba is not None
         if self.teacher is None and teacher_proba is None:
             raise ValueError("There is no teacher; set teacher, or pass teacher_proba to fit.")
         none = np.empty(0, dtype=np.intp)
         if y is None:
-            if not frozen and teacher_proba is None:
+            if not given:
                 raise ValueError(
                     f"This {type(self).__name__} estimator requires y to be passed, but the "
                     "target y is None. Wrap a fitted teacher in FrozenEstimator to distil "
@@ -449,16 +471,16 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
                 if len(rows) == _num_samples(y):
                     rows = None
-        if frozen:
-            check_is_fitted(self.teacher)
         if rows is not None and len(rows) == 0:
-            if y is not None and not frozen and teacher_proba is None:
+            if y is not None and not given:
                 raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
             used = self._uses_of_labels()
             if used:
                 raise ValueError(
                     f"{', '.join(used)} of this {type(self).__name__} need labels; y has none."
                 )
+            if self.unlabeled_weight == 0.0:
+                raise ValueError("unlabeled_weight is 0, but no sample has a label.")
             return none, None
         return rows, y if rows is None else take(y, rows)
 
@@ -470,22 +492,25 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
 
     def _teach(self, X, y, rows, params):
         """Return what the teacher says of all samples, and of folds if need be."""
-        teacher = self._teacher()
-        frozen = isinstance(teacher, FrozenEstimator)
+        frozen = self._frozen()
+        if frozen is not None:
+            check_is_fitted(frozen)
         target = None
         if y is not None:
-            known = teacher.classes_ if frozen else None
+            known = None if frozen is None else frozen.classes_
             classes, target = check_target(y, classes=known, refuse_integers=True)
             if target.ndim == 1:
                 y = classes[target]
-        splits = self._splits(target, fitted=frozen)
+        splits = self._splits(target, fitted=frozen is not None)
+        cached = check_memory(self.memory).cache(teach)
+        if frozen is not None:
+            said = cached(frozen, X, None, rows, {}, [], everywhere=False, nested=False)
+            return said.with_folds(splits, rows)
         if rows is not None:
             params = _check_method_params(X, params, indices=rows)
         everywhere = self.hard_label_weight == "auto"
-        cached = check_memory(self.memory).cache(teach)
-        if not frozen:
-            return cached(clone(teacher), X, y, rows, params, splits, everywhere)
-        return cached(teacher, X, None, rows, {}, [], everywhere).with_folds(splits, rows)
+        nested = everywhere and self.cv is not None
+        return cached(clone(self._teacher()), X, y, rows, params, splits, everywhere, nested)
 
     def _given(self, X, y, rows, teacher_proba):
         """Return ``teacher_proba`` as what a teacher says."""
@@ -498,7 +523,11 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 f"got {proba.shape}."
             )
         check_rows(proba, "teacher_proba")
-        classes = getattr(self._student(), "classes", None) if columns is None else columns
+        classes, frozen = columns, self._frozen()
+        if classes is None:
+            classes = classes_of_student(self._student())
+        if classes is None and frozen is not None:
+            classes = frozen.classes_
         if classes is None and y is not None:
             classes, _ = check_target(y, refuse_integers=True)
         classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
@@ -535,10 +564,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         every = np.arange(n_samples) if rows is None else rows
         labels = np.zeros(n_samples, dtype=np.intp)
         if y is not None:
-            _, target = check_target(y, classes=teaching.classes, refuse_integers=True)
-            if target.ndim == 2:
-                labels = teaching.proba.astype(target.dtype)
-            labels[every] = target
+            if y.ndim == 2:
+                labels = teaching.proba.astype(y.dtype)
+            labels[every] = y
         labeled = np.zeros(n_samples, dtype=bool)
         labeled[every] = y is not None
         proba = teaching.proba if self.cv is None else teaching.out_of_fold()
@@ -585,18 +613,16 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
     def _loss_of_fold(self, X, material, test, proba, recipe, params):
         """Return the summed log loss of a student that does not know the test set's labels.
 
-        Its teacher does not either, unless the lesson is cross-fitted as a whole.
+        Nor does its teacher, who gave these probabilities.
         """
-        if self.cv is None:
-            material = replace(material, proba=proba)
+        material = replace(material, proba=proba)
         keep = np.setdiff1d(np.arange(len(proba)), test)
         lesson = recipe.lesson(material.at(keep))
         params = _check_method_params(X, params, indices=keep)
         student = fit_student(self._student(), take(X, keep), lesson, params)
         q = predict_proba_at_1(student, take(X, test), lesson.classes, lesson.temperature)
-        classes = student.classes_ if learns_from_probabilities(student) else lesson.classes
         known = material.at(test)
-        truth = spread(lesson.classes, one_hot(known.labels, len(lesson.classes)), classes)
+        truth = one_hot(known.labels, len(lesson.classes))
         weight = np.ones(len(test)) if known.weight is None else known.weight
         total = weight.sum()
         return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0
@@ -619,6 +645,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             return X, material
         synthetic = munge(X, n_samples, random_state=self.random_state)
         proba = check_memory(self.memory).cache(predict)(teaching.teacher, synthetic)
+        proba = spread(teaching.teacher.classes_, proba, teaching.classes)
         if hasattr(synthetic, "iloc"):
             import pandas  # as X is one of its frames
 
@@ -731,13 +758,14 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         -------
         model : estimator
             It makes the same predictions: a ``LogisticRegression``, a pipeline that ends in
-            one, or the student itself if it is no logistic regression of this library.
+            one, or the student itself if it comes from elsewhere.
 
         Raises
         ------
         ValueError
-            If the student is not one of these and learned at a temperature other than 1, so
-            that only this estimator knows what to make of its probabilities.
+            If the student comes from elsewhere and learned at a temperature other than 1, so
+            that only this estimator knows what to make of its probabilities; or if it is, or
+            holds, another estimator of this library.
         """
         check_is_fitted(self)
         if self._student_temperature != 1.0:

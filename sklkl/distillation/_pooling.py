@@ -286,6 +286,11 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
                 setattr(self, name, values[0])
         return self
 
+    def _is_frozen(self):
+        """Return whether a fit does no more than to name the classes."""
+        frozen = [isinstance(e, FrozenEstimator) for _, e in name_estimators(self.estimators)]
+        return all(frozen) and bool(frozen) and not isinstance(self.weights, str)
+
     def _check_parameters(self):
         """Return the named estimators, and the weights or None if they are to be learned."""
         pairs = name_estimators(self.estimators)

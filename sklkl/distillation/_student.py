@@ -9,10 +9,11 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _check_method_params, has_fit_parameter
 
-from sklkl._targets import one_hot, spread
+from sklkl._targets import spread
 from sklkl.distillation._rows import take
 from sklkl.distillation._teaching import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model._data import balanced, class_mass
 from sklkl.linear_model._logistic import Goal
 
 
@@ -63,57 +64,48 @@ def _fit_logistic(student, path, X, lesson, mixed, params):
         )
     T = lesson.temperature
     target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
-    wanted = student.get_params()[f"{path}classes"]
-    if wanted is None:
+    if classes_of_student(student) is None:
         student.set_params(**{f"{path}classes": lesson.classes})
-        wanted = lesson.classes
-    else:
-        target = spread(lesson.classes, target, wanted)
     if weight is not None:
         params = {**params, _weight_key(student): weight}
-    if mixed is None:
-        goal = innermost(student)._goal = _goal(lesson, wanted)
-        _refuse_zeros(goal, target)
+    given = {name: student.get_params()[path + name] for name in ("tol", "class_weight")}
     # With coefficients W = T V, fitting V to the tempered probabilities is fitting W to the
     # divergence times T^2; gradients differ by the factor T.
-    tol = student.get_params()[f"{path}tol"]
-    student.set_params(**{f"{path}tol": tol / T})
+    used = {**given, "tol": given["tol"] / T}
+    if mixed is None:
+        goal = innermost(student)._goal = _goal(lesson)
+        if goal.labels is not None and given["class_weight"] == "balanced":
+            used["class_weight"] = _balanced(goal, lesson.classes, target, weight)
+    student.set_params(**{path + name: value for name, value in used.items()})
     student.fit(X, target, **params)
     logistic = innermost(student)
-    if logistic.tol == tol / T:  # not one that a search chose
-        logistic.tol = tol
-    student.set_params(**{f"{path}tol": tol})
+    if logistic.tol == used["tol"]:  # not one that a search chose
+        logistic.tol = given["tol"]
+    student.set_params(**{path + name: value for name, value in given.items()})
     logistic.coef_ *= T
     logistic.intercept_ *= T
     return student
 
 
-def _goal(lesson, classes):
-    """Return the goal of a student with such classes, for coefficients divided by T."""
+def _goal(lesson):
+    """Return the goal of a student, for coefficients divided by the temperature."""
     goal = Goal(lesson.divergence, lesson.parameter)
     if lesson.label_weight is None:
         return goal
-    labels = spread(lesson.classes, one_hot(lesson.labels, len(lesson.classes)), classes)
     return replace(
         goal,
-        labels=labels if lesson.labels.ndim == 2 else labels.argmax(axis=1),
+        labels=lesson.labels,
         label_weight=lesson.label_weight / lesson.temperature**2,
         temperature=1.0 / lesson.temperature,
     )
 
 
-def _refuse_zeros(goal, target):
-    """Refuse probabilities of 0 where the divergence is infinite for any student."""
-    infinite = goal.divergence in ("reverse_kl", "jeffreys") or (
-        goal.divergence == "alpha" and goal.parameter < 0.0
-    )
-    if infinite and not target.all():
-        i, j = np.argwhere(target == 0.0)[0]
-        raise ValueError(
-            f"The teacher gives class {j} of sample {i} probability 0 (counted from 0), at "
-            f"which divergence={goal.divergence!r} is infinite; set smoothing, e.g. to 1e-3, "
-            "or take 'kl', 'jensen_shannon' or an alpha above 0."
-        )
+def _balanced(goal, classes, target, weight):
+    """Return the class weights "balanced" for what is learned in all, as a dict."""
+    labels = goal.label_weight / goal.temperature**2
+    mass = class_mass(target, weight, len(classes))
+    mass += class_mass(goal.labels, labels, len(classes))
+    return dict(zip(np.asarray(classes).tolist(), balanced(mass).tolist(), strict=True))
 
 
 def _fit_on_rows(student, X, classes, target, weight, params):
@@ -149,10 +141,7 @@ def learns_from_probabilities(student):
 
 
 def predict_proba_at_1(student, X, classes, temperature):
-    """Return probabilities at temperature 1 of a student that learned at another.
-
-    Columns are those of a student that learns from probabilities, otherwise ``classes``.
-    """
+    """Return probabilities of ``classes``, at temperature 1, of a student."""
     proba = student.predict_proba(X)
     if learns_from_probabilities(student):
         return proba
@@ -168,7 +157,17 @@ def to_sklearn(estimator):
         return converted
     if hasattr(estimator, "best_estimator_"):
         return to_sklearn(estimator.best_estimator_)
-    return estimator.to_sklearn() if hasattr(estimator, "to_sklearn") else estimator
+    if hasattr(estimator, "to_sklearn"):
+        return estimator.to_sklearn()
+    inside = [estimator, *estimator.get_params().values()]
+    own = [type(e).__name__ for e in inside if type(e).__module__.startswith("sklkl.")]
+    if own:
+        raise ValueError(
+            f"The student holds {', '.join(dict.fromkeys(own))}, for which scikit-learn has "
+            "nothing that predicts the same; only logistic regressions, alone, in searches or "
+            "at the end of pipelines, are converted by to_sklearn."
+        )
+    return estimator
 
 
 def _inner(estimator):
@@ -201,6 +200,12 @@ def _is_plain(student):
     return not has_search(student) and isinstance(
         innermost(student), SoftLabelLogisticRegression
     )
+
+
+def classes_of_student(student):
+    """Return the classes that a student was told, None if none."""
+    path = soft_student_path(student)
+    return student.get_params().get(f"{path or ''}classes")
 
 
 def soft_student_path(student):

@@ -1,6 +1,7 @@
 """What a teacher says of samples, and how far it is to be believed."""
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -58,8 +59,17 @@ class Teaching:
         tests = [test if rows is None else rows[test] for _, test in splits]
         return replace(self, folds=[(test, self.proba) for test in tests])
 
+    def for_classes(self, classes):
+        """Return the same with other columns; those that the teacher does not know are 0."""
+        return replace(
+            self,
+            classes=np.asarray(classes),
+            proba=spread(self.classes, self.proba, classes),
+            folds=[(test, spread(self.classes, proba, classes)) for test, proba in self.folds],
+        )
 
-def teach(teacher, X, y, rows, params, splits, everywhere):
+
+def teach(teacher, X, y, rows, params, splits, everywhere, nested):
     """Fit a teacher, and one for each split, and let them predict.
 
     All that takes long, so that ``joblib.Memory`` can keep it; nothing here depends on the
@@ -80,6 +90,9 @@ def teach(teacher, X, y, rows, params, splits, everywhere):
         Of the labelled samples.
     everywhere : bool
         Whether the teachers of splits predict all samples, not only those of their test set.
+    nested : bool
+        Whether what a split says of the test set of another comes from a teacher that was
+        fitted to neither. Both splits share it.
 
     Returns
     -------
@@ -88,12 +101,23 @@ def teach(teacher, X, y, rows, params, splits, everywhere):
     labeled = X if rows is None else take(X, rows)
     fitted = clone(teacher) if y is None else fit_to_target(clone(teacher), labeled, y, params)
     classes, proba = np.asarray(fitted.classes_), predict(fitted, X)
-    folds = []
-    for train, test in splits:
+    every = np.arange(len(proba)) if rows is None else rows
+
+    def fit_and_predict(train, asked):
         of_fold = fit_fold(teacher, labeled, y, train, params)
-        test = test if rows is None else rows[test]
-        says = predict(of_fold, X if everywhere else take(X, test))
-        folds.append((test, spread(of_fold.classes_, says, classes)))
+        return spread(of_fold.classes_, predict(of_fold, take(X, asked)), classes)
+
+    asked = np.arange(len(proba))
+    folds = [
+        (every[test], fit_and_predict(train, asked if everywhere else every[test]))
+        for train, test in splits
+    ]
+    for (i, (train, test)), (j, (_, other)) in combinations(enumerate(splits), 2):
+        if nested:
+            both = every[np.concatenate([test, other])]
+            says = fit_and_predict(np.setdiff1d(train, other), both)
+            folds[i][1][every[other]] = says[len(test) :]
+            folds[j][1][every[test]] = says[: len(test)]
     return Teaching(fitted, classes, proba, folds)
 
 
@@ -133,7 +157,9 @@ def calibrate(proba, target, weight, temperature, smoothing):
     if temperature == "auto":
         z = np.log(np.maximum(proba, TINY))
         if smoothing == "auto":
-            smoothing = fit_smoothing(z, target, weight)
+            # A label that the teacher excludes would cost 36 nats, at every temperature.
+            excluded = (one_hot(target, n_classes) * weight[:, np.newaxis])[proba == 0.0]
+            smoothing = fit_smoothing(z, target, weight, needed=excluded.any())
         # What the teacher excludes costs the same at every temperature.
         possible = proba if smoothing == 0.0 else np.ones_like(proba)
         kept = one_hot(target, n_classes) * (possible > 0.0)

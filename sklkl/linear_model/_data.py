@@ -125,17 +125,27 @@ def unchanged_on_error(estimator):
         raise
 
 
+def balanced(mass):
+    """Return the class weights "balanced" for masses of classes, 1 where there is none."""
+    factors = np.ones(len(mass))
+    present = mass > 0
+    factors[present] = mass.sum() / (len(mass) * mass[present])
+    return factors
+
+
+def class_mass(target, weight, n_classes):
+    """Return the sum of the targets of each class over the samples, with their weights."""
+    if target.ndim == 2:
+        return weight @ target
+    return np.bincount(target, weight, minlength=n_classes)
+
+
 def apply_class_weight(class_weight, classes, target, weight):
     """Return the target and the sample weights that class weights turn these into."""
     n_classes = len(classes)
     factors = np.ones(n_classes)
     if isinstance(class_weight, str) and class_weight == "balanced":
-        if target.ndim == 2:
-            mass = weight @ target
-        else:
-            mass = np.bincount(target, weight, minlength=n_classes)
-        present = mass > 0
-        factors[present] = mass.sum() / (n_classes * mass[present])
+        factors = balanced(class_mass(target, weight, n_classes))
     elif isinstance(class_weight, dict):
         position = {c: j for j, c in enumerate(classes.tolist())}
         unknown = [c for c in class_weight if c not in position]

@@ -1,7 +1,6 @@
 """Multinomial logistic regression on soft labels."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse
@@ -56,10 +55,27 @@ class Goal:
             if labels.ndim == 2:
                 labels = np.ascontiguousarray(labels, dtype=data.X.dtype)
             terms = [LossTerm(labels, weight, self.temperature)]
+        self._refuse_zeros(data)
         first = LossTerm(data.target, data.weight)
         last = replace(first, divergence=self.divergence, parameter=self.parameter)
         stages = [last] if self.divergence == "kl" else [first, last]
         return [[term, *terms] for term in stages]
+
+    def _refuse_zeros(self, data):
+        """Refuse probabilities of 0 where they make the divergence infinite for any model."""
+        if self.divergence not in ("reverse_kl", "jeffreys") and (
+            self.divergence != "alpha" or self.parameter > 0.0
+        ):
+            return
+        zeros = (data.target == 0.0) & (data.weight > 0.0)[:, np.newaxis]
+        if zeros.any():
+            i, j = np.argwhere(zeros)[0]
+            raise ValueError(
+                f"The teacher gives class {data.classes.tolist()[j]!r} of sample {i} "
+                f"probability 0 (as {data.target.dtype}, times class_weight), where the "
+                f"divergence {self.divergence!r} is infinite; set smoothing, e.g. to 1e-3, or "
+                "take 'kl', 'jensen_shannon' or an alpha above 0."
+            )
 
 
 class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
@@ -226,22 +242,21 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             monitor = FitMonitor(
                 self, X, y, sample_weight, lambda n, W: self._attributes(data, n, W)
             )
-            done, result = 0, None
+            result = None
             for terms in goal.stages(self.class_weight, data):
                 objective = data.objective(self.fit_intercept, self.C, self.l1_ratio, terms)
-                start = self._start(objective, data.classes) if result is None else result.W
                 result = solve(
                     objective,
-                    start,
+                    self._start(objective, data.classes) if result is None else result.W,
                     X=data.X,
                     solver=self.solver,
                     tol=self.tol,
-                    max_iter=self.max_iter - done,
-                    callback=partial(_report, monitor, done),
+                    max_iter=self.max_iter,
+                    done=0 if result is None else result.n_iter,
+                    callback=monitor,
                     stacklevel=3 + WRAPPERS,
                 )
-                done = result.n_iter = done + result.n_iter
-                if result.stopped:
+                if not result.converged:
                     break
             monitor.end(result.n_iter, result.W)
         vars(self).update(self._attributes(data, result.n_iter, result.W))
@@ -396,8 +411,3 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             "class_weight": self.class_weight,
             **elastic,
         }
-
-
-def _report(monitor, done, n_iter, *state):
-    """Tell the monitor of an iteration after ``done`` of earlier stages."""
-    return monitor(done + n_iter, *state) if n_iter or not done else False

@@ -73,7 +73,7 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
     )
 
 
-def solve(objective, start, *, X, solver, tol, max_iter, callback=None, stacklevel=3):
+def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
     """Minimise an objective; warn if the tolerance was not reached.
 
     Parameters
@@ -87,6 +87,8 @@ def solve(objective, start, *, X, solver, tol, max_iter, callback=None, stacklev
         One of SOLVERS.
     tol : float
     max_iter : int
+    done : int
+        Iterations of an earlier stage, which count.
     callback : callable, default=None
         As ``minimize`` has it.
     stacklevel : int
@@ -99,20 +101,25 @@ def solve(objective, start, *, X, solver, tol, max_iter, callback=None, stacklev
     minimize = _lbfgs.minimize if objective.l1 == 0.0 else _proximal.minimize
     if solver == "proximal":
         minimize = _proximal.minimize
+
+    def run(W, done):
+        result = minimize(
+            objective,
+            W,
+            tol=tol,
+            max_iter=max_iter - done,
+            callback=callback
+            and (lambda n, *state: (n > 0 or done == 0) and callback(done + n, *state)),
+        )
+        result.n_iter += done
+        return result
+
     # Two thread pools that wait actively for each other's cores cost a factor of four.
     with threadpool_controller().limit(limits=1, user_api="blas"):
-        result = minimize(objective, start, tol=tol, max_iter=max_iter, callback=callback)
+        result = run(start, done)
         if not (result.converged or result.stopped) and objective.widen():
             # The rounding of float32 was in the way.
-            done = result.n_iter
-            result = minimize(
-                objective,
-                result.W,
-                tol=tol,
-                max_iter=max_iter - done,
-                callback=callback and (lambda n, *state: n > 0 and callback(done + n, *state)),
-            )
-            result.n_iter += done
+            result = run(result.W, result.n_iter)
     if not np.isfinite(result.value):
         assert_all_finite(X, input_name="X")
         raise ValueError("The objective overflows: scale X, whose numbers are too large.")

@@ -1024,12 +1024,14 @@ def test_unrequested_metadata_raise(name, which):
             model.fit(X, y, **{name: np.ones(len(X))})
 
 
-def test_unrequested_weights_of_the_default_student_raise():
+def test_the_default_student_takes_weights():
     X, y = data()
+    weight = np.random.default_rng(0).uniform(size=len(X))
+    teacher = FrozenEstimator(LogisticRegression().fit(X, y))
+    expected = DistilledClassifier(teacher).fit(X, y, sample_weight=weight).student_
     with config_context(enable_metadata_routing=True):
-        model = DistilledClassifier(LogisticRegression().set_fit_request(sample_weight=True))
-        with pytest.raises(UnsetMetadataPassedError, match="SoftLabelLogisticRegression"):
-            model.fit(X, y, sample_weight=np.ones(len(X)))
+        model = DistilledClassifier(teacher).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(model.student_.coef_, expected.coef_)
 
 
 def test_metadata_that_nobody_takes():
