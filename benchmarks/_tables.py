@@ -1,10 +1,22 @@
-"""Real data sets that come with installed packages: nothing is downloaded."""
+"""Comparisons over splits of real data sets that come with installed packages."""
 
+import warnings
 from functools import cache, partial
 from importlib.util import find_spec
+from itertools import groupby, product
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from joblib import Memory, Parallel, delayed, parallel_config
+from scipy.stats import t as student_t
 from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from sklkl.metrics import kl_loss
+
+UNLABELED = -1
+SAME = 5e-5  # a mean difference that prints as 0.0000 is none
 
 
 def of_sklearn(name):
@@ -69,3 +81,91 @@ def table(name):
     """Return features, float64, and labels as codes from 0."""
     X, y = SOURCES[name][1]()
     return np.asarray(X, dtype=float), np.unique(np.asarray(y), return_inverse=True)[1]
+
+
+class Split:
+    """Data of a split, standardised.
+
+    Attributes
+    ----------
+    X, target : ndarray
+        Training samples, and their labels or ``UNLABELED``.
+    X_known, y_known : ndarray
+        Those of them that have labels.
+    X_test, y_test : ndarray
+    """
+
+    def __init__(self, name, seed, share, max_rows):
+        X, y = table(name)
+        how = {"random_state": seed}
+        train, test = train_test_split(np.arange(len(y)), test_size=0.3, stratify=y, **how)
+        if len(train) > max_rows:
+            train, _ = train_test_split(train, train_size=max_rows, stratify=y[train], **how)
+        known = train
+        if share < 1.0:
+            known, _ = train_test_split(train, train_size=share, stratify=y[train], **how)
+        scaler = StandardScaler().fit(X[train])
+        self.X, self.X_known, self.X_test = (
+            scaler.transform(X[rows]) for rows in (train, known, test)
+        )
+        self.target = np.where(np.isin(train, known), y[train], UNLABELED)
+        self.y_known, self.y_test = y[known], y[test]
+
+    def loss(self, model):
+        """Return the log loss of the test set."""
+        proba = np.zeros((len(self.y_test), self.y_test.max() + 1))
+        proba[:, model.classes_] = model.predict_proba(self.X_test)
+        return kl_loss(self.y_test, proba)
+
+
+def over_splits(args, work):
+    """Return for each data set what ``work`` measures, an array over splits per key."""
+    tasks = list(product(args.tables, range(args.splits)))
+    with parallel_config("loky", n_jobs=args.jobs, inner_max_num_threads=1):
+        found = Parallel()(delayed(in_worker)(work, *task, args.rows) for task in tasks)
+    return {
+        name: {key: np.array([row[key] for row in group if key in row]) for key in group[0]}
+        for name, pairs in groupby(zip(tasks, found, strict=True), lambda pair: pair[0][0])
+        for group in [[row for _, row in pairs]]
+    }
+
+
+def in_worker(work, name, seed, max_rows):
+    """Measure in a process of its own, with a folder where teachers are kept."""
+    with warnings.catch_warnings(), TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")  # convergence of networks, rare classes
+        return work(name, seed, max_rows, Memory(folder, verbose=0))
+
+
+def half_width(d):
+    """Half of the 95 % interval of a mean."""
+    return student_t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+
+
+def verdict(d):
+    """Return -1, 0 or 1: paired differences are below 0, undecided or above."""
+    mean = d.mean()
+    return 0 if abs(mean) <= max(SAME, half_width(d)) else int(np.sign(mean))
+
+
+def difference(d):
+    """Mean and interval, bold if it is none of 0."""
+    text = f"{d.mean():+.4f} ± {half_width(d):.4f}"
+    return f"**{text}**" if verdict(d) else text
+
+
+def counts(differences):
+    """Cells: how many are better (lower), undecided and worse."""
+    found = [verdict(d) for d in differences]
+    return [str(found.count(sign)) for sign in (-1, 0, 1)]
+
+
+def in_words(name, differences):
+    """Say where something lowers a loss and where it does not."""
+    signs = {key: verdict(d) for key, d in differences.items()}
+    lines = []
+    for word, sign in (("helps", -1), ("does nothing clear", 0), ("harms", 1)):
+        where = ["/".join(key) for key, found in signs.items() if found == sign]
+        listed = f": {'; '.join(where)}" if where and sign else ""
+        lines.append(f"- {name} {word} in {len(where)} of {len(signs)} cases{listed}.")
+    return "\n".join(lines)
