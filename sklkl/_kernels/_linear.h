@@ -433,9 +433,11 @@ INLINE REAL NAME(outcomes)(
         for (ptrdiff_t i = 0; i < T; i++) {
             const REAL q = z_k[i] * factor[i];
             REAL slope;
-            loss += weight[i] * NAME(outcome)(
-                divergence, y_k[i] * scale[i], q, logs_k[i] - log_total[i], c, other,
-                &slope);
+            const REAL value = NAME(outcome)(
+                divergence, y_k[i] * scale[i], q, logs_k[i] - log_total[i], c, other, &slope);
+            const int counts = weight[i] > 0;  /* if not, it may be infinite */
+            slope = counts ? slope : 0;
+            loss += counts ? weight[i] * value : 0;
             mean[i] += slope;
             z_k[i] = q;
             y_k[i] = slope;
@@ -599,8 +601,8 @@ static double NAME(objective)(
     return loss;
 }
 
-/* Sums over rows [start, stop) and terms, as if all divergences were the first, to whose curvature
-   the others come near where the model fits: of h = weight sum p (1 - p), returned, for a binary
+/* Sums over rows [start, stop) and terms, as if all divergences were the first, to whose
+   curvature the others come near where the model fits: of h = weight sum p (1 - p), returned, for a binary
    target weight p (1 - p); of weight p p' added to products (K, columns) unless NULL; and of h x x' added
    to gram, the upper triangle of (width, width) if `full`, otherwise the diagonal. */
 static double NAME(curvature)(

@@ -128,6 +128,8 @@ cdef class LinearRows:
         cdef loss_term* t
         cdef bint sparse = not isinstance(X, np.ndarray)
         cdef Py_ssize_t lanes
+        if self.n_buffers:
+            raise RuntimeError("rows cannot be initialised twice")
         self.n = X.shape[0]
         self.dtype = np.dtype(X.dtype)
         m.n_features = X.shape[1]
@@ -205,8 +207,8 @@ cdef class LinearRows:
     def objective(self, W):
         """Return the loss, summed over rows with their weights, and its gradient.
 
-        The loss is in nats, the cross-entropy in the place of forward KL. W and the gradient have the shape
-        (n_features + intercept, n_logits), float64.
+        The loss is in nats, the cross-entropy in the place of forward KL. W and the gradient
+        have the shape (n_features + intercept, n_logits), float64.
         """
         cdef linear m = self.m
         cdef Py_ssize_t D = m.n_features + m.intercept, K = m.n_logits

@@ -36,8 +36,9 @@ from sklkl._targets import (
 from sklkl.distillation._lesson import Material, Recipe
 from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier
-from sklkl.distillation._rows import is_unlabeled, take
+from sklkl.distillation._rows import is_unlabeled, refuse_marker_as_string, take
 from sklkl.distillation._student import (
+    check_student,
     classes_of_student,
     fit_student,
     learns_from_probabilities,
@@ -90,7 +91,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
     teacher : estimator, list, dict or None
         Classifier with ``predict_proba``. It is cloned and fitted, unless it is wrapped in
         ``sklearn.frozen.FrozenEstimator``. Several are averaged, as by ``PooledClassifier``,
-        which can learn their weights, too. None if ``fit`` gets ``teacher_proba``.
+        which can learn their weights, too, and whose estimators can be searched over. None
+        if ``fit`` gets ``teacher_proba``.
     student : estimator, default=None
         Classifier to fit, by default ``SoftLabelLogisticRegression()``. That one and
         ``SoftLabelLogisticRegressionCV``, also as the last step of a pipeline or inside a
@@ -108,20 +110,23 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         "auto" is for a teacher whose probabilities are too near to 1/2, as a forest's, or too
         near to 0 and 1, as a network's: of the labelled samples, by teachers that were not
         fitted to them (see ``cv``), it finds the temperature at which their log loss is
-        least, often below 1. The student learns, and predicts, what this makes of p.
+        least, often below 1. The student learns, and predicts, what this makes of p; also of
+        what a teacher that memorises says of the samples it was fitted to, unless ``cv`` is
+        given.
     hard_label_weight : float or "auto", default=0.0
         Share w of the labels in what a labelled sample teaches, from 0 to 1. Without the
         teacher's share, 1, the student is that of the labels alone. "auto" tries 0, 1/4,
         1/2, 3/4 and 1 on the folds of ``cv``, with a student and a teacher that do not know
         the fold's labels, and takes the least log loss: a teacher that is worse than what
-        the student finds by itself then does no harm. It takes a teacher for each fold, and
+        the student finds by itself then does no harm. (A temperature that is "auto", a single
+        number, is that of all labels.) It takes a teacher for each fold, and
         with ``cv`` one more for each pair of folds.
     divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
         Of teacher and student. Where the student cannot follow, "kl" makes it cover all
         that the teacher holds possible; "reverse_kl" makes it commit to a part; the others
         lie between. All but "kl" are not convex: the student starts from the solution of
-        that, and ends in a local minimum. Where the teacher says 0, "reverse_kl" and
-        "jeffreys" are infinite; see ``smoothing``.
+        that, and ends in a local minimum. Where the teacher says 0, "reverse_kl", "jeffreys"
+        and an alpha up to 0 are infinite; see ``smoothing``.
     beta : float, default=0.5
         Of "jensen_shannon", from 0 to 1: the weight of the teacher in the mixture m of both,
         in (KL(p, m) / (1 - beta) + KL(q, m) / beta). That is "kl" at 0 and "reverse_kl" at 1,
@@ -143,15 +148,18 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         Cross-fitting: what labelled samples teach comes from teachers that were fitted
         without them, so that a teacher that memorises, as a fully grown forest, does not
         teach its own noise. Integers mean stratified folds; an iterable holds pairs of
-        indices among the labelled samples, a partition. None for the teacher of all; what is
+        indices among the labelled samples, a partition, as
+        ``list(GroupKFold().split(X, y, groups))``. None for the teacher of all; what is
         "auto" then uses 5 folds, for itself.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
-        every column. None if all samples have labels. ``score`` leaves such samples out.
+        every column. ``np.nan`` stands for all that is missing, as None and ``pandas.NA``.
+        None if all samples have labels. ``score`` leaves such samples out.
         The scorers of ``sklkl.metrics`` refuse the marker, scikit-learn's own take it for a
         label: let the test folds of a search hold labelled samples only.
     unlabeled_weight : float, default=1.0
-        Weight of a sample that only the teacher labels, beside 1 of a labelled one.
+        Weight of what the teacher says of a sample without a label, beside 1 of what it says
+        of a labelled one. Of both it has the share 1 - w.
     n_synthetic : int or float, default=0
         Number of synthetic samples, drawn by ``munge`` and labelled by the teacher, that
         the student learns from besides; a float is a multiple of the number of samples.
@@ -315,6 +323,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             divergence is infinite.
         """
         self._check_parameters()
+        check_student(self._student(), self._needs_goal(), self.hard_label_weight == "auto")
         X, y = indexable(X, y)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
@@ -324,6 +333,11 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             teaching = self._teach(X, y, rows, params.teacher.fit)
         else:
             teaching = self._given(X, y, rows, teacher_proba)
+        if len(teaching.classes) < 2:
+            raise ValueError(
+                f"y holds only 1 class, {teaching.classes.tolist()[0]!r}; at least two are "
+                "needed."
+            )
         if y is not None:
             _, y = check_target(y, classes=teaching.classes, refuse_integers=True)
         if (classes := classes_of_student(self._student())) is not None:
@@ -355,6 +369,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         teacher = self.teacher
         if isinstance(teacher, list | tuple | dict):
             teacher = PooledClassifier(teacher)
+            if get_config()["enable_metadata_routing"]:  # whose estimators say what they take
+                teacher.set_fit_request(sample_weight=True)
         return teacher
 
     def _frozen(self):
@@ -421,6 +437,14 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             return at_0, 0.5
         return (at_1, 0.5) if abs(parameter - 1.0) < LIMIT else (name, parameter)
 
+    def _needs_goal(self):
+        """Return what only a plain logistic regression can learn, for a message."""
+        if self._divergence()[0] != "kl":
+            return "Divergences other than 'kl'"
+        if self.temperature in (1.0, "auto") or self.hard_label_weight in (0.0, 1.0):
+            return ""
+        return "Labels mixed in at a temperature other than 1"
+
     def _route(self, sample_weight, fit_params):
         """Return the metadata of ``teacher.fit`` and ``student.fit``."""
         if sample_weight is not None:
@@ -470,6 +494,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             if self.unlabeled is not None:
                 rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
                 if len(rows) == _num_samples(y):
+                    refuse_marker_as_string(y, self.unlabeled)
                     rows = None
         if rows is not None and len(rows) == 0:
             if y is not None and not given:
@@ -554,8 +579,22 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             self.cv is None and not any(getattr(self, n) == "auto" for n in AUTO)
         ):
             return []
-        splits = list(check_soft_cv(self.cv, target).split(np.zeros((len(target), 1)), target))
+        try:
+            cv = check_soft_cv(self.cv, target)
+            splits = list(cv.split(np.zeros((len(target), 1)), target))
+        except ValueError as error:
+            used = [name for name in AUTO if getattr(self, name) == "auto"]
+            raise ValueError(
+                f"The {len(target)} labelled samples could not be divided into the folds of "
+                f"cv={self.cv!r}{' (5), for ' + ', '.join(used) if self.cv is None else ''}: "
+                f"{error} Set cv to fewer folds, or to a list of pairs of indices."
+            ) from error
         check_partition([test for _, test in splits], len(target))
+        if self.cv is not None and self.hard_label_weight == "auto" and len(splits) < 3:
+            raise ValueError(
+                "hard_label_weight='auto' with cv fits a teacher without each pair of folds; "
+                f"cv must make at least 3 folds, got {len(splits)}."
+            )
         return splits
 
     def _material(self, X, y, rows, teaching, weight):
@@ -576,7 +615,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
 
     def _recipe(self, X, material, teaching, params):
         """Return the recipe of the lesson, with what is "auto" chosen."""
-        temperature, smoothing, share = (getattr(self, name) for name in AUTO[::2] + AUTO[1:2])
+        temperature, smoothing = self.temperature, self.smoothing
+        share = self.hard_label_weight
         if "auto" in (temperature, smoothing):
             rows = material.labeled
             weight = np.ones(len(rows)) if material.weight is None else material.weight
@@ -618,6 +658,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         material = replace(material, proba=proba)
         keep = np.setdiff1d(np.arange(len(proba)), test)
         lesson = recipe.lesson(material.at(keep))
+        if not lesson.has_weight():
+            return np.inf
         params = _check_method_params(X, params, indices=keep)
         student = fit_student(self._student(), take(X, keep), lesson, params)
         q = predict_proba_at_1(student, take(X, test), lesson.classes, lesson.temperature)
@@ -770,8 +812,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         check_is_fitted(self)
         if self._student_temperature != 1.0:
             raise ValueError(
-                f"The student {type(self.student_).__name__} learned at temperature "
-                f"{self._student_temperature}, to which its probabilities have to be undone; "
-                "set temperature=1 or 'auto' to convert it."
+                f"The student {type(self.student_).__name__} predicts at temperature "
+                f"{self._student_temperature}, at which it learned; scikit-learn has nothing "
+                "that brings it to 1. Set temperature=1 or 'auto' to convert it."
             )
         return to_sklearn(self.student_)

@@ -89,6 +89,11 @@ class Lesson:
     divergence: str
     parameter: float
 
+    def has_weight(self):
+        """Return whether any sample counts."""
+        weights = [self.label_weight, np.ones(1) if self.weight is None else self.weight]
+        return any(weight is not None and weight.any() for weight in weights)
+
     def mixed(self):
         """Return a single target with weights that says the same, None if there is none.
 

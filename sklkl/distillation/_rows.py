@@ -21,9 +21,21 @@ def is_unlabeled(y, marker):
     return marked if values.ndim == 1 else marked.reshape(len(values), -1).all(axis=1)
 
 
+def refuse_marker_as_string(y, marker):
+    """Refuse labels among which the marker stands as a string: NumPy may have made it one."""
+    if isinstance(marker, str) or np.ndim(y) != 1:
+        return
+    if any(isinstance(v, str) and v == str(marker) for v in np.asarray(y).tolist()):
+        raise ValueError(
+            f"y holds the string {str(marker)!r}, and not unlabeled={marker!r}: arrays of "
+            f"strings turn numbers into strings. Set unlabeled={str(marker)!r}, or give y the "
+            "dtype object."
+        )
+
+
 def _is_missing(value):
     try:
-        return bool(value != value)
+        return value is None or bool(value != value)
     except TypeError:  # pandas.NA, neither equal nor unequal to anything
         return True
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _check_method_params, has_fit_parameter
 
@@ -15,6 +15,53 @@ from sklkl.distillation._teaching import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.linear_model._data import balanced, class_mass
 from sklkl.linear_model._logistic import Goal
+
+
+def check_student(student, needs_goal, needs_proba):
+    """Refuse a student that cannot learn what is asked, before a teacher is fitted.
+
+    Parameters
+    ----------
+    student : estimator
+    needs_goal : str
+        What only a plain logistic regression can learn, for the message; empty if nothing.
+    needs_proba : bool
+        Whether it has to predict probabilities.
+    """
+    name = type(student).__name__
+    if isinstance(student, type) or not hasattr(student, "fit"):
+        raise TypeError(f"The student must be a classifier, an instance; got {student!r}.")
+    if is_regressor(student):
+        raise TypeError(f"The student {name} is a regressor; use a classifier.")
+    if needs_goal and not _is_plain(student):
+        raise ValueError(
+            f"{needs_goal} are for SoftLabelLogisticRegression, by itself or at the end of a "
+            f"sklearn.pipeline.Pipeline; got the student {name}. Search from outside, over "
+            "the student__ parameters, or set temperature=1 and divergence='kl'."
+        )
+    if learns_from_probabilities(student):
+        if has_search(student) and not getattr(student, "refit", True):
+            raise ValueError(
+                "The student is a search with refit=False, which leaves no student; set "
+                "refit=True."
+            )
+        return
+    if has_search(student):
+        raise TypeError(
+            "The student is a search over a classifier that needs labels; its folds "
+            "would share samples. Search from outside, over the student__ parameters."
+        )
+    if weight_name(student) is None:
+        raise TypeError(
+            f"The student {name} learns neither from probabilities, "
+            "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
+            "or a classifier whose fit has."
+        )
+    if needs_proba and not hasattr(student, "predict_proba"):
+        raise TypeError(
+            f"hard_label_weight='auto' compares log losses, but the student {name} has no "
+            "predict_proba; set a number."
+        )
 
 
 def fit_student(student, X, lesson, params):
@@ -34,34 +81,16 @@ def fit_student(student, X, lesson, params):
         It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
         temperature of the lesson.
 
-    Raises
-    ------
-    TypeError
-        If the student learns neither from probabilities nor with ``sample_weight``.
-    ValueError
-        If it cannot learn what the lesson asks for.
     """
     student = clone(student)
     path = soft_student_path(student)
     mixed = lesson.mixed()
-    if mixed is None and (path is None or not _is_plain(student)):
-        raise ValueError(
-            "hard_label_weight > 0 at a temperature other than 1, and divergences other than "
-            "'kl', are for SoftLabelLogisticRegression, by itself or at the end of a "
-            f"pipeline; got the student {student!r}. Search from outside, over the student__ "
-            "parameters, or set temperature=1 and divergence='kl'."
-        )
     if path is None:
         return _fit_on_rows(student, X, lesson.classes, *mixed, params)
     return _fit_logistic(student, path, X, lesson, mixed, params)
 
 
 def _fit_logistic(student, path, X, lesson, mixed, params):
-    if has_search(student) and not getattr(student, "refit", True):
-        raise ValueError(
-            "The student is a search with refit=False, which leaves no student; set "
-            "refit=True."
-        )
     T = lesson.temperature
     target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
     if classes_of_student(student) is None:
@@ -114,17 +143,6 @@ def _fit_on_rows(student, X, classes, target, weight, params):
     Rows of weight 0 stay, so that a scaler in front of the student sees every sample
     equally often.
     """
-    if has_search(student):
-        raise TypeError(
-            "The student is a search over a classifier that needs labels; its folds "
-            "would share samples. Search from outside, over the student__ parameters."
-        )
-    if weight_name(student) is None:
-        raise TypeError(
-            f"The student {type(student).__name__} learns neither from probabilities, "
-            "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
-            "or a classifier whose fit has."
-        )
     n_samples, n_classes = target.shape
     rows = np.repeat(np.arange(n_samples), n_classes)
     params = _check_method_params(X, params, indices=rows)
@@ -197,9 +215,13 @@ def innermost(estimator):
 
 
 def _is_plain(student):
-    return not has_search(student) and isinstance(
-        innermost(student), SoftLabelLogisticRegression
-    )
+    """Return whether a student is a logistic regression, alone or behind transformers.
+
+    Other pipelines than scikit-learn's may change the rows, which labels would not follow.
+    """
+    while type(student) is Pipeline:
+        student = student.steps[-1][1]
+    return isinstance(student, SoftLabelLogisticRegression)
 
 
 def classes_of_student(student):

@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length
 from sklkl._targets import check_rows, one_hot, shown, spread
 from sklkl.calibration._scaling import fit_smoothing, fit_temperature, smoothed
 from sklkl.distillation._rows import take
+from sklkl.divergences._rows import as_floating
 from sklkl.model_selection._validation import fit_fold, fit_to_target
 
 MAX_TEMPERATURE = 1000.0
@@ -43,7 +44,7 @@ class Teaching:
         """Return the probabilities, of folds by teachers that do not know these."""
         out = self.proba.copy()
         for test, proba in self.folds:
-            out[test] = proba if len(proba) == len(test) else proba[test]
+            out[test] = proba[test] if len(proba) == len(out) else proba
         return out
 
     def with_folds(self, splits, rows):
@@ -103,18 +104,17 @@ def teach(teacher, X, y, rows, params, splits, everywhere, nested):
     classes, proba = np.asarray(fitted.classes_), predict(fitted, X)
     every = np.arange(len(proba)) if rows is None else rows
 
-    def fit_and_predict(train, asked):
+    def fit_and_predict(train, X):
         of_fold = fit_fold(teacher, labeled, y, train, params)
-        return spread(of_fold.classes_, predict(of_fold, take(X, asked)), classes)
+        return np.array(spread(of_fold.classes_, predict(of_fold, X), classes))
 
-    asked = np.arange(len(proba))
     folds = [
-        (every[test], fit_and_predict(train, asked if everywhere else every[test]))
+        (every[test], fit_and_predict(train, X if everywhere else take(labeled, test)))
         for train, test in splits
     ]
     for (i, (train, test)), (j, (_, other)) in combinations(enumerate(splits), 2):
         if nested:
-            both = every[np.concatenate([test, other])]
+            both = take(labeled, np.concatenate([test, other]))
             says = fit_and_predict(np.setdiff1d(train, other), both)
             folds[i][1][every[other]] = says[len(test) :]
             folds[j][1][every[test]] = says[: len(test)]
@@ -123,7 +123,10 @@ def teach(teacher, X, y, rows, params, splits, everywhere, nested):
 
 def predict(teacher, X):
     """Return probabilities with a column per class of the teacher; refuse anything else."""
-    proba, classes = np.asarray(teacher.predict_proba(X)), np.asarray(teacher.classes_)
+    if not hasattr(teacher, "classes_"):
+        raise TypeError(f"The teacher {type(teacher).__name__} has no classes_ once fitted.")
+    proba = as_floating(teacher.predict_proba(X), "The teacher's predict_proba")
+    classes = np.asarray(teacher.classes_)
     if proba.ndim != 2 or proba.shape[1] != len(classes):
         raise ValueError(
             f"The teacher's predict_proba has shape {proba.shape}, not a column for each "
@@ -220,7 +223,7 @@ def corrected(tempered, proba, target, temperature, strength):
     with the strength :math:`\gamma`. The factor :math:`\gamma a_c` is bounded by 1, so that it
     remains a distribution; without the bound its variance is large where p_c is small.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         ratio = tempered / (temperature * proba)
     ratio[proba == 0.0] = 1.0 if temperature == 1.0 else np.inf if temperature > 1.0 else 0.0
     share = one_hot(target, proba.shape[1]) * np.minimum(1.0, strength * ratio)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length
 
 from sklkl._callbacks import WRAPPERS, CallbackSupportMixin, FitMonitor, with_callbacks
 from sklkl.linear_model._data import (
@@ -50,6 +51,7 @@ class Goal:
         terms = []
         if self.labels is not None:
             labels, weight = self.labels, self.label_weight
+            check_consistent_length(data.target, labels)
             if class_weight is not None:
                 labels, weight = apply_class_weight(class_weight, data.classes, labels, weight)
             if labels.ndim == 2:

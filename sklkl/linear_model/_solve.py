@@ -122,7 +122,10 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
             result = run(result.W, result.n_iter)
     if not np.isfinite(result.value):
         assert_all_finite(X, input_name="X")
-        raise ValueError("The objective overflows: scale X, whose numbers are too large.")
+        raise ValueError(
+            "The objective overflows: scale X, whose numbers are too large, or take a "
+            "divergence that small probabilities do not make so large (alpha below 1)."
+        )
     if not (result.converged or result.stopped):
         warnings.warn(
             f"No convergence in {result.n_iter} iterations: the largest entry of the "

@@ -1123,7 +1123,7 @@ def test_to_sklearn(kind, temperature, frame, n_classes):
     else:
         model.fit(X, NAMES[y])
     if temperature == 2.0 and "tree" in kind:
-        with pytest.raises(ValueError, match=r"learned at temperature 2\.0"):
+        with pytest.raises(ValueError, match=r"predicts at temperature 2\.0"):
             model.to_sklearn()
         return
     before = pickle.dumps(model)
