@@ -101,7 +101,8 @@ def teach(teacher, X, y, rows, params, splits, everywhere, nested):
     """
     labeled = X if rows is None else take(X, rows)
     fitted = clone(teacher) if y is None else fit_to_target(clone(teacher), labeled, y, params)
-    classes, proba = np.asarray(fitted.classes_), predict(fitted, X)
+    proba = predict(fitted, X)
+    classes = np.asarray(fitted.classes_)
     every = np.arange(len(proba)) if rows is None else rows
 
     def fit_and_predict(train, X):
