@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import parallel_config
+from joblib import parallel_backend
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, rel_entr, softmax
@@ -412,7 +412,7 @@ def test_weights_are_learned_out_of_fold(pooling, kind):
     models = {"l": SoftLabelLogisticRegression(C=3.0), "other": second}
     model = PooledClassifier(models, cv=4, pooling=pooling, weights="learned")
     model.fit(X, y, weight)
-    with parallel_config("threading"):
+    with parallel_backend("threading"):
         at_once = clone(model).set_params(n_jobs=2).fit(X, y, weight)
     assert_array_equal(at_once.weights_, model.weights_)
     assert_array_equal(at_once.predict_proba(X), model.predict_proba(X))
