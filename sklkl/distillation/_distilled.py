@@ -302,8 +302,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             Probabilities of all samples by a teacher that is not at hand; a search slices
             them as it does X. No teacher is fitted then. The columns of a data frame are the
             classes; those of an array the ``classes`` of the student, of a frozen teacher, or
-            of ``y``. For what
-            is "auto" they should come from teachers that do not know the labels.
+            of ``y``. For what is "auto" they should come from teachers that do not know the
+            labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
 

@@ -43,16 +43,14 @@ class Material:
 
     def followed_by(self, proba):
         """Return the material with more samples, without labels, of average weight."""
-        n = len(proba)
-        weight = self.weight
+        n, weight = len(proba), self.weight
         if weight is not None:
             weight = np.concatenate([weight, np.full(n, weight.mean())])
+        any_labels = proba if self.labels.ndim == 2 else np.zeros(n, dtype=np.intp)
         return replace(
             self,
             proba=np.concatenate([self.proba, proba]),
-            labels=np.concatenate([self.labels, np.zeros((n, *self.labels.shape[1:]), int)])
-            if self.labels.ndim == 1
-            else np.concatenate([self.labels, proba.astype(self.labels.dtype)]),
+            labels=np.concatenate([self.labels, any_labels]),
             labeled=np.concatenate([self.labeled, np.zeros(n, dtype=bool)]),
             weight=weight,
         )

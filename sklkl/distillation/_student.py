@@ -80,7 +80,6 @@ def fit_student(student, X, lesson, params):
     estimator
         It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
         temperature of the lesson.
-
     """
     student = clone(student)
     path = soft_student_path(student)
