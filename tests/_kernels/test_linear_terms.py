@@ -230,11 +230,12 @@ def test_threads_and_layouts_give_the_same(divergence, parameter):
     assert_array_equal(of_single, gradient)
 
 
-@each_case
+# Beyond an alpha of 1 the divergence itself overflows.
+@pytest.mark.parametrize(
+    ("divergence", "parameter"), [c for c in CASES if c[0] != "alpha" or c[1] <= 1.0]
+)
 def test_predictions_that_underflow_leave_finite_gradients(divergence, parameter):
     target = np.array([[0.2, 0.3, 0.5], [0.9, 0.05, 0.05]])
-    if divergence == "alpha" and parameter > 1:
-        return  # the divergence itself overflows
     for raw in (
         [[0.0, -2e3, 5.0], [1e4, -1e4, 0.0]],
         [[0.0, -700.0, -300.0], [-90.0, 0.0, 1.0]],
