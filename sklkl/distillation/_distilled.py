@@ -47,7 +47,7 @@ from sklkl.distillation._student import (
     to_sklearn,
     weight_name,
 )
-from sklkl.distillation._teaching import Teaching, calibrate, predict, teach
+from sklkl.distillation._teaching import Teaching, calibrate, predict, teach, timed
 from sklkl.divergences._rows import as_floating
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_loss
@@ -170,6 +170,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         teacher without a fixed ``random_state`` is kept, too. By default nothing is kept.
     random_state : int, RandomState instance or None, default=None
         For the synthetic samples.
+    verbose : bool, default=False
+        Print how long teachers and student took. Teachers from ``memory`` are silent.
 
     Attributes
     ----------
@@ -190,7 +192,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         The share of labels.
     n_features_in_ : int
         Number of features, if the student counts them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if the student knows them.
 
     See Also
@@ -247,6 +249,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         n_synthetic=0,
         memory=None,
         random_state=None,
+        verbose=False,
     ):
         self.teacher = teacher
         self.student = student
@@ -263,6 +266,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         self.n_synthetic = n_synthetic
         self.memory = memory
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -351,7 +355,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if self.n_synthetic:
             X, material = self._with_synthetic(X, material, teaching, params.student.fit)
         lesson = recipe.lesson(material)
-        student = fit_student(self._student(), X, lesson, params.student.fit)
+        with timed("student", self.verbose):
+            student = fit_student(self._student(), X, lesson, params.student.fit)
         self.teacher_, self.student_ = teaching.teacher, student
         self.classes_ = lesson.classes
         at_1 = learns_from_probabilities(student)
@@ -527,7 +532,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             if target.ndim == 1:
                 y = classes[target]
         splits = self._splits(target, fitted=frozen is not None)
-        cached = check_memory(self.memory).cache(teach)
+        cached = check_memory(self.memory).cache(teach, ignore=["verbose"])
         if frozen is not None:
             said = cached(frozen, X, None, rows, {}, [], everywhere=False, nested=False)
             return said.with_folds(splits, rows)
@@ -535,7 +540,10 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             params = _check_method_params(X, params, indices=rows)
         everywhere = self.hard_label_weight == "auto"
         nested = everywhere and self.cv is not None
-        return cached(clone(self._teacher()), X, y, rows, params, splits, everywhere, nested)
+        teacher = clone(self._teacher())
+        return cached(
+            teacher, X, y, rows, params, splits, everywhere, nested, verbose=self.verbose
+        )
 
     def _given(self, X, y, rows, teacher_proba):
         """Return ``teacher_proba`` as what a teacher says."""
@@ -641,13 +649,14 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         if share != "auto":
             return recipe
         recipes = [replace(recipe, hard_label_weight=share) for share in SHARES]
-        losses = [
-            sum(
-                self._loss_of_fold(X, material, *fold, recipe, params)
-                for fold in teaching.folds
-            )
-            for recipe in recipes
-        ]
+        with timed("share of labels", self.verbose):
+            losses = [
+                sum(
+                    self._loss_of_fold(X, material, *fold, recipe, params)
+                    for fold in teaching.folds
+                )
+                for recipe in recipes
+            ]
         return recipes[int(np.argmin(losses))]
 
     def _loss_of_fold(self, X, material, test, proba, recipe, params):

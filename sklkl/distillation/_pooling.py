@@ -83,7 +83,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         there are columns.
     n_features_in_ : int
         Number of features, if an estimator counts them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if an estimator knows them.
 
     See Also

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
+from sklearn.utils._user_interface import _print_elapsed_time
 
 from sklkl._targets import check_rows, one_hot, shown, spread
 from sklkl.calibration._scaling import fit_smoothing, fit_temperature, smoothed
@@ -70,7 +71,12 @@ class Teaching:
         )
 
 
-def teach(teacher, X, y, rows, params, splits, everywhere, nested):
+def timed(task, verbose):
+    """Return a context that prints how long a task of a ``DistilledClassifier`` took."""
+    return _print_elapsed_time("DistilledClassifier", task if verbose else None)
+
+
+def teach(teacher, X, y, rows, params, splits, everywhere, nested, verbose=False):
     """Fit a teacher, and one for each split, and let them predict.
 
     All that takes long, so that ``joblib.Memory`` can keep it; nothing here depends on the
@@ -94,29 +100,39 @@ def teach(teacher, X, y, rows, params, splits, everywhere, nested):
     nested : bool
         Whether what a split says of the test set of another comes from a teacher that was
         fitted to neither. Both splits share it.
+    verbose : bool
+        Whether to print how long each fit took.
 
     Returns
     -------
     Teaching
     """
     labeled = X if rows is None else take(X, rows)
-    fitted = clone(teacher) if y is None else fit_to_target(clone(teacher), labeled, y, params)
-    proba = predict(fitted, X)
+    with timed("teacher", verbose and y is not None):
+        fitted = clone(teacher)
+        if y is not None:
+            fit_to_target(fitted, labeled, y, params)
+        proba = predict(fitted, X)
     classes = np.asarray(fitted.classes_)
     every = np.arange(len(proba)) if rows is None else rows
 
-    def fit_and_predict(train, X):
-        of_fold = fit_fold(teacher, labeled, y, train, params)
-        return np.array(spread(of_fold.classes_, predict(of_fold, X), classes))
+    def fit_and_predict(train, X, task):
+        with timed(f"teacher without {task} of {len(splits)}", verbose):
+            of_fold = fit_fold(teacher, labeled, y, train, params)
+            return np.array(spread(of_fold.classes_, predict(of_fold, X), classes))
 
     folds = [
-        (every[test], fit_and_predict(train, X if everywhere else take(labeled, test)))
-        for train, test in splits
+        (
+            every[test],
+            fit_and_predict(train, X if everywhere else take(labeled, test), f"fold {i}"),
+        )
+        for i, (train, test) in enumerate(splits, start=1)
     ]
     for (i, (train, test)), (j, (_, other)) in combinations(enumerate(splits), 2):
         if nested:
             both = take(labeled, np.concatenate([test, other]))
-            says = fit_and_predict(np.setdiff1d(train, other), both)
+            task = f"folds {i + 1} and {j + 1}"
+            says = fit_and_predict(np.setdiff1d(train, other), both, task)
             folds[i][1][every[other]] = says[len(test) :]
             folds[j][1][every[test]] = says[: len(test)]
     return Teaching(fitted, classes, proba, folds)

@@ -1,6 +1,7 @@
 """What a student is taught: by which teacher, how calibrated, how mixed with labels."""
 
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -1254,3 +1255,28 @@ def test_divergence_of_student_and_teacher_is_what_was_asked_for():
     )
     assert rel_entr(p, forward).sum() < rel_entr(p, reverse).sum()
     assert rel_entr(reverse, p).sum() < rel_entr(forward, p).sum()
+
+
+def tasks(capsys):
+    """What a verbose fit has printed the time of."""
+    return re.findall(r"[ .]+(\w.*), total=", capsys.readouterr().out)
+
+
+def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
+    X, y, _ = data()
+    teacher = RandomForestClassifier(5, random_state=0)
+    model = DistilledClassifier(
+        teacher, cv=3, hard_label_weight="auto", memory=str(tmp_path), verbose=True
+    )
+    clone(model).set_params(verbose=False).fit(X, y)
+    assert not capsys.readouterr().out
+    model.fit(X, y)
+    assert tasks(capsys) == ["share of labels", "student"]
+    model.set_params(memory=None).fit(X, y)
+    assert tasks(capsys) == [
+        "teacher",
+        *(f"teacher without fold {i} of 3" for i in (1, 2, 3)),
+        *(f"teacher without folds {i} and {j} of 3" for i, j in ((1, 2), (1, 3), (2, 3))),
+        "share of labels",
+        "student",
+    ]
