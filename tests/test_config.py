@@ -2,9 +2,11 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import joblib
 import pytest
@@ -109,3 +111,16 @@ def test_number_of_threads_is_that_of_a_call_now():
         "with threadpool_limits(limits=1): sklkl.show_config()"
     )
     assert f"threads: {threads(1)}" in run(code).stdout.splitlines()
+
+
+def test_import_of_sources_that_are_not_compiled(tmp_path):
+    package = Path(sklkl.__file__).parent
+    compiled = shutil.ignore_patterns("*.so", "*.pyd")
+    shutil.copytree(package, tmp_path / "sklkl", ignore=compiled)
+    result = run(f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import sklkl")
+    assert "The compiled part of sklkl is missing" in result.stderr.splitlines()[-1]
+
+
+def test_import_without_a_dependency_names_it():
+    result = run("import sys; sys.modules['joblib'] = None; import sklkl")
+    assert "import of joblib halted" in result.stderr.splitlines()[-1]

@@ -95,8 +95,8 @@ class Masses:
         if len(rare) > 0:
             warnings.warn(
                 f"The class {self.classes[rare[:1]].tolist()[0]!r} has mass in only "
-                f"{int(counts[rare[0]])} samples, fewer than n_splits={n_splits}; some parts "
-                "will lack it.",
+                f"{int(counts[rare[0]])} of the samples, fewer than n_splits={n_splits}; some "
+                "parts will lack it.",
                 UserWarning,
                 stacklevel=3,
             )

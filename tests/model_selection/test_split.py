@@ -561,7 +561,7 @@ def test_rare_class_warns():
     soft[:, 2] = 0
     soft[7] = [0.5, 0.25, 0.25]
     soft /= soft.sum(axis=1, keepdims=True)
-    message = "The class {} has mass in only {} samples, fewer than n_splits=3"
+    message = "The class {} has mass in only {} of the samples, fewer than n_splits=3"
     for y, name, count in [
         (codes, "1", 2),
         (NAMES[codes], "'perhaps'", 2),
@@ -579,7 +579,7 @@ def test_rare_class_warns():
     # The weight decides, too.
     weight = np.ones(60)
     weight[5] = 0
-    with pytest.warns(UserWarning, match="in only 1 samples"):
+    with pytest.warns(UserWarning, match="in only 1 of the samples"):
         splits(StratifiedSoftKFold(2), codes, sample_weight=weight)
 
 
@@ -669,7 +669,7 @@ def test_weight_on_few_samples(shuffle):
     weight = np.zeros(200)
     weight[[3, 4]] = 1.0
     splitter = StratifiedSoftKFold(4, shuffle=shuffle)
-    with pytest.warns(UserWarning, match="in only 2 samples"):
+    with pytest.warns(UserWarning, match="in only 2 of the samples"):
         folds = splits(splitter, y, sample_weight=weight)
     assert_partition(folds, 200)
     assert sum(weight[test].sum() > 0 for _, test in folds) == 2
