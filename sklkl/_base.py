@@ -10,6 +10,13 @@ from sklkl.metrics._scorers import align
 class SoftLabelClassifierMixin(ClassifierMixin):
     """Classifier whose ``score`` takes labels or soft targets."""
 
+    # What BaseEstimator builds the links of its HTML diagram from.
+    _doc_link_module = "sklkl"
+    _doc_link_template = (
+        "https://sklkl.readthedocs.io/en/latest/generated/"
+        "{estimator_module}.{estimator_name}.html"
+    )
+
     def score(self, X, y, sample_weight=None):
         """Score the predictions: accuracy for labels, D² for soft targets.
 

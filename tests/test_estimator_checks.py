@@ -2,22 +2,27 @@
 
 import importlib
 import inspect
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpydoc.validate import validate
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from sklearn.utils import estimator_html_repr
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklkl.calibration import SoftCalibratedClassifierCV, VectorScaling
+from sklkl.calibration import SoftCalibratedClassifierCV, TemperatureScaling, VectorScaling
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 MODULES = [
     "calibration",
     "distillation",
     "divergences",
+    "inspection",
     "linear_model",
     "metrics",
     "model_selection",
@@ -29,31 +34,37 @@ ACCEPTED = {"ES01", "SA01", "RT02"}
 # The example of a class shows its methods.
 ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
 
-
-@parametrize_with_checks(
-    [
+ESTIMATORS = [
+    SoftLabelLogisticRegression(),
+    SoftLabelLogisticRegression(C=0.1),
+    SoftLabelLogisticRegressionCV(Cs=3, cv=3),
+    SoftCalibratedClassifierCV(LogisticRegression()),
+    SoftCalibratedClassifierCV(
+        SoftLabelLogisticRegression(), method="dirichlet", ensemble=False
+    ),
+    SoftCalibratedClassifierCV(SVC(), method=VectorScaling(C=0.1), cv=3),
+    DistilledClassifier(LogisticRegression()),
+    DistilledClassifier(
         SoftLabelLogisticRegression(),
-        SoftLabelLogisticRegression(C=0.1),
-        SoftLabelLogisticRegressionCV(Cs=3, cv=3),
-        SoftCalibratedClassifierCV(LogisticRegression()),
-        SoftCalibratedClassifierCV(
-            SoftLabelLogisticRegression(), method="dirichlet", ensemble=False
-        ),
-        SoftCalibratedClassifierCV(SVC(), method=VectorScaling(C=0.1), cv=3),
-        DistilledClassifier(LogisticRegression()),
-        DistilledClassifier(
-            SoftLabelLogisticRegression(),
-            temperature=2.0,
-            hard_label_weight=0.5,
-            divergence="jensen_shannon",
-        ),
-        DistilledClassifier(
-            LogisticRegression(), temperature="auto", hard_label_weight="auto"
-        ),
-    ]
-)
+        temperature=2.0,
+        hard_label_weight=0.5,
+        divergence="jensen_shannon",
+    ),
+    DistilledClassifier(LogisticRegression(), temperature="auto", hard_label_weight="auto"),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, TemperatureScaling()])
+def test_diagram_links_to_the_documentation(estimator):
+    module = ".".join(type(estimator).__module__.split(".")[:2])
+    page = f"{module}.{type(estimator).__name__}.html"
+    url = tomllib.loads(PYPROJECT.read_text())["project"]["urls"]["Documentation"]
+    assert f'href="{url}/generated/{page}"' in estimator_html_repr(estimator)
 
 
 def public_objects():

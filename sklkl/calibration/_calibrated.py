@@ -68,7 +68,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         The pairs of a fitted ``estimator`` and its fitted ``scaling``.
     n_features_in_ : int
         Number of features, if the estimator counts them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if the estimator knows them.
 
     See Also

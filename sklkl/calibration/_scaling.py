@@ -340,7 +340,7 @@ scaling_documented = documented(
         The share of the uniform distribution.
     n_features_in_ : int
         Number of classes.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if they are strings.""",
 )
 

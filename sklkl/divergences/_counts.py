@@ -16,14 +16,14 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     of Q, :math:`Y_j` of m samples and :math:`\hat q_j = Y_j / m`:
 
     .. math::
-        \hat D_{\mathrm{plugin}} &= \sum_j \hat p_j \log \frac{\hat p_j}{\hat q_j}
-
+        \begin{align*}
+        \hat D_{\mathrm{plugin}} &= \sum_j \hat p_j \log \frac{\hat p_j}{\hat q_j} \\
         \hat D_{\mathrm{MM}} &= \hat D_{\mathrm{plugin}}
         - \frac{\#\{j : X_j > 0\} - 1}{2 n}
-        - \sum_j \hat p_j \frac{1 - \hat q_j}{2 m \hat q_j}
-
+        - \sum_j \hat p_j \frac{1 - \hat q_j}{2 m \hat q_j} \\
         \hat D_{\mathrm{ZG}} &= \sum_j \hat p_j \bigl[
         \psi(m + 1) - \psi(Y_j + 1) - \psi(n) + \psi(X_j) \bigr]
+        \end{align*}
 
     over outcomes with :math:`X_j > 0`, where :math:`\psi` is the digamma function. If Q is
     known, :math:`\hat q_j` is :math:`q_j`, the last sum of the second falls away, and

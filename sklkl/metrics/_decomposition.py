@@ -101,8 +101,7 @@ def kl_decomposition(
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
         to.
-    method : {"dirichlet", "vector", "temperature", "isotonic", "binning"} or estimator, \
-            default="dirichlet"
+    method : str or estimator, default="dirichlet"
         How c is estimated:
 
         - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by

@@ -124,12 +124,14 @@ class DivergenceScorer(_BaseScorer):
         return self._sign * aligned(target, spread(proba=proba, **spread_to), **options)
 
     def _check_y(self, estimator, y_true):
-        marker = getattr(estimator, "unlabeled", None)
-        if isinstance(marker, Real | str) and np.any(np.asarray(y_true) == marker):
-            raise ValueError(
-                f"y_true holds {marker!r}, which marks samples without a label; let the test "
-                "folds hold labelled samples only."
-            )
+        # Who knows the marker may be a step of a pipeline.
+        for part in (estimator, *getattr(estimator, "get_params", dict)().values()):
+            marker = getattr(part, "unlabeled", None)
+            if isinstance(marker, Real | str) and np.any(np.asarray(y_true) == marker):
+                raise ValueError(
+                    f"y_true holds {marker!r}, which marks samples without a label; let the "
+                    "test folds hold labelled samples only."
+                )
 
     def _target(self, X, y_true, classes):
         """Return the target, and the classes that its columns or codes refer to."""

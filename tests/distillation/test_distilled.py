@@ -545,6 +545,8 @@ def test_score_leaves_unlabeled_samples_out():
     assert model.score(X, marked, weight) == model.score(X[odd], y[odd], weight[odd])
     with pytest.raises(ValueError, match="marks samples without a label"):
         get_scorer("neg_kl_loss")(model, X, marked)
+    with pytest.raises(ValueError, match="marks samples without a label"):
+        get_scorer("neg_kl_loss")(make_pipeline(model).fit(X, y), X, marked)
 
 
 def test_score_requests_weights():

@@ -1,0 +1,207 @@
+"""A picture of two distributions and of what each outcome adds to their divergence."""
+
+import numpy as np
+
+from sklkl.divergences import kl_contributions, kl_divergence
+from sklkl.inspection._drawing import (
+    BLUE,
+    EDGE,
+    MOST_LABELS,
+    ORANGE,
+    axes_of,
+    inches_for,
+    inches_of,
+    labels_of,
+    margin_for,
+    number,
+    rotation_for,
+    signed,
+    signed_style,
+    to_the_edge,
+    unit_of,
+)
+
+
+class DivergenceDisplay:
+    r"""Two distributions side by side, and what each outcome adds to :math:`D(P \| Q)`.
+
+    Use ``from_distributions`` to make one. It has two axes: the probabilities; and the
+    signed contributions :math:`p_j \log (p_j / q_j)`, negative where Q gives an outcome more
+    than P does. An infinite contribution is drawn as the longest bar, with its label.
+
+    Parameters
+    ----------
+    p, q : ndarray of shape (n_outcomes,)
+        The distributions.
+    contributions : ndarray of shape (n_outcomes,)
+        What each outcome adds.
+    divergence : float
+        Their sum.
+    base : float, default=None
+        Unit of the contributions: None for nats, 2 for bits.
+    outcomes : sequence of str of length n_outcomes, default=None
+        Names of the outcomes; 0, 1, ... if None.
+    names : pair of str, default=("P", "Q")
+        Names of the distributions.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : ndarray of shape (2,) of matplotlib Axes
+        Axes of the probabilities and of the contributions.
+    p_bars_, q_bars_, contribution_bars_ : matplotlib BarContainer
+        The bars.
+
+    See Also
+    --------
+    sklkl.divergences.kl_contributions : The numbers.
+    DivergenceMapDisplay : Divergences of many distributions.
+
+    Examples
+    --------
+    >>> from sklkl.inspection import DivergenceDisplay
+    >>> fair, biased = [0.5, 0.5], [0.9, 0.1]
+    >>> display = DivergenceDisplay.from_distributions(
+    ...     fair, biased, base=2, outcomes=["heads", "tails"], names=("fair", "biased")
+    ... )
+    >>> display.contributions.round(3), round(display.divergence, 3)
+    (array([-0.424,  1.161]), 0.737)
+    >>> display.ax_[1].get_title()
+    'D(fair‖biased) = 0.737 bits'
+    """
+
+    def __init__(
+        self, p, q, contributions, divergence, *, base=None, outcomes=None, names=("P", "Q")
+    ):
+        self.p = p
+        self.q = q
+        self.contributions = contributions
+        self.divergence = divergence
+        self.base = base
+        self.outcomes = outcomes
+        self.names = names
+
+    @classmethod
+    def from_distributions(cls, p, q, *, base=None, outcomes=None, names=("P", "Q"), ax=None):
+        r"""Compute the contributions to :math:`D(P \| Q)` and draw them.
+
+        Parameters
+        ----------
+        p, q : array-like of shape (n_outcomes,)
+            Distributions. Each must sum to 1 within 3.5e-4.
+        base : float, default=None
+            Unit of the divergence: None for nats, 2 for bits.
+        outcomes : sequence of str of length n_outcomes, default=None
+            Names of the outcomes. The labels of a pandas Series ``p`` if None, otherwise 0,
+            1, ...
+        names : pair of str, default=("P", "Q")
+            Names of the distributions.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the probabilities and the contributions; new ones if None.
+
+        Returns
+        -------
+        display : DivergenceDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If p or q is not one probability vector, their labels are in different orders,
+            the names do not match their number, or ``ax`` is not a pair of axes.
+
+        Examples
+        --------
+        >>> from sklkl.inspection import DivergenceDisplay
+        >>> display = DivergenceDisplay.from_distributions([1, 0, 0], [0.5, 0.3, 0.2])
+        >>> [float(bar.get_height()) for bar in display.p_bars_]
+        [1.0, 0.0, 0.0]
+        """
+        p_labels, q_labels = labels_of(p), labels_of(q)
+        if p_labels and q_labels and p_labels != q_labels and set(p_labels) == set(q_labels):
+            raise ValueError(
+                "The labels of p and q are in different orders; bring them into the same "
+                "order."
+            )
+        if len(names) != 2:
+            raise ValueError(f"names must be a pair; got {names!r}.")
+        if outcomes is None:
+            outcomes = p_labels
+        contributions = kl_contributions(p, q, base=base)
+        if contributions.ndim != 1:
+            raise ValueError(
+                f"p and q must be one distribution each; got shapes {np.shape(p)} and "
+                f"{np.shape(q)}."
+            )
+        if outcomes is not None and len(outcomes) != len(contributions):
+            raise ValueError(
+                f"outcomes has {len(outcomes)} names, but there are {len(contributions)} "
+                "outcomes."
+            )
+        return cls(
+            np.asarray(p, dtype=np.float64),
+            np.asarray(q, dtype=np.float64),
+            contributions,
+            kl_divergence(p, q, base=base),
+            base=base,
+            outcomes=outcomes,
+            names=names,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the distributions and the contributions.
+
+        Parameters
+        ----------
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the probabilities and the contributions; new ones if None.
+
+        Returns
+        -------
+        display : DivergenceDisplay
+            The display itself.
+        """
+        k = len(self.p)
+        size = (min(4.0 + 0.4 * k, 12.0), 4.8)
+        self.figure_, self.ax_ = axes_of(ax, 2, nrows=2, sharex=True, figsize=size)
+        of_probability, of_contribution = self.ax_
+        x, width = np.arange(k), 0.4
+        self.p_bars_ = of_probability.bar(
+            x - width / 2, self.p, width, label=self.names[0], color=BLUE, **EDGE
+        )
+        self.q_bars_ = of_probability.bar(
+            x + width / 2, self.q, width, label=self.names[1], color=ORANGE, hatch="//", **EDGE
+        )
+        of_probability.set_ylabel("probability")
+        of_probability.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            ncols=2,
+            frameon=False,
+        )
+
+        heights = to_the_edge(self.contributions)
+        self.contribution_bars_ = of_contribution.bar(
+            x, heights, 2 * width, **signed_style(heights)
+        )
+        if k <= MOST_LABELS:
+            labels = [signed(c) for c in self.contributions]
+            rotation = rotation_for(of_contribution, labels)
+            of_contribution.bar_label(
+                self.contribution_bars_, labels, padding=2, rotation=rotation, fontsize="small"
+            )
+            length = inches_for(labels) if rotation else 0.2
+            of_contribution.margins(y=margin_for(length, inches_of(of_contribution)[1]))
+        of_contribution.axhline(0, color="black", linewidth=0.8)
+        outcomes = self.outcomes if self.outcomes is not None else [str(j) for j in x]
+        if k <= MOST_LABELS:
+            for ax in self.ax_:  # they need not share their x-axis
+                rotation = rotation_for(ax, [str(name) for name in outcomes])
+                ax.set_xticks(x, outcomes, rotation=rotation)
+        of_contribution.set_ylabel(f"contribution in {unit_of(self.base)}")
+        p_name, q_name = self.names
+        total = f"{number(self.divergence)} {unit_of(self.base)}"
+        of_contribution.set_title(f"D({p_name}‖{q_name}) = {total}")
+        return self

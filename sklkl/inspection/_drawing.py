@@ -1,0 +1,124 @@
+"""What the pictures share: axes to draw on, colours, hatches, units and numbers as text.
+
+The colours are from the palette of Okabe and Ito (2008, Color Universal Design), which
+colour-blind readers tell apart; those that stand side by side differ in lightness, too, and
+have hatches or markers of their own, so that nothing is lost in grey.
+"""
+
+import numpy as np
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+# One of each for a class, over and over; neighbours differ in lightness. The first pair to
+# come again is the 57th.
+COLORS = ["#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+UNITS = {None: "nats", 2: "bits", 10: "bans"}
+# More labels than these would be written one over the other.
+MOST_LABELS = 16
+EDGE = {"edgecolor": "black", "linewidth": 0.6}
+# Below the axes, since data may be anywhere in them: the pad, in units of the font size, is
+# that of tick labels and of the label of the axis.
+LEGEND_BELOW = {
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, 0.0),
+    "borderaxespad": 3.7,
+    "columnspacing": 1.0,
+    "frameon": False,
+}
+INCHES_PER_CHARACTER = 0.08
+GAP = 0.1
+
+
+def unit_of(base):
+    """Name what a divergence is measured in."""
+    return UNITS.get(base, f"units of log {base:g}" if base else None)
+
+
+def labels_of(data):
+    """Return the labels of the rows of a data frame or a Series, otherwise None."""
+    index = getattr(data, "index", None)
+    return None if index is None or callable(index) else [str(name) for name in index]
+
+
+def number(value, sign="-"):
+    """Write a number with three decimals; with a plus, too, if ``sign`` is "+"."""
+    return f"{value:{sign}.3f}".replace("-", "−").replace("inf", "∞")
+
+
+def signed(value):
+    """Write a number with its sign, unless it is 0."""
+    return number(value, "+") if value else "0"
+
+
+def inches_of(ax):
+    """Return the width and the height of the axes."""
+    return ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi
+
+
+def inches_for(texts):
+    """Return the length of the longest text, or nearly, with a small gap."""
+    return INCHES_PER_CHARACTER * max(map(len, texts)) + GAP
+
+
+def rotation_for(ax, texts, share=1.0):
+    """Return how to rotate texts side by side, so that they fit into the axes.
+
+    ``share`` is that of the axes' width which will be left.
+    """
+    return 0 if inches_for(texts) - GAP <= share * inches_of(ax)[0] / len(texts) else 90
+
+
+def margin_for(length, inches):
+    """Return the margin, relative to the bars, that leaves room for labels on both ends."""
+    return length / max(inches - 2 * length, length / 2)
+
+
+def to_the_edge(values):
+    """Return lengths of bars: what is infinite longer than all others."""
+    finite = np.isfinite(values)
+    longest = np.abs(values[finite]).max(initial=0.0)
+    return np.where(finite, values, 1.5 * longest or 1.0)
+
+
+def signed_style(values):
+    """Return what tells bars of negative values from the others."""
+    negative = values < 0
+    return {
+        "color": np.where(negative, GREEN, VERMILLION),
+        "hatch": np.where(negative, "..", "\\\\").tolist(),
+        "alpha": 0.75,
+        **EDGE,
+    }
+
+
+def axes_of(ax, n=1, **layout):
+    """Return the figure, and ``n`` axes: ``ax``, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes, sequence of n of them, or None
+        What the user passed.
+    n : int
+        How many are needed.
+    **layout : dict
+        Arguments of ``pyplot.subplots`` for a new figure.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        The figure of the axes.
+    axes : ndarray of shape (n,) of matplotlib Axes
+        The axes.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib; install it with: pip install 'sklkl[plot]'"
+        ) from error
+    if ax is None:
+        _, ax = plt.subplots(**{"layout": "constrained", **layout})
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes):
+        raise ValueError(f"ax must be {n} matplotlib Axes, or None; got {ax!r}.")
+    return axes[0].figure, axes

@@ -1,0 +1,450 @@
+"""A picture of a student beside its teacher: where they differ, in which classes and rows."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from sklkl._targets import (
+    check_classes,
+    check_rows,
+    check_weights,
+    frame_columns,
+    shown,
+    spread,
+)
+from sklkl.divergences import kl_contributions
+from sklkl.divergences._rows import as_floating
+from sklkl.inspection._drawing import (
+    BLUE,
+    COLORS,
+    EDGE,
+    LEGEND_BELOW,
+    MARKERS,
+    MOST_LABELS,
+    axes_of,
+    inches_for,
+    inches_of,
+    labels_of,
+    margin_for,
+    number,
+    signed,
+    signed_style,
+    to_the_edge,
+    unit_of,
+)
+from sklkl.metrics._losses import KL, check_options, clip, row_losses
+from sklkl.metrics._scorers import check_has_proba, predict_proba
+
+MOST_POINTS = 5000
+LABEL = {"padding": 2, "fontsize": "small"}
+
+
+class FidelityDisplay:
+    r"""How a student differs from its teacher: in all, by class, and in the worst rows.
+
+    Use ``from_estimator`` or ``from_predictions`` to make one. It has three axes: the
+    student's probabilities over the teacher's, a point for each sample and class; the mean
+    contribution of each class to :math:`D(teacher \| student)`, negative where the student
+    gives the class more; and the samples in which the two differ most. Of more than 5000
+    points only those of evenly spaced samples are drawn; all samples count in the other axes.
+
+    Parameters
+    ----------
+    teacher_proba, student_proba : ndarray of shape (n_samples, n_classes)
+        The probabilities.
+    contributions : ndarray of shape (n_classes,)
+        Mean contribution of each class to the divergence.
+    row_divergences : ndarray of shape (n_samples,)
+        Divergence of each sample; NaN where it does not count.
+    divergence : float
+        Their mean.
+    classes : sequence of length n_classes
+        Names of the classes.
+    base : float, default=None
+        Unit of the divergences: None for nats, 2 for bits.
+    row_names : sequence of str of length n_samples, default=None
+        Names of the samples, shown beside their numbers.
+    n_rows : int, default=10
+        How many of the samples that differ most to show.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : ndarray of shape (3,) of matplotlib Axes
+        Axes of the probabilities, of the classes and of the samples.
+    lines_ : list of matplotlib Line2D
+        The points of each class.
+    diagonal_ : matplotlib Line2D
+        Where both agree.
+    class_bars_, row_bars_ : matplotlib BarContainer
+        The bars of the classes and of the samples.
+    worst_rows_ : ndarray of shape (n_rows,)
+        The samples that were drawn, that with the largest divergence first.
+
+    See Also
+    --------
+    sklkl.metrics.fidelity_report : The numbers, with the size and speed of both models.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklkl.distillation import DistilledClassifier
+    >>> from sklkl.inspection import FidelityDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = DistilledClassifier(GaussianNB()).fit(X, y)
+    >>> display = FidelityDisplay.from_estimator(model.teacher_, model.student_, X, n_rows=3)
+    >>> round(display.divergence, 2), display.contributions.round(2)
+    (0.07, array([0.01, 0.03, 0.02]))
+    >>> display.worst_rows_
+    array([146, 113, 121])
+    """
+
+    def __init__(
+        self,
+        teacher_proba,
+        student_proba,
+        contributions,
+        row_divergences,
+        divergence,
+        *,
+        classes,
+        base=None,
+        row_names=None,
+        n_rows=10,
+    ):
+        self.teacher_proba = teacher_proba
+        self.student_proba = student_proba
+        self.contributions = contributions
+        self.row_divergences = row_divergences
+        self.divergence = divergence
+        self.classes = classes
+        self.base = base
+        self.row_names = row_names
+        self.n_rows = n_rows
+
+    @classmethod
+    def from_estimator(
+        cls,
+        teacher,
+        student,
+        X,
+        *,
+        sample_weight=None,
+        base=None,
+        on_zero="clip",
+        n_rows=10,
+        ax=None,
+    ):
+        """Predict by both models, compare and draw.
+
+        The columns of probabilities are matched through ``classes_``: a class that one model
+        does not know has probability 0 there.
+
+        Parameters
+        ----------
+        teacher, student : estimator
+            Fitted classifiers with ``predict_proba`` and ``classes_``.
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Samples, or whatever both models predict from. The index of a data frame names
+            the samples.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in all means, non-negative. Those of weight 0 are not
+            drawn.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where the student says 0 and the teacher does not, as in ``kl_loss``.
+        n_rows : int, default=10
+            How many of the samples that differ most to show.
+        ax : sequence of three matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : FidelityDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If a model has no ``predict_proba``, or one has strings as classes and the other
+            has not.
+        ValueError
+            If a row of probabilities is not a probability vector, or an argument is bad.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from sklkl.inspection import FidelityDisplay
+        >>> X, y = load_iris(return_X_y=True)
+        >>> student = DecisionTreeClassifier(max_depth=2).fit(X, y)
+        >>> display = FidelityDisplay.from_estimator(GaussianNB().fit(X, y), student, X)
+        >>> display.ax_[1].get_title()
+        'D(teacher‖student) = 0.076 nats'
+        """
+        probas = {}
+        for name, model in {"teacher": teacher, "student": student}.items():
+            check_has_proba(model, name)
+            proba = predict_proba(model, X, f"The {name}'s predict_proba")
+            check_consistent_length(X, proba)
+            probas[name] = proba, np.asarray(model.classes_).tolist()
+        return cls._compare(
+            *probas["teacher"],
+            *probas["student"],
+            names=("The teacher's predict_proba", "The student's predict_proba"),
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+            row_names=labels_of(X),
+            n_rows=n_rows,
+        ).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        teacher_proba,
+        student_proba,
+        *,
+        classes=None,
+        sample_weight=None,
+        base=None,
+        on_zero="clip",
+        n_rows=10,
+        ax=None,
+    ):
+        """Compare predicted probabilities and draw.
+
+        Parameters
+        ----------
+        teacher_proba, student_proba : array-like of shape (n_samples, n_classes), or \
+                data frame
+            The probabilities. The columns of two data frames are matched by name; a class
+            that one of them lacks has probability 0 there. The index of that of the teacher
+            names the samples.
+        classes : array-like of shape (n_classes,), default=None
+            The classes, in the order of the columns of an array. By default the columns of
+            a data frame, or 0, 1, ...
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in all means, non-negative. Those of weight 0 are not
+            drawn.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where the student says 0 and the teacher does not, as in ``kl_loss``.
+        n_rows : int, default=10
+            How many of the samples that differ most to show.
+        ax : sequence of three matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : FidelityDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If a row of probabilities is not a probability vector, if the samples or classes
+            of the two do not match, or an argument is bad.
+
+        Examples
+        --------
+        >>> from sklkl.inspection import FidelityDisplay
+        >>> display = FidelityDisplay.from_predictions(
+        ...     [[0.5, 0.5], [0.9, 0.1]],
+        ...     [[0.9, 0.1], [0.9, 0.1]],
+        ...     classes=["no", "yes"],
+        ...     base=2,
+        ... )
+        >>> display.contributions.round(3), round(display.divergence, 3)
+        (array([-0.212,  0.58 ]), 0.368)
+        """
+        names = "teacher_proba", "student_proba"
+        given = teacher_proba, student_proba
+        if classes is not None:
+            classes = check_classes(classes).tolist()
+        columns = [None if (c := frame_columns(x)) is None else c.tolist() for x in given]
+        default = classes or columns[0] or columns[1]
+        arguments = []
+        for name, x, own in zip(names, given, columns, strict=True):
+            proba = as_floating(x, name)
+            if proba.ndim != 2 or proba.shape[1] < 2:
+                raise ValueError(
+                    f"{name} must have shape (n_samples, n_classes), a column for each of at "
+                    f"least two classes; got {proba.shape}."
+                )
+            own = own or default or list(range(proba.shape[1]))
+            if len(own) != proba.shape[1]:
+                raise ValueError(
+                    f"{name} has {proba.shape[1]} columns, but there are {len(own)} classes: "
+                    f"{shown(own)}."
+                )
+            if classes is not None:
+                proba, own = spread(own, proba, classes, names=(name, "classes")), classes
+            arguments += [proba, own]
+        rows = [labels_of(x) for x in given]
+        if None not in rows and rows[0] != rows[1] and sorted(rows[0]) == sorted(rows[1]):
+            raise ValueError(
+                "The rows of teacher_proba and student_proba are in different orders; bring "
+                "them into the same order."
+            )
+        return cls._compare(
+            *arguments,
+            names=names,
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+            row_names=rows[0],
+            n_rows=n_rows,
+        ).plot(ax=ax)
+
+    @classmethod
+    def _compare(
+        cls,
+        teacher_proba,
+        teacher_classes,
+        student_proba,
+        student_classes,
+        *,
+        names,
+        sample_weight,
+        base,
+        on_zero,
+        row_names,
+        n_rows,
+    ):
+        """Compute what ``fidelity_report`` computes of all samples, and of each."""
+        check_options(base, on_zero)
+        if not isinstance(n_rows, Integral) or isinstance(n_rows, bool) or n_rows < 1:
+            raise ValueError(f"n_rows must be an integer >= 1; got {n_rows!r}.")
+        check_rows(teacher_proba, names[0])
+        check_rows(student_proba, names[1])
+        check_consistent_length(teacher_proba, student_proba)
+        weight = check_weights(sample_weight, teacher_proba)
+        known = list(dict.fromkeys([*teacher_classes, *student_classes]))
+        check_classes(known, "The list of the teacher's and student's classes")
+        p = spread(teacher_classes, teacher_proba, known)
+        q = spread(student_classes, student_proba, known)
+
+        counted = weight > 0
+        options = {"base": base, "on_zero": on_zero, "counted": counted}
+        try:
+            rows = row_losses(p, q, divergence=KL, reverse=False, **options)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (Here y_true are the teacher's probabilities and y_proba the "
+                f"student's, with columns {shown(known)}.)"
+            ) from None
+        clipped = clip(p, q, names[1]) if on_zero == "clip" else q
+        contributions = kl_contributions(p[counted], clipped[counted], base=base)
+        return cls(
+            p,
+            q,
+            np.average(contributions, axis=0, weights=weight[counted]),
+            np.where(counted, rows, np.nan),
+            float(np.average(rows[counted], weights=weight[counted])),
+            classes=known,
+            base=base,
+            row_names=row_names,
+            n_rows=n_rows,
+        )
+
+    def plot(self, *, ax=None):
+        """Draw the probabilities, the classes and the samples that differ most.
+
+        Parameters
+        ----------
+        ax : sequence of three matplotlib Axes, default=None
+            Where to draw; new ones if None. The legend is below the first; a figure with
+            ``layout="constrained"`` leaves room for it.
+
+        Returns
+        -------
+        display : FidelityDisplay
+            The display itself.
+        """
+        n_bars = max(min(len(self.classes), MOST_LABELS), min(self.n_rows, 2 * MOST_LABELS))
+        size = (12.0, max(4.2, 1.6 + 0.22 * n_bars))
+        self.figure_, self.ax_ = axes_of(ax, 3, ncols=3, figsize=size)
+        self._draw_probabilities(self.ax_[0])
+        self._draw_classes(self.ax_[1])
+        self._draw_rows(self.ax_[2])
+        return self
+
+    def _draw_probabilities(self, ax):
+        drawn = np.flatnonzero(~np.isnan(self.row_divergences))
+        k = len(self.classes)
+        if len(drawn) * k > MOST_POINTS:
+            n = max(1, MOST_POINTS // k)
+            drawn = drawn[np.linspace(0, len(drawn) - 1, n).astype(np.intp)]
+        (self.diagonal_,) = ax.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
+        self.lines_ = [
+            ax.plot(
+                self.teacher_proba[drawn, j],
+                self.student_proba[drawn, j],
+                linestyle="",
+                marker=MARKERS[j % len(MARKERS)],
+                markersize=4,
+                color=COLORS[j % len(COLORS)],
+                alpha=0.6 if len(drawn) < 300 else 0.35,
+                markeredgewidth=0,
+                label=str(c),
+            )[0]
+            for j, c in enumerate(self.classes)
+        ]
+        ax.set(
+            xlim=(-0.03, 1.03),
+            ylim=(-0.03, 1.03),
+            aspect="equal",
+            xlabel="teacher's probability",
+            ylabel="student's probability",
+        )
+        if k <= MOST_LABELS:
+            legend = ax.legend(**LEGEND_BELOW, ncols=min(k, 5), handletextpad=0.1)
+            for handle in legend.legend_handles:
+                handle.set(alpha=1, markersize=6)
+
+    def _draw_classes(self, ax):
+        lengths = to_the_edge(self.contributions)
+        places = np.arange(len(lengths))
+        self.class_bars_ = ax.barh(places, lengths, **signed_style(lengths))
+        if len(places) <= MOST_LABELS:
+            labels = [signed(c) for c in self.contributions]
+            ax.bar_label(self.class_bars_, labels, **LABEL)
+            ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
+            ax.set_yticks(places, [str(c) for c in self.classes])
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.invert_yaxis()
+        total = f"{number(self.divergence)} {unit_of(self.base)}"
+        ax.set_title(f"D(teacher‖student) = {total}", fontsize="medium")
+        ax.set(xlabel=f"mean contribution in {unit_of(self.base)}", ylabel="class")
+
+    def _draw_rows(self, ax):
+        # NaN is last in either order; of equal rows the first comes first.
+        order = np.argsort(-self.row_divergences, kind="stable")
+        n_counted = np.count_nonzero(~np.isnan(self.row_divergences))
+        self.worst_rows_ = order[: min(self.n_rows, n_counted)]
+        values = self.row_divergences[self.worst_rows_]
+        places = np.arange(len(values))
+        self.row_bars_ = ax.barh(places, to_the_edge(values), color=BLUE, alpha=0.75, **EDGE)
+        if len(places) <= 2 * MOST_LABELS:
+            labels = [number(v) for v in values]
+            ax.bar_label(self.row_bars_, labels, **LABEL)
+            ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
+            ax.set_yticks(places, [self._row_label(i) for i in self.worst_rows_.tolist()])
+        else:
+            ax.set_yticks([])
+        if not values.any():
+            ax.set_xlim(0, 1)
+        ax.invert_yaxis()
+        ax.set_title("worst rows", fontsize="medium")
+        ax.set(xlabel=f"divergence in {unit_of(self.base)}", ylabel="row")
+
+    def _row_label(self, i):
+        name = str(i) if self.row_names is None else self.row_names[i]
+        return name if name == str(i) else f"{i} ({name})"

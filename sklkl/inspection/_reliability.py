@@ -1,0 +1,461 @@
+"""A reliability diagram, for soft targets, too, with the parts of the KL divergence."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from sklkl._targets import check_target, check_weights, frame_columns, one_hot, shown, spread
+from sklkl.inspection._drawing import (
+    COLORS,
+    INCHES_PER_CHARACTER,
+    LEGEND_BELOW,
+    MARKERS,
+    axes_of,
+    inches_of,
+    number,
+    unit_of,
+)
+from sklkl.metrics import kl_decomposition
+from sklkl.metrics._losses import check_y_and_proba
+from sklkl.metrics._scorers import align_target, check_has_proba, predict_proba
+
+WITHOUT_CV = ("isotonic", "binning")
+STRATEGIES = ("quantile", "uniform")
+MOST_CURVES = 7  # as there are colours
+EDGES = np.linspace(0.0, 1.0, 21)
+LINESTYLES = ["-", "--", "-.", ":"]
+
+
+class ReliabilityDisplay:
+    """Mean targets over mean predictions, and what miscalibration costs.
+
+    Use ``from_estimator`` or ``from_predictions`` to make one. It has two axes: for each
+    class the mean target over the mean prediction of bins of its predicted probability, with
+    two standard errors on both sides; and a histogram of the predicted probabilities. The
+    title splits the KL divergence into what recalibration would take off and what would be
+    left. Targets may be soft.
+
+    Parameters
+    ----------
+    prob_true, prob_pred : list of ndarray of shape (n_bins,)
+        Mean targets and mean predictions of the bins that are not empty, for each class that
+        is drawn.
+    standard_errors : list of ndarray of shape (n_bins,)
+        Of the mean differences of targets and predictions in the bins; NaN in bins of a
+        single sample.
+    counts : ndarray of shape (n_curves, 20)
+        Weight of the samples with predictions in each twentieth of [0, 1], for each class
+        that is drawn.
+    decomposition : KLDecomposition
+        What ``kl_decomposition`` returns.
+    classes : sequence of length n_curves
+        Names of the classes that are drawn.
+    base : float, default=None
+        Unit of the divergences: None for nats, 2 for bits.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : ndarray of shape (2,) of matplotlib Axes
+        Axes of the curves and of the histogram.
+    curves_ : list of matplotlib ErrorbarContainer
+        The curves.
+    diagonal_ : matplotlib Line2D
+        Where predictions are calibrated.
+    histograms_ : list of matplotlib StepPatch
+        The histograms.
+
+    See Also
+    --------
+    sklkl.metrics.kl_decomposition : The numbers in the title.
+    sklearn.calibration.CalibrationDisplay : The same curve for labels of two classes.
+
+    Notes
+    -----
+    The parts in the title are those of whole probability vectors and do not depend on the
+    bins; a curve shows one class at a time. A model may be calibrated for each class by
+    itself and not as a whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.inspection import ReliabilityDisplay
+    >>> truth = np.random.default_rng(0).dirichlet([1, 1, 1], size=2000)
+    >>> overconfident = truth**2 / (truth**2).sum(axis=1, keepdims=True)
+    >>> display = ReliabilityDisplay.from_predictions(truth, overconfident, n_bins=4)
+    >>> print(display.ax_[0].get_title())
+    KL 0.110 = miscalibration 0.110 + refinement 0.000 nats
+    entropy of the targets 0.835 nats
+    >>> display.prob_pred[0].round(2), display.prob_true[0].round(2)
+    (array([0.01, 0.1 , 0.38, 0.82]), array([0.06, 0.2 , 0.39, 0.66]))
+    """
+
+    def __init__(
+        self,
+        prob_true,
+        prob_pred,
+        standard_errors,
+        counts,
+        decomposition,
+        *,
+        classes,
+        base=None,
+    ):
+        self.prob_true = prob_true
+        self.prob_pred = prob_pred
+        self.standard_errors = standard_errors
+        self.counts = counts
+        self.decomposition = decomposition
+        self.classes = classes
+        self.base = base
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        classes=None,
+        n_bins=10,
+        strategy="quantile",
+        method="dirichlet",
+        cv=5,
+        sample_weight=None,
+        base=None,
+        on_zero="clip",
+        ax=None,
+    ):
+        """Predict by a fitted classifier, compare with the targets and draw.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted classifier with ``predict_proba``. A class that it never saw has
+            probability 0.
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Samples that the classifier was not fitted to.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels; or soft targets, a probability vector per row. The columns of a
+            matrix are ``estimator.classes_``; those of a data frame are matched by name.
+        classes : array-like, default=None
+            The classes to draw. By default the second of two, or all if they are at most 7,
+            or the 7 with the largest mean targets.
+        n_bins : int, default=10
+            Number of bins for each class; empty ones are left out.
+        strategy : {"quantile", "uniform"}, default="quantile"
+            Bins of equal weight, or of equal width. Equal predictions share a bin.
+        method : str or estimator, default="dirichlet"
+            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
+            "binning" has bins of its own, ``n_bins`` for each predicted class.
+        cv : int, splitter or iterable, default=5
+            Folds for the ``method``, as in ``kl_decomposition``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the curves and the histogram; new ones if None.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``predict_proba``.
+        ValueError
+            If a row is not a probability vector, an argument is bad, or there are too few
+            samples for ``cv``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.model_selection import train_test_split
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklkl.inspection import ReliabilityDisplay
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+        >>> display = ReliabilityDisplay.from_estimator(GaussianNB().fit(X, y), X_test, y_test)
+        >>> parts = display.decomposition
+        >>> parts.miscalibration > parts.refinement
+        True
+        """
+        check_has_proba(estimator, "estimator")
+        proba = predict_proba(estimator, X, "The estimator's predict_proba")
+        target, known = align_target(y, estimator.classes_)
+        check_consistent_length(target, proba)
+        proba = spread(estimator.classes_, proba, known)
+        return cls._compute(
+            target,
+            proba,
+            np.asarray(known).tolist(),
+            classes=classes,
+            n_bins=n_bins,
+            strategy=strategy,
+            method=method,
+            cv=cv,
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+        ).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_proba,
+        *,
+        labels=None,
+        classes=None,
+        n_bins=10,
+        strategy="quantile",
+        method="dirichlet",
+        cv=5,
+        sample_weight=None,
+        base=None,
+        on_zero="clip",
+        ax=None,
+    ):
+        """Compare predicted probabilities with the targets and draw.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels; or soft targets, a probability vector per row. The columns of a data
+            frame are the classes.
+        y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
+            Predicted probabilities, as for ``kl_loss``, of samples that the model was not
+            fitted to.
+        labels : array-like of shape (n_classes,), default=None
+            All classes, in sorted order. Needed where a class is absent from ``y_true``.
+        classes : array-like, default=None
+            The classes to draw. By default the second of two, or all if they are at most 7,
+            or the 7 with the largest mean targets.
+        n_bins : int, default=10
+            Number of bins for each class; empty ones are left out.
+        strategy : {"quantile", "uniform"}, default="quantile"
+            Bins of equal weight, or of equal width. Equal predictions share a bin.
+        method : str or estimator, default="dirichlet"
+            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
+            "binning" has bins of its own, ``n_bins`` for each predicted class.
+        cv : int, splitter or iterable, default=5
+            Folds for the ``method``, as in ``kl_decomposition``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the curves and the histogram; new ones if None.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If a row is not a probability vector, classes and columns do not match, an
+            argument is bad, or there are too few samples for ``cv``.
+
+        Examples
+        --------
+        >>> from sklkl.inspection import ReliabilityDisplay
+        >>> y_proba = [[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 40
+        >>> y_true = (["no"] * 3 + ["yes"]) * 10 + (["yes"] * 3 + ["no"]) * 10
+        >>> display = ReliabilityDisplay.from_predictions(y_true, y_proba, method="isotonic")
+        >>> display.classes, display.prob_pred[0].round(2), display.prob_true[0].round(2)
+        (['yes'], array([0.1, 0.9]), array([0.25, 0.75]))
+        >>> display.ax_[0].get_title()
+        'KL 0.655 = miscalibration 0.092 + refinement 0.562 nats'
+        """
+        target, proba = check_y_and_proba(y_true, y_proba, labels)
+        known = None if labels is None else np.unique(labels)
+        if known is None and target.ndim == 2 and frame_columns(y_true) is None:
+            known = frame_columns(y_proba)
+        if known is None:
+            known, _ = check_target(y_true, name="y_true")
+        return cls._compute(
+            target,
+            proba,
+            known.tolist(),
+            classes=classes,
+            n_bins=n_bins,
+            strategy=strategy,
+            method=method,
+            cv=cv,
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+        ).plot(ax=ax)
+
+    @classmethod
+    def _compute(
+        cls,
+        target,
+        proba,
+        known,
+        *,
+        classes,
+        n_bins,
+        strategy,
+        method,
+        cv,
+        sample_weight,
+        base,
+        on_zero,
+    ):
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {STRATEGIES}; got {strategy!r}.")
+        folds = isinstance(cv, Integral) and method not in WITHOUT_CV
+        if folds and not 2 <= cv <= len(target):
+            raise ValueError(
+                f"cv={cv!r} is no number of folds for {len(target)} samples; give one from 2 "
+                "to the number of samples, or None."
+            )
+        decomposition = kl_decomposition(
+            target,
+            proba,
+            method=method,
+            cv=cv,
+            n_bins=n_bins,
+            labels=range(len(known)),
+            sample_weight=sample_weight,
+            base=base,
+            on_zero=on_zero,
+        )
+        weight = check_weights(sample_weight, target)
+        counted = weight > 0
+        target = one_hot(target, len(known))[counted].astype(np.float64)
+        proba, weight = proba[counted].astype(np.float64), weight[counted]
+        columns = _check_drawn(classes, known, np.average(target, axis=0, weights=weight))
+        drawn = proba.T[columns]
+        curves = [
+            _curve(target[:, j], q, weight, _edges(q, weight, n_bins, strategy))
+            for j, q in zip(columns, drawn, strict=True)
+        ]
+        prob_true, prob_pred, errors = (list(part) for part in zip(*curves, strict=True))
+        counts = np.stack(
+            [np.histogram(q.clip(0.0, 1.0), EDGES, weights=weight)[0] for q in drawn]
+        )
+        return cls(
+            prob_true,
+            prob_pred,
+            errors,
+            counts,
+            decomposition,
+            classes=[known[j] for j in columns],
+            base=base,
+        )
+
+    def plot(self, *, ax=None):
+        """Draw the curves and the histogram.
+
+        Parameters
+        ----------
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the curves and the histogram; new ones if None. The legend is
+            below; a figure with ``layout="constrained"`` leaves room for it.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+            The display itself.
+        """
+        self.figure_, self.ax_ = axes_of(
+            ax, 2, nrows=2, sharex=True, figsize=(5.5, 6.5), height_ratios=[3, 1]
+        )
+        of_curves, of_counts = self.ax_
+        (self.diagonal_,) = of_curves.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+        self.curves_, self.histograms_ = [], []
+        for j, name in enumerate(self.classes):
+            style = {
+                "color": COLORS[j % len(COLORS)],
+                "linestyle": LINESTYLES[j % len(LINESTYLES)],
+            }
+            curve = of_curves.errorbar(
+                self.prob_pred[j],
+                self.prob_true[j],
+                2 * self.standard_errors[j],
+                marker=MARKERS[j % len(MARKERS)],
+                markersize=5,
+                linewidth=1.2,
+                elinewidth=1,
+                capsize=2,
+                label=str(name),
+                **style,
+            )
+            self.curves_.append(curve)
+            self.histograms_.append(of_counts.stairs(self.counts[j], EDGES, **style))
+        of_curves.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), ylabel="mean target")
+        of_curves.set_title(self._title(inches_of(of_curves)[0]), fontsize="medium")
+        of_counts.set(xlabel="predicted probability", ylabel="samples")
+        handles, names = of_curves.get_legend_handles_labels()
+        of_counts.legend(handles, names, title="class", **LEGEND_BELOW, ncols=4)
+        return self
+
+    def _title(self, width):
+        """Write the parts in lines that are not much wider than so many inches."""
+        parts, unit = self.decomposition, unit_of(self.base)
+        lines = [f"KL {number(parts.kl)} ="]
+        for text in (
+            f"miscalibration {number(parts.miscalibration)} +",
+            f"refinement {number(parts.refinement)} {unit}",
+        ):
+            if INCHES_PER_CHARACTER * len(f"{lines[-1]} {text}") < 1.2 * width:
+                lines[-1] += f" {text}"
+            else:
+                lines.append(text)
+        if parts.entropy:
+            lines.append(f"entropy of the targets {number(parts.entropy)} {unit}")
+        return "\n".join(lines)
+
+
+def _check_drawn(classes, known, mass):
+    """Return the columns to draw."""
+    if classes is None:
+        if len(known) == 2:
+            return [1]
+        return np.sort(np.argsort(-mass, kind="stable")[:MOST_CURVES]).tolist()
+    if isinstance(classes, str) or np.ndim(classes) != 1 or not len(classes):
+        raise ValueError(f"classes must be a list of the classes to draw; got {classes!r}.")
+    wanted = np.asarray(classes).tolist()
+    unknown = [c for c in wanted if c not in known]
+    if unknown:
+        raise ValueError(
+            f"classes has {shown(unknown)}, not among the classes {shown(known)}."
+        )
+    return [known.index(c) for c in wanted]
+
+
+def _edges(proba, weight, n_bins, strategy):
+    """Return the n_bins - 1 edges between bins; a bin holds its upper edge."""
+    if strategy == "uniform":
+        return np.linspace(0.0, 1.0, n_bins + 1)[1:-1]
+    order = np.argsort(proba)
+    mass = np.cumsum(weight[order])
+    return proba[order[np.searchsorted(mass, mass[-1] * np.arange(1, n_bins) / n_bins)]]
+
+
+def _curve(target, proba, weight, edges):
+    """Return means of targets and of predictions, and standard errors of the difference."""
+    _, bins = np.unique(np.searchsorted(edges, proba), return_inverse=True)
+    mass = np.bincount(bins, weight)
+
+    def mean(values):
+        return np.bincount(bins, weight * values) / mass
+
+    residual = target - proba
+    squares = np.bincount(bins, (weight * (residual - mean(residual)[bins])) ** 2)
+    n = np.bincount(bins)
+    few = np.divide(n, n - 1, where=n > 1, out=np.full(len(n), np.nan))
+    return mean(target), mean(proba), np.sqrt(few * squares) / mass

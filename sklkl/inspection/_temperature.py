@@ -1,0 +1,280 @@
+"""A picture of what the temperature of a distillation is worth."""
+
+import numpy as np
+from sklearn import get_config
+from sklearn.model_selection import GridSearchCV
+
+from sklkl._targets import one_hot
+from sklkl.inspection._drawing import BLUE, ORANGE, VERMILLION, axes_of, number, unit_of
+from sklkl.metrics._losses import ALIGNED, check_options
+from sklkl.metrics._scorers import DivergenceScorer, align, check_has_proba, predict_proba
+from sklkl.model_selection._split import check_soft_cv
+
+MOST_TICKS = 9
+
+
+class TemperatureDisplay:
+    r"""KL divergence and accuracy over the temperature, with the spread of the folds.
+
+    Use ``from_estimator`` to make one. It has two axes, one above the other: the KL
+    divergence of the targets to the predictions of held-out samples, and their accuracy. A
+    line joins the means over folds, a band of one standard deviation on both sides shows the
+    spread, small dots are single folds. The temperature of least mean divergence is marked.
+
+    Parameters
+    ----------
+    temperatures : ndarray of shape (n_temperatures,)
+        The temperatures, in increasing order.
+    kl : ndarray of shape (n_temperatures, n_folds)
+        Mean divergence of each test fold.
+    accuracy : ndarray of shape (n_temperatures, n_folds)
+        Accuracy of each test fold.
+    base : float, default=None
+        Unit of the divergence: None for nats, 2 for bits.
+    param_name : str, default="temperature"
+        What was varied.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : ndarray of shape (2,) of matplotlib Axes
+        Axes of the divergence and of the accuracy.
+    best_temperature_ : float
+        The temperature of least mean divergence; of equal ones the lowest.
+    lines_ : list of matplotlib Line2D
+        The means, of the divergence and of the accuracy.
+    bands_ : list of matplotlib PolyCollection
+        One standard deviation of the folds on both sides.
+    folds_ : list of matplotlib Line2D
+        The folds.
+    best_ : list of matplotlib Line2D
+        What marks the best temperature.
+
+    See Also
+    --------
+    sklkl.distillation.DistilledClassifier : What has a temperature.
+    sklearn.model_selection.ValidationCurveDisplay : Any score over any parameter.
+
+    Notes
+    -----
+    The spread of the folds is not the uncertainty of a difference between temperatures: all
+    share their folds, so that most of the spread is common to them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.inspection import TemperatureDisplay
+    >>> kl = np.array([[0.5, 0.7], [0.3, 0.5]])
+    >>> display = TemperatureDisplay(np.array([1.0, 2.0]), kl, 1 - kl).plot()
+    >>> display.best_temperature_
+    2.0
+    >>> display.lines_[0].get_ydata()
+    array([0.6, 0.4])
+    """
+
+    def __init__(self, temperatures, kl, accuracy, *, base=None, param_name="temperature"):
+        self.temperatures = temperatures
+        self.kl = kl
+        self.accuracy = accuracy
+        self.base = base
+        self.param_name = param_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        temperatures=(0.5, 1, 2, 4, 8),
+        param_name="temperature",
+        cv=None,
+        base=None,
+        n_jobs=None,
+        params=None,
+        ax=None,
+    ):
+        """Fit the estimator at each temperature, on the same folds, and draw the scores.
+
+        Parameters
+        ----------
+        estimator : estimator
+            What has the temperature: a ``DistilledClassifier``, or a pipeline that ends in
+            one. It is cloned for each temperature and fold. Give it ``memory``, so that a
+            teacher is fitted once for each fold and not once for each temperature.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels, or a probability vector per row.
+        temperatures : array-like of shape (n_temperatures,), default=(0.5, 1, 2, 4, 8)
+            The temperatures to try, positive.
+        param_name : str, default="temperature"
+            The parameter to vary, as "distilledclassifier__temperature" of a pipeline.
+        cv : int, splitter or iterable, default=None
+            Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
+            ``StratifiedSoftKFold`` for soft targets. Or a splitter, or an iterable of pairs
+            of indices. If some samples are unlabelled, pass pairs whose test indices are of
+            labelled samples only; others are refused.
+        base : float, default=None
+            Unit of the divergence: None for nats, 2 for bits.
+        n_jobs : int, default=None
+            Fits at once, in processes.
+        params : dict, default=None
+            What to pass to ``fit``, as ``teacher_proba``, ``sample_weight`` or ``groups``, in
+            the way of ``GridSearchCV.fit``. If metadata routing is enabled, whoever requests
+            it gets it, and ``sample_weight`` counts in the scores, too.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : TemperatureDisplay
+            What was drawn. With soft targets, the accuracy is the mean probability of the
+            predicted label: that expected of labels drawn from the targets.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``predict_proba``.
+        ValueError
+            If a temperature is not a positive number, there is no such parameter, or a test
+            fold holds samples without a label.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklkl.distillation import DistilledClassifier
+        >>> from sklkl.inspection import TemperatureDisplay
+        >>> X, y = load_iris(return_X_y=True)
+        >>> display = TemperatureDisplay.from_estimator(
+        ...     DistilledClassifier(GaussianNB()), X, y, temperatures=[1, 3, 9]
+        ... )
+        >>> display.kl.mean(axis=1).round(2), display.best_temperature_
+        (array([0.16, 0.15, 0.24]), 3.0)
+        """
+        check_options(base)
+        temperatures = _check_temperatures(temperatures)
+        if param_name not in (known := estimator.get_params()):
+            names = sorted(name for name in known if name.endswith("temperature"))
+            raise ValueError(
+                f"param_name={param_name!r} is no parameter of the estimator"
+                f"{', but ' + str(names) if names else ''}."
+            )
+        # Markers of unlabelled samples make y no valid target, so it is not checked here.
+        target = np.asarray(y)
+        if target.ndim == 2 and target.shape[1] == 1:
+            target = target[:, 0]
+        search = GridSearchCV(
+            estimator,
+            {param_name: temperatures.tolist()},
+            scoring=_scorer(base),
+            cv=check_soft_cv(cv, target),
+            n_jobs=n_jobs,
+            refit=False,
+            error_score="raise",
+        ).fit(X, y, **(params or {}))
+        folds = range(search.n_splits_)
+        kl, accuracy = (
+            np.column_stack([search.cv_results_[f"split{i}_test_{name}"] for i in folds])
+            for name in ("kl", "accuracy")
+        )
+        return cls(temperatures, kl, accuracy, base=base, param_name=param_name).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw the divergence and the accuracy over the temperature.
+
+        Parameters
+        ----------
+        ax : pair of matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : TemperatureDisplay
+            The display itself.
+        """
+        self.figure_, self.ax_ = axes_of(ax, 2, nrows=2, sharex=True, figsize=(5.5, 5.5))
+        at = int(np.argmin(self.kl.mean(axis=1)))
+        self.best_temperature_ = float(self.temperatures[at])
+        self.lines_, self.bands_, self.folds_, self.best_ = [], [], [], []
+        name, unit = self.param_name.rpartition("__")[2], unit_of(self.base)
+        least = f"{number(self.kl[at].mean())} {unit} at {name} {self.best_temperature_:.3g}"
+        of_kl, of_accuracy = self.ax_
+        self._draw(of_kl, self.kl, BLUE, "o")
+        self._draw(of_accuracy, self.accuracy, ORANGE, "s")
+        of_kl.set_title(f"least KL {least}", fontsize="medium")
+        of_kl.set_ylabel(f"KL in {unit}")
+        of_accuracy.set(ylabel="accuracy", xlabel=name)
+        return self
+
+    def _draw(self, ax, scores, color, marker):
+        t, mean, spread = self.temperatures, scores.mean(axis=1), scores.std(axis=1)
+        ax.set_xscale("log", base=2)
+        band = ax.fill_between(
+            t, mean - spread, mean + spread, color=color, alpha=0.25, linewidth=0
+        )
+        (folds,) = ax.plot(
+            np.repeat(t, scores.shape[1]),
+            scores.ravel(),
+            linestyle="",
+            marker=".",
+            markersize=6,
+            markeredgewidth=0,
+            color="black",
+            alpha=0.4,
+        )
+        (line,) = ax.plot(t, mean, color=color, marker=marker)
+        best = ax.axvline(
+            self.best_temperature_, color=VERMILLION, linestyle="--", linewidth=1, zorder=1
+        )
+        ticks = t
+        if len(t) > MOST_TICKS:  # powers of two instead, or the ends if there are none
+            powers = 2.0 ** np.arange(np.ceil(np.log2(t[0])), np.floor(np.log2(t[-1])) + 1)
+            ticks = powers if len(powers) > 1 else t[[0, -1]]
+        ax.set_xticks(ticks, [f"{x:.3g}" for x in ticks])
+        ax.minorticks_off()
+        margin = (t[-1] / t[0]) ** 0.05 if len(t) > 1 else 2.0
+        ax.set_xlim(t[0] / margin, t[-1] * margin)
+        self.bands_.append(band)
+        self.folds_.append(folds)
+        self.lines_.append(line)
+        self.best_.append(best)
+
+
+def _check_temperatures(temperatures):
+    """Return the temperatures as floats in increasing order."""
+    try:
+        values = np.asarray(temperatures, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    if values.ndim != 1 or not len(values) or not ((values > 0) & (values < np.inf)).all():
+        raise ValueError(f"temperatures must be positive numbers; got {temperatures!r}.")
+    if len(np.unique(values)) < len(values):
+        raise ValueError(f"temperatures names one twice; got {temperatures!r}.")
+    return np.sort(values)
+
+
+class _KLAndAccuracy(DivergenceScorer):
+    """Both scores of one prediction, as a dictionary."""
+
+    def _score(self, method_caller, estimator, X, y_true=None, sample_weight=None):
+        check_has_proba(estimator, "estimator")
+        self._check_y(estimator, y_true)
+        proba = predict_proba(estimator, X, "y_proba")
+        target, proba = align(y_true, proba, estimator.classes_)
+        rows = one_hot(target, proba.shape[1])
+        hit = rows[np.arange(len(rows)), proba.argmax(axis=1)]
+        kl_loss = ALIGNED["kl_loss"]
+        return {
+            "kl": kl_loss(target, proba, sample_weight=sample_weight, **self._kwargs),
+            "accuracy": float(np.average(hit, weights=sample_weight)),
+        }
+
+
+def _scorer(base):
+    scorer = _KLAndAccuracy("neg_kl_loss", base=base)
+    if get_config()["enable_metadata_routing"]:
+        scorer.set_score_request(sample_weight=True)
+    return scorer

@@ -1,0 +1,53 @@
+"""The examples of the README and of the guides run as they stand there."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+}
+# Besides directives of Sphinx, which runs the plots. .ci/run follows the README's commands.
+LANGUAGES = {"python", "pycon", "text", "sh"}
+# The blocks of this page belong together; tests/distillation/test_deployment.py runs them.
+TOGETHER = "docs/deployment.md"
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+
+
+def pages_with(language):
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_is_left_out(page):
+    openings = re.findall(r"^```(.*)\n", PAGES[page], re.MULTILINE)[::2]
+    assert {name for name in openings if not name.startswith("{")} <= LANGUAGES
+
+
+@pytest.mark.parametrize("page", [page for page in pages_with("python") if page != TOGETHER])
+def test_scripts(page, capsys):
+    printed = []
+    for code in blocks(page, "python"):
+        exec(compile(code, page, "exec"), {})
+        printed.append(capsys.readouterr().out)
+        assert printed[-1]
+        assert "nan" not in printed[-1]
+    for shown in blocks(page, "text"):
+        assert shown in printed
+
+
+@pytest.mark.parametrize("page", pages_with("pycon"))
+def test_sessions(page):
+    text = "\n".join(blocks(page, "pycon"))
+    session = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
+    failures = []
+    doctest.DocTestRunner(optionflags=OPTIONS).run(session, out=failures.append)
+    assert not failures, "".join(failures)
