@@ -1,4 +1,6 @@
-"""Distil a kernel machine into a logistic regression, on handwritten digits.
+"""
+Distil a kernel machine into a logistic regression, on handwritten digits
+=========================================================================
 
 Of 1,797 digits 500 are held out for testing, 300 have labels, and the rest is a pool without
 labels. The teacher, logistic regression on an approximated Gaussian kernel, learns from the
