@@ -11,7 +11,7 @@ ESTIMATORS = ("k1", "k2", "k3")
 def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     r"""Estimate the Kullback-Leibler divergence from samples of the first distribution.
 
-    With samples :math:`x_i` of P and :math:`r_i = q(x_i) / p(x_i)`, the mean of
+    With samples :math:`x_i` of P and :math:`r_i = q(x_i) / p(x_i)`, the mean [1]_ of
 
     .. math::
         k_1 = -\log r, \qquad k_2 = \tfrac12 (\log r)^2, \qquad k_3 = (r - 1) - \log r
@@ -47,9 +47,18 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     --------
     kl_divergence : The exact value where probabilities of all outcomes are known.
 
+    Notes
+    -----
+    These are estimates of the value. With fixed samples, the expected gradient by p of k1 is
+    0; that of k2 is the gradient of :math:`D(P \| Q)`, and that of k3 of :math:`D(Q \| P)`
+    [2]_.
+
     References
     ----------
-    Schulman, J. (2020). Approximating KL Divergence. http://joschu.net/blog/kl-approx.html
+    .. [1] Schulman, J. (2020). Approximating KL Divergence.
+           http://joschu.net/blog/kl-approx.html
+    .. [2] Tang, Y. and Munos, R. (2025). On a Few Pitfalls in KL Divergence Gradient
+           Estimation for RL. arXiv:2506.09477.
 
     Examples
     --------
