@@ -44,7 +44,10 @@ def browser():
     for argument in ("headless=new", "no-sandbox", "force-device-scale-factor=1"):
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))  # no search on the network
+    driver = shutil.which("chromedriver")
+    if driver is None:  # Selenium would search for one on the network
+        pytest.fail("install Chromium and its driver, on Debian chromium and chromium-driver")
+    service = webdriver.ChromeService(driver)
     driver = webdriver.Chrome(options=options, service=service)
     yield driver
     driver.quit()
@@ -239,11 +242,9 @@ def test_mouse(page):
     assert rows(page) == [p, q]
 
 
-def touch(page, kind, *points):
-    for x, y in points or [None]:
-        page.execute_cdp_cmd(
-            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]}
-        )
+def touch(page, kind, *places):
+    for points in [[{"x": x, "y": y}] for x, y in places] or [[]]:
+        page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
 def test_touch(page):
@@ -256,18 +257,14 @@ def test_touch(page):
         x, y = box["x"], box["y"] + box["height"] / 2
         touch(page, "touchStart", (x + box["width"] / 2, y))
         touch(page, "touchMove", *((x + box["width"] * s, y) for s in (0.6, 0.7, 0.8)))
-        page.execute_cdp_cmd(
-            "Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []}
-        )
+        touch(page, "touchEnd")
         p, q = check(page)
         assert p[1] == pytest.approx(0.8, abs=0.02)
         # A finger that moves up or down scrolls and leaves the rows alone.
         start = page.execute_script("return scrollY")
         touch(page, "touchStart", (x + box["width"] / 4, y))
         touch(page, "touchMove", *((x + box["width"] / 4, y - d) for d in (30, 60, 90, 120)))
-        page.execute_cdp_cmd(
-            "Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []}
-        )
+        touch(page, "touchEnd")
         assert rows(page) == [p, q]
         assert page.execute_script("return scrollY") > start
     finally:
@@ -390,6 +387,33 @@ def test_address(page):
     page.execute_script("location.hash = '#p=0.25,0.75&q=1,0'")
     wait_for_address(page, "0.25")
     assert check(page) == ([0.25, 0.75], [1, 0])
+
+
+def test_addresses_that_went_through_other_programs(page):
+    load(page, "#p=0.25%2C0.75&q=0.9%2C0.1")
+    assert check(page) == ([0.25, 0.75], [0.9, 0.1])
+    page.execute_script("location.hash = '#main-content'")  # a link to skip the navigation
+    wait_for_address(page, "#p=0.25,0.75")
+    name = find(page, ".pg-name")[0]
+    page.execute_script(
+        "arguments[0].value = 'a' + String.fromCharCode(0xd83d);"
+        "arguments[0].dispatchEvent(new Event('input'))",
+        name,
+    )
+    wait_for_address(page, "names=a,")
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#p=0.2,0.3,0.5&q=0.200001,0.299998,0.500001",  # enough digits are left
+        "#p=0.3333333333,0.3333333333,0.3333333333&q=0.333,0.333,0.334",  # sums below 1
+        "#p=1e-310,1&q=1,1e-310",  # a quotient overflows
+    ],
+)
+def test_no_note_on_the_plain_sum_where_nothing_cancels(page, fragment):
+    load(page, fragment)
+    assert "plain sum" not in find(page, ".pg-notes")[0].text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ A target is either hard, an integer array (n_samples,) of positions in ``classes
 soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` tells.
 """
 
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
@@ -232,3 +234,30 @@ def check_weights(sample_weight, X):
         what = "is zero for every sample" if total == 0 else "has an infinite sum"
         raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
     return np.ascontiguousarray(weight)
+
+
+def is_unlabeled(y, marker):
+    """Return which samples carry the marker, in every column if ``y`` is soft."""
+    # As objects, or NumPy would turn the NaN in a list of strings into the string "nan".
+    values = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
+    if values.dtype.kind == "O" or not isinstance(marker, Real | str):
+        marked = np.array([_is_marker(v, marker) for v in values.ravel()], dtype=bool)
+        marked = marked.reshape(values.shape)
+    elif marker != marker:
+        marked = values != values
+    else:
+        marked = values == marker
+    return marked if values.ndim == 1 else marked.reshape(len(values), -1).all(axis=1)
+
+
+def _is_missing(value):
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA, neither equal nor unequal to anything
+        return True
+
+
+def _is_marker(value, marker):
+    if _is_missing(value) or _is_missing(marker):
+        return _is_missing(value) and _is_missing(marker)
+    return bool(value == marker)

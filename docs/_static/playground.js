@@ -133,9 +133,11 @@ window.sklkl = (() => {
     }));
   }
 
-  /* The plain sum, for comparison: what most code computes. */
+  /* The plain sum of the normalised rows, for comparison: what most code computes. */
   function naiveKl(p, q, base = Math.E) {
-    return sum(p.map((x, j) => (x === 0 ? 0 : x * Math.log(x / q[j])))) / Math.log(base);
+    const [P, Q] = [sum(p), sum(q)];
+    const term = (x, j) => (x === 0 ? 0 : (x / P) * Math.log(x / P / (q[j] / Q)));
+    return sum(p.map(term)) / Math.log(base);
   }
 
   /* The row with row[j] = value, the others in their proportions; evenly if all are zero. */
@@ -243,10 +245,13 @@ window.sklkl = (() => {
     return { p: [...p], q: [...q], names: p.map((_, j) => names[j] ?? ""), unit, show: quantity };
   }
 
+  /* Half of a surrogate pair, as a deleted emoji leaves it, cannot be encoded. */
+  const encoded = (name) => encodeURIComponent(name.replace(/\p{Surrogate}/gu, ""));
+
   /* String(x) has as many digits as it takes to read x back exactly. */
   function toHash({ p, q, names, unit, show: quantity }) {
     const fields = [`p=${p.join()}`, `q=${q.join()}`];
-    if (names.some(Boolean)) fields.push(`names=${names.map(encodeURIComponent).join()}`);
+    if (names.some(Boolean)) fields.push(`names=${names.map(encoded).join()}`);
     if (unit !== "bits") fields.push(`unit=${unit}`);
     if (quantity !== "kl") fields.push(`show=${quantity}`);
     return `#${fields.join("&")}`;
@@ -271,8 +276,9 @@ window.sklkl = (() => {
       const [name, ...rest] = field.split("=");
       return [name, rest.join("=")];
     }));
-    const p = readRow("P", fields.p);
-    const q = readRow("Q", fields.q);
+    // Some programs encode the commas of links.
+    const p = readRow("P", fields.p && decodeURIComponent(fields.p));
+    const q = readRow("Q", fields.q && decodeURIComponent(fields.q));
     if (p.length !== q.length) {
       throw new Error(`P has ${p.length} outcomes, Q has ${q.length}`);
     }
@@ -285,7 +291,10 @@ window.sklkl = (() => {
 
   function readAddress() {
     const { hash } = window.location;
-    if (state && hash.length > 1 && !hash.includes("=")) return; // an anchor of the page
+    if (state && hash.length > 1 && !hash.includes("=")) { // an anchor of the page
+      writeAddress();
+      return;
+    }
     clearTimeout(urlTimer);
     complain("");
     let preset = null;
@@ -604,7 +613,7 @@ window.sklkl = (() => {
     endless(where(q, p), "D(P‖Q), J(P,Q) and H(P,Q)", "Q", "P");
     endless(where(p, q), "D(Q‖P) and J(P,Q)", "P", "Q");
     const { value } = results.kl;
-    if (value < Infinity && Math.abs(naive - value) > 1e-6 * value) {
+    if (Number.isFinite(value) && Number.isFinite(naive) && format(naive) !== format(value)) {
       const largest = Math.max(...results.kl.parts.map(Math.abs));
       notes.push(`The plain sum Σ p log(p/q) gives ${format(naive)} instead of ${format(value)} `
         + `${state.unit}: its terms, of up to ${format(largest)}, cancel, and what is left is `

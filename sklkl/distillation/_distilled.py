@@ -5,6 +5,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
+from joblib import Memory
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -29,6 +30,7 @@ from sklkl._targets import (
     check_target,
     check_weights,
     frame_columns,
+    is_unlabeled,
     one_hot,
     shown,
     spread,
@@ -36,7 +38,7 @@ from sklkl._targets import (
 from sklkl.distillation._lesson import Material, Recipe
 from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier
-from sklkl.distillation._rows import is_unlabeled, refuse_marker_as_string, take
+from sklkl.distillation._rows import refuse_marker_as_string, take
 from sklkl.distillation._student import (
     check_student,
     classes_of_student,
@@ -532,7 +534,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             if target.ndim == 1:
                 y = classes[target]
         splits = self._splits(target, fitted=frozen is not None)
-        cached = check_memory(self.memory).cache(teach, ignore=["verbose"])
+        memory = check_memory(self.memory)
+        ignore = {"ignore": ["verbose"]} if isinstance(memory, Memory) else {}
+        cached = memory.cache(teach, **ignore)
         if frozen is not None:
             said = cached(frozen, X, None, rows, {}, [], everywhere=False, nested=False)
             return said.with_folds(splits, rows)

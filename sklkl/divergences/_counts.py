@@ -43,7 +43,8 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
         (n_outcomes - 1) / 2 (1 / n + 1 / m) nats for near distributions, and infinite where an
         outcome of P was never seen among samples of Q. "miller-madow" takes off its bias of
         order 1/n and 1/m, and is infinite where it is. "zhang-grabchak" has a bias that
-        decays exponentially in n and m, and is finite for any counts of Q.
+        decays exponentially in n and m, and is finite for any counts of Q; it is too small
+        where outcomes of P are so rare in Q that its samples may lack them.
     base : float, default=None
         Unit of the result: None for nats, 2 for bits.
 

@@ -9,7 +9,13 @@ import numpy as np
 from sklkl._kernels._openmp import n_threads_for
 from sklkl.divergences._divergences import KL
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import as_rows, describe_bad_row, nats_to, raise_bad_row
+from sklkl.divergences._rows import (
+    as_rows,
+    describe_bad_row,
+    nats_to,
+    raise_bad_row,
+    refuse_other_order,
+)
 
 METRICS = {d.name: d for d in DIVERGENCES}
 
@@ -72,6 +78,7 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     kernel = KL if largest else divergence.kernel(**parameters)
     unit = nats_to(base)
     rows = {}
+    refuse_other_order({"P": P, "Q": Q})
     for name, x in {"P": P, "Q": Q}.items():
         if x is not None or name == "P":
             (rows[name],), shape = as_rows({name: x})

@@ -65,6 +65,16 @@ def as_floating(x, name):
     return np.require(x, np.float32 if small else np.float64, "A")
 
 
+def refuse_other_order(arrays):
+    """Refuse two data frames with the same columns in different orders."""
+    names = [list(x.columns) for x in arrays.values() if hasattr(x, "columns")]
+    if len(names) == 2 and names[0] != names[1] and set(names[0]) == set(names[1]):
+        raise ValueError(
+            f"{' and '.join(arrays)} are data frames whose columns are in different orders; "
+            "bring them into the same order."
+        )
+
+
 def as_rows(arrays, axis=-1):
     """Broadcast one or two named arrays to two-dimensional rows of one dtype.
 
@@ -82,12 +92,7 @@ def as_rows(arrays, axis=-1):
     shape : tuple
         The leading shape: what the result of a row-wise function has.
     """
-    names = [list(x.columns) for x in arrays.values() if hasattr(x, "columns")]
-    if len(names) == 2 and names[0] != names[1] and set(names[0]) == set(names[1]):
-        raise ValueError(
-            f"{' and '.join(arrays)} are data frames whose columns are in different orders; "
-            "bring them into the same order."
-        )
+    refuse_other_order(arrays)
     moved = {}
     for name, value in arrays.items():
         x = as_floating(value, name)

@@ -9,6 +9,7 @@ from sklkl.inspection._drawing import (
     MOST_LABELS,
     ORANGE,
     axes_of,
+    check_ax,
     inches_for,
     inches_of,
     labels_of,
@@ -17,6 +18,8 @@ from sklkl.inspection._drawing import (
     rotation_for,
     signed,
     signed_style,
+    text_of,
+    ticks_of,
     to_the_edge,
     unit_of,
 )
@@ -108,8 +111,8 @@ class DivergenceDisplay:
         Raises
         ------
         ValueError
-            If p or q is not one probability vector, their labels are in different orders,
-            the names do not match their number, or ``ax`` is not a pair of axes.
+            If p or q is not one probability vector, their labels differ, the names do not
+            match their number, or ``ax`` is not a pair of axes.
 
         Examples
         --------
@@ -118,11 +121,12 @@ class DivergenceDisplay:
         >>> [float(bar.get_height()) for bar in display.p_bars_]
         [1.0, 0.0, 0.0]
         """
+        check_ax(ax, 2)
         p_labels, q_labels = labels_of(p), labels_of(q)
-        if p_labels and q_labels and p_labels != q_labels and set(p_labels) == set(q_labels):
+        if p_labels and q_labels and p_labels != q_labels:
             raise ValueError(
-                "The labels of p and q are in different orders; bring them into the same "
-                "order."
+                f"p has the outcomes {p_labels}, and q {q_labels}; bring them into the same "
+                "order, as q[p.index]."
             )
         if len(names) != 2:
             raise ValueError(f"names must be a pair; got {names!r}.")
@@ -163,15 +167,16 @@ class DivergenceDisplay:
             The display itself.
         """
         k = len(self.p)
+        p_name, q_name = (text_of(name) for name in self.names)
         size = (min(4.0 + 0.4 * k, 12.0), 4.8)
         self.figure_, self.ax_ = axes_of(ax, 2, nrows=2, sharex=True, figsize=size)
         of_probability, of_contribution = self.ax_
         x, width = np.arange(k), 0.4
         self.p_bars_ = of_probability.bar(
-            x - width / 2, self.p, width, label=self.names[0], color=BLUE, **EDGE
+            x - width / 2, self.p, width, label=p_name, color=BLUE, **EDGE
         )
         self.q_bars_ = of_probability.bar(
-            x + width / 2, self.q, width, label=self.names[1], color=ORANGE, hatch="//", **EDGE
+            x + width / 2, self.q, width, label=q_name, color=ORANGE, hatch="//", **EDGE
         )
         of_probability.set_ylabel("probability")
         of_probability.legend(
@@ -186,22 +191,20 @@ class DivergenceDisplay:
         self.contribution_bars_ = of_contribution.bar(
             x, heights, 2 * width, **signed_style(heights)
         )
-        if k <= MOST_LABELS:
-            labels = [signed(c) for c in self.contributions]
-            rotation = rotation_for(of_contribution, labels)
+        few = k <= MOST_LABELS
+        labels = [signed(c) if few or np.isinf(c) else "" for c in self.contributions]
+        if any(labels):
+            rotation = rotation_for(of_contribution, labels) if few else 0
             of_contribution.bar_label(
                 self.contribution_bars_, labels, padding=2, rotation=rotation, fontsize="small"
             )
             length = inches_for(labels) if rotation else 0.2
             of_contribution.margins(y=margin_for(length, inches_of(of_contribution)[1]))
         of_contribution.axhline(0, color="black", linewidth=0.8)
-        outcomes = self.outcomes if self.outcomes is not None else [str(j) for j in x]
-        if k <= MOST_LABELS:
-            for ax in self.ax_:  # they need not share their x-axis
-                rotation = rotation_for(ax, [str(name) for name in outcomes])
-                ax.set_xticks(x, outcomes, rotation=rotation)
+        places, outcomes = ticks_of(self.outcomes, k)
+        for ax in self.ax_:  # they need not share their x-axis
+            ax.set_xticks(places, outcomes, rotation=rotation_for(ax, outcomes))
         of_contribution.set_ylabel(f"contribution in {unit_of(self.base)}")
-        p_name, q_name = self.names
         total = f"{number(self.divergence)} {unit_of(self.base)}"
         of_contribution.set_title(f"D({p_name}‖{q_name}) = {total}")
         return self

@@ -8,11 +8,12 @@ import numpy as np
 from sklkl.divergences import pairwise_divergences
 from sklkl.divergences._pairwise import METRICS
 from sklkl.inspection._drawing import (
-    MOST_LABELS,
     axes_of,
+    check_ax,
     inches_of,
     labels_of,
     rotation_for,
+    ticks_of,
     unit_of,
 )
 
@@ -23,6 +24,7 @@ CMAP = "cividis"
 SHARE_IN_LEVELS = 0.97
 # Where the upper end is so many times the middle, levels are 1, 2, 5, 10, ...
 STEEP = 4
+MOST_LEVELS = 12
 
 
 class DivergenceMapDisplay:
@@ -156,6 +158,7 @@ class DivergenceMapDisplay:
         >>> [label.get_text() for label in display.ax_.get_xticklabels()]
         ['fair', 'heads']
         """
+        check_ax(ax)
         divergences = pairwise_divergences(P, Q, metric=metric, base=base, **parameters)
         if row_names is None:
             row_names = labels_of(P)
@@ -209,6 +212,7 @@ class DivergenceMapDisplay:
         >>> display.points, display.divergences[2].round(3)
         (array([0.1, 0.3, 0.5, 0.7, 0.9]), array([0.737, 0.126, 0.   , 0.126, 0.737]))
         """
+        check_ax(ax)
         if not isinstance(n_points, Integral) or isinstance(n_points, bool) or n_points < 2:
             raise ValueError(f"n_points must be an integer >= 2; got {n_points!r}.")
         points = (np.arange(n_points) + 0.5) / n_points
@@ -240,7 +244,9 @@ class DivergenceMapDisplay:
             self._draw_heat_map()
         else:
             self._draw_surface()
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self._label())
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_, ax=self.ax_, label=self._label(), format="%g"
+        )
         return self
 
     def _label(self):
@@ -276,9 +282,9 @@ class DivergenceMapDisplay:
             size = min(9.0, max(4.0, 72 * room / max(map(len, texts)) / 0.7))
             for (i, j), text in zip(np.ndindex(values.shape), texts, strict=True):
                 self.texts_.append(self._annotate(i, j, text, size))
-        columns, names = _names(self.column_names, values.shape[1])
+        columns, names = ticks_of(self.column_names, values.shape[1])
         ax.set_xticks(columns, names, rotation=rotation_for(ax, names, COLORBAR_LEAVES))
-        ax.set_yticks(*_names(self.row_names, values.shape[0]))
+        ax.set_yticks(*ticks_of(self.row_names, values.shape[0]))
         ax.set(xlabel="Q", ylabel="P")
 
     def _annotate(self, i, j, text, fontsize):
@@ -318,15 +324,10 @@ class DivergenceMapDisplay:
         )
 
 
-def _names(names, n):
-    """Return the places and names of rows, or of a part of them if they are many."""
-    names = [str(i) for i in range(n)] if names is None else [str(name) for name in names]
-    step = -(-n // MOST_LABELS)
-    return range(0, n, step), names[::step]
-
-
 def _cell(value, decimals):
-    return f"{value:.{decimals}f}" if value < 100 else f"{value:.2g}".replace("inf", "∞")
+    if value == 0 or 10.0**-decimals <= value < 100:
+        return f"{value:.{decimals}f}"
+    return (f"{value:.0f}" if 100 <= value < 1e5 else f"{value:.0e}").replace("inf", "∞")
 
 
 def _readable_on(color):
@@ -339,6 +340,7 @@ def _levels(values):
     """Return round numbers that divide the surface into bands, most of them not narrow."""
     from matplotlib.ticker import MaxNLocator
 
+    values = values[np.isfinite(values)]
     low, middle, top = np.quantile(values, [0.0, 0.5, SHARE_IN_LEVELS]).tolist()
     if not top > low + 1e-12:  # as Rényi's of order 0, which is 0
         return [low, low + 0.5, low + 1.0]
@@ -346,6 +348,8 @@ def _levels(values):
         exponents = range(floor(log10(middle)) - 1, floor(log10(top)) + 2)
         levels = [float(f"{m}e{e}") for e in exponents for m in (1, 2, 5)]
         last = next(x for x in levels if x >= top)
-        return [0.0, *(x for x in levels if middle / 5 < x <= last)]
+        levels = [x for x in levels if middle / 5 < x <= last]
+        step = -(-len(levels) // MOST_LEVELS)
+        return [0.0, *levels[::-step][::-1]]
     locator = MaxNLocator(11, steps=[1, 2, 2.5, 5, 10])
     return locator.tick_values(low if low > middle / 100 else 0.0, top).tolist()

@@ -40,9 +40,26 @@ def labels_of(data):
     return None if index is None or callable(index) else [str(name) for name in index]
 
 
+def text_of(name):
+    """Return a name as matplotlib shows it as it is.
+
+    A dollar sign would begin a formula, and a legend leaves out what begins with "_".
+    """
+    text = str(name).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def ticks_of(names, n):
+    """Return the places and names of n things, or of every so many if they are many."""
+    names = range(n) if names is None else names
+    step = -(-n // MOST_LABELS)
+    return np.arange(0, n, step), [text_of(name) for name in names[::step]]
+
+
 def number(value, sign="-"):
-    """Write a number with three decimals; with a plus, too, if ``sign`` is "+"."""
-    return f"{value:{sign}.3f}".replace("-", "−").replace("inf", "∞")
+    """Write a number with three decimals, or two digits if these would all be 0."""
+    spec = ".3f" if value == 0 or abs(value) >= 0.001 else ".2g"
+    return f"{value:{sign}{spec}}".replace("-", "−").replace("inf", "∞")
 
 
 def signed(value):
@@ -91,6 +108,20 @@ def signed_style(values):
     }
 
 
+def check_ax(ax, n=1):
+    """Refuse what nothing can be drawn on, before anything is computed."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib; install it with: pip install 'sklkl[plot]'"
+        ) from error
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    if ax is not None and (len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes)):
+        raise ValueError(f"ax must be {n} matplotlib Axes, or None; got {ax!r}.")
+    return plt
+
+
 def axes_of(ax, n=1, **layout):
     """Return the figure, and ``n`` axes: ``ax``, or those of a new figure.
 
@@ -110,15 +141,8 @@ def axes_of(ax, n=1, **layout):
     axes : ndarray of shape (n,) of matplotlib Axes
         The axes.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Pictures need matplotlib; install it with: pip install 'sklkl[plot]'"
-        ) from error
+    plt = check_ax(ax, n)
     if ax is None:
         _, ax = plt.subplots(**{"layout": "constrained", **layout})
     axes = np.ravel(np.asarray(ax, dtype=object))
-    if len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes):
-        raise ValueError(f"ax must be {n} matplotlib Axes, or None; got {ax!r}.")
     return axes[0].figure, axes

@@ -23,6 +23,7 @@ from sklkl.inspection._drawing import (
     MARKERS,
     MOST_LABELS,
     axes_of,
+    check_ax,
     inches_for,
     inches_of,
     labels_of,
@@ -30,6 +31,8 @@ from sklkl.inspection._drawing import (
     number,
     signed,
     signed_style,
+    text_of,
+    ticks_of,
     to_the_edge,
     unit_of,
 )
@@ -173,7 +176,8 @@ class FidelityDisplay:
             If a model has no ``predict_proba``, or one has strings as classes and the other
             has not.
         ValueError
-            If a row of probabilities is not a probability vector, or an argument is bad.
+            If a row of probabilities is not a probability vector, if the models have no
+            class in common, or an argument is bad.
 
         Examples
         --------
@@ -188,6 +192,7 @@ class FidelityDisplay:
         'D(teacher‖student) = 0.076 nats'
         """
         probas = {}
+        check_ax(ax, 3)
         for name, model in {"teacher": teacher, "student": student}.items():
             check_has_proba(model, name)
             proba = predict_proba(model, X, f"The {name}'s predict_proba")
@@ -248,6 +253,8 @@ class FidelityDisplay:
 
         Raises
         ------
+        TypeError
+            If the columns of one data frame are strings and those of the other are not.
         ValueError
             If a row of probabilities is not a probability vector, if the samples or classes
             of the two do not match, or an argument is bad.
@@ -264,6 +271,7 @@ class FidelityDisplay:
         >>> display.contributions.round(3), round(display.divergence, 3)
         (array([-0.212,  0.58 ]), 0.368)
         """
+        check_ax(ax, 3)
         names = "teacher_proba", "student_proba"
         given = teacher_proba, student_proba
         if classes is not None:
@@ -328,6 +336,11 @@ class FidelityDisplay:
         weight = check_weights(sample_weight, teacher_proba)
         known = list(dict.fromkeys([*teacher_classes, *student_classes]))
         check_classes(known, "The list of the teacher's and student's classes")
+        if not set(teacher_classes) & set(student_classes):
+            raise ValueError(
+                f"The teacher's classes {shown(teacher_classes)} and the student's "
+                f"{shown(student_classes)} have none in common."
+            )
         p = spread(teacher_classes, teacher_proba, known)
         q = spread(student_classes, student_proba, known)
 
@@ -393,7 +406,7 @@ class FidelityDisplay:
                 color=COLORS[j % len(COLORS)],
                 alpha=0.6 if len(drawn) < 300 else 0.35,
                 markeredgewidth=0,
-                label=str(c),
+                label=text_of(c),
             )[0]
             for j, c in enumerate(self.classes)
         ]
@@ -413,13 +426,13 @@ class FidelityDisplay:
         lengths = to_the_edge(self.contributions)
         places = np.arange(len(lengths))
         self.class_bars_ = ax.barh(places, lengths, **signed_style(lengths))
-        if len(places) <= MOST_LABELS:
-            labels = [signed(c) for c in self.contributions]
-            ax.bar_label(self.class_bars_, labels, **LABEL)
-            ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
-            ax.set_yticks(places, [str(c) for c in self.classes])
+        few = len(places) <= MOST_LABELS
+        labels = [signed(c) if few or np.isinf(c) else "" for c in self.contributions]
+        ax.bar_label(self.class_bars_, labels, **LABEL)
+        ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
+        ax.set_yticks(*ticks_of(self.classes, len(places)))
         ax.axvline(0, color="black", linewidth=0.8)
-        ax.invert_yaxis()
+        ax.set_ylim(len(places) - 0.5, -0.5)
         total = f"{number(self.divergence)} {unit_of(self.base)}"
         ax.set_title(f"D(teacher‖student) = {total}", fontsize="medium")
         ax.set(xlabel=f"mean contribution in {unit_of(self.base)}", ylabel="class")
@@ -432,19 +445,18 @@ class FidelityDisplay:
         values = self.row_divergences[self.worst_rows_]
         places = np.arange(len(values))
         self.row_bars_ = ax.barh(places, to_the_edge(values), color=BLUE, alpha=0.75, **EDGE)
-        if len(places) <= 2 * MOST_LABELS:
-            labels = [number(v) for v in values]
-            ax.bar_label(self.row_bars_, labels, **LABEL)
-            ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
-            ax.set_yticks(places, [self._row_label(i) for i in self.worst_rows_.tolist()])
-        else:
-            ax.set_yticks([])
+        few = len(places) <= 2 * MOST_LABELS
+        labels = [number(v) if few or np.isinf(v) else "" for v in values]
+        ax.bar_label(self.row_bars_, labels, **LABEL)
+        ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
+        names = [self._row_label(i) for i in self.worst_rows_.tolist()]
+        ax.set_yticks(places, names) if few else ax.set_yticks(*ticks_of(names, len(names)))
         if not values.any():
             ax.set_xlim(0, 1)
-        ax.invert_yaxis()
+        ax.set_ylim(len(places) - 0.5, -0.5)
         ax.set_title("worst rows", fontsize="medium")
         ax.set(xlabel=f"divergence in {unit_of(self.base)}", ylabel="row")
 
     def _row_label(self, i):
         name = str(i) if self.row_names is None else self.row_names[i]
-        return name if name == str(i) else f"{i} ({name})"
+        return str(i) if name == str(i) else f"{i} ({text_of(name)})"

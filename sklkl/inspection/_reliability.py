@@ -12,13 +12,19 @@ from sklkl.inspection._drawing import (
     LEGEND_BELOW,
     MARKERS,
     axes_of,
+    check_ax,
     inches_of,
-    number,
+    text_of,
     unit_of,
 )
 from sklkl.metrics import kl_decomposition
 from sklkl.metrics._losses import check_y_and_proba
-from sklkl.metrics._scorers import align_target, check_has_proba, predict_proba
+from sklkl.metrics._scorers import (
+    align_target,
+    check_has_proba,
+    predict_proba,
+    refuse_unlabeled,
+)
 
 WITHOUT_CV = ("isotonic", "binning")
 STRATEGIES = ("quantile", "uniform")
@@ -42,8 +48,9 @@ class ReliabilityDisplay:
         Mean targets and mean predictions of the bins that are not empty, for each class that
         is drawn.
     standard_errors : list of ndarray of shape (n_bins,)
-        Of the mean differences of targets and predictions in the bins; NaN in bins of a
-        single sample.
+        Of the mean differences of targets and predictions in the bins: for labels, those of
+        calibrated predictions; for soft targets, from their spread, NaN in bins of a single
+        sample.
     counts : ndarray of shape (n_curves, 20)
         Weight of the samples with predictions in each twentieth of [0, 1], for each class
         that is drawn.
@@ -74,9 +81,9 @@ class ReliabilityDisplay:
 
     Notes
     -----
-    The parts in the title are those of whole probability vectors and do not depend on the
-    bins; a curve shows one class at a time. A model may be calibrated for each class by
-    itself and not as a whole.
+    The parts in the title are those of whole probability vectors, and do not depend on the
+    bins of the curves; a curve shows one class at a time. A model may be calibrated for each
+    class by itself and not as a whole.
 
     Examples
     --------
@@ -118,7 +125,7 @@ class ReliabilityDisplay:
         X,
         y,
         *,
-        classes=None,
+        classes_of_interest=None,
         n_bins=10,
         strategy="quantile",
         method="dirichlet",
@@ -140,7 +147,7 @@ class ReliabilityDisplay:
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels; or soft targets, a probability vector per row. The columns of a
             matrix are ``estimator.classes_``; those of a data frame are matched by name.
-        classes : array-like, default=None
+        classes_of_interest : array-like, default=None
             The classes to draw. By default the second of two, or all if they are at most 7,
             or the 7 with the largest mean targets.
         n_bins : int, default=10
@@ -187,7 +194,9 @@ class ReliabilityDisplay:
         >>> parts.miscalibration > parts.refinement
         True
         """
+        check_ax(ax, 2)
         check_has_proba(estimator, "estimator")
+        refuse_unlabeled(estimator, y, "y")
         proba = predict_proba(estimator, X, "The estimator's predict_proba")
         target, known = align_target(y, estimator.classes_)
         check_consistent_length(target, proba)
@@ -196,7 +205,7 @@ class ReliabilityDisplay:
             target,
             proba,
             np.asarray(known).tolist(),
-            classes=classes,
+            classes_of_interest=classes_of_interest,
             n_bins=n_bins,
             strategy=strategy,
             method=method,
@@ -213,7 +222,7 @@ class ReliabilityDisplay:
         y_proba,
         *,
         labels=None,
-        classes=None,
+        classes_of_interest=None,
         n_bins=10,
         strategy="quantile",
         method="dirichlet",
@@ -235,7 +244,7 @@ class ReliabilityDisplay:
             fitted to.
         labels : array-like of shape (n_classes,), default=None
             All classes, in sorted order. Needed where a class is absent from ``y_true``.
-        classes : array-like, default=None
+        classes_of_interest : array-like, default=None
             The classes to draw. By default the second of two, or all if they are at most 7,
             or the 7 with the largest mean targets.
         n_bins : int, default=10
@@ -278,6 +287,7 @@ class ReliabilityDisplay:
         >>> display.ax_[0].get_title()
         'KL 0.655 = miscalibration 0.092 + refinement 0.562 nats'
         """
+        check_ax(ax, 2)
         target, proba = check_y_and_proba(y_true, y_proba, labels)
         known = None if labels is None else np.unique(labels)
         if known is None and target.ndim == 2 and frame_columns(y_true) is None:
@@ -288,7 +298,7 @@ class ReliabilityDisplay:
             target,
             proba,
             known.tolist(),
-            classes=classes,
+            classes_of_interest=classes_of_interest,
             n_bins=n_bins,
             strategy=strategy,
             method=method,
@@ -305,7 +315,7 @@ class ReliabilityDisplay:
         proba,
         known,
         *,
-        classes,
+        classes_of_interest,
         n_bins,
         strategy,
         method,
@@ -335,12 +345,14 @@ class ReliabilityDisplay:
         )
         weight = check_weights(sample_weight, target)
         counted = weight > 0
+        of_labels = target.ndim == 1
         target = one_hot(target, len(known))[counted].astype(np.float64)
         proba, weight = proba[counted].astype(np.float64), weight[counted]
-        columns = _check_drawn(classes, known, np.average(target, axis=0, weights=weight))
+        mass = np.average(target, axis=0, weights=weight)
+        columns = _check_drawn(classes_of_interest, known, mass)
         drawn = proba.T[columns]
         curves = [
-            _curve(target[:, j], q, weight, _edges(q, weight, n_bins, strategy))
+            _curve(target[:, j], q, weight, _edges(q, weight, n_bins, strategy), of_labels)
             for j, q in zip(columns, drawn, strict=True)
         ]
         prob_true, prob_pred, errors = (list(part) for part in zip(*curves, strict=True))
@@ -391,14 +403,15 @@ class ReliabilityDisplay:
                 linewidth=1.2,
                 elinewidth=1,
                 capsize=2,
-                label=str(name),
+                label=text_of(name),
                 **style,
             )
             self.curves_.append(curve)
             self.histograms_.append(of_counts.stairs(self.counts[j], EDGES, **style))
         of_curves.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), ylabel="mean target")
         of_curves.set_title(self._title(inches_of(of_curves)[0]), fontsize="medium")
-        of_counts.set(xlabel="predicted probability", ylabel="samples")
+        whole = np.array_equal(self.counts, np.round(self.counts))
+        of_counts.set(xlabel="predicted probability", ylabel="samples" if whole else "weight")
         handles, names = of_curves.get_legend_handles_labels()
         of_counts.legend(handles, names, title="class", **LEGEND_BELOW, ncols=4)
         return self
@@ -406,33 +419,42 @@ class ReliabilityDisplay:
     def _title(self, width):
         """Write the parts in lines that are not much wider than so many inches."""
         parts, unit = self.decomposition, unit_of(self.base)
-        lines = [f"KL {number(parts.kl)} ="]
+        lines = [f"KL {_fixed(parts.kl)} ="]
         for text in (
-            f"miscalibration {number(parts.miscalibration)} +",
-            f"refinement {number(parts.refinement)} {unit}",
+            f"miscalibration {_fixed(parts.miscalibration)} +",
+            f"refinement {_fixed(parts.refinement)} {unit}",
         ):
             if INCHES_PER_CHARACTER * len(f"{lines[-1]} {text}") < 1.2 * width:
                 lines[-1] += f" {text}"
             else:
                 lines.append(text)
         if parts.entropy:
-            lines.append(f"entropy of the targets {number(parts.entropy)} {unit}")
+            lines.append(f"entropy of the targets {_fixed(parts.entropy)} {unit}")
         return "\n".join(lines)
 
 
-def _check_drawn(classes, known, mass):
+def _fixed(value):
+    """Write a number with three decimals, that sums in the title add up."""
+    return f"{value:.3f}".replace("inf", "∞")
+
+
+def _check_drawn(wanted, known, mass):
     """Return the columns to draw."""
-    if classes is None:
+    if wanted is None:
         if len(known) == 2:
             return [1]
         return np.sort(np.argsort(-mass, kind="stable")[:MOST_CURVES]).tolist()
-    if isinstance(classes, str) or np.ndim(classes) != 1 or not len(classes):
-        raise ValueError(f"classes must be a list of the classes to draw; got {classes!r}.")
-    wanted = np.asarray(classes).tolist()
-    unknown = [c for c in wanted if c not in known]
-    if unknown:
+    if isinstance(wanted, str) or np.ndim(wanted) != 1 or not len(wanted):
         raise ValueError(
-            f"classes has {shown(unknown)}, not among the classes {shown(known)}."
+            f"classes_of_interest must be a list of the classes to draw; got {wanted!r}."
+        )
+    wanted = np.asarray(wanted).tolist()
+    unknown = [c for c in wanted if c not in known]
+    if unknown or len(set(wanted)) < len(wanted):
+        raise ValueError(
+            f"classes_of_interest must be different ones among the classes {shown(known)}; "
+            f"got {shown(wanted)}. Columns without names get them from labels=, or from a "
+            "data frame."
         )
     return [known.index(c) for c in wanted]
 
@@ -446,14 +468,21 @@ def _edges(proba, weight, n_bins, strategy):
     return proba[order[np.searchsorted(mass, mass[-1] * np.arange(1, n_bins) / n_bins)]]
 
 
-def _curve(target, proba, weight, edges):
-    """Return means of targets and of predictions, and standard errors of the difference."""
+def _curve(target, proba, weight, edges, of_labels):
+    """Return means of targets and of predictions, and standard errors of the difference.
+
+    Those of labels are what calibrated predictions would have: a bin of rare labels may hold
+    none at all, and yet is not certain.
+    """
     _, bins = np.unique(np.searchsorted(edges, proba), return_inverse=True)
     mass = np.bincount(bins, weight)
 
     def mean(values):
         return np.bincount(bins, weight * values) / mass
 
+    if of_labels:
+        squares = np.bincount(bins, weight**2 * (proba * (1 - proba)).clip(0.0))
+        return mean(target), mean(proba), np.sqrt(squares) / mass
     residual = target - proba
     squares = np.bincount(bins, (weight * (residual - mean(residual)[bins])) ** 2)
     n = np.bincount(bins)

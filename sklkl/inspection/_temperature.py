@@ -1,13 +1,29 @@
 """A picture of what the temperature of a distillation is worth."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
 from sklkl._targets import one_hot
-from sklkl.inspection._drawing import BLUE, ORANGE, VERMILLION, axes_of, number, unit_of
+from sklkl.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    VERMILLION,
+    axes_of,
+    check_ax,
+    number,
+    unit_of,
+)
 from sklkl.metrics._losses import ALIGNED, check_options
-from sklkl.metrics._scorers import DivergenceScorer, align, check_has_proba, predict_proba
+from sklkl.metrics._scorers import (
+    DivergenceScorer,
+    align,
+    check_has_proba,
+    predict_proba,
+    refuse_unlabeled,
+)
 from sklkl.model_selection._split import check_soft_cv
 
 MOST_TICKS = 9
@@ -74,9 +90,9 @@ class TemperatureDisplay:
     """
 
     def __init__(self, temperatures, kl, accuracy, *, base=None, param_name="temperature"):
-        self.temperatures = temperatures
-        self.kl = kl
-        self.accuracy = accuracy
+        self.temperatures = np.asarray(temperatures)
+        self.kl = np.asarray(kl)
+        self.accuracy = np.asarray(accuracy)
         self.base = base
         self.param_name = param_name
 
@@ -154,6 +170,7 @@ class TemperatureDisplay:
         >>> display.kl.mean(axis=1).round(2), display.best_temperature_
         (array([0.16, 0.15, 0.24]), 3.0)
         """
+        check_ax(ax, 2)
         check_options(base)
         temperatures = _check_temperatures(temperatures)
         if param_name not in (known := estimator.get_params()):
@@ -162,6 +179,8 @@ class TemperatureDisplay:
                 f"param_name={param_name!r} is no parameter of the estimator"
                 f"{', but ' + str(names) if names else ''}."
             )
+        if cv is None or isinstance(cv, Integral):  # the folds would hold them
+            refuse_unlabeled(estimator, y, "y")
         # Markers of unlabelled samples make y no valid target, so it is not checked here.
         target = np.asarray(y)
         if target.ndim == 2 and target.shape[1] == 1:
@@ -200,7 +219,7 @@ class TemperatureDisplay:
         self.best_temperature_ = float(self.temperatures[at])
         self.lines_, self.bands_, self.folds_, self.best_ = [], [], [], []
         name, unit = self.param_name.rpartition("__")[2], unit_of(self.base)
-        least = f"{number(self.kl[at].mean())} {unit} at {name} {self.best_temperature_:.3g}"
+        least = f"{number(self.kl[at].mean())} {unit} at {name} {self.best_temperature_:.4g}"
         of_kl, of_accuracy = self.ax_
         self._draw(of_kl, self.kl, BLUE, "o")
         self._draw(of_accuracy, self.accuracy, ORANGE, "s")
@@ -233,10 +252,10 @@ class TemperatureDisplay:
         if len(t) > MOST_TICKS:  # powers of two instead, or the ends if there are none
             powers = 2.0 ** np.arange(np.ceil(np.log2(t[0])), np.floor(np.log2(t[-1])) + 1)
             ticks = powers if len(powers) > 1 else t[[0, -1]]
-        ax.set_xticks(ticks, [f"{x:.3g}" for x in ticks])
+        ax.set_xticks(ticks, [f"{x:.4g}" for x in ticks])
         ax.minorticks_off()
-        margin = (t[-1] / t[0]) ** 0.05 if len(t) > 1 else 2.0
-        ax.set_xlim(t[0] / margin, t[-1] * margin)
+        margin = (t.max() / t.min()) ** 0.05 if len(t) > 1 else 2.0
+        ax.set_xlim(t.min() / margin, t.max() * margin)
         self.bands_.append(band)
         self.folds_.append(folds)
         self.lines_.append(line)

@@ -8,7 +8,6 @@ take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's
 
 import inspect
 from collections import OrderedDict
-from numbers import Real
 from threading import Lock
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from sklkl._targets import (
     check_rows,
     check_target,
     frame_columns,
+    is_unlabeled,
     match_columns,
     shown,
     spread,
@@ -124,14 +124,7 @@ class DivergenceScorer(_BaseScorer):
         return self._sign * aligned(target, spread(proba=proba, **spread_to), **options)
 
     def _check_y(self, estimator, y_true):
-        # Who knows the marker may be a step of a pipeline.
-        for part in (estimator, *getattr(estimator, "get_params", dict)().values()):
-            marker = getattr(part, "unlabeled", None)
-            if isinstance(marker, Real | str) and np.any(np.asarray(y_true) == marker):
-                raise ValueError(
-                    f"y_true holds {marker!r}, which marks samples without a label; let the "
-                    "test folds hold labelled samples only."
-                )
+        refuse_unlabeled(estimator, y_true, "y_true")
 
     def _target(self, X, y_true, classes):
         """Return the target, and the classes that its columns or codes refer to."""
@@ -238,6 +231,18 @@ def predict_proba(estimator, X, name):
             f"{n_classes} classes_."
         )
     return proba
+
+
+def refuse_unlabeled(estimator, y, name):
+    """Refuse targets with samples that the estimator's ``unlabeled`` marks."""
+    while hasattr(estimator, "steps"):  # the last of a pipeline knows the marker
+        estimator = estimator.steps[-1][1]
+    marker = getattr(estimator, "unlabeled", None)
+    if marker is not None and is_unlabeled(y, marker).any():
+        raise ValueError(
+            f"{name} holds {marker!r}, which marks samples without a label; leave these out, "
+            "and let the test folds hold labelled samples only."
+        )
 
 
 def check_kind(labels, classes, what):

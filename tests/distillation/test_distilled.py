@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from sklkl._targets import is_unlabeled
 from sklkl.distillation import DistilledClassifier
-from sklkl.distillation._distilled import is_unlabeled
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import d2_kl_score, get_scorer
 
@@ -547,6 +547,16 @@ def test_score_leaves_unlabeled_samples_out():
         get_scorer("neg_kl_loss")(model, X, marked)
     with pytest.raises(ValueError, match="marks samples without a label"):
         get_scorer("neg_kl_loss")(make_pipeline(model).fit(X, y), X, marked)
+
+
+def test_scorers_take_a_soft_target_with_the_marker_in_one_column():
+    X, y = data()
+    soft = np.eye(len(np.unique(y)))[y]
+    model = DistilledClassifier(SoftLabelLogisticRegression(), unlabeled=0).fit(X, soft)
+    assert get_scorer("neg_kl_loss")(make_pipeline(model), X, soft) < 0
+    soft[0] = 0
+    with pytest.raises(ValueError, match="y_true holds 0, which marks"):
+        get_scorer("neg_kl_loss")(model, X, soft)
 
 
 def test_score_requests_weights():

@@ -1280,3 +1280,15 @@ def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
         "share of labels",
         "student",
     ]
+
+
+def test_memory_with_the_least_interface():
+    class Memory:
+        def cache(self, func):
+            return func
+
+    X, y, _ = data()
+    model = DistilledClassifier(GaussianNB(), memory=Memory()).fit(X, y)
+    assert_array_equal(
+        model.predict_proba(X), clone(model).set_params(memory=None).fit(X, y).predict_proba(X)
+    )

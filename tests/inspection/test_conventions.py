@@ -12,6 +12,7 @@ from sklearn.datasets import make_classification
 from sklearn.naive_bayes import GaussianNB
 
 import sklkl.inspection
+from sklkl.distillation import DistilledClassifier
 from sklkl.inspection import (
     DivergenceDisplay,
     DivergenceMapDisplay,
@@ -80,6 +81,24 @@ def test_draws_on_given_axes_and_again(make, n_axes):
     assert display.figure_ is figure
     assert shown(display.ax_) == first
     figure.canvas.draw()
+
+
+@each_display
+def test_drawing_again_on_its_own_axes_does_not_turn_them(make, n_axes):
+    display = make()
+    inverted = [ax.yaxis_inverted() for ax in np.ravel(display.ax_)]
+    display.plot(ax=display.ax_)
+    assert [ax.yaxis_inverted() for ax in np.ravel(display.ax_)] == inverted
+
+
+def test_axes_are_checked_before_anything_is_fitted():
+    class Never(GaussianNB):
+        def fit(self, X, y, sample_weight=None):
+            raise AssertionError
+
+    model = DistilledClassifier(Never())
+    with pytest.raises(ValueError, match="ax must be"):
+        TemperatureDisplay.from_estimator(model, [[0.0]], [0], ax="here")
 
 
 @each_display
@@ -152,6 +171,7 @@ def test_neighbouring_classes_differ_in_lightness():
 def test_numbers_as_text():
     assert number(-0.4242) == "−0.424"
     assert number(np.inf) == "∞"
+    assert [number(x) for x in (0.0, 4.2e-6, 0.00123)] == ["0.000", "4.2e−06", "0.001"]
     assert [signed(x) for x in (-1.0, 0.0, 2.0, np.inf)] == ["−1.000", "0", "+2.000", "+∞"]
     assert [unit_of(b) for b in (None, 2, 10, 3)] == ["nats", "bits", "bans", "units of log 3"]
 

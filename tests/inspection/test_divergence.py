@@ -69,12 +69,37 @@ def test_equal_and_disjoint_distributions():
     display.figure_.canvas.draw()
 
 
+@pytest.mark.parametrize("k", [3, 20])
+def test_infinite_bars_are_the_longest_and_say_so(k):
+    p, q = np.full(k, 1 / k), np.full(k, 1 / (k - 1))
+    q[0] = 0.0
+    display = DivergenceDisplay.from_distributions(p, q)
+    drawn = heights(display.contribution_bars_)
+    assert drawn[0] > max(np.abs(drawn[1:]))
+    assert labels(display.ax_[1])[0] == "+∞"
+
+
+def test_names_of_many_outcomes():
+    p, q = np.random.default_rng(0).dirichlet(np.ones(20), size=2)
+    names = [f"w{j}" for j in range(20)]
+    display = DivergenceDisplay.from_distributions(p, q, outcomes=names)
+    ticks = display.ax_[1].get_xticklabels()
+    assert [t.get_text() for t in ticks] == names[::2]
+    assert [t.get_position()[0] for t in ticks] == list(range(0, 20, 2))
+
+
+def test_small_numbers_are_not_shown_as_0():
+    display = DivergenceDisplay.from_distributions([0.2, 0.3, 0.5], [0.201, 0.299, 0.5])
+    assert display.ax_[1].get_title() == "D(P‖Q) = 4.2e−06 nats"
+
+
 def test_series_name_the_outcomes():
     p = pd.Series([0.2, 0.8], index=["a", "b"])
     display = DivergenceDisplay.from_distributions(p, [0.5, 0.5])
     assert [t.get_text() for t in display.ax_[1].get_xticklabels()] == ["a", "b"]
-    with pytest.raises(ValueError, match="different orders"):
-        DivergenceDisplay.from_distributions(p, p[::-1])
+    for other in (p[::-1], p.set_axis(["b", "c"])):
+        with pytest.raises(ValueError, match="bring them into the same"):
+            DivergenceDisplay.from_distributions(p, other)
 
 
 @pytest.mark.parametrize(

@@ -190,3 +190,30 @@ def test_bad_arguments(options, message):
 def test_bad_n_points(n_points):
     with pytest.raises(ValueError, match="n_points must be"):
         DivergenceMapDisplay.from_metric(n_points=n_points)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 5.0, 10.0, 100.0])
+def test_levels_of_steep_surfaces_are_few_and_labelled(alpha):
+    display = DivergenceMapDisplay.from_metric("alpha_divergence", alpha=alpha, n_points=50)
+    display.figure_.canvas.draw()
+    levels = display.image_.levels
+    assert 3 <= len(levels) <= 14
+    ticks = [
+        float(t.get_text().replace("−", "-")) for t in display.colorbar_.ax.get_yticklabels()
+    ]
+    assert set(ticks) <= set(levels.tolist())
+    assert len(set(ticks)) == len(ticks) > 2
+
+
+def test_columns_of_data_frames_must_agree():
+    P = pd.DataFrame([[0.5, 0.3, 0.2]], columns=list("abc"))
+    with pytest.raises(ValueError, match="P and Q are data frames whose columns"):
+        DivergenceMapDisplay.from_distributions(P, P[["c", "b", "a"]])
+
+
+def test_small_and_large_cells():
+    rows = np.array([[0.5, 0.5], [0.50001, 0.49999], [1e-4, 1 - 1e-4]])
+    display = DivergenceMapDisplay.from_distributions(rows, metric="chi2_divergence")
+    cells = np.reshape([text.get_text() for text in display.texts_], (3, 3))
+    assert cells[0, 1] == f"{display.divergences[0, 1]:.0e}"
+    assert cells[0, 2] == f"{display.divergences[0, 2]:.0f}"

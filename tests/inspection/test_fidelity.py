@@ -206,7 +206,7 @@ def test_at_most_5000_points(n, k):
 def test_many_classes(k, n_labels):
     p, q = np.random.default_rng(0).dirichlet(np.ones(k), size=(2, 30))
     display = draw(FidelityDisplay.from_predictions(p, q, n_rows=40))
-    assert len(texts(display.ax_[1])) == n_labels
+    assert len([text for text in texts(display.ax_[1]) if text]) == n_labels
     assert (display.ax_[0].get_legend() is None) == (n_labels == 0)
     assert len(display.row_bars_) == 30
 
@@ -222,6 +222,40 @@ def test_models_that_do_not_fit():
         FidelityDisplay.from_estimator(model, GaussianNB().fit(X, NAMES[y]), X)
 
 
+@pytest.mark.parametrize("k", [3, 17, 40])
+def test_infinite_bars_are_the_longest_and_say_so(k):
+    p = np.full((40, k), 1 / k)
+    q = p.copy()
+    q[:, 0], q[:, 1] = 0.0, 2 / k
+    q[20:] = p[20:] * np.linspace(0.9, 1.1, k)
+    q /= q.sum(axis=1, keepdims=True)
+    display = draw(FidelityDisplay.from_predictions(p, q, on_zero="inf", n_rows=40))
+    for ax, bars in (
+        (display.ax_[1], display.class_bars_),
+        (display.ax_[2], display.row_bars_),
+    ):
+        lengths = np.array([bar.get_width() for bar in bars])
+        infinite = np.array(["∞" in text for text in texts(ax)])
+        assert infinite.any()
+        assert lengths[infinite].min() > lengths[~infinite].max()
+
+
+def test_names_that_matplotlib_would_not_show():
+    classes = ["_silence_", "$5 to $50", "yes"]
+    p, q = np.random.default_rng(0).dirichlet(np.ones(3), size=(2, 30))
+    display = draw(FidelityDisplay.from_predictions(p, q, classes=classes))
+    legend = [t.get_text().strip() for t in display.ax_[0].get_legend().get_texts()]
+    assert legend == ["_silence_", r"\$5 to \$50", "yes"]
+
+
+def test_names_of_many_classes():
+    p, q = np.random.default_rng(0).dirichlet(np.ones(20), size=(2, 30))
+    classes = [f"w{j}" for j in range(20)]
+    display = draw(FidelityDisplay.from_predictions(p, q, classes=classes))
+    shown = [t.get_text() for t in display.ax_[1].get_yticklabels()]
+    assert shown == classes[::2]
+
+
 HALF = [[0.5, 0.5]] * 2
 
 
@@ -230,6 +264,14 @@ HALF = [[0.5, 0.5]] * 2
     [
         ((HALF, HALF), {"n_rows": 0}, "n_rows must be"),
         ((HALF, HALF), {"n_rows": 2.5}, "n_rows must be"),
+        (
+            (
+                pd.DataFrame(HALF, columns=["no", "yes"]),
+                pd.DataFrame(HALF, columns=["No", "Yes"]),
+            ),
+            {},
+            "none in common",
+        ),
         ((HALF, HALF), {"on_zero": "ignore"}, "on_zero must be"),
         ((HALF, HALF), {"base": 1}, "base must be"),
         ((HALF, HALF), {"sample_weight": [1, -1]}, "sample_weight"),

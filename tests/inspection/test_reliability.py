@@ -1,5 +1,6 @@
 """Tests of ReliabilityDisplay against kl_decomposition and calibration_curve."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklkl.calibration import TemperatureScaling
+from sklkl.distillation import DistilledClassifier
 from sklkl.inspection import ReliabilityDisplay
 from sklkl.metrics import KLDecomposition, kl_decomposition
 
@@ -129,9 +131,44 @@ def test_bins_by_hand(kind, weighted, strategy):
             assert_allclose(y_, np.average(p[bin_of == b], weights=w))
             mean, n = np.average(r, weights=w), len(w)
             error = np.sqrt(n / (n - 1) * np.sum((w * (r - mean)) ** 2)) / w.sum()
-            assert_allclose(half, 2 * error)
-            if not weighted:
+            if kind == "hard":
+                u = q[bin_of == b]
+                error = np.sqrt(np.sum(w**2 * u * (1 - u))) / w.sum()
+            elif not weighted:
                 assert_allclose(error, r.std(ddof=1) / np.sqrt(n))
+            assert_allclose(half, 2 * error)
+
+
+@pytest.mark.parametrize(("largest", "n"), [(0.04, 300), (0.1, 1000), (1.0, 500)])
+def test_error_bars_of_calibrated_labels_cover_the_diagonal(largest, n):
+    """Also where a class is so rare that many bins hold none of it."""
+    outside = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        q = rng.uniform(0, largest, n)
+        y = (rng.random(n) < q).astype(int)
+        display = ReliabilityDisplay.from_predictions(
+            y, q, labels=[0, 1], method="binning", n_bins=5
+        )
+        gap = np.abs(display.prob_true[0] - display.prob_pred[0])
+        outside += (gap > 2 * display.standard_errors[0]).tolist()
+        plt.close("all")
+    assert 0.0 < np.mean(outside) < 0.09
+
+
+def test_samples_without_labels_are_refused():
+    X, y = make_classification(200, random_state=0)
+    model = DistilledClassifier(GaussianNB(), unlabeled=-1).fit(X, y)
+    marked = np.where(np.arange(200) % 3, y, -1)
+    for estimator in (model, make_pipeline(model)):
+        with pytest.raises(ValueError, match="y holds -1, which marks"):
+            ReliabilityDisplay.from_estimator(estimator, X, marked)
+
+
+def test_predictions_a_little_above_1_are_counted():
+    proba = np.tile([[1.0003, 0.0], [0.0, 1.0003]], (20, 1))
+    display = ReliabilityDisplay.from_predictions([0, 1] * 20, proba, method="binning")
+    assert display.counts.sum() == 40
 
 
 def test_quantile_bins_hold_equal_weight():
@@ -160,22 +197,16 @@ def test_equal_predictions_share_a_bin():
     display = draw(ReliabilityDisplay.from_predictions(y, proba, **FAST))
     points, halves = drawn(display)
     assert_allclose(points, [[0.1, 0.25], [0.9, 0.75]])
-    assert_allclose(halves, 2 * np.sqrt(0.25 * 0.75 / 39))
+    assert_allclose(halves, 2 * np.sqrt(0.1 * 0.9 / 40))
 
 
-def test_bin_of_one_sample_has_no_error_bar():
+def test_bin_of_one_soft_target_has_no_error_bar():
     proba = np.array([0.05, 0.1, 0.15, 0.95, 0.5, 0.52])
-    display = draw(
-        ReliabilityDisplay.from_predictions(
-            [0, 0, 1, 1, 0, 1], proba, strategy="uniform", n_bins=2, method="binning"
-        )
-    )
+    y = np.column_stack([1 - proba[::-1], proba[::-1]])
+    options = {"strategy": "uniform", "method": "binning"}
+    display = draw(ReliabilityDisplay.from_predictions(y, proba, n_bins=2, **options))
     assert len(display.prob_pred[0]) == 2
-    display = draw(
-        ReliabilityDisplay.from_predictions(
-            [0, 0, 1, 1, 0, 1], proba, strategy="uniform", method="binning"
-        )
-    )
+    display = draw(ReliabilityDisplay.from_predictions(y, proba, **options))
     assert np.isnan(display.standard_errors[0]).tolist() == [False, True, True, True, True]
 
 
@@ -198,7 +229,7 @@ def test_chosen_classes():
     everything = ReliabilityDisplay.from_predictions(letters[labels], proba, **FAST)
     assert everything.classes == ["a", "b", "c"]
     display = ReliabilityDisplay.from_predictions(
-        letters[labels], proba, classes=["c", "a"], **FAST
+        letters[labels], proba, classes_of_interest=["c", "a"], **FAST
     )
     assert display.classes == names(display) == ["c", "a"]
     assert_array_equal(display.prob_true[0], everything.prob_true[2])
@@ -245,7 +276,7 @@ def test_from_estimator_is_from_predictions(strings):
     frame = pd.DataFrame(X).add_prefix("x")
     model = make_pipeline(StandardScaler(), GaussianNB()).fit(frame, y)
     weight = np.random.default_rng(0).uniform(size=300)
-    options = {**FAST, "sample_weight": weight, "classes": [y[0]], "n_bins": 5}
+    options = {**FAST, "sample_weight": weight, "classes_of_interest": [y[0]], "n_bins": 5}
     display = draw(ReliabilityDisplay.from_estimator(model, frame, y, **options))
     proba = model.predict_proba(frame)
     expected = ReliabilityDisplay.from_predictions(y, proba, **options)
@@ -296,8 +327,6 @@ def test_samples_of_weight_zero_do_not_count():
 
 
 def test_title_breaks_where_the_axes_are_narrow():
-    import matplotlib.pyplot as plt
-
     parts = KLDecomposition(0.5, 0.2, 0.05, 0.15, 0.3, 0.4, 0.25)
     numbers = [np.array([0.5])] * 3
     display = ReliabilityDisplay(
@@ -333,10 +362,11 @@ TRUTH, LABELS, PROBA, _ = problem(3, n=60)
         ({"on_zero": "no"}, "on_zero must be"),
         ({"cv": 1}, "cv=1 is no number of folds"),
         ({"cv": 61}, "cv=61 is no number of folds for 60 samples"),
-        ({"classes": [3]}, r"classes has \[3\], not among the classes \[0, 1, 2\]"),
-        ({"classes": []}, "classes must be a list"),
-        ({"classes": "a"}, "classes must be a list"),
-        ({"classes": 1}, "classes must be a list"),
+        ({"classes_of_interest": [3]}, r"among the classes \[0, 1, 2\]; got \[3\]"),
+        ({"classes_of_interest": [1, 1]}, r"must be different ones.*got \[1, 1\]"),
+        ({"classes_of_interest": []}, "must be a list"),
+        ({"classes_of_interest": "a"}, "must be a list"),
+        ({"classes_of_interest": 1}, "must be a list"),
         ({"labels": [0, 1]}, "classes"),
         ({"sample_weight": [1.0]}, "sample_weight"),
     ],

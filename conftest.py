@@ -1,0 +1,22 @@
+"""What holds for all tests and doctests."""
+
+import os
+import sys
+
+import pytest
+
+# Workers that run tests side by side have a thread each: threads of several processes on the
+# same cores wait for one another, and the suite takes more than twice as long. Tests of many
+# threads ask for them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures():
+    """Close what a test has drawn: matplotlib warns of more than 20 figures."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
