@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 
 plot_formats = ["svg"]

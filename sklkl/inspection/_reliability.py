@@ -243,7 +243,8 @@ class ReliabilityDisplay:
             Predicted probabilities, as for ``kl_loss``, of samples that the model was not
             fitted to.
         labels : array-like of shape (n_classes,), default=None
-            All classes, in sorted order. Needed where a class is absent from ``y_true``.
+            All classes, in sorted order. Needed where a class is absent from ``y_true``; of
+            matrices without names, the names of the columns.
         classes_of_interest : array-like, default=None
             The classes to draw. By default the second of two, or all if they are at most 7,
             or the 7 with the largest mean targets.

@@ -225,7 +225,7 @@ def _make_loss(name, divergence, reverse):
     loss.__signature__ = signature
     loss.__name__ = loss.__qualname__ = name
     loss.__module__ = __name__
-    loss.__doc__ = f"""Compute the mean {divergence.title} of {q} from {p}.
+    loss.__doc__ = f"""Compute the mean {divergence.title} of {p} from {q}.
 
     The mean over samples of ``{divergence.name}({p}, {q})``.
 
