@@ -6,8 +6,8 @@ import sys
 import pytest
 
 # Workers that run tests side by side have a thread each: threads of several processes on the
-# same cores wait for one another, and the suite takes more than twice as long. Tests of many
-# threads ask for them.
+# same cores wait for one another, and tests that fit many small models take more than twice as
+# long. Tests of many threads ask for them.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -28,6 +28,7 @@ def pages_with(language):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_block_is_left_out(page):
+    assert not re.search(r"^ +```", PAGES[page], re.MULTILINE)  # in a list it would not run
     openings = re.findall(r"^```(.*)\n", PAGES[page], re.MULTILINE)[::2]
     assert {name for name in openings if not name.startswith("{")} <= LANGUAGES
 
