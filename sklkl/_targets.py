@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
+from sklkl._names import places, shown
 from sklkl.divergences._divergences import ENTROPY
 from sklkl.divergences._rows import as_floating, by_row
 
@@ -88,17 +89,19 @@ def frame_columns(y):
 
 def match_columns(values, columns, classes, name):
     """Put the columns of ``values``, labelled ``columns``, in the order of ``classes``."""
-    position = {c: j for j, c in enumerate(columns.tolist())}
-    wanted = np.asarray(classes).tolist()
-    missing = [c for c in wanted if c not in position]
-    unknown = [c for c in position if c not in set(wanted)]
+    columns, classes = np.asarray(columns).tolist(), np.asarray(classes).tolist()
+    if columns == classes:
+        return values
+    at = places(classes, columns)
+    missing = [c for c, j in zip(classes, at, strict=True) if j < 0]
+    unknown = [c for c, j in zip(columns, places(columns, classes), strict=True) if j < 0]
     if missing or unknown:
         raise ValueError(
             f"The columns of {name} are not the classes: "
             f"without a column {shown(missing)}, unknown columns {shown(unknown)}. Name all "
             "classes with classes= (labels= in metrics)."
         )
-    return values[:, [position[c] for c in wanted]]
+    return values[:, at]
 
 
 def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the student")):
@@ -106,23 +109,16 @@ def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the studen
     classes, wanted = np.asarray(classes).tolist(), np.asarray(wanted).tolist()
     if classes == wanted:
         return proba
-    unknown = [c for c in classes if c not in set(wanted)]
+    at = places(classes, wanted)
+    unknown = [c for c, j in zip(classes, at, strict=True) if j < 0]
     if unknown:
         raise ValueError(
             f"{names[0]} knows classes that {names[1]} does not: {shown(unknown)}; those "
             f"of {names[1]} are {shown(wanted)}."
         )
     out = np.full((len(proba), len(wanted)), absent, proba.dtype)
-    out[:, [wanted.index(c) for c in classes]] = proba
+    out[:, at] = proba
     return out
-
-
-def shown(classes):
-    """Return a list of classes for a message, not all if they are many."""
-    classes = np.asarray(classes).tolist()
-    if len(classes) <= 20:
-        return str(classes)
-    return f"[{', '.join(map(repr, classes[:10]))}, ... ({len(classes)} in all)]"
 
 
 def encode(labels, classes, name="y"):

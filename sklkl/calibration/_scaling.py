@@ -29,7 +29,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._docs import documented
-from sklkl._targets import check_rows, check_target, check_weights, frame_columns, shown
+from sklkl._names import shown
+from sklkl._targets import check_rows, check_target, check_weights, frame_columns
 from sklkl.linear_model._data import Data, check_numbers
 from sklkl.linear_model._solve import solve
 from sklkl.linear_model._stream import Posterior, StreamObjective

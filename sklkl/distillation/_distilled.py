@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 )
 
 from sklkl._base import SoftLabelClassifierMixin
+from sklkl._names import shown
 from sklkl._targets import (
     check_rows,
     check_target,
@@ -32,7 +33,6 @@ from sklkl._targets import (
     frame_columns,
     is_unlabeled,
     one_hot,
-    shown,
     spread,
 )
 from sklkl.distillation._lesson import Material, Recipe

@@ -15,13 +15,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklkl._base import SoftLabelClassifierMixin
+from sklkl._names import shown
 from sklkl._targets import (
     check_rows,
     check_target,
     check_weights,
     frame_columns,
     one_hot,
-    shown,
     spread,
 )
 from sklkl.distillation._student import rename_weight, weight_name

@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils._user_interface import _print_elapsed_time
 
-from sklkl._targets import check_rows, one_hot, shown, spread
+from sklkl._names import shown
+from sklkl._targets import check_rows, one_hot, spread
 from sklkl.calibration._scaling import fit_smoothing, fit_temperature, smoothed
 from sklkl.distillation._rows import take
 from sklkl.divergences._rows import as_floating

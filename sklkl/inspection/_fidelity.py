@@ -5,12 +5,12 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from sklkl._names import shown
 from sklkl._targets import (
     check_classes,
     check_rows,
     check_weights,
     frame_columns,
-    shown,
     spread,
 )
 from sklkl.divergences import kl_contributions

@@ -5,7 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from sklkl._targets import check_target, check_weights, frame_columns, one_hot, shown, spread
+from sklkl._names import shown
+from sklkl._targets import check_target, check_weights, frame_columns, one_hot, spread
 from sklkl.inspection._drawing import (
     COLORS,
     INCHES_PER_CHARACTER,

@@ -2,36 +2,28 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from sklkl._checks import POSITIVE, POSITIVE_OR_INFINITE, SHARE, check_parameters, integer
 from sklkl._targets import check_target, check_weights
 from sklkl.linear_model._objective import LossTerm
 from sklkl.linear_model._solve import objective_of
 
 RULES = {
-    "C": (Real, lambda v: v > 0, "a number > 0, np.inf for no penalty"),
-    "l1_ratio": (Real, lambda v: 0 <= v <= 1, "a number from 0 to 1"),
-    "tol": (Real, lambda v: 0 < v < np.inf, "a finite number > 0"),
-    "max_iter": (Integral, lambda v: v >= 1, "an integer >= 1"),
+    "C": POSITIVE_OR_INFINITE,
+    "l1_ratio": SHARE,
+    "tol": POSITIVE,
+    "max_iter": integer(1),
 }
 
 
 def check_numbers(estimator, *names):
-    """Refuse parameters that break their rule."""
-    for name in names:
-        check_number(name, getattr(estimator, name))
-
-
-def check_number(name, value, rule=None):
-    """Refuse a value that breaks the rule of its name, or of another."""
-    kind, good, text = RULES[rule or name]
-    if not isinstance(value, kind) or isinstance(value, bool) or not good(value):
-        raise ValueError(f"{name} must be {text}; got {value!r}.")
+    """Refuse parameters that break the rule of their name."""
+    check_parameters(estimator, **{name: RULES[name] for name in names})
 
 
 @dataclass

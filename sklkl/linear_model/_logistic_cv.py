@@ -8,9 +8,10 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight
 
+from sklkl._checks import check, integer
 from sklkl.linear_model._data import (
+    RULES,
     check_data,
-    check_number,
     check_numbers,
     unchanged_on_error,
 )
@@ -208,14 +209,14 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         check_numbers(self, "tol", "max_iter")
         Cs = self.Cs
         if isinstance(Cs, Integral) and not isinstance(Cs, bool):
-            check_number("Cs", Cs, "max_iter")
+            check("Cs", Cs, integer(1))
             Cs = np.logspace(-4, 4, Cs)
         Cs, l1_ratios = np.atleast_1d(Cs).tolist(), np.atleast_1d(self.l1_ratios).tolist()
         for name, values, rule in (("Cs", Cs, "C"), ("l1_ratios", l1_ratios, "l1_ratio")):
             if not values:
                 raise ValueError(f"{name} is empty.")
             for i, value in enumerate(values):
-                check_number(f"{name}[{i}]", value, rule)
+                check(f"{name}[{i}]", value, RULES[rule])
         check_solver(self.solver, max(l1_ratios))
         return np.array(Cs, dtype=np.float64), np.array(l1_ratios, dtype=np.float64)
 

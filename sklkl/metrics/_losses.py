@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from sklkl._names import shown
 from sklkl._targets import (
     check_rows,
     check_target,
@@ -19,7 +20,6 @@ from sklkl._targets import (
     frame_columns,
     match_columns,
     one_hot,
-    shown,
 )
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.divergences._rows import as_floating, by_row, nats_to

@@ -16,13 +16,13 @@ import numpy as np
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import check_consistent_length
 
+from sklkl._names import shown
 from sklkl._targets import (
     check_rows,
     check_target,
     frame_columns,
     is_unlabeled,
     match_columns,
-    shown,
     spread,
 )
 from sklkl.divergences._rows import as_floating

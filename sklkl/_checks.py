@@ -1,0 +1,76 @@
+"""The one mechanism that checks parameters: a value, its name, and the rule it obeys."""
+
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be.
+
+    Attributes
+    ----------
+    text : str
+        What messages say it must be.
+    kind : type or tuple of types, default=object
+        Of the value. Booleans are no numbers.
+    good : callable
+        ``good(value)`` is true of values of this kind that are allowed.
+    words : tuple
+        Values allowed besides, as "auto" or None, compared by type and value.
+    """
+
+    text: str
+    kind: type | tuple = object
+    good: object = lambda value: True
+    words: tuple = ()
+
+    def or_(self, *words):
+        """Return the rule that allows ``words``, strings or None, besides."""
+        text = " or ".join([*map(repr, words), self.text])
+        return replace(self, text=text, words=(*self.words, *words))
+
+    def allows(self, value):
+        """Return whether a value obeys the rule."""
+        if any(type(value) is type(word) and value == word for word in self.words):
+            return True
+        boolean = isinstance(value, bool | np.bool_) and self.kind is not bool
+        return isinstance(value, self.kind) and not boolean and bool(self.good(value))
+
+
+def number(text, good):
+    """Return the rule of a real number."""
+    return Rule(text, Real, good)
+
+
+def integer(low):
+    """Return the rule of an integer that is at least ``low``."""
+    return Rule(f"an integer >= {low}", Integral, lambda v: v >= low)
+
+
+def one_of(names):
+    """Return the rule of a string among ``names``."""
+    names = tuple(names)
+    return Rule(f"one of {names}", str, lambda v: v in names)
+
+
+POSITIVE = number("a finite number > 0", lambda v: 0 < v < np.inf)
+POSITIVE_OR_INFINITE = number("a number > 0, np.inf for no penalty", lambda v: v > 0)
+NON_NEGATIVE = number("a finite number >= 0", lambda v: 0 <= v < np.inf)
+FINITE = number("a finite number", lambda v: -np.inf < v < np.inf)
+SHARE = number("a number from 0 to 1", lambda v: 0 <= v <= 1)
+INNER_SHARE = number("a number between 0 and 1", lambda v: 0 < v < 1)
+
+
+def check(name, value, rule):
+    """Refuse a value that breaks its rule; the message calls it ``name``."""
+    if not rule.allows(value):
+        raise ValueError(f"{name} must be {rule.text}; got {value!r}.")
+
+
+def check_parameters(estimator, **rules):
+    """Refuse parameters of an estimator that break their rules."""
+    for name, rule in rules.items():
+        check(name, getattr(estimator, name), rule)
