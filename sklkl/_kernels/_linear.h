@@ -61,7 +61,7 @@ static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
     return (char *)next - memory;
 }
 
-/* Copy rows [start, start + n) of a dense X to the tile. */
+/* Copy rows [start, start + n) of a dense X, less the center, to the tile. */
 static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
 {
     const ptrdiff_t width = m->width, d = m->n_features;
@@ -74,6 +74,11 @@ static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, R
             for (ptrdiff_t i = 0; i < n; i++)
                 x[i * width + j] =
                     *(const REAL *)(from + i * m->row_stride + j * m->column_stride);
+    const REAL *restrict center = (const REAL *)m->center;
+    if (center)
+        for (ptrdiff_t i = 0; i < n; i++)
+            for (ptrdiff_t j = 0; j < d; j++)
+                x[i * width + j] -= center[j];
 }
 
 INLINE ptrdiff_t NAME(index)(const void *indices, int wide, ptrdiff_t j)
@@ -335,9 +340,21 @@ static NOINLINE double NAME(multinomial_tile)(
         factor[i] = weight[i] / (1 + rest[i]);
     }
     if (t->soft) {
+        /* Residuals sum to 0. That of a single largest probability is the rest of the sum: the
+           difference of two numbers near 1 would lose what rare classes are fitted by. */
+        REAL *restrict others = gap;
+        memset(others, 0, T * sizeof(REAL));
         for (ptrdiff_t k = 0; k < K; k++)
-            for (ptrdiff_t i = 0; i < T; i++)
-                z[k * T + i] = z[k * T + i] * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+            for (ptrdiff_t i = 0; i < T; i++) {
+                const REAL e = z[k * T + i];
+                others[i] += e == 1 ? 0 : e * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+            }
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < T; i++) {
+                const REAL e = z[k * T + i];
+                z[k * T + i] = e == 1 && w->ones[i] == 1
+                    ? -others[i] : e * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+            }
     } else {
         for (ptrdiff_t i = 0; i < n; i++)  /* p - 1, which does not cancel where p is near 1 */
             gap[i] = -factor[i] * (rest[i] + (1 - z[code[i] * T + i]));
@@ -670,13 +687,14 @@ static double NAME(curvature)(
 }
 
 /* Write what is predicted of rows [start, stop), of outputs (n, K), (n, 2) if binary; raw
-   predictions (n, K). */
+   predictions (n, K), the largest log-odds (n, 1). */
 static void NAME(predict)(
     const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int what,
     void *to)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits;
-    const ptrdiff_t n_out = what != RAW_PREDICTION && K == 1 ? 2 : K;
+    const int probabilities = what == PROBABILITY || what == LOG_PROBABILITY;
+    const ptrdiff_t n_out = what == LARGEST_LOG_ODDS ? 1 : probabilities && K == 1 ? 2 : K;
     REAL *out = (REAL *)to + start * n_out;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
@@ -685,7 +703,18 @@ static void NAME(predict)(
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *restrict z = w.r;
         NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
-        if (what != RAW_PREDICTION && K == 1) {
+        if (what == LARGEST_LOG_ODDS) {
+            REAL *restrict smallest = w.rest;
+            NAME(find_largest)(z, K, T, w.largest);
+            for (ptrdiff_t i = 0; i < T; i++)
+                smallest[i] = K == 1 && z[i] > 0 ? -z[i] : z[i];
+            for (ptrdiff_t j = T; j < K * T; j += T)
+                for (ptrdiff_t i = 0; i < T; i++)
+                    smallest[i] = z[j + i] < smallest[i] ? z[j + i] : smallest[i];
+            for (ptrdiff_t i = 0; i < T; i++)
+                w.largest[i] = K == 1 ? -smallest[i] : w.largest[i] - smallest[i];
+            z = w.largest;
+        } else if (probabilities && K == 1) {
             SIMD()
             for (ptrdiff_t i = 0; i < T; i++) {
                 const int positive = z[i] > 0;
@@ -697,7 +726,7 @@ static void NAME(predict)(
                 w.y[T + i] = positive ? larger : smaller;
             }
             z = w.y;
-        } else if (what != RAW_PREDICTION) {
+        } else if (probabilities) {
             REAL *restrict log_p = w.y;
             NAME(find_largest)(z, K, T, w.largest);
             for (ptrdiff_t j = 0; j < K * T; j += T)

@@ -29,6 +29,7 @@ cdef extern from "_linear_levels.h" nogil:
         int intercept
         const char* x
         Py_ssize_t row_stride, column_stride
+        const void* center
         const void* indptr
         const void* indices
         int wide
@@ -56,6 +57,7 @@ cdef extern from "_linear_levels.h" nogil:
         RAW_PREDICTION
         PROBABILITY
         LOG_PROBABILITY
+        LARGEST_LOG_ODDS
     enum:
         FORWARD_KL
         REVERSE_KL
@@ -73,6 +75,7 @@ DIVERGENCES = {
     "alpha": ALPHA,
 }
 RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
+LOG_ODDS = LARGEST_LOG_ODDS
 
 cdef enum:
     LANES = 16
@@ -111,11 +114,14 @@ cdef class LinearRows:
     terms : list of LossTerm, default=()
         What the model learns, at most two; their probabilities have the dtype of X. None for
         predictions.
+    center : ndarray of shape (n_features,), default=None
+        Taken off every row of a dense X, which is not copied: coefficients are those of the
+        differences.
     """
 
     cdef linear m
     cdef const linear_kernels* kernels
-    cdef Py_buffer[7] buffers
+    cdef Py_buffer[8] buffers
     cdef int n_buffers
     cdef Py_ssize_t n
     cdef readonly object dtype
@@ -123,7 +129,7 @@ cdef class LinearRows:
     def __cinit__(self):
         self.n_buffers = 0
 
-    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, terms=()):
+    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None):
         cdef linear* m = &self.m
         cdef loss_term* t
         cdef bint sparse = not isinstance(X, np.ndarray)
@@ -145,6 +151,8 @@ cdef class LinearRows:
             X = np.require(X, requirements="A")
             m.x = self.get(X)
             m.row_stride, m.column_stride = X.strides
+            if center is not None:
+                m.center = self.get(np.ascontiguousarray(center, dtype=self.dtype))
         if len(terms) > MAX_TERMS:
             raise ValueError(f"at most {MAX_TERMS} terms")
         for term in terms:
@@ -296,10 +304,14 @@ cdef class LinearRows:
         return float(np.sum(totals)), gram, M
 
     def predict(self, W, int what):
-        """Return the RAW predictions, PROBA or LOG_PROBA."""
+        """Return the RAW predictions, PROBA or LOG_PROBA; or LOG_ODDS, their largest in a row."""
         cdef linear m = self.m
-        cdef Py_ssize_t K = m.n_logits, n_out = 2 if what != RAW_PREDICTION and K == 1 else K
+        cdef Py_ssize_t K = m.n_logits, n_out = K
         cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
+        if what == LARGEST_LOG_ODDS:
+            n_out = 1
+        elif what != RAW_PREDICTION and K == 1:
+            n_out = 2
         cdef Py_ssize_t n_runs = self.runs(&m, 1), work = self.work_size(&m), run, n = self.n
         cdef int n_threads = self.n_threads()
         cdef object V = self.coefficients(&m, W), out = np.empty((n, n_out), self.dtype)

@@ -4,7 +4,9 @@
 
 #include "_portable.h"
 
-enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY };
+/* The last is the range of the raw predictions of a row, for a binary model the absolute value
+   of its single one: no log-odds of two classes is larger. */
+enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY, LARGEST_LOG_ODDS };
 
 /* Divergences D(p || q) of a target p and the model q. All but the first leave the linear part
    of log q behind, and with it convexity. */
@@ -30,6 +32,7 @@ typedef struct {
     int intercept;
     const char *x;         /* a dense matrix, or the data of a CSR matrix */
     ptrdiff_t row_stride, column_stride;
+    const void *center;    /* taken off every row of a dense matrix, of its type; may be NULL */
     const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */
     int wide;              /* are they 64 bits wide? */
     loss_term terms[MAX_TERMS];

@@ -64,12 +64,30 @@ class ScalingObjective:
     """
 
     full_cost = 1.0  # the curvature comes with the gradient
+    exact_cost = np.inf
     l1 = 0.0
+    center = None
+    unattained = -np.inf
 
     def __init__(self, z, target, weight, theta0, penalty):
         self.z, self.target, self.weight = z, target, weight / weight.sum()
         self.theta0, self.penalty = theta0, penalty
         self.last = None, None
+        self.absent = np.zeros(theta0.shape[1], dtype=bool)
+        self.n_features = len(theta0)
+
+    def rates(self, gradient):
+        """Return no mean predictions: a map need not have intercepts."""
+        return gradient[:0, 0]
+
+    def centered(self):
+        """Return itself."""
+        return self
+
+    def largest_change(self, direction):
+        """Return by how much a step changes the log-odds of two classes of a row at most."""
+        logits = self.z * direction[0] + (direction[1] if len(direction) == 2 else 0.0)
+        return float(np.ptp(logits[self.weight > 0.0], axis=1).max())
 
     def widen(self):
         """Return False: all is float64."""
@@ -81,7 +99,7 @@ class ScalingObjective:
         self.last = theta.copy(), curvature
         return value, gradient
 
-    def metric(self, theta, full):
+    def metric(self, theta, level):
         """Return a function that divides by the diagonal of the Hessian at theta."""
         at, curvature = self.last
         if not np.array_equal(at, theta):

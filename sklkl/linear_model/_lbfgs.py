@@ -1,140 +1,65 @@
 """L-BFGS in a changing metric, for smooth convex functions."""
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
+
+from sklkl.linear_model._descent import descend
+from sklkl.linear_model._objective import EXACT
 
 MEMORY = 20
 SHORT_MEMORY = 10  # where vectors are so long that the memory costs as much as an evaluation
 LONG = 100_000
-FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
-GOOD = 0.2  # a metric that made the gradient so small meanwhile serves on
-AT_ONCE = 4.0  # a full metric that costs so many passes is worth it from the start
 MAX_TRIALS = 30
 ARMIJO = 1e-4
 WOLFE = 0.9
 ROUNDING = 1e-6  # Hager and Zhang's; 1e-10 is too small for values from float32
 
 
-@dataclass
-class Result:
-    """Where the minimiser stopped.
-
-    Attributes
-    ----------
-    W : ndarray
-        The minimiser.
-    value : float
-        The objective there.
-    n_iter : int
-    converged : bool
-        Is the largest entry of the gradient at most ``tol``?
-    stopped : bool
-        Did the callback ask to stop?
-    largest_gradient : float
-        That entry.
-    """
-
-    W: np.ndarray
-    value: float
-    n_iter: int
-    converged: bool
-    stopped: bool
-    largest_gradient: float
-
-
-class Renewals:
-    """When to evaluate the curvature anew, and whether in full or the diagonal alone.
-
-    A full one is worth its cost from the start if that is small. Otherwise it has to wait
-    until as many evaluations were spent without it: at worst the time is doubled. Each
-    serves as long as it makes the gradient shrink well.
-    """
-
-    def __init__(self, objective):
-        self.cost = objective.full_cost
-        self.full = self.cost <= AT_ONCE
-        self.next = 0
-        self.wait = FIRST_RENEWAL
-        self.largest = np.inf
-
-    def due(self, n_iter, largest):
-        """Return whether it is time, before iteration ``n_iter``.
-
-        ``largest`` is the largest entry of the gradient.
-        """
-        if n_iter < self.next:
-            return False
-        shrunk, self.largest = largest < GOOD * self.largest, largest
-        if shrunk and n_iter > 0:
-            self.next = n_iter + FIRST_RENEWAL
-            return False
-        self.full = self.full or n_iter >= self.cost
-        self.next = n_iter + (max(self.wait, int(self.cost)) if self.full else self.wait)
-        self.wait *= 2
-        return True
-
-
-@np.errstate(all="ignore")  # a step may go too far; the line search finds out
-def minimize(objective, W, *, tol, max_iter, callback=None):
+def minimize(objective, W, **options):
     """Minimise a smooth convex function by L-BFGS (Nocedal and Wright, 2006, chapter 7).
 
-    Parameters
-    ----------
-    objective : callable
-        ``objective(W) -> (value, gradient)``. ``objective.metric(W, full)`` returns a
-        function that multiplies an array of the shape of W by an approximation of the
-        inverse Hessian at W, the metric in which every step starts; ``objective.full_cost``
-        is what a full one costs, in evaluations.
-    W : ndarray
-        Start.
-    tol : float
-        Stop when no entry of the gradient is larger in absolute value.
-    max_iter : int
-    callback : callable, default=None
-        ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and
-        at the end; a true return value stops.
-
-    Returns
-    -------
-    Result
+    ``objective.metric(W, level)`` returns a function that multiplies an array of the shape of
+    W by an approximation of the inverse Hessian at W, the metric in which every step starts.
+    For everything else see ``descend``.
     """
-    value, gradient = objective(W)
-    pairs = deque(maxlen=SHORT_MEMORY if W.size > LONG else MEMORY)
-    renewals = Renewals(objective)
-    n_iter = 0
-    failures = 0
-    while True:
-        largest = float(np.max(np.abs(gradient)))
-        stop = failures == 0 and callback is not None and callback(n_iter, W, value, largest)
-        # Written so that NaN stops.
-        if stop or not largest > tol or n_iter >= max_iter or not value < np.inf:
-            break
-        if failures == 2:
-            # Where all predictions are certain there is no curvature, but at 0 there is most.
-            metric = objective.metric(np.zeros_like(W), renewals.full)
-        elif renewals.due(n_iter, largest):
-            metric = objective.metric(W, renewals.full)
-        direction = -_two_loop(gradient, pairs, metric)
-        slope = _dot(gradient, direction)
-        step = _line_search(objective, W, value, slope, direction) if slope < 0 else None
-        if step is None:
-            failures += 1
-            if failures == 3:
-                break  # rounding leaves no descent
-            if not pairs:
-                failures = 2
-            pairs.clear()
-            continue
-        n_iter += 1
-        failures = 0
-        new_W, value, new_gradient = step
-        s, y = new_W - W, new_gradient - gradient
+    return descend(LBFGS(objective, W.size), objective, W, **options)
+
+
+class LBFGS:
+    """Steps from the last pairs of changes, of W and of the gradient."""
+
+    most = EXACT
+
+    def __init__(self, objective, size):
+        self.objective = objective
+        self.pairs = deque(maxlen=SHORT_MEMORY if size > LONG else MEMORY)
+
+    def evaluate(self, W):
+        """Return ``(value, gradient)`` at W."""
+        return self.objective(W)
+
+    def renew(self, W, level):
+        """Take the metric at W from now on."""
+        self.metric = self.objective.metric(W, level)
+
+    def propose(self, W, gradient):
+        """Return a direction, and the slope of the objective along each of its entries."""
+        direction = -_two_loop(gradient, self.pairs, self.metric)
+        return direction, gradient * direction
+
+    def search(self, W, value, gradient, direction, slope):
+        """Return ``(W, value, gradient)`` after a step, None if none is found."""
+        return _line_search(self.objective, W, value, slope, direction)
+
+    def learn(self, s, y):
+        """Remember a pair of changes."""
         if (sy := _dot(s, y)) > 0:
-            pairs.append((s, y, sy))
-        W, gradient = new_W, new_gradient
-    return Result(W, value, n_iter, largest <= tol, stop, largest)
+            self.pairs.append((s, y, sy))
+
+    def forget(self):
+        """Forget all pairs."""
+        self.pairs.clear()
 
 
 def _dot(a, b):

@@ -114,9 +114,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         "lbfgs" is for smooth penalties, "proximal" for any; "auto" takes the former if
         ``l1_ratio`` is 0.
-    tol : float, default=1e-4
-        Stop when no entry of the gradient of the objective divided by ``C * sum(s)`` is
-        larger in absolute value; with an L1 norm, of its subgradient of least norm.
+    tol : float, default=1e-3
+        Stop when a Newton step would change no log-odds of two classes of a sample by more.
+        Predicted probabilities p, and 1 - p, are then within about this of the optimum,
+        relative to it, whatever the units of the features and the scale of the weights.
     max_iter : int, default=1000
         Bound for the number of iterations.
     warm_start : bool, default=False
@@ -191,7 +192,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         classes=None,
         class_weight=None,
         solver="auto",
-        tol=1e-4,
+        tol=1e-3,
         max_iter=1000,
         warm_start=False,
         verbose=0,

@@ -54,7 +54,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         training set.
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         As in ``SoftLabelLogisticRegression``.
-    tol : float, default=1e-4
+    tol : float, default=1e-3
         As in ``SoftLabelLogisticRegression``.
     max_iter : int, default=1000
         Bound for the number of iterations of each fit.
@@ -123,7 +123,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         scoring=None,
         class_weight=None,
         solver="auto",
-        tol=1e-4,
+        tol=1e-3,
         max_iter=1000,
         n_jobs=None,
         refit=True,

@@ -1,11 +1,14 @@
 """The student's objective: a sum over blocks of rows, and approximations of its Hessian."""
 
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.sparse import issparse
 
-from sklkl._kernels._linear import LinearRows
+from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 
 TINY = np.finfo(np.float64).tiny
 
@@ -18,6 +21,20 @@ WIDE_SLICE = 1 << 22
 # Beyond, the correlation of classes is left out of the curvature: it takes n_classes^2
 # operations for each row.
 MAX_CLASS_CORRELATION = 500
+
+# Numbers, and rows, from which the mean of a feature is estimated, evenly spaced: it is to be
+# near the mean in units of the spread, and no pass over X.
+SAMPLE = 1 << 21
+LEAST_SAMPLE, MOST_SAMPLE = 100, 4096
+
+# Numbers in an array of the products of some rows.
+HESSIAN_SLICE = 1 << 20
+
+# How the metric approximates the Hessian.
+DIAGONAL, FULL, EXACT = range(3)
+
+# Mean loss of labels below which all are predicted with certainty.
+SEPARATED = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,8 @@ class KLObjective:
         Share of L1 in the penalty.
     n_nonzeros : float
         Average number of entries of a row that take time.
+    mass : ndarray of shape (n_logits,), default=None
+        Mean targets of the classes of the columns, if there is an intercept.
     """
 
     def __init__(
@@ -100,8 +119,11 @@ class KLObjective:
         C,
         l1_ratio=0.0,
         n_nonzeros=None,
+        mass=None,
     ):
         self.blocks = blocks
+        self.center = None
+        self.mass = np.full(n_logits, np.nan) if mass is None else mass
         self.total_weight = total_weight
         self.entropy = entropy
         self.n_features = n_features
@@ -131,6 +153,56 @@ class KLObjective:
         gradient[: self.n_features] += self.penalty * coef
         return loss / self.total_weight + self.penalty_at(W), gradient
 
+    def centered(self):
+        """Return the same function of coefficients whose intercepts are logits at a center.
+
+        For dense rows with an intercept: ``center``, of shape (n_features,), is then taken off
+        every row, so that no digits are lost where a feature is far from zero.
+        """
+        if len(self.blocks) > 1 or self.shape[0] == self.n_features:
+            return self
+        block = self.blocks[0].centered()
+        if block.center is None:
+            return self
+        objective = copy(self)
+        objective.blocks, objective.center = [block], block.center.astype(np.float64)
+        return objective
+
+    @property
+    def unattained(self):
+        """What the value comes near to only if coefficients grow without end, or -inf.
+
+        Labels alone, without a penalty, can be predicted ever better if they are separable.
+        """
+        unbounded = self.penalty == 0.0 and self.l1 == 0.0 and self.entropy == 0.0
+        return SEPARATED if unbounded else -np.inf
+
+    @property
+    def absent(self):
+        """Which columns belong to classes without any target: their logits have no optimum."""
+        if self.binary:
+            return (self.mass <= 0.0) | (self.mass >= 1.0 - 1e-15)
+        return self.mass == 0.0
+
+    def rates(self, gradient):
+        """Return the mean predictions of the classes, which the intercepts' gradient tells.
+
+        Of two classes those of both; none if there is no intercept or another divergence than
+        forward KL.
+        """
+        rates = gradient[-1] + self.mass
+        rates = np.append(rates, 1.0 - rates) if self.binary else rates
+        return rates[rates > 0.0] if np.isfinite(rates).all() else rates[:0]
+
+    def largest_change(self, direction):
+        """Return by how much a step changes the log-odds of two classes of a row at most."""
+        if self.absent.all():
+            return 0.0
+        if self.absent.any():
+            direction = direction.copy()
+            direction[:, self.absent] = direction[:, [np.argmin(self.absent)]]
+        return max(block.largest_change(direction) for block in self.blocks)
+
     def widen(self):
         """Let blocks that compute in float32 go over to float64; return whether any did."""
         return any([getattr(block, "widen", bool)() for block in self.blocks])
@@ -152,6 +224,14 @@ class KLObjective:
         if size > MAX_FULL_CURVATURE:
             return np.inf
         return size * size / (3.0 * (self.n_nonzeros + 1) * (n_logits + 3))
+
+    @property
+    def exact_cost(self):
+        """Passes over the data that the Hessian itself costs, infinity if it is too large."""
+        size, n_logits = self.shape
+        if n_logits == 1 or size * n_logits > MAX_FULL_CURVATURE:
+            return np.inf
+        return (size * n_logits) ** 2 / (2.0 * (self.n_nonzeros + 1) * (n_logits + 3))
 
     def curvature(self, W, full):
         """Return a Kronecker-factored approximation ``M (x) A`` of the Hessian at W.
@@ -185,22 +265,26 @@ class KLObjective:
             M = np.eye(n_logits) * (total / self.total_weight / max(1, n_logits - 1))
         return A / max(total, TINY), M
 
-    def metric(self, W, full):
+    def metric(self, W, level):
         """Return a function that multiplies arrays like W by an inverse curvature at W.
 
-        The penalty is added to both factors, as if the other were its average.
+        ``level`` is DIAGONAL, of the diagonal of A; FULL, of A and M, to both of which the
+        penalty is added as if the other were its average; or EXACT, of the Hessian.
         """
+        if level == EXACT:
+            return self._exact_metric(W)
+        full = level == FULL
         A, M = self.curvature(W, full)
         diagonal = np.einsum("ii->i", A) if full else A
         mean_A = diagonal.mean() if self.n_features else 0.0
         mean_M = np.trace(M) / len(M)
+        of_features, of_classes = self._penalties(mean_A, mean_M)
         # A class that is never predicted has no curvature, nor a gradient to speak of.
-        penalty = self.penalty / mean_A if mean_A > 0.0 and not self.binary else 0.0
-        np.einsum("ii->i", M)[:] += penalty + 1e-6 * mean_M + TINY
-        diagonal[: self.n_features] += self.penalty / (mean_M + TINY)
+        np.einsum("ii->i", M)[:] += of_classes + 1e-6 * np.diag(M) + TINY
+        diagonal[: self.n_features] += of_features
         # So has a feature that is always zero.
         diagonal[diagonal == 0.0] = 1.0
-        of_classes = np.linalg.inv(M)
+        M = np.linalg.inv(M)
         if full:
             # For a Cholesky factor where features are linearly dependent; in float32, too.
             for ridge in (1e-10, 1e-5):
@@ -209,9 +293,41 @@ class KLObjective:
                     factor = cho_factor(A, check_finite=False)
                 except LinAlgError:
                     continue
-                return lambda G: cho_solve(factor, G, check_finite=False) @ of_classes
+                return lambda G: cho_solve(factor, G, check_finite=False) @ M
             A = diagonal.copy()
-        return lambda G: (G / A[:, None]) @ of_classes
+        return lambda G: (G / A[:, None]) @ M
+
+    def _penalties(self, mean_A, mean_M):
+        """Return what to add to A and to M, so that their product has about the penalty more.
+
+        Where the penalty is small it is added as if the other factor were its average. Where it
+        is not, the product of both additions counts, and is to be the penalty.
+        """
+        if self.binary:
+            return self.penalty / (mean_M + TINY), 0.0
+        curvature = mean_A * mean_M
+        if not curvature > self.penalty * TINY:
+            return (np.sqrt(self.penalty),) * 2
+        damping = np.sqrt(1.0 + self.penalty / curvature)
+        return self.penalty / mean_M / damping, self.penalty / mean_A / damping
+
+    def _exact_metric(self, W):
+        size, n_logits = self.shape
+        hessian = sum(block.hessian(W) for block in self.blocks) / self.total_weight
+        H = hessian.reshape(n_logits, size, n_logits, size)
+        # All logits may be shifted; make that direction harmless, as in ``curvature``.
+        shift = np.einsum("kfkf->f", H) / n_logits**2
+        np.einsum("kflf->klf", H)[:] += shift
+        diagonal = np.einsum("ii->i", hessian)
+        diagonal.reshape(n_logits, size)[:, : self.n_features] += self.penalty
+        diagonal[diagonal == 0.0] = 1.0
+        diagonal *= 1.0 + 1e-10
+        try:
+            factor = cho_factor(hessian, check_finite=False)
+        except LinAlgError:
+            return self.metric(W, FULL)
+        solved = partial(cho_solve, factor, check_finite=False)
+        return lambda G: solved(G.T.ravel()).reshape(G.T.shape).T
 
 
 class RowBlock:
@@ -227,13 +343,49 @@ class RowBlock:
     fit_intercept : bool
     """
 
+    center = None
+
     def __init__(self, X, terms, n_logits, fit_intercept):
         # Weights of any size are ordinary numbers in float32, too.
         self.scale = float(max(term.weight.max() for term in terms))
         self.X = X
         self.terms = [replace(term, weight=term.weight / self.scale) for term in terms]
         self.model = (n_logits, fit_intercept)
-        self.slices = [LinearRows(X, *self.model, self.terms)]
+        self.slices = [self._rows(slice(None))]
+
+    def _rows(self, rows, dtype=None):
+        whole = rows == slice(None)
+        terms = [
+            term
+            if whole
+            else replace(term, target=_wide(term.target[rows]), weight=term.weight[rows])
+            for term in self.terms
+        ]
+        X = self.X if whole else self.X[rows].astype(dtype)
+        return LinearRows(X, *self.model, terms, self.center)
+
+    def centered(self):
+        """Return the block with the means of some rows taken off every row, if X is dense.
+
+        A constant feature becomes exactly zero.
+        """
+        if issparse(self.X) or self.X.shape[1] == 0:
+            return self
+        rows = np.flatnonzero(np.any([term.weight > 0.0 for term in self.terms], axis=0))
+        most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
+        if len(rows) > most:
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
+        sample = self.X[rows]
+        center = sample.mean(axis=0, dtype=np.float64).astype(self.X.dtype)
+        constant = (sample == sample[0]).all(axis=0)
+        center[constant] = sample[0, constant]
+        center[~np.isfinite(center)] = 0.0
+        if not center.any():
+            return self
+        block = copy(self)
+        block.center = center
+        block.slices = [block._rows(slice(None))]
+        return block
 
     def widen(self):
         """Compute in float64 from now on, a slice at a time; return whether that is new."""
@@ -246,12 +398,46 @@ class RowBlock:
         n_samples, n_features = self.X.shape
         step = max(1, WIDE_SLICE // (n_features + 1))
         for start in range(0, n_samples, step):
+            yield self._rows(slice(start, start + step), np.float64)
+
+    def hessian(self, W):
+        """Return the Hessian of the loss, (n_logits * size, n_logits * size), class by class.
+
+        With two terms as ``LinearRows.curvature``. Not for a single logit, where the curvature
+        is that.
+        """
+        n_logits, fit_intercept = self.model
+        n_samples, n_features = self.X.shape
+        size = n_features + fit_intercept
+        hessian = np.zeros((n_logits * size, n_logits * size))
+        step = max(1, HESSIAN_SLICE // (n_logits * size))
+        for start in range(0, n_samples, step):
             rows = slice(start, start + step)
-            terms = [
-                replace(term, target=_wide(term.target[rows]), weight=term.weight[rows])
-                for term in self.terms
-            ]
-            yield LinearRows(self.X[rows].astype(np.float64), *self.model, terms)
+            X = self.X[rows]
+            X = (X.toarray() if issparse(X) else X).astype(np.float64)
+            if self.center is not None:
+                X -= self.center
+            for term in self.terms:
+                V = W / term.temperature
+                proba = LinearRows(X, n_logits, fit_intercept).predict(V, PROBA)
+                add_curvature(
+                    hessian,
+                    np.hstack([X, np.ones((len(X), 1))]) if fit_intercept else X,
+                    proba,
+                    term.weight[rows] / term.temperature**2,
+                )
+        return hessian * self.scale
+
+    def largest_change(self, direction):
+        """Return the largest log-odds of rows with a weight, for logits without a target."""
+        largest = 0.0
+        start = 0
+        for rows in self.slices() if callable(self.slices) else self.slices:
+            change = rows.predict(direction, LOG_ODDS)[:, 0]
+            here = slice(start, start := start + len(change))
+            counted = np.any([term.weight[here] > 0.0 for term in self.terms], axis=0)
+            largest = max(largest, float(change.max(initial=0.0, where=counted)))
+        return largest
 
     def objective(self, W):
         """Return the loss and its gradient; see ``LinearRows.objective``."""
@@ -278,3 +464,28 @@ class RowBlock:
 
 def _wide(target):
     return target.astype(np.float64) if target.ndim == 2 else target
+
+
+def add_curvature(hessian, X, proba, weight):
+    """Add the sum of ``weight (diag(p) - p p') (x) x x'`` over rows to ``hessian``.
+
+    Parameters
+    ----------
+    hessian : ndarray of shape (n_logits * size, n_logits * size)
+        A block of rows and columns for each logit.
+    X : ndarray of shape (n_samples, size)
+    proba : ndarray of shape (n_samples, n_logits)
+        Without those of a class whose logit is 0.
+    weight : ndarray of shape (n_samples,)
+    """
+    size = X.shape[1]
+    of_rows = row_products(np.sqrt(weight)[:, np.newaxis] * proba, X)
+    hessian -= of_rows.T @ of_rows
+    for k, p in enumerate(proba.T):
+        block = slice(k * size, (k + 1) * size)
+        hessian[block, block] += (X * (weight * p)[:, np.newaxis]).T @ X
+
+
+def row_products(A, X):
+    """Return the Kronecker product of each row of A and of X."""
+    return (A[:, :, np.newaxis] * X[:, np.newaxis, :]).reshape(len(X), -1)

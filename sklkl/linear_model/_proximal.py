@@ -4,94 +4,76 @@ from collections import deque
 
 import numpy as np
 
-from sklkl._kernels._descent import descend
-from sklkl.linear_model._lbfgs import (
-    ARMIJO,
-    MAX_TRIALS,
-    ROUNDING,
-    SHORT_MEMORY,
-    WOLFE,
-    Renewals,
-    Result,
-)
+from sklkl._kernels import _descent
+from sklkl.linear_model._descent import descend
+from sklkl.linear_model._lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE
+from sklkl.linear_model._objective import FULL
 
 MAX_SWEEPS = 100
 MAX_SCALE = 10.0  # of the metric, up or down, by the last step
 INNER = 0.05  # how much smaller the violation of the model's optimum shall be
 
 
-@np.errstate(all="ignore")  # a step may go too far; the line search finds out
-def minimize(objective, W, *, tol, max_iter, callback=None):
+def minimize(objective, W, **options):
     """Minimise a smooth convex function plus ``objective.l1`` times an L1 norm.
 
     Every step minimises a quadratic model of the function, with the Hessian of L-BFGS in the
     metric of the objective, plus the norm itself, by coordinate descent over the entries
     that are not zero or that want to become so (Lee, Sun and Saunders, 2014, SIAM Journal on
     Optimization 24, 1420-1443; Zhong, Yen, Dhillon and Ravikumar, 2014, NeurIPS). Zeros are
-    exact.
-
-    Parameters
-    ----------
-    objective : callable
-        As in ``_lbfgs.minimize``, with ``objective.curvature``, the factors of the metric,
-        and ``objective.penalty`` in place of ``objective.metric``.
-    W : ndarray of shape (size, n_logits)
-        Start. The norm is of its first ``objective.n_features`` rows.
-    tol : float
-        Stop when no entry of the subgradient of least norm is larger in absolute value.
-    max_iter : int
-    callback : callable, default=None
-        As in ``_lbfgs.minimize``.
-
-    Returns
-    -------
-    Result
-        With the L1 norm in its value.
+    exact. The norm is of the first ``objective.n_features`` rows of W, and part of the value.
+    ``objective.curvature`` returns the factors of the metric, ``objective.penalty`` that of
+    the L2 part. For everything else see ``descend``.
     """
-    W = W.copy()
-    size = len(W)
-    penalised = np.arange(size) < objective.n_features
-    l1 = np.where(penalised, objective.l1, 0.0)
-    ridge = np.where(penalised, objective.penalty, 0.0)
-    pairs = deque(maxlen=SHORT_MEMORY)
-    renewals = Renewals(objective)
-    value, gradient = objective(W)
-    value += _norm(W, l1)
-    n_iter = 0
-    failures = 0
-    while True:
-        violation = _violation(W, gradient, l1)
-        largest = float(np.max(violation))
-        stop = failures == 0 and callback is not None and callback(n_iter, W, value, largest)
-        # Written so that NaN stops.
-        if stop or not largest > tol or n_iter >= max_iter or not value < np.inf:
-            break
-        if failures == 2:
-            A, M = objective.curvature(np.zeros_like(W), renewals.full)  # as L-BFGS does
-        elif renewals.due(n_iter, largest):
-            A, M = objective.curvature(W, renewals.full)
-        A = np.atleast_2d(A)
-        direction = _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1) - W
-        step = _line_search(objective, W, value, gradient, direction, l1)
-        if step is None:
-            failures += 1
-            if failures == 3:
-                break  # rounding leaves no descent
-            if not pairs:
-                failures = 2
-            pairs.clear()
-            continue
-        n_iter += 1
-        failures = 0
-        new_W, value, new_gradient = step
-        s, y = new_W - W, new_gradient - gradient
+    return descend(Proximal(objective, len(W)), objective, W, **options)
+
+
+class Proximal:
+    """Steps to the minimiser of a quadratic model plus the norm."""
+
+    most = FULL
+
+    def __init__(self, objective, size):
+        penalised = np.arange(size) < objective.n_features
+        self.objective = objective
+        self.l1 = np.where(penalised, objective.l1, 0.0)
+        self.ridge = np.where(penalised, objective.penalty, 0.0)
+        self.pairs = deque(maxlen=SHORT_MEMORY)
+
+    def evaluate(self, W):
+        """Return ``(value, gradient)`` at W, the norm in the value alone."""
+        value, gradient = self.objective(W)
+        return value + _norm(W, self.l1), gradient
+
+    def renew(self, W, level):
+        """Take the metric at W from now on."""
+        A, self.M = self.objective.curvature(W, level == FULL)
+        self.A = np.atleast_2d(A)
+
+    def propose(self, W, gradient):
+        """Return a direction, and the slope of the objective along each of its entries."""
+        violation = _violation(W, gradient, self.l1)
+        end = _minimize_model(
+            W, gradient, violation, self.pairs, self.A, self.M, self.ridge, self.l1
+        )
+        direction, l1 = end - W, self.l1[:, None]
+        # Term by term, since at the optimum the gradient and the norm cancel.
+        crossing = gradient * direction + l1 * (np.abs(end) - np.abs(W))
+        slopes = np.where(W * end > 0.0, (gradient + l1 * np.sign(W)) * direction, crossing)
+        return direction, slopes
+
+    def search(self, W, value, gradient, direction, slope):
+        """Return ``(W, value, gradient)`` after a step, None if none is found."""
+        return _line_search(self.evaluate, W, value, slope, direction, self.l1)
+
+    def learn(self, s, y):
+        """Remember a pair of changes, of W and of the gradient."""
         if np.vdot(s, y) > 0:
-            pairs.append((s, y))
-        W, gradient = new_W, new_gradient
-    if W.shape[1] > 1:
-        # Nothing else determines their sum; the smooth solver keeps it 0 by itself.
-        W[objective.n_features :] -= W[objective.n_features :].mean(axis=1, keepdims=True)
-    return Result(W, value, n_iter, largest <= tol, stop, largest)
+            self.pairs.append((s, y))
+
+    def forget(self):
+        """Forget all pairs."""
+        self.pairs.clear()
 
 
 def _norm(W, l1):
@@ -136,7 +118,7 @@ def _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1):
     features, classes = np.nonzero((W != 0.0) | (violation > 0.0))
     shape = (*W.shape, Z.shape[1])
     new_W = W.copy()
-    descend(
+    _descent.descend(
         new_W,
         gradient.copy(),
         np.ascontiguousarray(A),
@@ -155,22 +137,15 @@ def _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1):
     return new_W
 
 
-def _line_search(objective, W, value, gradient, direction, l1):
+def _line_search(evaluate, W, value, slope, direction, l1):
     """Halve the step until the value decreases enough; None if it never does.
 
     Where differences of values drown in rounding, the slope at the end decides.
     """
-    # Term by term, since at the optimum the gradient and the norm cancel.
-    end, signs = W + direction, l1[:, None] * np.sign(W)
-    crossing = gradient * direction + l1[:, None] * (np.abs(end) - np.abs(W))
-    slope = float(np.sum(np.where(W * end > 0.0, (gradient + signs) * direction, crossing)))
-    if not slope < 0.0:
-        return None
     t = 1.0
     for _ in range(MAX_TRIALS):
         new_W = W + t * direction
-        new_value, new_gradient = objective(new_W)
-        new_value += _norm(new_W, l1)
+        new_value, new_gradient = evaluate(new_W)
         if new_value <= value + ARMIJO * t * slope:
             return new_W, new_value, new_gradient
         if new_value <= value + ROUNDING * abs(value):

@@ -1,5 +1,6 @@
 """From checked data to coefficients: the objective of a data set, and who minimises it."""
 
+import threading
 import warnings
 from functools import cache
 
@@ -25,6 +26,34 @@ def check_solver(solver, l1_ratio):
             f"solver='lbfgs' is for a smooth penalty, l1_ratio=0; got l1_ratio={l1_ratio}. "
             "Use solver='auto'."
         )
+
+
+class OneBlasThread:
+    """Context in which BLAS has one thread; for fits in several threads, too.
+
+    Two thread pools that wait actively for each other's cores cost a factor of four. The limit
+    is one of the process: the first fit that begins sets it, the last that ends lifts it. A
+    limit for each would restore what another had set, and leave BLAS at one thread for good.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.fits = 0
+
+    def __enter__(self):
+        with self.lock:
+            if self.fits == 0:
+                self.limit = threadpool_controller().limit(limits=1, user_api="blas")
+            self.fits += 1
+
+    def __exit__(self, *exception):
+        with self.lock:
+            self.fits -= 1
+            if self.fits == 0:
+                self.limit.restore_original_limits()
+
+
+one_blas_thread = OneBlasThread()
 
 
 @cache
@@ -70,7 +99,20 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
         C=C,
         l1_ratio=l1_ratio,
         n_nonzeros=X.nnz / n_samples if issparse(X) else None,
+        mass=_mass(terms, n_classes)[-n_logits:] / total_weight if fit_intercept else None,
     )
+
+
+def _mass(terms, n_classes):
+    """Return the sum of the targets of each class, with weights as the gradient has them."""
+    mass = np.zeros(n_classes)
+    for term in terms:
+        if term.target.ndim == 1:
+            of_term = np.bincount(term.target, term.weight, minlength=n_classes)
+        else:
+            of_term = np.einsum("i,ik->k", term.weight, term.target)
+        mass += of_term / term.temperature
+    return mass
 
 
 def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
@@ -86,6 +128,7 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
     solver : str
         One of SOLVERS.
     tol : float
+        Stop when a Newton step would change no log-odds of a row by more.
     max_iter : int
     done : int
         Iterations of an earlier stage, which count.
@@ -101,25 +144,34 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
     minimize = _lbfgs.minimize if objective.l1 == 0.0 else _proximal.minimize
     if solver == "proximal":
         minimize = _proximal.minimize
+    if start.shape[1] > 1 and objective.l1 == 0.0:
+        # Predictions do not depend on the sum over classes; 0 is where an L2 norm is least.
+        start = start - start.mean(axis=1, keepdims=True)
+    centered = objective.centered()
+    center = centered.center
 
-    def run(W, done):
+    def uncentered(W):
+        return W if center is None else _shifted(W, -center)
+
+    def report(n_iter, W, *state):
+        # A later stage begins where the earlier one has ended.
+        return (n_iter > 0 or done == 0) and callback(done + n_iter, uncentered(W), *state)
+
+    with one_blas_thread:
         result = minimize(
-            objective,
-            W,
+            centered,
+            start if center is None else _shifted(start, center),
             tol=tol,
             max_iter=max_iter - done,
-            callback=callback
-            and (lambda n, *state: (n > 0 or done == 0) and callback(done + n, *state)),
+            callback=callback and report,
         )
-        result.n_iter += done
-        return result
-
-    # Two thread pools that wait actively for each other's cores cost a factor of four.
-    with threadpool_controller().limit(limits=1, user_api="blas"):
-        result = run(start, done)
-        if not (result.converged or result.stopped) and objective.widen():
-            # The rounding of float32 was in the way.
-            result = run(result.W, result.n_iter)
+    result.W = uncentered(result.W)
+    if result.W.shape[1] > 1:
+        # Nothing else determines the sum of the intercepts of the classes.
+        result.W = result.W.copy()
+        intercepts = result.W[objective.n_features :]
+        intercepts -= intercepts.mean(axis=1, keepdims=True)
+    result.n_iter += done
     if not np.isfinite(result.value):
         assert_all_finite(X, input_name="X")
         raise ValueError(
@@ -127,12 +179,20 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
             "divergence that small probabilities do not make so large (alpha below 1)."
         )
     if not (result.converged or result.stopped):
+        if result.value <= objective.unattained:
+            what = "The classes are separable, and without a penalty there is no optimum"
+        else:
+            what = f"A Newton step would still change a log-odds by {result.change:.2g}"
         warnings.warn(
-            f"No convergence in {result.n_iter} iterations: the largest entry of the "
-            f"gradient is {result.largest_gradient:.2e}, tol={tol}. Raise max_iter or tol, "
-            "scale the features, or penalise the coefficients (a finite C) if classes are "
-            "separable.",
+            f"No convergence in {result.n_iter} iterations. {what}; tol={tol}. Raise max_iter "
+            "or tol, or penalise the coefficients (a smaller C) if classes are separable.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
     return result
+
+
+def _shifted(W, by):
+    W = W.copy()
+    W[-1] += by @ W[:-1]
+    return W

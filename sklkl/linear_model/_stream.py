@@ -64,14 +64,18 @@ class StreamObjective:
     """
 
     full_cost = 1.0
+    exact_cost = np.inf
     l1 = 0.0
+    center = None
+    unattained = -np.inf
 
     def __init__(self, objective, data, posterior, C):
         self.objective = objective
         self.data = data
         self.posterior = posterior
         self.scale = 1.0 / (C * objective.total_weight)
-        self.shape = objective.shape
+        self.shape, self.n_features = objective.shape, objective.n_features
+        self.absent = objective.absent
 
     def __call__(self, W):
         """Return ``(value, gradient)`` at W."""
@@ -79,6 +83,18 @@ class StreamObjective:
         E = W - self.posterior.mean
         pull = self.scale * self.posterior.times(E)
         return value + 0.5 * float(np.vdot(E, pull)), gradient + pull
+
+    def rates(self, gradient):
+        """Return no mean predictions: the gradient of the prior is in it."""
+        return gradient[:0, 0]
+
+    def centered(self):
+        """Return itself: what earlier batches have taught is not centered."""
+        return self
+
+    def largest_change(self, direction):
+        """See ``KLObjective.largest_change``."""
+        return self.objective.largest_change(direction)
 
     def widen(self):
         """See ``KLObjective.widen``."""
@@ -103,7 +119,7 @@ class StreamObjective:
         X = np.hstack([X.toarray() if issparse(X) else X, *ones])
         return np.stack([(X * h_k[:, np.newaxis]).T @ X for h_k in h.T])
 
-    def metric(self, W, full):
+    def metric(self, W, level):
         """Return a function that multiplies by the inverse of the blocks of the Hessian."""
         precision = self.scale * (self.posterior.precision + self.curvature(W))
         if not self.posterior.full:

@@ -3,16 +3,34 @@
 import numpy as np
 import pytest
 
-from sklkl.linear_model import _lbfgs
+from sklkl.linear_model import _descent
 from sklkl.linear_model._lbfgs import minimize
 
 
-class Quadratic:
+class Function:
+    """What a minimiser asks of a function of coefficients that change log-odds as they are."""
+
+    full_cost = exact_cost = np.inf
+    unattained = -np.inf
+    absent = np.zeros(1, dtype=bool)
+
+    def largest_change(self, direction):
+        return float(np.abs(direction).max())
+
+    def rates(self, gradient):
+        return np.zeros(0)
+
+    def widen(self):
+        return False
+
+
+class Quadratic(Function):
     """0.5 (W - centre)' A (W - centre), with a metric that knows nothing unless told."""
 
     def __init__(self, A, centre, *, diagonal=None, full=None, full_cost=np.inf):
         n = len(A)
         self.A, self.centre = A, centre
+        self.absent = np.zeros(centre.shape[1], dtype=bool)
         self.inverse = {
             False: np.eye(n) if diagonal is None else diagonal,
             True: np.eye(n) if full is None else full,
@@ -33,10 +51,8 @@ class Quadratic:
         return lambda G: self.inverse[full] @ G
 
 
-class Scalar:
+class Scalar(Function):
     """A function of one number, given with its derivative."""
-
-    full_cost = np.inf
 
     def __init__(self, value, derivative):
         self.value, self.derivative = value, derivative
@@ -68,7 +84,7 @@ def test_quadratic(condition, n_columns):
     result = minimize(objective, np.zeros((6, n_columns)), tol=tol, max_iter=2000)
     assert result.converged
     assert not result.stopped
-    assert result.largest_gradient <= tol
+    assert result.change <= tol
     np.testing.assert_allclose(result.W, centre, atol=2e-5)
     assert result.value == pytest.approx(0.0, abs=1e-10)
 
@@ -132,7 +148,7 @@ def solve_slow_quadratic(**metric):
 
 
 def test_cheap_full_metric_is_used_from_the_start():
-    _, new = solve_slow_quadratic(full_cost=_lbfgs.AT_ONCE)
+    _, new = solve_slow_quadratic(full_cost=_descent.AT_ONCE)
     assert new[0] == (0, True)
     assert all(full for _, full in new)
 
@@ -234,7 +250,6 @@ def test_start_at_the_minimum():
     assert result.converged
     assert result.n_iter == 0
     assert objective.n_calls == 1
-    assert not objective.asked_for
     np.testing.assert_array_equal(result.W, start)
 
 
@@ -246,21 +261,18 @@ def test_stops_at_max_iter(max_iter):
     assert result.n_iter == max_iter
     assert not result.converged
     assert not result.stopped
-    assert result.largest_gradient > 1e-14
     value, gradient = objective(result.W)
     assert result.value == value
-    assert result.largest_gradient == np.abs(gradient).max()
+    assert np.abs(gradient).max() > 1e-14
 
 
 def beyond_rounding():
     return Quadratic(spectrum(np.geomspace(1e-3, 1.0, 10)), np.full((10, 1), 1 / 3))
 
 
-def test_unreachable_tolerance_ends_without_convergence():
-    """Rounding leaves no descent at some point; it must stop there and say so."""
+def test_unreachable_tolerance_ends_where_rounding_leaves_no_descent():
     result = minimize(beyond_rounding(), np.zeros((10, 1)), tol=1e-200, max_iter=10_000)
-    assert result.largest_gradient < 1e-12
-    assert result.converged == (result.largest_gradient <= 1e-200)
+    np.testing.assert_allclose(result.W, 1 / 3, rtol=1e-9)
     assert result.n_iter < 10_000
 
 

@@ -153,7 +153,7 @@ def test_no_penalty(name, weighted, fit_intercept):
     expected = reference(X, y, weight, **params)
     # Without a penalty, adding a vector to the rows of all classes changes nothing.
     if len(expected.classes_) > 2:
-        np.testing.assert_allclose(model.coef_.sum(axis=0), 0.0, atol=1e-10)
+        np.testing.assert_allclose(model.coef_.sum(axis=0), 0.0, atol=1e-8)
         expected.coef_ = expected.coef_ - expected.coef_.mean(axis=0)
         expected.intercept_ = expected.intercept_ - expected.intercept_.mean()
     # Nor does a penalty hold the coefficients of nearly dependent features.

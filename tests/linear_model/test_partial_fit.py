@@ -508,7 +508,7 @@ def test_refused_first_batch_leaves_nothing():
     with pytest.raises(ValueError, match="Input X contains NaN"):
         model.partial_fit(np.full((N_SAMPLES, 2), np.nan), y)
     assert [name for name in vars(model) if name.endswith("_")] == []
-    assert_same_model(model.partial_fit(X, y), fit(X, y), atol=1e-3)
+    assert_same_model(model.partial_fit(X, y), fit(X, y), atol=3e-3)
 
 
 @pytest.mark.parametrize(

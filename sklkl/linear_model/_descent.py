@@ -1,0 +1,179 @@
+"""The loop of both minimisers: propose a step, ask whether it matters, search along it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklkl.linear_model._objective import DIAGONAL, EXACT, FULL
+from sklkl.linear_model._stopping import EXHAUSTED, NARROW_SIZE, Arrival
+
+FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
+GOOD = 0.3  # a metric that made steps so much smaller in the last three serves on
+AT_ONCE = 4.0  # a full metric that costs so many passes is worth it from the start
+STALE = 0.7  # of the logarithm of a mean prediction: a factor of two
+PATIENT = 20  # iterations before the Hessian itself is evaluated, however small it is
+
+
+@dataclass
+class Result:
+    """Where the minimiser stopped.
+
+    Attributes
+    ----------
+    W : ndarray
+        The minimiser.
+    value : float
+        The objective there.
+    n_iter : int
+    converged : bool
+        Whether it arrived within the tolerance, or as near as rounding allows.
+    stopped : bool
+        Whether the callback asked to stop.
+    change : float
+        Change of log-odds that a Newton step would still make, infinity if not known.
+    """
+
+    W: np.ndarray
+    value: float
+    n_iter: int
+    converged: bool
+    stopped: bool
+    change: float
+
+
+class Renewals:
+    """When to evaluate the curvature anew, and how well.
+
+    A full one is worth its cost from the start if that is small. Otherwise it has to wait
+    until as many evaluations were spent without it, and so has the Hessian itself: at worst
+    the time is doubled. Each serves as long as it makes the steps shrink well.
+    """
+
+    def __init__(self, objective, most):
+        self.costs = {FULL: objective.full_cost, EXACT: max(objective.exact_cost, PATIENT)}
+        self.most = most
+        self.level = FULL if objective.full_cost <= AT_ONCE else DIAGONAL
+        self.next = 0
+        self.wait = FIRST_RENEWAL
+
+    def due(self, n_iter, sizes, stale):
+        """Return whether it is time, before iteration ``n_iter``.
+
+        ``sizes`` are those of all steps so far, in the metric of the Hessian; ``stale`` tells
+        whether predictions have become quite different since the last time.
+        """
+        if n_iter < self.next:
+            return False
+        recent = sizes[-FIRST_RENEWAL:]
+        shrinks = len(recent) == FIRST_RENEWAL and recent[-1] < GOOD * recent[0]
+        if shrinks and not stale:
+            self.next = n_iter + FIRST_RENEWAL
+            return False
+        for level in range(self.level + 1, self.most + 1):
+            if n_iter >= self.costs[level]:
+                self.level, self.wait = level, FIRST_RENEWAL
+        cost = self.costs.get(self.level, 0.0)
+        self.next = n_iter + (max(self.wait, int(cost)) if self.level else self.wait)
+        self.wait *= 2
+        return True
+
+
+@np.errstate(all="ignore")  # a step may go too far; the line search finds out
+def descend(method, objective, W, *, tol, max_iter, callback=None):
+    """Minimise a function by steps of a quasi-Newton method.
+
+    Parameters
+    ----------
+    method : LBFGS or Proximal
+    objective : callable
+        ``objective(W) -> (value, gradient)``. ``full_cost`` is what a full curvature costs,
+        in evaluations, ``exact_cost`` the Hessian; ``widen()`` goes over to float64 and
+        returns whether that is new; ``rates(gradient)`` returns mean predictions; values up to
+        ``unattained`` are those of no minimum. For the rest see the method and ``Arrival``.
+    W : ndarray of shape (size, n_logits)
+        Start.
+    tol : float
+        Stop when a step would change no log-odds of a row by more.
+    max_iter : int
+    callback : callable, default=None
+        ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and
+        at the end; a true return value stops.
+
+    Returns
+    -------
+    Result
+    """
+    renewals = Renewals(objective, method.most)
+    arrival = Arrival(objective, tol)
+    value, gradient = method.evaluate(W)
+    n_iter = failures = 0
+    reported = -1
+    stop = converged = False
+    rates_then = None
+    while True:
+        if callback is not None and n_iter > reported:
+            stop = callback(n_iter, W, value, float(np.max(np.abs(gradient))))
+            reported = n_iter
+        # Written so that NaN stops.
+        if stop or not value < np.inf:
+            break
+        rates = objective.rates(gradient)
+        stale = rates_then is not None and _differ(rates, rates_then)
+        if failures == 2:
+            # Where all predictions are certain there is no curvature, but at 0 there is most.
+            method.renew(np.zeros_like(W), renewals.level)
+            rates_then = None
+        elif failures == 1 or renewals.due(n_iter, arrival.sizes, stale):
+            method.renew(W, renewals.level)
+            rates_then, stale = rates, False
+        direction, slopes = method.propose(W, gradient)
+        converged = arrival(gradient, direction, slopes)
+        if converged and stale:
+            # Of a class that has become rare meanwhile the metric sees too much curvature.
+            method.renew(W, renewals.level)
+            rates_then = rates
+            direction, slopes = method.propose(W, gradient)
+            converged = arrival(gradient, direction, slopes)
+        slope = float(np.sum(slopes))
+        step = None
+        if converged:
+            if arrival.size > NARROW_SIZE or not objective.widen():
+                break
+        elif n_iter >= max_iter or value <= objective.unattained:
+            arrival.measure(direction)
+            break
+        elif not arrival.stagnates(value) or not objective.widen():
+            if failures == 1:
+                arrival.measure(direction)
+            step = method.search(W, value, gradient, direction, slope) if slope < 0.0 else None
+            if step is None:
+                failures += 1
+                method.forget()
+                if failures < 3:
+                    continue
+                if not objective.widen():
+                    # Rounding leaves no descent.
+                    converged = arrival.change <= max(tol, EXHAUSTED)
+                    break
+        if step is None:
+            # Rounding to float32 was, or may have been, in the way, and in the pairs.
+            arrival.forget()
+            method.forget()
+            value, gradient = method.evaluate(W)
+            failures = 0
+            rates_then = None
+            renewals.next = 0
+            continue
+        n_iter += 1
+        failures = 0
+        new_W, value, new_gradient = step
+        method.learn(new_W - W, new_gradient - gradient)
+        W, gradient = new_W, new_gradient
+    return Result(W, value, n_iter, converged, stop, arrival.change)
+
+
+def _differ(rates, others):
+    """Return whether one of the mean predictions is quite different."""
+    if len(rates) != len(others):
+        return True
+    return bool(np.any(np.abs(np.log(rates / others)) > STALE))

@@ -1,0 +1,95 @@
+"""When a minimiser has arrived: as soon as a Newton step would change no prediction.
+
+(a) A bound on the gradient would mean something else for every unit of a feature, rate of a
+    class and scale of the weights. What a Newton step changes in the log-odds of rows depends
+    on none of these, and relative changes of p and of 1 - p are no larger.
+(b) The direction d of a quasi-Newton method approximates the Newton step. Its slope -g'd,
+    which costs nothing, is the square of its size in the metric of the Hessian: the mean over
+    rows of p (1 - p) times the squared change of log-odds, plus a part of the penalty.
+(c) The largest change among all rows costs a product with X, a part of an evaluation. It is
+    computed only where the size, times the ratio of both when last computed, is small enough.
+(d) Steps that shrink by a factor r are followed by others: what remains is 1 / (1 - r) times
+    the step.
+"""
+
+import math
+
+import numpy as np
+
+FIRST_RATIO = 4.0  # at least 2, the value if all p are 1/2 and all rows change alike
+CAUTION = 0.5  # the ratio may have fallen so much since it was computed
+SPAN = 3  # steps from which the factor r is estimated
+SLOWEST = 0.99
+ABSENT = 1e-6  # probability that may be left, on average, for a class that no target has
+PATIENCE = 6  # steps without progress, of which rounding may be the reason
+HARDLY = 0.7  # and what is progress
+NARROW = 1e-6  # of the value: what rounding to float32 hides of a decrease
+NARROW_SIZE = 1e-5  # of a step: what is smaller is not known well from float32
+EXHAUSTED = 1e-4  # a change of log-odds that rounding may be in the way of
+
+
+class Arrival:
+    """Whether a minimiser has arrived, asked before every step.
+
+    Parameters
+    ----------
+    objective : callable
+        ``objective.largest_change(direction)`` returns the largest change of the log-odds of
+        two classes among the rows; ``objective.absent``, of shape (n_logits,), tells which
+        columns belong to classes that no target has, whose logits have no finite optimum.
+    tol : float
+        Bound of that change.
+    """
+
+    def __init__(self, objective, tol):
+        self.objective, self.tol = objective, tol
+        self.forget()
+
+    def forget(self):
+        """Begin anew, as after a change of precision."""
+        self.sizes = []
+        self.ratio = None
+        self.change = math.inf
+
+    @property
+    def size(self):
+        """Size of the last step in the metric of the Hessian."""
+        return self.sizes[-1] if self.sizes else math.inf
+
+    def __call__(self, gradient, direction, slopes):
+        """Return whether no more than the tolerance is left to change.
+
+        ``slopes`` are the slopes of the objective along the entries of the direction.
+        """
+        absent = self.objective.absent
+        self.sizes.append(math.sqrt(max(0.0, -float(np.sum(slopes[:, ~absent])))))
+        remaining = self._remaining()
+        ratio = FIRST_RATIO if self.ratio is None else CAUTION * self.ratio
+        if ratio * self.size * remaining > self.tol:
+            return False
+        if absent.any() and np.abs(gradient[-1, absent]).max() > ABSENT:
+            return False
+        return self.measure(direction) * remaining <= self.tol
+
+    def measure(self, direction):
+        """Return the largest change of log-odds that a step makes."""
+        self.change = self.objective.largest_change(direction)
+        if self.size > 0.0:
+            self.ratio = self.change / self.size
+        return self.change
+
+    def _remaining(self):
+        """Return the sum of all steps to come, in units of the next."""
+        span = min(SPAN, len(self.sizes) - 1)
+        if span == 0 or self.size == 0.0:
+            return 1.0
+        before = self.sizes[-1 - span]
+        r = (self.size / before) ** (1.0 / span) if before > 0.0 else SLOWEST
+        return 1.0 / (1.0 - min(r, SLOWEST))
+
+    def stagnates(self, value):
+        """Return whether rounding to float32 may be what keeps steps from shrinking."""
+        if len(self.sizes) <= PATIENCE or not self.size**2 < NARROW * abs(value):
+            return False
+        recent = min(self.sizes[-PATIENCE:])
+        return recent > HARDLY * min(self.sizes[:-PATIENCE])
