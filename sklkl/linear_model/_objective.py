@@ -300,8 +300,8 @@ class KLObjective:
     def _penalties(self, mean_A, mean_M):
         """Return what to add to A and to M, so that their product has about the penalty more.
 
-        Where the penalty is small it is added as if the other factor were its average. Where it
-        is not, the product of both additions counts, and is to be the penalty.
+        Where the penalty is small it is added as if the other factor were its average. Where
+        it is not, the product of both additions counts, and is to be the penalty.
         """
         if self.binary:
             return self.penalty / (mean_M + TINY), 0.0
