@@ -346,8 +346,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 max_iter=self.max_iter,
             )
             posterior = objective.posterior_at(result.W)
-        vars(self).update(self._attributes(data, result.n_iter, result.W))
-        self.loss_ = batch.loss_at(result.W, batch(result.W)[0])
+        vars(self).update(self._attributes(data, result.n_iter, posterior.mean))
+        self.loss_ = batch.loss_at(posterior.mean, batch(posterior.mean)[0])
         self._posterior = posterior
         return self
 
@@ -375,7 +375,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         intercept = W[-1].copy() if self.fit_intercept else np.zeros(W.shape[1])
         return {
             "classes_": data.classes,
-            "coef_": np.ascontiguousarray(W[:n_features].T, dtype=dtype),
+            "coef_": np.array(W[:n_features].T, dtype=dtype, order="C"),  # never a view of W
             "intercept_": intercept.astype(dtype),
             "n_iter_": n_iter,
         }

@@ -141,5 +141,6 @@ class StreamObjective:
         if W.shape[1] > 1:
             # Predictions do not depend on the sum of intercepts; let it not drift.
             n_features = self.objective.n_features
+            W = W.copy()  # it may be the mean of the posterior before, and read-only
             W[n_features:] -= W[n_features:].mean(axis=1, keepdims=True)
         return Posterior(W, self.posterior.precision + self.curvature(W))

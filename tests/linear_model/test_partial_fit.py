@@ -3,6 +3,7 @@
 import pickle
 from functools import cache
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -453,6 +454,29 @@ def test_pickling_in_mid_stream(container):
         model.partial_fit(convert(X[i : i + 50]), y[i : i + 50])
         restored.partial_fit(convert(X[i : i + 50]), y[i : i + 50])
     assert_same_model(restored, model, atol=0)
+
+
+def test_a_stream_in_a_memory_map_goes_on(tmp_path):
+    """Also with a batch that moves nothing: its minimiser is the mean of the posterior."""
+    X, y = make_problem(3, True)
+    model = stream(X[:200], y[:200], 50)
+    joblib.dump(model, tmp_path / "model")
+    for tol in (1e-4, 1e3):
+        restored = joblib.load(tmp_path / "model", mmap_mode="r").set_params(tol=tol)
+        expected = pickle.loads(pickle.dumps(model)).set_params(tol=tol)
+        before = restored._posterior.mean.copy()
+        old = restored._posterior
+        restored.partial_fit(X[200:], y[200:])
+        assert_same_model(restored, expected.partial_fit(X[200:], y[200:]), atol=0)
+        np.testing.assert_array_equal(old.mean, before)
+
+
+def test_coefficients_are_not_those_of_the_posterior():
+    X, y = make_problem(3, True)
+    model = first_call(X[:, :1], y)
+    mean = model._posterior.mean.copy()
+    model.coef_ *= 2.0
+    np.testing.assert_array_equal(model._posterior.mean, mean)
 
 
 def test_clone_drops_the_state():
