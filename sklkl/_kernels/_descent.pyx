@@ -30,12 +30,29 @@ def descend(
         Room for C Z' times the change of W; zeros.
     tol : float
         Stop when no entry of the gradient changes by more in a sweep.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree, or ``features`` and ``classes`` are no places in W.
     """
     cdef bint diagonal = A.shape[0] == 1
     cdef Py_ssize_t D = W.shape[0], K = W.shape[1], n = features.shape[0], m = u.shape[0]
     cdef Py_ssize_t j, f, k, g, c, a
     cdef double x, slope, curvature, delta, largest, factor
     cdef int _sweep
+    if not (
+        R.shape[0] == H.shape[0] == ridge.shape[0] == l1.shape[0] == A.shape[1] == D
+        and Z.shape[0] == CZ.shape[0] == D and (diagonal or A.shape[0] == D)
+        and R.shape[1] == H.shape[1] == M.shape[0] == M.shape[1] == K
+        and Z.shape[1] == CZ.shape[1] == K and Z.shape[2] == CZ.shape[2] == m
+        and classes.shape[0] == n
+    ):
+        raise ValueError("The shapes of the model do not agree.")
+    for j in range(n):
+        if not (0 <= features[j] < D and 0 <= classes[j] < K):
+            raise ValueError(
+                f"({features[j]}, {classes[j]}) is no place in W of shape {(D, K)}.")
     with nogil:
         for _sweep in range(max_sweeps):
             largest = 0.0

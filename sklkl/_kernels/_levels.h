@@ -73,6 +73,8 @@
 #undef VECTOR_BYTES
 #endif
 
+enum { MAX_LEVELS = 3 };  /* of any build: what available_levels may write */
+
 /* The levels of this build that this machine can run, lowest first; returns their number. */
 static int available_levels(const level **out)
 {

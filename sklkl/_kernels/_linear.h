@@ -40,25 +40,35 @@ typedef struct {
     REAL *largest, *ones, *rest, *gap, *scale, *weight;  /* (T,) */
 } NAME(work);
 
+/* Deal out memory, from its first whole vector on, unless it is NULL; returns the bytes dealt. */
 static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
 {
-    const ptrdiff_t T = m->tile, outputs = m->n_logits > 1 ? m->n_logits : 2;
+    const ptrdiff_t T = m->tile, K = m->n_logits, outputs = K > 1 ? K : 2;
+    char *first = (char *)(((uintptr_t)memory + 63) / 64 * 64);
+    ptrdiff_t used = 0;
     int diverges = 0;
     for (int i = 0; i < m->n_terms; i++)
         diverges |= m->terms[i].divergence != FORWARD_KL;
-    const ptrdiff_t sizes[] = {
-        T * m->width, m->curvature ? T * m->width : 0, T * m->columns,
-        T * m->n_logits, T * outputs, m->n_terms > 1 ? T * m->n_logits : 0,
-        diverges ? T * outputs : 0, diverges ? T * 2 : 0, T, T, T, T, T, T};
-    REAL **parts[] = {
-        &w->x, &w->scaled, &w->z, &w->r, &w->y, &w->saved, &w->logs, &w->pair, &w->largest,
-        &w->ones, &w->rest, &w->gap, &w->scale, &w->weight};
-    REAL *next = (REAL *)(((uintptr_t)memory + 63) / 64 * 64);
-    for (int i = 0; i < 14; i++) {
-        *parts[i] = next;
-        next += (sizes[i] + 15) / 16 * 16;
+    const struct {
+        REAL **at;
+        ptrdiff_t size;
+    } parts[] = {
+        {&w->x, T * m->width},
+        {&w->scaled, m->curvature ? T * m->width : 0},
+        {&w->z, T * m->columns},
+        {&w->r, T * K},
+        {&w->y, T * outputs},
+        {&w->saved, m->n_terms > 1 ? T * K : 0},
+        {&w->logs, diverges ? T * outputs : 0},
+        {&w->pair, diverges ? T * 2 : 0},
+        {&w->largest, T}, {&w->ones, T}, {&w->rest, T}, {&w->gap, T}, {&w->scale, T},
+        {&w->weight, T}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (memory)
+            *parts[i].at = (REAL *)(first + used);
+        used += (parts[i].size + LANES - 1) / LANES * LANES * sizeof(REAL);
     }
-    return (char *)next - memory;
+    return used;
 }
 
 /* Copy rows [start, start + n) of a dense X, less the center, to the tile. */
@@ -279,7 +289,8 @@ INLINE REAL NAME(log_1_plus)(REAL x)
     return NAME(log_ratio)(1 + x, 1, x);
 }
 
-/* The soft targets of a tile, (K, T), and the reciprocals of their sums. */
+/* The soft targets of a tile, (K, T), and the reciprocals of their sums. What is below 0 is the
+   rounding of 0; written so that NaN stays. */
 static NOINLINE void NAME(load_target)(
     const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, REAL *restrict y,
     REAL *restrict scale)
@@ -287,8 +298,10 @@ static NOINLINE void NAME(load_target)(
     const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
     const REAL *restrict from = (const REAL *)t->target + start * K;
     for (ptrdiff_t k = 0; k < K; k++)
-        for (ptrdiff_t i = 0; i < T; i++)
-            y[k * T + i] = i < n ? from[i * K + k] : 1;
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL value = i < n ? from[i * K + k] : 1;
+            y[k * T + i] = value < 0 ? 0 : value;
+        }
     memset(scale, 0, T * sizeof(REAL));
     for (ptrdiff_t k = 0; k < K; k++)
         for (ptrdiff_t i = 0; i < T; i++)

@@ -17,6 +17,11 @@ from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import LEVEL_NAME
 
 cdef extern from "_linear_levels.h" nogil:
+    enum:
+        LANES
+        MAX_LEVELS
+        MAX_TERMS
+        MAX_BUFFERS
     ctypedef struct loss_term:
         const void* target
         int soft
@@ -33,7 +38,7 @@ cdef extern from "_linear_levels.h" nogil:
         const void* indptr
         const void* indices
         int wide
-        loss_term[2] terms
+        loss_term[MAX_TERMS] terms
         int n_terms
         Py_ssize_t tile, width, columns
         int curvature
@@ -64,8 +69,6 @@ cdef extern from "_linear_levels.h" nogil:
         JEFFREYS_KL
         SKEWED_JS
         ALPHA
-    enum:
-        MAX_TERMS
 
 DIVERGENCES = {
     "kl": FORWARD_KL,
@@ -78,7 +81,6 @@ RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 LOG_ODDS = LARGEST_LOG_ODDS
 
 cdef enum:
-    LANES = 16
     TILE_BYTES = 1 << 15
     MAX_TILE = 256
     MAX_RUNS = 64
@@ -86,7 +88,7 @@ cdef enum:
 
 
 cdef const_level find_level() except NULL:
-    cdef const_level[3] levels
+    cdef const_level[MAX_LEVELS] levels
     cdef int n = available_levels(levels), i
     for i in range(n):
         if levels[i].name == LEVEL_NAME.encode():
@@ -99,6 +101,64 @@ cdef const_level LEVEL = find_level()
 
 cdef Py_ssize_t whole(Py_ssize_t n, Py_ssize_t step):
     return (n + step - 1) // step * step
+
+
+def check_csr(X):
+    """Refuse a CSR matrix with entries that lie outside of it: SciPy does not look."""
+    n, n_features = X.shape
+    if X.format != "csr":
+        raise ValueError(f"X must be an array or a CSR matrix; got the format {X.format!r}.")
+    start = X.indptr
+    if start.shape != (n + 1,) or start.dtype.kind not in "iu":
+        raise ValueError(
+            f"X.indptr must hold {n + 1} integers, one more than X has rows; "
+            f"got the shape {start.shape} of {start.dtype}.")
+    if X.indices.ndim != 1 or X.indices.dtype.kind not in "iu" or X.data.ndim != 1:
+        raise ValueError("X.indices must be a vector of integers, and X.data of numbers.")
+    size = min(len(X.indices), len(X.data))
+    wrong = start[1:] < start[:n]
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise ValueError(
+            f"X.indptr must not fall; at row {i} it goes from {start[i]} to {start[i + 1]}.")
+    if start[0] < 0 or start[n] > size:
+        raise ValueError(
+            f"X.indptr must lie between 0 and {size}, the number of entries; it goes from "
+            f"{start[0]} to {start[n]}.")
+    used = X.indices[start[0]:start[n]]
+    if used.size and (used.min() < 0 or used.max() >= n_features):
+        j = int(start[0]) + int(np.argmax((used < 0) | (used >= n_features)))
+        i = int(np.searchsorted(start, j, side="right")) - 1
+        raise ValueError(
+            f"Row {i} of X has an entry in column {X.indices[j]}, but X has {n_features} "
+            "columns.")
+
+
+def check_term(term, n, n_classes, dtype):
+    """Refuse a loss term that does not fit ``n`` rows of ``dtype``."""
+    target, weight = term.target, term.weight
+    if target.ndim == 1:
+        if target.shape != (n,) or target.dtype != np.intp:
+            raise ValueError(
+                f"A target of codes must hold {n} of {np.dtype(np.intp)}, one for each row; "
+                f"got the shape {target.shape} of {target.dtype}.")
+        if n and not (target.min() >= 0 and target.max() < n_classes):
+            i = int(np.argmax((target < 0) | (target >= n_classes)))
+            raise ValueError(
+                f"The target of row {i} is {target[i]}, but codes of {n_classes} classes lie "
+                f"between 0 and {n_classes - 1}.")
+        if term.divergence != "kl":
+            raise ValueError(
+                f"The divergence {term.divergence!r} needs a target of probabilities, "
+                "not codes.")
+    elif target.shape != (n, n_classes) or target.dtype != dtype:
+        raise ValueError(
+            f"A target of probabilities must have the shape {(n, n_classes)} and the dtype of "
+            f"X, {dtype}; got {target.shape} of {target.dtype}.")
+    if weight.shape != (n,) or weight.dtype != np.float64:
+        raise ValueError(
+            f"The weight must hold {n} of float64, one for each row; got the shape "
+            f"{weight.shape} of {weight.dtype}.")
 
 
 cdef class LinearRows:
@@ -117,45 +177,59 @@ cdef class LinearRows:
     center : ndarray of shape (n_features,), default=None
         Taken off every row of a dense X, which is not copied: coefficients are those of the
         differences.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other, so that loops would read or write beyond their
+        ends: by shape, dtype, column of an entry, or code of a class.
     """
 
     cdef linear m
     cdef const linear_kernels* kernels
-    cdef Py_buffer[8] buffers
+    cdef Py_buffer[MAX_BUFFERS] buffers
     cdef int n_buffers
     cdef Py_ssize_t n
     cdef readonly object dtype
 
-    def __cinit__(self):
-        self.n_buffers = 0
-
-    def __init__(self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None):
+    def __cinit__(
+        self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None,
+    ):
+        # Not __init__: threads share rows, which never change.
         cdef linear* m = &self.m
         cdef loss_term* t
         cdef bint sparse = not isinstance(X, np.ndarray)
         cdef Py_ssize_t lanes
-        if self.n_buffers:
-            raise RuntimeError("rows cannot be initialised twice")
+        if X.ndim != 2 or X.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise ValueError(
+                "X must be two-dimensional, float32 or float64 in the byte order of this "
+                f"machine; got the shape {X.shape} of {X.dtype}.")
+        if n_logits < 1:
+            raise ValueError(f"n_logits must be at least 1; got {n_logits}.")
+        if len(terms) > MAX_TERMS:
+            raise ValueError(f"At most {MAX_TERMS} terms are possible; got {len(terms)}.")
         self.n = X.shape[0]
         self.dtype = np.dtype(X.dtype)
         m.n_features = X.shape[1]
         m.n_logits = n_logits
         m.intercept = fit_intercept
         if sparse:
-            index = np.promote_types(X.indices.dtype, X.indptr.dtype)
+            check_csr(X)
+            m.wide = max(X.indices.dtype.itemsize, X.indptr.dtype.itemsize) > 4
+            index = np.int64 if m.wide else np.int32
             m.x = self.get(np.ascontiguousarray(X.data))
             m.indptr = self.get(np.ascontiguousarray(X.indptr, dtype=index))
             m.indices = self.get(np.ascontiguousarray(X.indices, dtype=index))
-            m.wide = index.itemsize == 8
         else:
             X = np.require(X, requirements="A")
             m.x = self.get(X)
             m.row_stride, m.column_stride = X.strides
             if center is not None:
+                if np.shape(center) != (m.n_features,):
+                    raise ValueError(f"center has shape {np.shape(center)}")
                 m.center = self.get(np.ascontiguousarray(center, dtype=self.dtype))
-        if len(terms) > MAX_TERMS:
-            raise ValueError(f"at most {MAX_TERMS} terms")
         for term in terms:
+            check_term(term, self.n, max(2, n_logits), self.dtype)
             t = &m.terms[m.n_terms]
             t.soft = term.target.ndim == 2
             t.target = self.get(np.ascontiguousarray(term.target))
@@ -206,7 +280,12 @@ cdef class LinearRows:
 
     cdef object coefficients(self, const linear* m, W):
         """W, (n_features + intercept, n_logits), as the kernels take it."""
-        if m.columns == m.n_logits and W.dtype == self.dtype and W.flags.c_contiguous:
+        shape = (m.n_features + m.intercept, m.n_logits)
+        if W.shape != shape:
+            raise ValueError(f"W must have the shape {shape}; got {W.shape}.")
+        flags = W.flags
+        if (m.columns == m.n_logits and W.dtype == self.dtype
+                and flags.c_contiguous and flags.aligned):
             return W
         V = np.zeros((W.shape[0], m.columns), self.dtype)
         V[:, : m.n_logits] = W

@@ -23,7 +23,10 @@ typedef struct {
     double parameter;      /* of the last two divergences, never 0 or 1 */
 } loss_term;
 
-enum { MAX_TERMS = 2 };
+enum {
+    MAX_TERMS = 2,
+    MAX_BUFFERS = 3 + 2 * MAX_TERMS /* arrays that hold X, and each term */
+};
 
 /* Data and the shapes of its tiles. */
 typedef struct {

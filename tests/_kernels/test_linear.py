@@ -1,6 +1,7 @@
 """The kernels of linear models against definitions, high precision and finite differences."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from sklkl._kernels import _openmp
-from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
+from sklkl._kernels._linear import DIVERGENCES, LOG_PROBA, PROBA, RAW, LinearRows
 from sklkl.linear_model._objective import LossTerm
 from tests import _reference
 from tests._reference import DIGITS_OF_TINY, error
@@ -848,3 +849,123 @@ def test_bits_do_not_depend_on_threads(
         many = with_threads(lambda: list(results()), n_threads)
         for result, value in zip(many, expected, strict=True):
             assert_array_equal(result, value)
+
+
+# ---------------------------------------------------------------------------------------------
+# What does not fit is refused.
+# ---------------------------------------------------------------------------------------------
+
+
+def csr(**changes):
+    """A CSR matrix of shape (2, 3) with arrays exchanged, which SciPy does not look into."""
+    X = csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]))
+    for name, values in changes.items():
+        setattr(X, name, np.array(values))
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (csr(indices=[0, 2, 3]), "Row 1 of X has an entry in column 3, but X has 3 columns"),
+        (csr(indices=[0, -1, 1]), "Row 0 of X has an entry in column -1"),
+        (csr(indptr=[0, 2, 4]), "X.indptr must lie between 0 and 3"),
+        (csr(indptr=[-1, 2, 3]), "X.indptr must lie between 0 and 3"),
+        (csr(indptr=[0, 4, 3]), "X.indptr must not fall; at row 1 it goes from 4 to 3"),
+        (csr(indptr=[0, 3]), "X.indptr must hold 3 integers"),
+        (csr(indices=[0.0, 2.0, 1.0]), "X.indices must be a vector of integers"),
+        (csr(data=[1.0, 2.0]), "X.indptr must lie between 0 and 2"),
+        (csr().tocsc(), "an array or a CSR matrix; got the format 'csc'"),
+        (np.zeros((2, 3), dtype=int), "X must be two-dimensional, float32 or float64"),
+        (np.zeros((2, 3), dtype=">f8"), "X must be two-dimensional, float32 or float64"),
+        (np.zeros(3), "X must be two-dimensional"),
+    ],
+)
+def test_data_with_entries_outside_of_it_are_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        LinearRows(X, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "weight", "message"),
+    [
+        (
+            [0, 1, 3],
+            None,
+            "The target of row 2 is 3, but codes of 3 classes lie",
+        ),
+        ([0, -1, 1], None, "The target of row 1 is -1"),
+        ([0, 1], None, "must hold 3 of int64, one for each row"),
+        ([0.0, 1.0, 2.0], None, "got the shape \\(3,\\) of float64"),
+        (np.full((3, 2), 0.5), None, "must have the shape \\(3, 3\\)"),
+        (np.full((2, 3), 0.5), None, "must have the shape \\(3, 3\\)"),
+        (np.full((3, 3), 1 / 3, np.float32), None, "float64; got"),
+        ([0, 1, 2], np.ones(2), "The weight must hold 3 of float64"),
+        ([0, 1, 2], np.ones(3, np.float32), "The weight must hold 3 of float64"),
+    ],
+)
+def test_terms_that_do_not_fit_the_rows_are_refused(target, weight, message):
+    term = LossTerm(np.asarray(target), np.ones(3) if weight is None else weight)
+    with pytest.raises(ValueError, match=message):
+        LinearRows(np.zeros((3, 2)), 3, True, [term])
+
+
+def test_codes_serve_the_first_divergence_only():
+    term = LossTerm(np.array([0, 1, 2]), np.ones(3), divergence="reverse_kl")
+    with pytest.raises(ValueError, match="'reverse_kl' needs a target of probabilities"):
+        LinearRows(np.zeros((3, 2)), 3, True, [term])
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (3,), (4, 3)])
+def test_coefficients_of_another_shape_are_refused(shape):
+    rows = LinearRows(np.zeros((3, 2)), 3, True, [LossTerm(np.array([0, 1, 2]), np.ones(3))])
+    W = np.zeros(shape)
+    for call in (
+        lambda: rows.objective(W),
+        lambda: rows.curvature(W, True, True),
+        lambda: rows.predict(W, PROBA),
+    ):
+        with pytest.raises(ValueError, match=r"W must have the shape \(3, 3\)"):
+            call()
+
+
+@pytest.mark.parametrize("index", [np.int16, np.uint32, np.int64])
+def test_integers_of_any_size_index_columns(index):
+    X, W = csr(), np.arange(4.0)[:, None]
+    expected = LinearRows(X, 1, True).predict(W, RAW)
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    assert_array_equal(LinearRows(X, 1, True).predict(W, RAW), expected)
+
+
+@pytest.mark.parametrize("divergence", ["kl", *sorted(set(DIVERGENCES) - {"kl"})])
+def test_what_rounding_left_of_a_target_counts_as_zero(divergence):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    for K in (2, 3):
+        W = rng.normal(size=(3, max(1, K - (K == 2))))
+        target = rng.dirichlet(np.ones(K), size=40)
+        target[::2, 0], target[::2, 1] = 0.0, 1.0 - target[::2, 2:].sum(axis=1)
+        parts = []
+        for below in (0.0, -1e-9, -1e-6):
+            target[::2, 0] = below
+            term = LossTerm(target.copy(), np.ones(40), divergence=divergence, parameter=0.3)
+            parts.append(LinearRows(X, W.shape[1], True, [term]).objective(W))
+        for loss, gradient in parts[1:]:
+            assert loss == parts[0][0] < np.inf
+            assert_array_equal(gradient, parts[0][1])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_threads_may_share_rows(sparse):
+    problem = Problem(2000, 6, 3, soft=True)
+    rows = problem.rows(csr_array(problem.X) if sparse else None)
+    Ws = [problem.W * scale for scale in np.linspace(0.1, 2.0, 40)]
+
+    def evaluate(W):
+        return *rows.objective(W), *rows.curvature(W, True, True), rows.predict(W, PROBA)
+
+    serial = [evaluate(W) for W in Ws]
+    with ThreadPoolExecutor(4) as pool:
+        for found, expected in zip(pool.map(evaluate, Ws), serial, strict=True):
+            for a, b in zip(found, expected, strict=True):
+                assert_array_equal(a, b)

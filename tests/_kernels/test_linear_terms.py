@@ -250,5 +250,5 @@ def test_predictions_that_underflow_leave_finite_gradients(divergence, parameter
 
 def test_more_than_two_terms_are_refused():
     term = LossTerm(np.zeros(3, np.intp), np.ones(3))
-    with pytest.raises(ValueError, match="at most 2"):
+    with pytest.raises(ValueError, match="At most 2"):
         LinearRows(np.eye(3), 3, True, [term] * 3)
