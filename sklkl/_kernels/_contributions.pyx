@@ -14,6 +14,7 @@ cdef extern from "_scalar.h" nogil:
     double minus_scaled "minus_scaled_scalar"(double, double, double)
     const double SCALE
     const double TINY
+    const double ROUNDING
 
 ctypedef fused floating:
     float
@@ -21,7 +22,8 @@ ctypedef fused floating:
 
 
 cdef inline double entry(const floating* row, Py_ssize_t stride, Py_ssize_t j) noexcept nogil:
-    return SCALE * (<const floating*> (<const char*> row + j * stride))[0]
+    cdef double x = (<const floating*> (<const char*> row + j * stride))[0]
+    return 0.0 if -ROUNDING <= x < 0.0 else SCALE * x
 
 
 cdef inline double raised(double x) noexcept nogil:
@@ -92,6 +94,8 @@ def contribution_rows(
     Not weighted: with log(p / q), and -inf where p is 0.
     """
     cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
+    if not (n == q.shape[0] == out.shape[0] and 0 < k == q.shape[1] == out.shape[1]):
+        raise ValueError("p, q and out must have one shape, with at least one column.")
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         contributions_of_row(
             &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],

@@ -12,13 +12,15 @@ typedef struct {
 } pieces;
 #endif
 
-/* Load scaled entries into x[:WHOLE(m)], padded with zeros; is any negative? */
+/* Load scaled entries into x[:WHOLE(m)], padded with zeros, which also stand for what ROUNDING
+   explains; is any negative? */
 static NOINLINE int IN(load)(const char *row, ptrdiff_t stride, ptrdiff_t m, double *x)
 {
     int negative = 0;
     for (ptrdiff_t j = 0; j < m; j++) {
-        x[j] = SCALE * *(const INPUT *)(row + j * stride);
-        negative |= x[j] < 0;
+        const double value = SCALE * *(const INPUT *)(row + j * stride);
+        negative |= value < -ROUNDING * SCALE;
+        x[j] = value < 0 ? 0 : value;  /* written so that NaN stays */
     }
     for (ptrdiff_t j = m; j < WHOLE(m); j++)
         x[j] = 0;
@@ -70,7 +72,7 @@ static double IN(renyi_of_large)(
         for (ptrdiff_t j = 0; j < k; j++) {
             const double a = *(const INPUT *)(p + j * p_stride) * (SCALE / p_sum);
             const double b = *(const INPUT *)(q + j * q_stride) * (SCALE / q_sum);
-            if (a == 0 || b == 0)
+            if (a <= 0 || b <= 0)
                 continue;
             const double moment = alpha * log(a) + (1 - alpha) * log(b);
             if (pass == 0)

@@ -33,6 +33,11 @@ enum { AHEAD = 8 };  /* entries between asking and need */
 #define SCALE 0x1p128
 #define TINY 0x1p-1012
 
+/* What the sum of a row may be off by, and how far below 0 an entry may lie: it is then what
+   rounding left of some 1 - p, and counts as 0. */
+#define TOLERANCE 3.5e-4
+#define ROUNDING 1e-6
+
 /* Does the plain target multiply and add with one rounding? */
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(_M_ARM64)
 #define BASELINE_FMA 1
@@ -42,8 +47,20 @@ enum { AHEAD = 8 };  /* entries between asking and need */
 
 enum {
     LANES = 16,  /* every vector loop runs over a multiple of it */
-    BLOCK = 1024 /* entries of a tile */
+    BLOCK = 1024, /* entries of a tile */
+    STEP = 256    /* of which the first of two steps is taken before the second */
 };
+
+/* The leading 26 bits of x; what is left has 27. Found by arithmetic (Veltkamp, 1968) they would be
+   all of x wherever a compiler contracts a product and a difference to one operation. */
+INLINE double leading_bits(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= ~(((uint64_t)1 << 27) - 1);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
 
 /* Stands for the order 0, where only outcomes of one row alone count. */
 #define ORDER_0 0x1p-1022

@@ -21,6 +21,7 @@ typedef enum {
 
 /* Is it computed in two steps? See halves in _terms.h. */
 #define TWO_STEPS(term) ((term) == POWER || (term) == JENSEN_SHANNON)
+#define STEP_OF(term) (TWO_STEPS(term) ? STEP : BLOCK)
 
 /* What is computed of each pair of rows. */
 typedef struct {
@@ -38,10 +39,10 @@ typedef struct {
 } settings;
 
 enum {
-    LONGEST_SHORT_ROW = 256
+    LONGEST_SHORT_ROW = 256,
+    TILE_ROWS = BLOCK / 2 /* at most; what lies on the stack, 80 KB, must leave room in musl's 128 KB */
 };
 #define WHOLE(m) (((m) + LANES - 1) / LANES * LANES)
-#define TOLERANCE 3.5e-4
 /* What entries must reach for the plain sum of terms, where FLOOR is added to each. */
 #define P_LEAST(f) ((f)->positive_p ? LEAST_ENTRY : 0)
 #define Q_LEAST(f) ((f)->positive_q ? LEAST_ENTRY : 0)
@@ -70,12 +71,13 @@ typedef const level *const_level;
 /* Rows of a tile: whole vectors, so that only the last tile of all must be filled up. */
 static ptrdiff_t tile_rows(ptrdiff_t k)
 {
+    const ptrdiff_t most = BLOCK / k < TILE_ROWS ? BLOCK / k : TILE_ROWS;
     ptrdiff_t step = LANES;
     if (k > LONGEST_SHORT_ROW)
         return 1;
     while (step > 1 && step / 2 * k % LANES == 0)
         step /= 2;
-    return step * k > BLOCK ? 1 : BLOCK / k / step * step;
+    return step > most ? 1 : most / step * step;
 }
 
 #define LEVEL_BODY "_row_level.h"

@@ -151,8 +151,8 @@ INLINE REAL IN(term_with_moment)(
     return IN(term)(term, a, b, a - b, moment);
 }
 
-/* The terms of a tile of short rows; may any entry be too small? */
-INLINE int IN(fill)(
+/* The terms of a tile of short rows, or of a step; may any entry be too small? */
+INLINE int IN(fill_step)(
     int term, const settings *f, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m,
     REAL *restrict terms, REAL *restrict difference, REAL *restrict moments)
 {
@@ -172,6 +172,20 @@ INLINE int IN(fill)(
             moments[j] = moment;
     }
     return (signs & TOP_BIT) != 0;
+}
+
+INLINE int IN(fill)(
+    int term, const settings *f, const REAL *p, const REAL *q, ptrdiff_t m, REAL *terms,
+    REAL *difference, REAL *moments)
+{
+    int small = 0;
+    if (!TWO_STEPS(term))  /* a loop around this one costs rows of two entries a fifth */
+        return IN(fill_step)(term, f, p, q, m, terms, difference, moments);
+    for (ptrdiff_t j = 0; j < m; j += STEP)
+        small |= IN(fill_step)(
+            term, f, p + j, q + j, m - j < STEP ? m - j : STEP, terms + j, difference + j,
+            moments + j);
+    return small;
 }
 
 typedef struct {
@@ -261,7 +275,7 @@ INLINE REAL IN(long_row)(
     for (ptrdiff_t start = 0, m; start < k; start += m) {
         /* Whole vectors as far as they go, so that only the last block may need copying. */
         m = k - start < LANES ? k - start : (k - start) / LANES * LANES;
-        m = m < BLOCK ? m : BLOCK;
+        m = m < STEP_OF(term) ? m : STEP_OF(term);
         IN(add)(
             term, f, IN(tile)(p + start * p_stride, m * p_stride, p_stride, 1, m, p_buffer),
             IN(tile)(q + start * q_stride, m * q_stride, q_stride, 1, m, q_buffer), WHOLE(m), &sums);
@@ -279,7 +293,7 @@ INLINE void IN(short_rows)(
     const ptrdiff_t *strides, INPUT *out)
 {
     REAL p_buffer[BLOCK], q_buffer[BLOCK], terms[BLOCK], difference[BLOCK];
-    REAL moments[BLOCK], A[BLOCK], D[BLOCK], S[BLOCK], M[BLOCK];
+    REAL moments[BLOCK], A[TILE_ROWS], D[TILE_ROWS], S[TILE_ROWS], M[TILE_ROWS];
     const REAL *a = IN(tile)(p, strides[0], strides[1], n, k, p_buffer);
     const REAL *b = IN(tile)(q, strides[2], strides[3], n, k, q_buffer);
     const int small = IN(fill)(term, f, a, b, WHOLE(n * k), terms, difference, moments);

@@ -49,7 +49,10 @@ cdef extern from "_row_levels.h" nogil:
         void (*kl_terms)(
             const double*, const double*, const double*, Py_ssize_t, double*) noexcept
     ctypedef level* const_level
+    enum:
+        MAX_LEVELS
     const double ORDER_0
+    double leading_bits(double)
     int available_levels(const_level*)
     Py_ssize_t tile_rows(Py_ssize_t)
     enum:
@@ -68,6 +71,29 @@ cdef int get_buffer(x, Py_buffer* buffer) except -1:
     return PyObject_GetBuffer(x, buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT)
 
 
+cdef bint fit(const Py_buffer* p, const Py_buffer* q) noexcept:
+    """Are these aligned arrays of one type, float32 or float64, with rows of one length?"""
+    cdef int i
+    if (p.ndim != q.ndim or p.ndim == 0 or p.ndim > 2 or p.format[1] != 0 or q.format[1] != 0
+            or p.format[0] != q.format[0] or not (p.format[0] == b"d" or p.format[0] == b"f")):
+        return False
+    for i in range(p.ndim):
+        if p.strides[i] % p.itemsize or q.strides[i] % p.itemsize:
+            return False
+    if <uintptr_t> p.buf % p.itemsize or <uintptr_t> q.buf % p.itemsize:
+        return False
+    return p.shape[p.ndim - 1] > 0 and p.shape[p.ndim - 1] == q.shape[p.ndim - 1]
+
+
+cdef int refuse_misfits(const Py_buffer* p, const Py_buffer* q, bint pairs) except -1:
+    """Refuse what the loops would read as something else, or beyond its end."""
+    if not fit(p, q) or p.ndim != 2 or (pairs and p.shape[0] != q.shape[0]):
+        raise ValueError(
+            "p and q must be aligned two-dimensional arrays, both float32 or both float64, "
+            "with rows of one length" + (" and as many of them." if pairs else "."))
+    return 0
+
+
 cdef dict TERMS = {
     "kl": _KL,
     "jeffreys": _JEFFREYS,
@@ -84,7 +110,7 @@ cdef dict TERMS = {
 
 cdef const_level choose_level() except NULL:
     """The highest level of this machine, or the one that SKLKL_SIMD names."""
-    cdef const_level[3] levels
+    cdef const_level[MAX_LEVELS] levels
     cdef int n = available_levels(levels), i
     wanted = os.environ.get("SKLKL_SIMD")
     if not wanted:
@@ -99,7 +125,7 @@ cdef const_level choose_level() except NULL:
 
 def available():
     """Names of the instruction sets that kernels exist for here, lowest first."""
-    cdef const_level[3] levels
+    cdef const_level[MAX_LEVELS] levels
     return [levels[i].name.decode() for i in range(available_levels(levels))]
 
 
@@ -131,7 +157,7 @@ cdef class RowKernel:
     cdef settings f
     cdef bint swap
 
-    def __init__(
+    def __cinit__(  # not __init__: kernels are shared, and never change
         self, str term, *, double weight=0.5, double order=0.5, bint renyi=False,
         double factor=1.0, bint root=False, bint swap=False,
     ):
@@ -161,7 +187,7 @@ cdef class RowKernel:
             c.alpha = 1.0 - order if self.swap else order
             if 0.0 <= c.alpha < ORDER_0:
                 c.alpha = ORDER_0
-            c.high = (134217729.0 * c.alpha) - (134217729.0 * c.alpha - c.alpha)
+            c.high = leading_bits(c.alpha)
             c.low = c.alpha - c.high
             c.inverse = 1.0 / c.alpha
             c.inverse_other = 1.0 / (1.0 - c.alpha)
@@ -206,19 +232,8 @@ cdef class RowKernel:
         cdef double value
         cdef float float_value
         cdef bint is_double = p.format[0] == b"d", bad
-        cdef Py_ssize_t i, n
-        if (p.ndim != q.ndim or p.ndim == 0 or p.ndim > 2 or p.format[1] != 0
-                or q.format[0] != p.format[0] or q.format[1] != 0
-                or not (is_double or p.format[0] == b"f")):
-            return None
-        for i in range(p.ndim):
-            if p.shape[i] != q.shape[i]:
-                return None
-            if p.strides[i] % p.itemsize or q.strides[i] % p.itemsize:
-                return None
-        if <uintptr_t> p.buf % p.itemsize or <uintptr_t> q.buf % p.itemsize:
-            return None
-        if p.shape[p.ndim - 1] == 0:
+        cdef Py_ssize_t n
+        if not fit(p, q) or p.shape[0] != q.shape[0]:
             return None
         if p.ndim == 1:
             if is_double:
@@ -241,6 +256,7 @@ cdef class RowKernel:
         try:
             get_buffer(q, &b)
             try:
+                refuse_misfits(&a, &b, True)
                 return out, self.fill(out, &a, &b, unit, n_threads)
             finally:
                 PyBuffer_Release(&b)
@@ -298,6 +314,7 @@ cdef class RowKernel:
         try:
             get_buffer(q, &b)
             try:
+                refuse_misfits(&a, &b, False)
                 PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
                 try:
                     return out, self.run_pairs(&a, &b, unit, c.buf, n_threads)
@@ -340,6 +357,7 @@ def logits_rows(x, y, double temperature, double unit, int n_threads):
     try:
         get_buffer(y, &b)
         try:
+            refuse_misfits(&a, &b, True)
             PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
             try:
                 return out, run_logits(&a, &b, temperature, unit, c.buf, n_threads)
@@ -376,4 +394,6 @@ cdef bint run_logits(
 
 def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):
     """Fill out with a log(a / b) - a + b, given the differences d = a - b; a, b > 1e-300."""
+    if not a.shape[0] == b.shape[0] == d.shape[0] == out.shape[0]:
+        raise ValueError("a, b, d and out must have one length.")
     LEVEL.kl_terms(&a[0], &b[0], &d[0], a.shape[0], &out[0])

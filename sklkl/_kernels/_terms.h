@@ -68,14 +68,14 @@ typedef struct {
     REAL total;  /* a + b2 */
 } NAME(ratio);
 
-/* What the first of two steps hands to the second, and room for a block of it. The chain of
+/* What the first of two steps hands to the second, and room for STEP of it. The chain of
    operations of the longest terms is so long that a processor cannot overlap enough steps of one
    loop; two loops take two thirds of the time. */
 typedef struct {
     REAL x[5];
 } NAME(half);
 typedef struct {
-    REAL x[5][BLOCK];
+    REAL x[5][STEP];
 } NAME(halves);
 
 INLINE BITS NAME(bits_of)(REAL x)
@@ -296,9 +296,9 @@ INLINE double NAME(minus_scaled)(double x, double b, double rho)
 #if HAVE_FMA
     return fma(-b, rho, x);
 #else
-    /* Veltkamp's splitting and Dekker's product (1971): the parts of b rho are exact. */
-    double c = 134217729.0 * b, b_high = c - (c - b), b_low = b - b_high;
-    double r = 134217729.0 * rho, rho_high = r - (r - rho), rho_low = rho - rho_high;
+    /* Dekker's product (1971): the parts of b rho are exact, up to the last. */
+    double b_high = leading_bits(b), b_low = b - b_high;
+    double rho_high = leading_bits(rho), rho_low = rho - rho_high;
     return ((x - b_high * rho_high) - b_high * rho_low - b_low * rho_high)
         - b_low * rho_low;
 #endif

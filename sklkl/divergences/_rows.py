@@ -12,6 +12,9 @@ from sklkl._kernels._openmp import n_threads_for
 # the square root of the machine epsilon of float32.
 SUM_TOLERANCE = 3.5e-4
 
+# Entries that are negative by no more are what rounding left of some 1 - p, and count as 0.
+ROUNDING = 1e-6
+
 
 def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
     """Run a ``RowKernel`` on broadcast rows; error messages call the arguments ``names``.
@@ -132,11 +135,11 @@ def describe_bad_row(row):
         return "contains NaN; drop or fill such rows"
     if np.isinf(row).any():
         return "contains an infinite value; probabilities lie between 0 and 1"
-    if (row < 0).any():
-        j = int(np.argmax(row < 0))
+    if (row < -ROUNDING).any():
+        j = int(np.argmax(row < -ROUNDING))
         return f"has the negative entry {row[j]:.6g} at position {j}; probabilities are >= 0"
     with np.errstate(over="ignore"):
-        total = float(np.sum(row, dtype=np.float64))
+        total = float(np.sum(np.maximum(row, 0), dtype=np.float64))
     if not abs(total - 1.0) <= SUM_TOLERANCE:
         return (
             f"sums to {total:.6g} instead of 1; pass probabilities, or divide the row by "

@@ -8,6 +8,15 @@ import numpy as np
 import pytest
 
 from sklkl._kernels import _rows
+from sklkl._kernels._contributions import contribution_rows
+from sklkl._kernels._descent import descend
+from sklkl.divergences import (
+    entropy,
+    kl_contributions,
+    kl_divergence,
+    pairwise_divergences,
+)
+from tests import _reference
 from tests._cases import CASES
 from tests._reference import DIGITS_OF_TINY, error
 
@@ -126,3 +135,140 @@ def test_empty_level_is_the_highest():
     child = run("from sklkl._kernels._rows import LEVEL_NAME as n; print(n)", level="")
     output, _ = child.communicate(timeout=60)
     assert output.split() == _rows.available()[-1:]
+
+
+def rounded_rows(k, dtype):
+    """Rows with entries just below 0: first or last, of p, q or both; many of long ones."""
+    rng = np.random.default_rng(k)
+    x = rng.dirichlet(np.ones(k), size=(2, 7)) + 0.01 / k
+    below = np.zeros(x.shape, bool)
+    for row, places in enumerate([(0, 0), (0, -1), (1, 0), (1, -1)]):
+        below[places[0], row, places[1]] = True
+    below[0, 4, 0] = below[1, 4, -1] = below[:, 5, 0] = True
+    below[:, :, 1 : k // 2 : 4] = k > 100  # they may add up to more than sums may be off by
+    x /= np.where(below, 0.0, x).sum(axis=-1, keepdims=True)
+    x[below] = rng.choice([-1e-6, -1e-9, -1e-17], size=below.sum())
+    x[0, 5] *= 0.9998
+    x[:, 6] = 0.0
+    x[0, 6, 0], x[1, 6, 0], x[0, 6, -1] = 1.00000536, 1.0, -1e-17
+    return x.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", BOUND)
+@pytest.mark.parametrize("k", [2, 3, 17, 65, 5000])
+def test_what_rounding_left_below_zero_counts_as_zero(k, dtype):
+    p, q = rounded_rows(k, dtype)
+    zeros_p, zeros_q = np.maximum(p, 0), np.maximum(q, 0)
+    # A divergence of 1e-50 has six digits left where sums are off by 2e-4.
+    allowed = {"atol": 1e-50, "largest": float(np.finfo(dtype).max)}
+    few = (
+        "kl_divergence",
+        "chi2_divergence",
+        "cross_entropy",
+    )  # oracles of long rows are slow
+    for name in few if k > 100 else CASES:
+        exact = [CASES[name].exact(*pair) for pair in zip(zeros_p, zeros_q, strict=True)]
+        for i, value in enumerate(CASES[name](p, q)):
+            assert error(value, exact[i], **allowed) <= BOUND[dtype], f"{name}, row {i}"
+    for i, value in enumerate(entropy(p)):
+        assert error(value, _reference.entropy(zeros_p[i]), **allowed) <= BOUND[dtype], i
+    np.testing.assert_array_equal(kl_contributions(p, q), kl_contributions(zeros_p, zeros_q))
+    pairs = pairwise_divergences(p, q, metric="kl_divergence")
+    np.testing.assert_array_equal(pairs.diagonal(), kl_divergence(p, q))
+
+
+@pytest.mark.parametrize("bad", [-1.1e-6, -np.inf, np.nan, np.inf])
+def test_what_no_rounding_explains_is_refused(bad):
+    for k in (3, 17, 300):
+        p = np.full((4, k), 1 / k)
+        q = p.copy()
+        q[2, -1] = bad
+        q[2, 0] = 1 / k + 1e-6
+        for arrays in ((p, q), (q, p)):
+            with pytest.raises(ValueError, match=r"[pq]\[2\] "):
+                kl_divergence(*arrays)
+            with pytest.raises(ValueError, match=r"[pq]\[2\] "):
+                kl_contributions(*arrays)
+
+
+def test_kernels_never_change():
+    kernel = _rows.RowKernel("kl")
+    p, q = np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    value = kernel.pair(p, q, 1.0)
+    kernel.__init__("chi2")
+    assert kernel.pair(p, q, 1.0) == value
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    kl, rows = _rows.RowKernel("kl"), np.full((4, 3), 1 / 3)
+    misfits = [rows[:, :2], rows[:3], rows.astype(np.float32), rows[0], rows.astype(">f8")]
+    misfits.append(np.frombuffer(bytes(97), np.uint8)[1:].view(np.float64).reshape(4, 3))
+    for other in misfits:
+        for call in (
+            lambda q: kl.rows(rows, q, 1.0, 1),
+            lambda q: _rows.logits_rows(rows, q, 1.0, 1.0, 1),
+        ):
+            with pytest.raises(ValueError, match="aligned two-dimensional arrays"):
+                call(other)
+        assert kl.pair(rows, other, 1.0) is None
+    with pytest.raises(ValueError, match="rows of one length"):
+        kl.pairwise(rows, rows[:, :2], 1.0, 1)
+    assert kl.pairwise(rows, rows[:3], 1.0, 1)[0].shape == (4, 3)
+    with pytest.raises(ValueError, match="one length"):
+        _rows.kl_terms(rows[0], rows[0], rows[0], np.empty(2))
+    with pytest.raises(ValueError, match="one shape"):
+        contribution_rows(rows, rows, 1.0, 3e-4, True, np.empty((4, 2)), 1)
+
+
+@pytest.mark.parametrize("name", ["R", "A", "M", "ridge", "Z", "CZ", "H", "l1"])
+def test_models_whose_shapes_do_not_agree_are_refused(name):
+    model = {
+        "W": np.zeros((2, 3)),
+        "R": np.zeros((2, 3)),
+        "A": np.zeros((2, 2)),
+        "M": np.zeros((3, 3)),
+        "ridge": np.zeros(2),
+        "Z": np.zeros((2, 3, 1)),
+        "CZ": np.zeros((2, 3, 1)),
+        "u": np.zeros(1),
+        "H": np.zeros((2, 3)),
+        "l1": np.zeros(2),
+    }
+    places = np.array([0]), np.array([2])
+    descend(*model.values(), *places, 1.0, 1)
+    with pytest.raises(ValueError, match=r"\(0, 3\) is no place in W of shape \(2, 3\)"):
+        descend(*model.values(), places[0], np.array([3]), 1.0, 1)
+    model[name] = np.zeros([n - (axis == 0) for axis, n in enumerate(model[name].shape)])
+    if name == "A":  # of one row it would be a diagonal
+        model[name] = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="shapes of the model"):
+        descend(*model.values(), *places, 1.0, 1)
+
+
+STACK = """
+import threading
+import numpy as np
+from tests._cases import CASES
+
+def work():
+    rng = np.random.default_rng(0)
+    for k in (17, 300):
+        p, q = rng.dirichlet(np.ones(k), size=(2, 60))
+        p[:, 0] = -1e-9
+        p /= p.sum(axis=1, keepdims=True)
+        for dtype in (np.float64, np.float32):
+            for case in CASES.values():
+                case(p.astype(dtype, order="F"), q.astype(dtype, order="F"))
+    print("done")
+
+threading.stack_size(112 * 1024)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_thread_of_little_stack_will_do():
+    """Under musl a thread has 128 KB."""
+    output, _ = run(STACK, level=_rows.available()[-1]).communicate(timeout=60)
+    assert output == "done\n"
