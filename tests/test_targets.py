@@ -253,7 +253,7 @@ BAD_ROWS = [
     ([-np.inf, 0.0, 0.0], "infinite"),
     ([np.inf, -np.inf, 1.0], "infinite"),
     ([1.1, -0.1, 0.0], "negative entry -0.1 at position 1"),
-    ([1.0, 0.0, -1e-9], "negative entry -1e-09 at position 2"),
+    ([1.0, 0.0, -1e-5], "negative entry -1e-05 at position 2"),
     ([0.5, 0.5, 0.5], "sums to 1.5 instead of 1"),
     ([0.5, 0.4, 0.0], "sums to 0.9 instead of 1"),
     ([0.0, 0.0, 0.0], "sums to 0 instead of 1"),
