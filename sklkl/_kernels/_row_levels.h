@@ -40,7 +40,7 @@ typedef struct {
 
 enum {
     LONGEST_SHORT_ROW = 256,
-    TILE_ROWS = BLOCK / 2 /* at most; what lies on the stack, 80 KB, must leave room in musl's 128 KB */
+    TILE_ROWS = BLOCK / 2 /* at most: all that is on the stack must leave room in 128 KB */
 };
 #define WHOLE(m) (((m) + LANES - 1) / LANES * LANES)
 /* What entries must reach for the plain sum of terms, where FLOOR is added to each. */
