@@ -41,8 +41,15 @@ class Rule:
 
 
 def number(text, good):
-    """Return the rule of a real number."""
-    return Rule(text, Real, good)
+    """Return the rule of a real number; ``good`` sees it as a float."""
+    return Rule(text, Real, lambda value: good(_as_float(value)))
+
+
+def _as_float(value):
+    try:
+        return float(value)  # a float32 would be compared with bounds that it cannot hold
+    except OverflowError:
+        return np.nan  # which no rule allows
 
 
 def integer(low):
