@@ -1,0 +1,112 @@
+"""Names win over positions: what carries names is put in one order, or refused."""
+
+import numpy as np
+
+from sklkl._names import places, shown
+
+AS_IT_IS = slice(None)
+# Several of them may have one name, as rows of one patient, or tokens that are words.
+MAY_REPEAT = ("rows", "samples")
+
+
+def names_of(x):
+    """Return the names along each axis: None for no names, a range for the default ones.
+
+    Data frames have two axes, a pandas Series has one, anything else is without names: None.
+    """
+    columns = getattr(x, "column_names", None)  # of pyarrow, whose ``columns`` are data
+    if columns is None:
+        columns = getattr(x, "columns", None)
+    index = getattr(x, "index", None)
+    index = None if callable(index) else index  # a method of lists
+    if columns is None:
+        return None if index is None else [_names(index)]
+    return [_names(index), _names(columns)]
+
+
+def _names(index):
+    if index is None:
+        return None
+    if getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1:
+        return range(len(index))  # pandas' default
+    if str(next(iter(index), None)) == "column_0" and is_default_of_polars(index):
+        return None
+    return index
+
+
+def is_default_of_polars(names):
+    """Return whether names are those of a polars data frame that nobody gave any."""
+    return list(map(str, names)) == [f"column_{j}" for j in range(len(names))]
+
+
+def is_named(x):
+    """Return whether something carries names that are no default ones."""
+    return any(n is not None and not isinstance(n, range) for n in names_of(x) or ())
+
+
+def orders(names, what="outcomes"):
+    """Match the arguments by their names along one axis, or refuse them.
+
+    Parameters
+    ----------
+    names : dict of str to sequence or None
+        By argument, its names as ``names_of`` returns them.
+    what : {"outcomes", "dimensions", "rows", "samples"}
+        What bears the names. Rows and samples broadcast: their numbers may differ.
+
+    Returns
+    -------
+    orders : dict of str to ndarray or slice
+        What to index the axis of each argument with. Arguments without names stay as they
+        are.
+    """
+    result = dict.fromkeys(names, AS_IT_IS)
+    named = {name: own for name, own in names.items() if own is not None}
+    first = next((name for name, own in named.items() if not isinstance(own, range)), None)
+    if first is None or (what in MAY_REPEAT and len(set(map(len, named.values()))) > 1):
+        return result
+    for name, own in named.items():
+        if name != first:
+            result[name] = _order(first, named[first], name, own, what)
+    return result
+
+
+def _order(first, wanted, other, given, what):
+    """Return where ``other``, with these names, has those that ``first`` wants."""
+    equal = hasattr(wanted, "equals") and wanted.equals(given)
+    if equal and (what in MAY_REPEAT or wanted.is_unique):
+        return AS_IT_IS  # found at once, also of many rows
+    wanted, labels = _listed(wanted), _listed(given)
+    mine, theirs = set(wanted), set(labels)
+    distinct = list(dict.fromkeys(wanted))
+    same = np.array_equal(places(labels, distinct), places(wanted, distinct))
+    if isinstance(given, range):
+        if not same and len(wanted) == len(labels) and mine == theirs:
+            raise ValueError(
+                f"{first} has {what} with the names {shown(wanted)}, and {other} with the "
+                f"default names 0 to {len(labels) - 1}, which may be no names at all. Name "
+                "them on purpose, or pass arrays, which are compared by position."
+            )
+        return AS_IT_IS
+    if same and (what in MAY_REPEAT or len(mine) == len(wanted)):
+        return AS_IT_IS
+    for name, own in ((first, wanted), (other, labels)):
+        if len(set(own)) < len(own):
+            raise ValueError(
+                f"{name} names several {what} alike, so that they cannot be matched by name: "
+                f"{shown(own)}."
+            )
+    if mine != theirs:
+        raise ValueError(
+            f"{first} and {other} name different {what}: only {first} has "
+            f"{shown([x for x in wanted if x not in theirs])}, only {other} has "
+            f"{shown([x for x in labels if x not in mine])}. Give both the same names, or "
+            "pass arrays, which are compared by position."
+        )
+    return places(wanted, labels)
+
+
+def _listed(index):
+    """Return labels as a list, NaN as None: it is not equal to itself."""
+    labels = index.tolist() if hasattr(index, "tolist") else list(index)
+    return [None if isinstance(x, float) and x != x else x for x in labels]
