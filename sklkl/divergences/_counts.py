@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.special import psi
 
+from sklkl._checks import check, one_of
 from sklkl.divergences._divergences import ENTROPY, kl_divergence
-from sklkl.divergences._rows import as_rows, by_row, nats_to, position
+from sklkl.divergences._rows import as_rows, by_row, nats_to, row_of
 
-ESTIMATORS = ("plugin", "miller-madow", "zhang-grabchak")
+ESTIMATOR = one_of(["plugin", "miller-madow", "zhang-grabchak"])
 
 
 def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak", base=None):
@@ -33,7 +34,8 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     ----------
     p_counts : array-like of shape (..., n_outcomes)
         How often each outcome was seen among samples of P: whole numbers, of positive sum in
-        each row. The leading axes broadcast.
+        each row. The leading axes broadcast. Data frames and Series are matched by the names
+        of their outcomes and rows.
     q_counts : array-like of shape (..., n_outcomes), default=None
         The same for samples of Q, independent of those of P; their number may differ.
     q : array-like of shape (..., n_outcomes), default=None
@@ -60,8 +62,8 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     ValueError
         If not exactly one of ``q_counts`` and ``q`` is given, if a count is not a whole
         number >= 0 or a row has none, if a row of ``q`` is not a probability vector (the
-        message names the argument and the row), if shapes do not match, or if there is no
-        such estimator.
+        message names the argument and the row), if shapes or names do not match, or if there
+        is no such estimator.
 
     See Also
     --------
@@ -98,8 +100,7 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     -0.039
     """
     unit = nats_to(base)
-    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}; got {estimator!r}.")
+    check("estimator", estimator, ESTIMATOR)
     if (q_counts is None) == (q is None):
         raise ValueError(
             "Pass either q_counts, counts of samples of Q, or q=, its known probabilities; "
@@ -109,13 +110,14 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
     rows, shape = as_rows(arrays)
     x, y = (row.astype(np.float64, copy=False) for row in rows)
-    n = _totals("p_counts", p_counts, x, shape)
+    n = _totals(arrays, "p_counts", x, shape)
     p = x / n
     if q_counts is None:
         by_row(ENTROPY, q, q, names=("q", "q"))  # refuses what is no probability vector
-        q = y / y.sum(axis=1, keepdims=True)
+        q = np.maximum(y, 0)
+        q /= q.sum(axis=1, keepdims=True)
     else:
-        m = _totals("q_counts", q_counts, y, shape)
+        m = _totals(arrays, "q_counts", y, shape)
         q = y / m
     if estimator == "zhang-grabchak":
         if q_counts is None:
@@ -137,21 +139,31 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     return result.reshape(shape) if shape else float(result[0])
 
 
-def _totals(name, given, counts, shape):
+def _totals(arrays, name, counts, shape):
     """Return the sum of each row of ``counts``, with a last axis; refuse what is no count."""
-    whole = (counts >= 0) & (counts == np.floor(counts)) & (counts < np.inf)
+    whole = _whole(counts)
     if not whole.all():
-        i, j = np.argwhere(~whole)[0]
+        i = int(np.argmin(whole.all(axis=1)))
+        where, row = row_of(arrays, name, shape, i)
+        j = int(np.argmin(_whole(row)))
         raise ValueError(
-            f"{position(name, given, shape, i)} has {counts[i, j]:.6g} at position {j}; pass "
-            "how often each outcome was seen, whole numbers >= 0. (Known probabilities of Q "
-            "are passed as q=.)"
+            f"{where} has {row[j]:.6g} at position {j}; pass how often each outcome was seen, "
+            "whole numbers >= 0. (Known probabilities of Q are passed as q=.)"
         )
-    totals = counts.sum(axis=1, keepdims=True)
-    if (totals == 0).any():
-        i = int(np.argmax(totals == 0))
-        raise ValueError(
-            f"{position(name, given, shape, i)} has no counts: they sum to 0. Drop such rows, "
-            "there is nothing to estimate from."
-        )
+    with np.errstate(over="ignore"):
+        totals = counts.sum(axis=1, keepdims=True)
+    bad = (totals == 0) | (totals == np.inf)
+    if bad.any():
+        i = int(np.argmax(bad))
+        where, _ = row_of(arrays, name, shape, i)
+        if totals[i] == 0:
+            raise ValueError(
+                f"{where} has no counts: they sum to 0. Drop such rows, there is nothing to "
+                "estimate from."
+            )
+        raise ValueError(f"{where} has counts whose sum is too large for a float.")
     return totals
+
+
+def _whole(counts):
+    return (counts >= 0) & (counts == np.floor(counts)) & (counts < np.inf)

@@ -6,6 +6,7 @@ from numbers import Real
 
 import numpy as np
 
+from sklkl._checks import SHARE, check, number
 from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
@@ -31,6 +32,9 @@ BHATTACHARYYA = RowKernel("bhattacharyya")
 
 # Beyond it, the parts of order log(p / q) overflow.
 LARGEST_ORDER = 1e300
+ORDER = number("a finite number >= 0, at most 1e300", lambda v: 0 <= v <= LARGEST_ORDER)
+ORDER_OR_INFINITE = number("a number >= 0, at most 1e300, or np.inf", ORDER.good)
+ALPHA = number("a finite number within 1e300 of 0", lambda v: abs(v) <= LARGEST_ORDER)
 
 # Building one takes as long as a call; the common parameters are few.
 cached_kernel = lru_cache(maxsize=64)(RowKernel)
@@ -38,15 +42,13 @@ cached_kernel = lru_cache(maxsize=64)(RowKernel)
 
 def jensen_shannon_kernel(weight=0.5, *, root=False):
     """Kernel of the Jensen-Shannon divergence, or of its square root."""
-    if not isinstance(weight, Real) or not 0.0 <= weight <= 1.0:
-        raise ValueError(f"weight must be between 0 and 1; got {weight!r}.")
+    check("weight", weight, SHARE)
     return cached_kernel("jensen_shannon", weight=weight, root=root)
 
 
 def renyi_kernel(order):
     """Kernel of the Rényi divergence of finite order."""
-    if not isinstance(order, Real) or not 0.0 <= order <= LARGEST_ORDER:
-        raise ValueError(f"order must be a finite number >= 0; got {order!r}. At most 1e300.")
+    check("order", order, ORDER)
     if order == 0.5:
         return cached_kernel("bhattacharyya", factor=2.0)
     return KL if order == 1 else cached_kernel("power", order=order, renyi=True)
@@ -54,8 +56,8 @@ def renyi_kernel(order):
 
 def alpha_kernel(alpha):
     """Kernel of the alpha-divergence."""
-    if not isinstance(alpha, Real) or not -LARGEST_ORDER <= alpha <= LARGEST_ORDER:
-        raise ValueError(f"alpha must be a finite number; got {alpha!r}. At most 1e300.")
+    check("alpha", alpha, ALPHA)
+    alpha = float(alpha)
     if alpha == 1:
         return KL
     if abs(alpha) < 2.3e-308:  # 0 as far as its inverse can tell
@@ -73,7 +75,7 @@ def entropy(p, *, axis=-1, base=None):
     ----------
     p : array-like of shape (..., n_outcomes)
         Distributions along ``axis``. Each must sum to 1 within 3.5e-4 and is normalised
-        exactly.
+        exactly; entries down to -1e-6 count as 0.
     axis : int, default=-1
         The axis along which ``p`` is a distribution.
     %(base)s
@@ -388,9 +390,15 @@ def renyi_divergence(p, q, *, order, axis=-1, base=None):
     >>> round(renyi_divergence(fair, biased, order=1, base=2), 3)
     0.737
     """
-    if isinstance(order, Real) and order == inf:
+    if is_infinite(order):
         return _max_divergence(p, q, axis, base)
+    check("order", order, ORDER_OR_INFINITE)
     return by_row(renyi_kernel(order), p, q, axis=axis, base=base)
+
+
+def is_infinite(order):
+    """Return whether an order is inf: a maximum, which has no kernel."""
+    return isinstance(order, Real) and order == inf
 
 
 def _max_divergence(p, q, axis, base):
@@ -410,7 +418,7 @@ def _log_ratios(p, q, axis, base, *, weighted):
     )
     bad = np.isnan(out[:, 0])
     if bad.any():
-        raise_bad_row(arrays, rows, shape, int(np.argmax(bad)), axis)
+        raise_bad_row(arrays, shape, int(np.argmax(bad)), axis)
     return np.moveaxis(out.reshape(*shape, out.shape[1]), -1, axis)
 
 
@@ -657,7 +665,8 @@ def kl_contributions(p, q, *, axis=-1, base=None):
     -------
     contributions : ndarray of shape (..., n_outcomes)
         Signed: negative where q > p, 0 where p = 0, inf where p > 0 = q. The broadcast
-        shape of ``p`` and ``q``; float32 if none is wider, else float64.
+        shape of ``p`` and ``q``, in the order of the names of ``p``; float32 if none is wider,
+        else float64.
 
     Raises
     ------

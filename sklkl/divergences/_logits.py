@@ -1,14 +1,16 @@
 """KL divergence of softmaxes, from their logits."""
 
-from math import inf, nan
-from numbers import Real
-
 import numpy as np
 
+from sklkl._checks import check, number
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import logits_rows
 from sklkl.divergences._docs import documented
-from sklkl.divergences._rows import as_rows, nats_to, position
+from sklkl.divergences._rows import as_rows, nats_to, row_of
+
+TEMPERATURE = number("a positive number, from 1e-300 to 1e300", lambda v: 1e-300 <= v <= 1e300)
+# Logits and temperature in another unit: the same divergence.
+SHRINK = 2.0**-16
 
 
 @documented
@@ -25,7 +27,8 @@ def kl_divergence_from_logits(p_logits, q_logits, *, temperature=1.0, axis=-1, b
     ----------
     p_logits, q_logits : array-like of shape (..., n_outcomes)
         Logits x and y along ``axis``: logarithms of probabilities, up to a constant per
-        row. -inf stands for the probability 0. The other axes broadcast.
+        row. -inf stands for the probability 0. The other axes broadcast. Data frames and
+        Series are matched by the names of their outcomes and rows.
     temperature : float, default=1.0
         T, positive: 1e-300 to 1e300.
     axis : int, default=-1
@@ -41,7 +44,7 @@ def kl_divergence_from_logits(p_logits, q_logits, *, temperature=1.0, axis=-1, b
     ------
     ValueError
         If a row holds NaN, +inf, or nothing but -inf (the message names the argument and
-        the row), or ``temperature`` is not positive.
+        the row), names differ, or ``temperature`` is not positive.
 
     See Also
     --------
@@ -61,30 +64,26 @@ def kl_divergence_from_logits(p_logits, q_logits, *, temperature=1.0, axis=-1, b
     0.737
     """
     unit = nats_to(base)
-    try:
-        value = float(temperature) if isinstance(temperature, Real) else nan
-    except OverflowError:
-        value = inf
-    if not 1e-300 <= value <= 1e300:
-        raise ValueError(
-            f"temperature must be a positive number; got {temperature!r}. Its bounds are "
-            "1e-300 and 1e300."
-        )
+    check("temperature", temperature, TEMPERATURE)
     arrays = {"p_logits": p_logits, "q_logits": q_logits}
     rows, shape = as_rows(arrays, axis)
-    out, bad = logits_rows(*rows, value, unit, n_threads_for(rows[0].size))
+    out, bad = logits_rows(*rows, float(temperature), unit, n_threads_for(rows[0].size))
     if bad:
-        _raise_bad_logits(arrays, rows, shape, int(np.argmax(np.isnan(out))), axis)
+        _raise_bad_logits(arrays, shape, int(np.argmax(np.isnan(out))), axis)
+    huge = np.isinf(out)
+    if rows[0].dtype == np.float64 and huge.any():  # of -inf, or of differences that overflow
+        rows = [x[huge] * SHRINK for x in rows]
+        out[huge] = logits_rows(*rows, float(temperature) * SHRINK, unit, 1)[0]
     return out.reshape(shape) if shape else float(out[0])
 
 
-def _raise_bad_logits(arrays, rows, shape, i, axis):
-    for name, x in zip(arrays, rows, strict=True):
-        where = position(name, arrays[name], shape, i, axis)
-        if np.isnan(x[i]).any():
+def _raise_bad_logits(arrays, shape, i, axis):
+    for name in arrays:
+        where, row = row_of(arrays, name, shape, i, axis)
+        if np.isnan(row).any():
             raise ValueError(f"{where} contains NaN; drop or fill such rows.")
-        if np.isposinf(x[i]).any():
+        if np.isposinf(row).any():
             raise ValueError(f"{where} contains inf; logits are finite or -inf.")
-        if np.isneginf(x[i]).all():
+        if np.isneginf(row).all():
             raise ValueError(f"{where} is -inf everywhere: no outcome has a probability.")
     raise ValueError(f"Row {i} has no finite divergence.")

@@ -2,20 +2,15 @@
 
 import inspect
 from math import inf
-from numbers import Real
 
 import numpy as np
 
+from sklkl._checks import check, one_of
 from sklkl._kernels._openmp import n_threads_for
-from sklkl.divergences._divergences import KL
+from sklkl.divergences._alignment import names_of, orders
+from sklkl.divergences._divergences import KL, is_infinite
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import (
-    as_rows,
-    describe_bad_row,
-    nats_to,
-    raise_bad_row,
-    refuse_other_order,
-)
+from sklkl.divergences._rows import as_rows, describe_bad_row, nats_to, raise_bad_row
 
 METRICS = {d.name: d for d in DIVERGENCES}
 
@@ -29,7 +24,8 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
         Distributions, one per row. Each must sum to 1 within 3.5e-4 and is normalised
         exactly.
     Q : array-like of shape (m_rows, n_outcomes), default=None
-        Other distributions; ``P`` itself if None.
+        Other distributions; ``P`` itself if None. The columns of two data frames are matched
+        by name.
     metric : str, default="kl_divergence"
         Name of a function of ``sklkl.divergences`` of two distributions.
     base : float, default=None
@@ -46,8 +42,8 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     Raises
     ------
     ValueError
-        If there is no such metric or parameter, or if a row is not a probability vector;
-        the message names the argument and the row.
+        If there is no such metric or parameter, if a row is not a probability vector (the
+        message names the argument and the row), or if the columns of P and Q have other names.
 
     See Also
     --------
@@ -62,8 +58,7 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     array([[0.   , 0.737],
            [0.531, 0.   ]])
     """
-    if not isinstance(metric, str) or metric not in METRICS:
-        raise ValueError(f"There is no metric {metric!r}; use one of {sorted(METRICS)}.")
+    check("metric", metric, one_of(sorted(METRICS)))
     divergence = METRICS[metric]
     if base is not None and not divergence.has_unit:
         raise ValueError(f"{metric} has no unit, so base must be None; got {base!r}.")
@@ -73,20 +68,20 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
             f"{metric} takes {sorted(divergence.parameters) or 'no parameters'}, of which it "
             f"needs {sorted(required) or 'none'}; got {sorted(parameters)}."
         )
-    order = parameters.get("order")
-    largest = isinstance(order, Real) and order == inf  # a maximum, which has no kernel
+    largest = is_infinite(parameters.get("order"))
     kernel = KL if largest else divergence.kernel(**parameters)
     unit = nats_to(base)
+    arrays = {"P": P} if Q is None else {"P": P, "Q": Q}
     rows = {}
-    refuse_other_order({"P": P, "Q": Q})
-    for name, x in {"P": P, "Q": Q}.items():
-        if x is not None or name == "P":
-            (rows[name],), shape = as_rows({name: x})
-            if len(shape) != 1:
-                raise ValueError(
-                    f"{name} must be a matrix with a distribution per row; it has shape "
-                    f"{np.shape(x)}."
-                )
+    for name, x in arrays.items():
+        (rows[name],), shape = as_rows({name: x})
+        if len(shape) != 1:
+            raise ValueError(
+                f"{name} must be a matrix with a distribution per row; it has shape "
+                f"{np.shape(x)}."
+            )
+    columns = orders({name: (names_of(x) or [None])[-1] for name, x in arrays.items()})
+    rows = {name: x[:, columns[name]] for name, x in rows.items()}
     p, q = rows["P"], rows.get("Q", rows["P"])
     if p.shape[1] != q.shape[1]:
         raise ValueError(
@@ -100,8 +95,9 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     if bad:
         i, j = np.argwhere(np.isnan(out))[0].tolist()
         if describe_bad_row(p[i]) is not None:
-            raise_bad_row({"P": p}, [p], p.shape[:1], i)
-        raise_bad_row({"Q" if "Q" in rows else "P": q}, [q], q.shape[:1], j)
+            raise_bad_row({"P": P}, p.shape[:1], i)
+        name = next(reversed(arrays))
+        raise_bad_row({name: arrays[name]}, q.shape[:1], j)
     if largest:
         for j, row in enumerate(q):
             out[:, j] = divergence.function(p, row, order=inf, base=base)

@@ -1,19 +1,31 @@
 """Row-wise evaluation: from what a user passes as distributions to the kernels and back."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from math import inf, log, prod
-from numbers import Real
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 
+from sklkl._checks import Rule, check, number
 from sklkl._kernels._openmp import n_threads_for
+from sklkl.divergences._alignment import AS_IT_IS, is_named, names_of, orders
 
-# Rows that once went through float32 are common, so this is the bound for every dtype:
-# the square root of the machine epsilon of float32.
+# Rows that once went through float32 are common, so these are the bounds for every dtype: of
+# the sum, the square root of the machine epsilon of float32; of what is 0, but was computed as
+# the difference of numbers near 1, a few times this epsilon.
 SUM_TOLERANCE = 3.5e-4
-
-# Entries that are negative by no more are what rounding left of some 1 - p, and count as 0.
 ROUNDING = 1e-6
+
+LEAST_BASE = 1 + 2.0**-52  # above 1
+BASE = replace(
+    number("None (nats) or a number > 1 (2 for bits)", lambda v: LEAST_BASE <= v < inf),
+    words=(None,),
+)
+AXIS = Rule("an integer", Integral)
+
+PLAIN = {float, int, list, tuple}
 
 
 def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
@@ -22,6 +34,8 @@ def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
     ``q`` may be ``p`` itself, for a function of one distribution.
     """
     unit = nats_to(base)
+    if type(axis) is not int:
+        check("axis", axis, AXIS)
     if axis == -1:
         result = kernel.pair(p, q, unit)
         if result is not None:
@@ -30,7 +44,7 @@ def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
     rows, shape = as_rows(arrays, axis)
     out, bad = kernel.rows(rows[0], rows[-1], unit, n_threads_for(rows[0].size))
     if bad:
-        raise_bad_row(arrays, rows, shape, int(np.argmax(np.isnan(out))), axis)
+        raise_bad_row(arrays, shape, int(np.argmax(np.isnan(out))), axis)
     return out.reshape(shape) if shape else float(out[0])
 
 
@@ -38,10 +52,7 @@ def nats_to(base):
     """Factor that converts nats to the unit of ``base``; None stands for nats."""
     if base is None:
         return 1.0
-    if not isinstance(base, Real) or not 1 < base < inf:
-        raise ValueError(
-            f"base must be None (nats) or a number > 1 (2 for bits); got {base!r}."
-        )
+    check("base", base, BASE)
     return 1.0 / log(base)
 
 
@@ -53,33 +64,61 @@ def as_floating(x, name):
         raise TypeError(f"{name} is an estimator; pass {name}.predict_proba(X).")
     if np.ma.is_masked(x):
         raise ValueError(f"{name} has masked entries; fill or drop them.")
+    if isinstance(x, list | tuple) and any(type(v) not in PLAIN and is_named(v) for v in x):
+        raise TypeError(
+            f"{name} is a list of Series or data frames, whose names would be lost; pass a "
+            f"data frame, as pandas.DataFrame({name})."
+        )
+    if hasattr(x, "requires_grad"):
+        x = _of_tensor(x, name)
     try:
         x = np.asarray(x)
     except ValueError:
         raise ValueError(f"{name} must be an array: its rows differ in length.") from None
+    except Exception as error:  # whatever the library that x is from may raise
+        raise TypeError(f"{name} cannot be read as an array: {error}") from None
+    if x.dtype.kind == "O":
+        x = _of_objects(x, name)
     if x.dtype.kind not in "fiub":
-        try:
-            x = x.astype(np.float64) if x.dtype.kind == "O" else None
-        except (TypeError, ValueError, OverflowError):
-            x = None
-        if x is None:
-            raise TypeError(f"{name} must hold real numbers.")
+        raise TypeError(f"{name} must hold real numbers; its dtype is {x.dtype}.")
     small = x.dtype.kind == "f" and x.dtype.itemsize <= 4
-    return np.require(x, np.float32 if small else np.float64, "A")
+    with np.errstate(over="ignore") if x.dtype.itemsize > 8 else nullcontext():
+        return np.require(x, np.float32 if small else np.float64, "A")
 
 
-def refuse_other_order(arrays):
-    """Refuse two data frames with the same columns in different orders."""
-    names = [list(x.columns) for x in arrays.values() if hasattr(x, "columns")]
-    if len(names) == 2 and names[0] != names[1] and set(names[0]) == set(names[1]):
-        raise ValueError(
-            f"{' and '.join(arrays)} are data frames whose columns are in different orders; "
-            "bring them into the same order."
-        )
+def _of_tensor(x, name):
+    """Return a PyTorch tensor as one that NumPy reads."""
+    if x.requires_grad:
+        raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
+    if x.device.type != "cpu":
+        raise TypeError(f"{name} is a tensor on {x.device}; pass {name}.cpu().")
+    # bfloat16 and others of few bits, which NumPy lacks: exactly
+    return x.float() if x.is_floating_point() and x.element_size() < 4 else x
+
+
+def _of_objects(x, name):
+    """Return an array of objects as float64, what is missing as NaN."""
+    if x.ndim == 0:
+        raise TypeError(f"{name} must be an array of real numbers; got {repr(x.item())[:40]}.")
+    out = np.empty(x.shape)
+    for index, value in np.ndenumerate(x):
+        missing = value is None or type(value).__name__ == "NAType"  # pandas.NA
+        try:
+            if isinstance(value, str | bytes):
+                raise TypeError
+            out[index] = np.nan if missing else float(value)
+        except (TypeError, ValueError, OverflowError):
+            where = f"{name}{list(index)}" if index else name
+            raise TypeError(
+                f"{name} must hold real numbers; {where} is {repr(value)[:40]}."
+            ) from None
+    return out
 
 
 def as_rows(arrays, axis=-1):
     """Broadcast one or two named arrays to two-dimensional rows of one dtype.
+
+    Two arguments with names are put in the order of the first.
 
     Parameters
     ----------
@@ -95,20 +134,15 @@ def as_rows(arrays, axis=-1):
     shape : tuple
         The leading shape: what the result of a row-wise function has.
     """
-    refuse_other_order(arrays)
-    moved = {}
-    for name, value in arrays.items():
-        x = as_floating(value, name)
-        if x.ndim == 0:
-            raise ValueError(f"{name} is a single number; pass a vector.")
-        if not -x.ndim <= axis < x.ndim:
-            raise ValueError(f"axis={axis} is out of range for {name} of shape {x.shape}.")
-        if axis != -1:
-            x = np.moveaxis(x, axis, -1)
-        if x.shape[-1] == 0:
-            raise ValueError(f"{name} is empty: it has no outcomes along axis {axis}.")
-        moved[name] = x
-    first, last = next(iter(moved.values())), x
+    check("axis", axis, AXIS)
+    moved = {name: _moved(value, name, axis) for name, value in arrays.items()}
+    of_rows, of_outcomes = _orders(arrays, axis)
+    for name, x in moved.items():
+        if of_rows[name] is not AS_IT_IS:
+            x = x[of_rows[name]]
+        moved[name] = x if of_outcomes[name] is AS_IT_IS else x[..., of_outcomes[name]]
+    *_, last = moved.values()
+    first = next(iter(moved.values()))
     shape, k = last.shape[:-1], last.shape[-1]
     if first.shape != last.shape:
         if first.shape[-1] != k:
@@ -129,14 +163,39 @@ def as_rows(arrays, axis=-1):
     return rows, shape
 
 
+def _moved(value, name, axis):
+    """Return one argument as an array with the axis of outcomes last."""
+    x = as_floating(value, name)
+    if x.ndim == 0:
+        raise ValueError(f"{name} is a single number; pass a vector.")
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis={axis} is out of range for {name} of shape {x.shape}.")
+    if axis != -1:
+        x = np.moveaxis(x, axis, -1)
+    if x.shape[-1] == 0:
+        raise ValueError(f"{name} is empty: it has no outcomes along axis {axis}.")
+    return x
+
+
+def _orders(arrays, axis):
+    """Return the order of the rows of each argument, and that of its outcomes."""
+    names = {name: names_of(value) for name, value in arrays.items()}
+    if not any(names.values()):
+        return (dict.fromkeys(arrays, AS_IT_IS),) * 2
+    outcomes = {name: own and own.pop(axis) for name, own in names.items()}
+    rows = {name: own[0] if own else None for name, own in names.items()}
+    return orders(rows, "rows"), orders(outcomes)
+
+
 def describe_bad_row(row):
     """Say what keeps ``row`` from being a probability vector, or None."""
     if np.isnan(row).any():
         return "contains NaN; drop or fill such rows"
     if np.isinf(row).any():
         return "contains an infinite value; probabilities lie between 0 and 1"
-    if (row < -ROUNDING).any():
-        j = int(np.argmax(row < -ROUNDING))
+    negative = row < -ROUNDING
+    if negative.any():
+        j = int(np.argmax(negative))
         return f"has the negative entry {row[j]:.6g} at position {j}; probabilities are >= 0"
     with np.errstate(over="ignore"):
         total = float(np.sum(np.maximum(row, 0), dtype=np.float64))
@@ -148,25 +207,32 @@ def describe_bad_row(row):
     return None
 
 
-def position(name, array, shape, i, axis=-1):
-    """Say where row ``i`` of the broadcast rows stands in the argument ``name``."""
+def row_of(arrays, name, shape, i, axis=-1):
+    """Return where row ``i`` of the broadcast rows stands in an argument, and the row.
+
+    Both as the user passed them, whatever order ``as_rows`` put them in.
+    """
+    x = _moved(arrays[name], name, axis)
     index = np.unravel_index(i, shape) if shape else ()
-    ndim = np.ndim(array)
-    lead = np.moveaxis(np.asarray(array), axis, -1).shape[:-1]
     own = [
-        str(j if size > 1 else 0)
-        for j, size in zip(index[len(index) - len(lead) :], lead, strict=True)
+        int(j) if size > 1 else 0
+        for j, size in zip(index[len(index) - x.ndim + 1 :], x.shape[:-1], strict=True)
     ]
-    if axis % ndim != ndim - 1:
-        own.insert(axis % ndim, ":")
-    return f"{name}[{', '.join(own)}]" if own else name
+    of_rows = _orders(arrays, axis)[0][name]
+    if of_rows is not AS_IT_IS:
+        own[0] = int(of_rows[own[0]])
+    row = x[tuple(own)]
+    if axis % x.ndim != x.ndim - 1:
+        own.insert(axis % x.ndim, ":")
+    return f"{name}[{', '.join(map(str, own))}]" if own else name, row
 
 
-def raise_bad_row(arrays, rows, shape, i, axis=-1):
-    """Raise a ValueError about row ``i`` of the broadcast ``rows``."""
-    for name, x in zip(arrays, rows, strict=True):
-        problem = describe_bad_row(x[i])
+def raise_bad_row(arrays, shape, i, axis=-1):
+    """Raise a ValueError about row ``i`` of the broadcast rows of the arguments."""
+    for name in arrays:
+        where, row = row_of(arrays, name, shape, i, axis)
+        problem = describe_bad_row(row)
         if problem is not None:
-            raise ValueError(f"{position(name, arrays[name], shape, i, axis)} {problem}.")
+            raise ValueError(f"{where} {problem}.")
     # The kernel and NumPy sum in different orders; a sum on the very bound can differ.
     raise ValueError(f"Row {i} of {' or '.join(arrays)} does not sum to 1.")

@@ -2,10 +2,14 @@
 
 import numpy as np
 
+from sklkl._checks import check, one_of
 from sklkl._kernels._rows import kl_terms
-from sklkl.divergences._rows import as_floating, nats_to
+from sklkl.divergences._alignment import names_of, orders
+from sklkl.divergences._rows import AXIS, as_floating, nats_to
 
-ESTIMATORS = ("k1", "k2", "k3")
+ESTIMATOR = one_of(["k1", "k2", "k3"])
+# Differences of larger ones, and sums of these, overflow.
+LARGEST_LOG = np.float64(1e300)
 
 
 def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
@@ -21,7 +25,8 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     log_p, log_q : array-like of shape (..., n_samples)
         Logarithms (natural) of the probabilities or densities that both distributions
         give to the same samples of P, as a policy and a reference policy give to the tokens
-        that the policy wrote. They broadcast.
+        that the policy wrote. They broadcast; data frames and Series are matched by their
+        names.
     estimator : {"k1", "k2", "k3"}, default="k3"
         "k1" is unbiased, of high variance, and may be negative; "k2" is biased, of low
         variance and non-negative; "k3" is unbiased, of low variance for near distributions,
@@ -41,7 +46,8 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     ------
     ValueError
         If there is no such estimator, if ``log_p`` is not finite (a sample of P has
-        p > 0) or ``log_q`` is NaN or +inf, or if there are no samples.
+        p > 0) or ``log_q`` is NaN or +inf, if one is beyond 1e300, if shapes or names do not
+        match, or if there are no samples.
 
     See Also
     --------
@@ -72,19 +78,25 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     0.02
     """
     unit = nats_to(base)
-    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}; got {estimator!r}.")
+    check("estimator", estimator, ESTIMATOR)
+    check("axis", axis, AXIS.or_(None))
+    names = [reversed(names_of(x) or []) for x in (log_p, log_q)]  # as axes broadcast
     arrays = {"log_p": log_p, "log_q": log_q}
     arrays = {name: as_floating(x, name) for name, x in arrays.items()}
     for name, x in arrays.items():
-        bad = ~np.isfinite(x) if name == "log_p" else np.isnan(x) | np.isposinf(x)
+        bad = ~(abs(x) <= LARGEST_LOG)
+        if name == "log_q":
+            bad &= ~np.isneginf(x)
         if bad.any():
             index = tuple(int(j) for j in np.argwhere(bad)[0])
             raise ValueError(
                 f"{name}{list(index)} is {x[index]}; samples of p have a finite log_p, and "
-                "log_q is finite or -inf."
+                "log_q is finite or -inf, both within 1e300 of 0 where they are finite."
             )
     log_p, log_q = arrays.values()
+    for j, (of_p, of_q) in enumerate(zip(*names, strict=False)):
+        order = orders({"log_p": of_p, "log_q": of_q}, "samples")["log_q"]
+        log_q = np.moveaxis(np.moveaxis(log_q, -1 - j, 0)[order], 0, -1 - j)
     dtype = np.promote_types(log_p.dtype, log_q.dtype)
     try:
         log_r = np.asarray(log_q.astype(np.float64) - log_p)
@@ -92,11 +104,17 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
         raise ValueError(
             f"The shapes do not broadcast: log_p {log_p.shape}, log_q {log_q.shape}."
         ) from None
-    if log_r.ndim == 0 and axis is not None:
+    if axis is not None and log_r.ndim == 0:
         raise ValueError("log_p and log_q are single numbers; pass vectors of samples.")
+    if axis is not None and not -log_r.ndim <= axis < log_r.ndim:
+        raise ValueError(
+            f"axis={axis} is out of range for log_p and log_q, of shape {log_r.shape}."
+        )
     n_samples = log_r.size if axis is None else np.size(log_r, axis)
     if n_samples == 0:
-        raise ValueError(f"There are no samples along axis {axis} of shape {log_r.shape}.")
+        raise ValueError(
+            f"log_p and log_q hold no samples along axis {axis} of shape {log_r.shape}."
+        )
     with np.errstate(over="ignore"):  # inf is the answer
         if estimator == "k1":
             values = -log_r

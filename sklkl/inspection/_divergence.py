@@ -3,6 +3,8 @@
 import numpy as np
 
 from sklkl.divergences import kl_contributions, kl_divergence
+from sklkl.divergences._alignment import is_named
+from sklkl.divergences._rows import as_rows
 from sklkl.inspection._drawing import (
     BLUE,
     EDGE,
@@ -92,12 +94,13 @@ class DivergenceDisplay:
         Parameters
         ----------
         p, q : array-like of shape (n_outcomes,)
-            Distributions. Each must sum to 1 within 3.5e-4.
+            Distributions. Each must sum to 1 within 3.5e-4. Two pandas Series are matched by
+            their labels.
         base : float, default=None
             Unit of the divergence: None for nats, 2 for bits.
         outcomes : sequence of str of length n_outcomes, default=None
-            Names of the outcomes. The labels of a pandas Series ``p`` if None, otherwise 0,
-            1, ...
+            Names of the outcomes. The labels of a pandas Series ``p`` or else ``q`` if None,
+            otherwise 0, 1, ...
         names : pair of str, default=("P", "Q")
             Names of the distributions.
         ax : pair of matplotlib Axes, default=None
@@ -122,30 +125,26 @@ class DivergenceDisplay:
         [1.0, 0.0, 0.0]
         """
         check_ax(ax, 2)
-        p_labels, q_labels = labels_of(p), labels_of(q)
-        if p_labels and q_labels and p_labels != q_labels:
-            raise ValueError(
-                f"p has the outcomes {p_labels}, and q {q_labels}; bring them into the same "
-                "order, as q[p.index]."
-            )
         if len(names) != 2:
             raise ValueError(f"names must be a pair; got {names!r}.")
-        if outcomes is None:
-            outcomes = p_labels
         contributions = kl_contributions(p, q, base=base)
         if contributions.ndim != 1:
             raise ValueError(
                 f"p and q must be one distribution each; got shapes {np.shape(p)} and "
                 f"{np.shape(q)}."
             )
+        (p_row, q_row), _ = as_rows({"p": p, "q": q})
+        if outcomes is None:
+            given = (labels_of(x) for x in (p, q) if is_named(x))
+            outcomes = next(given, None)
         if outcomes is not None and len(outcomes) != len(contributions):
             raise ValueError(
                 f"outcomes has {len(outcomes)} names, but there are {len(contributions)} "
                 "outcomes."
             )
         return cls(
-            np.asarray(p, dtype=np.float64),
-            np.asarray(q, dtype=np.float64),
+            p_row[0].astype(np.float64),
+            q_row[0].astype(np.float64),
             contributions,
             kl_divergence(p, q, base=base),
             base=base,

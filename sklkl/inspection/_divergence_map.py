@@ -1,10 +1,10 @@
 """A picture of the divergences of many distributions, or of all of two outcomes."""
 
 from math import floor, log10
-from numbers import Integral
 
 import numpy as np
 
+from sklkl._checks import check, integer
 from sklkl.divergences import pairwise_divergences
 from sklkl.divergences._pairwise import METRICS
 from sklkl.inspection._drawing import (
@@ -213,8 +213,7 @@ class DivergenceMapDisplay:
         (array([0.1, 0.3, 0.5, 0.7, 0.9]), array([0.737, 0.126, 0.   , 0.126, 0.737]))
         """
         check_ax(ax)
-        if not isinstance(n_points, Integral) or isinstance(n_points, bool) or n_points < 2:
-            raise ValueError(f"n_points must be an integer >= 2; got {n_points!r}.")
+        check("n_points", n_points, integer(2))
         points = (np.arange(n_points) + 0.5) / n_points
         P = np.column_stack([1 - points, points])
         divergences = pairwise_divergences(P, metric=metric, base=base, **parameters)

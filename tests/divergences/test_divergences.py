@@ -1129,7 +1129,7 @@ def test_axis_out_of_range(function, axis):
     [
         ["a", "b"],
         np.array([0.5 + 0j, 0.5]),
-        np.array([0.5, "half"], dtype=object),
+        np.array([0.5, "0.5"], dtype=object),
         np.array([1, 2], dtype="datetime64[s]"),
     ],
 )
@@ -1164,19 +1164,23 @@ def test_bad_base(name, base):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, np.nan, np.inf, -np.inf])
 def test_bad_weight(weight):
-    with pytest.raises(ValueError, match=r"^weight must be between 0 and 1; got"):
+    with pytest.raises(ValueError, match=r"^weight must be a number from 0 to 1; got"):
         jensen_shannon_divergence(FAIR, BIASED, weight=weight)
 
 
-@pytest.mark.parametrize("order", [-1, -1e-300, np.nan, -np.inf, "2", None, 1j])
+@pytest.mark.parametrize("order", [-1, np.nan, -np.inf, "2", None, np.True_])
 def test_bad_order(order):
-    with pytest.raises(ValueError, match=r"^order must be a .*number >= 0; got"):
+    with pytest.raises(
+        ValueError, match=r"^order must be a number >= 0, at most 1e300, or np.inf; got"
+    ):
         renyi_divergence(FAIR, BIASED, order=order)
 
 
 @pytest.mark.parametrize("alpha", [np.nan, np.inf, -np.inf, "2", None, 1j])
 def test_bad_alpha(alpha):
-    with pytest.raises(ValueError, match=r"^alpha must be a finite number; got"):
+    with pytest.raises(
+        ValueError, match=r"^alpha must be a finite number within 1e300 of 0; got"
+    ):
         alpha_divergence(FAIR, BIASED, alpha=alpha)
 
 

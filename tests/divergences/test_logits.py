@@ -588,11 +588,14 @@ def test_logits_at_the_limits_of_float64():
     assert error(kl_divergence_from_logits(x, y), exact) <= BOUND[np.float64]
     assert kl_divergence_from_logits(y, x) == inf
     assert kl_divergence_from_logits(x, x) == 0.0
+    assert kl_divergence_from_logits([largest] * 2, [-largest] * 2) == 0.0
+    value = kl_divergence_from_logits(y, x, temperature=1e300)
+    assert error(value, exact_divergence(y, x, 1e300)) <= BOUND[np.float64]
 
 
 @pytest.mark.parametrize("temperature", [0, 0.0, -1.0, nan, inf, -inf, "1", None, [1.0], 1j])
 def test_bad_temperature(temperature):
-    with pytest.raises(ValueError, match=r"^temperature must be a positive number; got "):
+    with pytest.raises(ValueError, match=r"^temperature must be a positive number, from "):
         kl_divergence_from_logits([0.0, 1.0], [0.0, 1.0], temperature=temperature)
 
 

@@ -259,16 +259,12 @@ def test_bad_row_of_long_rows_and_many_pairs():
         pairwise_divergences(P, random_rows(50, 300, 2))
 
 
-@pytest.mark.parametrize("metric", ["kl", "", "KL_divergence", None, kl_divergence, ["kl"]])
+@pytest.mark.parametrize(
+    "metric", ["kl", None, kl_divergence, ["kl"], "entropy", "sampled_kl"]
+)
 def test_unknown_metric(metric):
-    with pytest.raises(ValueError, match=r"^There is no metric .*'kl_divergence'"):
+    with pytest.raises(ValueError, match=r"^metric must be one of .*'kl_divergence'"):
         pairwise_divergences(matrix(), metric=metric)
-
-
-def test_functions_that_are_no_metrics_of_pairs():
-    for metric in ("entropy", "kl_contributions", "sampled_kl"):
-        with pytest.raises(ValueError, match=rf"^There is no metric '{metric}'"):
-            pairwise_divergences(matrix(), metric=metric)
 
 
 def test_unknown_parameter():
@@ -297,8 +293,11 @@ def test_missing_parameter(metric, name):
         ("renyi_divergence", {"order": nan}, "^order must be "),
         ("renyi_divergence", {"order": "2"}, "^order must be "),
         ("alpha_divergence", {"alpha": inf}, "^alpha must be a finite number"),
-        ("jensen_shannon_divergence", {"weight": 1.5}, "^weight must be between 0 and 1"),
-        ("jensen_shannon_divergence", {"weight": None}, "^weight must be between 0 and 1"),
+        (
+            "jensen_shannon_divergence",
+            {"weight": None},
+            "^weight must be a number from 0 to 1",
+        ),
     ],
 )
 def test_bad_parameter(metric, parameters, message):

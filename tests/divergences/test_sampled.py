@@ -330,7 +330,7 @@ def test_empty_batch():
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 0)])
 @each_estimator
 def test_no_samples(shape, estimator):
-    with pytest.raises(ValueError, match=r"^There are no samples"):
+    with pytest.raises(ValueError, match=r"^log_p and log_q hold no samples"):
         sampled_kl(np.empty(shape), np.empty(shape), estimator=estimator)
 
 
@@ -355,6 +355,14 @@ def test_log_q_is_not_below_infinity(bad, estimator):
         sampled_kl(log_p, log_q, estimator=estimator)
     with pytest.raises(ValueError, match=rf"^log_q\[1\] is {bad}"):
         sampled_kl(log_p[0], [0.0, bad, 0.0, 0.0], estimator=estimator)
+
+
+def test_logarithms_so_large_that_sums_overflow():
+    """Infinities of both signs would add up to NaN."""
+    assert sampled_kl([1e300, 1e300], [-1e300, -1e300], estimator="k1") == 2e300
+    for name, log_p, log_q in (("log_p", 1.7e308, -1.0), ("log_q", -1.0, -1.7e308)):
+        with pytest.raises(ValueError, match=rf"^{name}\[0\] is -?1.7e\+308; .* within 1e300"):
+            sampled_kl([log_p, -1.0], [log_q, -1.0])
 
 
 @pytest.mark.parametrize("estimator", ["k4", "K1", "", None, 3, ["k1"]])

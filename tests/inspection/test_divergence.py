@@ -97,9 +97,17 @@ def test_series_name_the_outcomes():
     p = pd.Series([0.2, 0.8], index=["a", "b"])
     display = DivergenceDisplay.from_distributions(p, [0.5, 0.5])
     assert [t.get_text() for t in display.ax_[1].get_xticklabels()] == ["a", "b"]
-    for other in (p[::-1], p.set_axis(["b", "c"])):
-        with pytest.raises(ValueError, match="bring them into the same"):
-            DivergenceDisplay.from_distributions(p, other)
+    display = DivergenceDisplay.from_distributions([0.5, 0.5], p)
+    assert [t.get_text() for t in display.ax_[1].get_xticklabels()] == ["a", "b"]
+
+
+def test_series_are_matched_by_their_labels():
+    p = pd.Series([0.2, 0.8], index=["a", "b"])
+    display = DivergenceDisplay.from_distributions(p, p[::-1])
+    assert display.divergence == 0.0
+    assert heights(display.q_bars_) == heights(display.p_bars_) == [0.2, 0.8]
+    with pytest.raises(ValueError, match=r"only p has \['a'\], only q has \['c'\]"):
+        DivergenceDisplay.from_distributions(p, p.set_axis(["b", "c"]))
 
 
 @pytest.mark.parametrize(
