@@ -1,8 +1,8 @@
 """What the classifiers have in common."""
 
-import numpy as np
 from sklearn.base import ClassifierMixin
 
+from sklkl._targets import check_target, check_weights
 from sklkl.metrics._losses import d2_kl
 from sklkl.metrics._scorers import align
 
@@ -35,7 +35,9 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             ``sklearn.metrics.accuracy_score`` for labels,
             ``sklkl.metrics.d2_kl_score`` for soft targets.
         """
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
-            target, proba = align(y, self.predict_proba(X), self.classes_)
+        _, target = check_target(y)
+        if target.ndim == 2:
+            target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)
-        return super().score(X, y, sample_weight=sample_weight)
+        weight = None if sample_weight is None else check_weights(sample_weight, y)
+        return super().score(X, y, sample_weight=weight)

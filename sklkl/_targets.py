@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from sklkl._names import places, shown
 from sklkl.divergences._divergences import ENTROPY
@@ -24,7 +24,7 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
         Labels, or one row of probabilities per sample. The columns of a data frame are
-        the classes.
+        the classes, unless they are the default ones of pandas: see ``frame_columns``.
     classes : array-like of shape (n_classes,), default=None
         The classes in the order of the columns of ``y``; a data frame's columns are put in
         this order. By default the sorted labels, the columns of the data frame, or
@@ -50,8 +50,11 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         )
     if issparse(y):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
-    columns = frame_columns(y)
-    values = np.asarray(y)
+    columns = frame_columns(y, classes)
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        raise ValueError(f"{name} must be an array: its rows differ in length.") from None
     if values.ndim == 2 and values.shape[1] > 1:
         return _check_soft(values, columns, classes, name, refuse_integers)
     if values.ndim not in (1, 2):
@@ -67,24 +70,46 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
 
 def check_classes(classes, name="classes"):
     """Return ``classes`` as a vector of at least two distinct labels."""
-    if np.ndim(classes) != 1:
+    try:
+        values = np.asarray(classes)
+        labels = classes if isinstance(classes, list | tuple) else values.tolist()
+        repeated = len(set(labels)) < len(labels)
+    except (TypeError, ValueError):  # not hashable, or lists of different lengths
+        values = np.array(None)
+    if values.ndim != 1 or values.dtype.kind == "c":
         raise ValueError(f"{name} must be a list of labels; got {classes!r}.")
-    if len({isinstance(c, str) for c in classes}) > 1:
-        raise TypeError(f"{name} mixes strings with other labels: {list(classes)}.")
-    classes = np.asarray(classes)
-    if len(classes) < 2:
-        raise ValueError(f"{name} must name at least two classes; got {shown(classes)}.")
-    if len(set(classes.tolist())) < len(classes):
-        raise ValueError(f"{name} names a class twice: {shown(classes)}.")
-    return classes
+    for j, label in enumerate(labels):
+        if _is_missing(label):
+            raise ValueError(f"{name}: label {j} is missing, {label!r}; name every class.")
+    if len({isinstance(c, str) for c in labels}) > 1:
+        raise TypeError(f"{name} mixes strings with other labels: {shown(list(labels))}.")
+    if len(values) < 2:
+        raise ValueError(f"{name} must name at least two classes; got {shown(values)}.")
+    if repeated:
+        raise ValueError(f"{name} names a class twice: {shown(values)}.")
+    return values
 
 
-def frame_columns(y):
-    """Return the column labels of a data frame with several columns, otherwise None."""
+def frame_columns(y, classes=None):
+    """Return the column labels of a data frame with several columns, otherwise None.
+
+    The default labels of pandas, 0, 1, ..., say nothing of the classes, so a frame with these
+    is as good as an array, unless all ``classes`` are among these numbers.
+    """
     columns = getattr(y, "columns", None)
     if columns is None or getattr(y, "ndim", len(y.shape)) != 2 or y.shape[1] < 2:
         return None
+    if is_default_index(columns):
+        numbers = range(len(columns))
+        if classes is None or not set(np.asarray(classes).tolist()) <= set(numbers):
+            return None
+    columns = getattr(y, "column_names", columns)  # an Arrow table has its data in columns
     return check_classes(np.asarray(columns), "The columns of the data frame")
+
+
+def is_default_index(index):
+    """Return whether it is the index 0, 1, ... that pandas gives to what has no labels."""
+    return type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1
 
 
 def match_columns(values, columns, classes, name):
@@ -96,12 +121,62 @@ def match_columns(values, columns, classes, name):
     missing = [c for c, j in zip(classes, at, strict=True) if j < 0]
     unknown = [c for c, j in zip(columns, places(columns, classes), strict=True) if j < 0]
     if missing or unknown:
+        advice = "Name all classes with classes= (labels= in metrics)."
+        if len(missing) == len(classes):
+            advice = "Name the columns by the classes, as by columns=model.classes_."
         raise ValueError(
             f"The columns of {name} are not the classes: "
-            f"without a column {shown(missing)}, unknown columns {shown(unknown)}. Name all "
-            "classes with classes= (labels= in metrics)."
+            f"without a column {shown(missing)}, unknown columns {shown(unknown)}. {advice}"
         )
     return values[:, at]
+
+
+def match_rows(**arrays):
+    """Refuse arrays of different lengths, or whose rows have different labels.
+
+    Parameters
+    ----------
+    **arrays : dict of str to array-like, float or None
+        What belongs together row by row, by the name that messages use. What has no labels
+        matches by position, and so do the default labels of pandas, 0, 1, ..., unless those
+        of another array are the same numbers.
+    """
+    arrays = {name: x for name, x in arrays.items() if not (x is None or isinstance(x, Real))}
+    lengths = {name: n_rows(x, name) for name, x in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"Found inconsistent numbers of samples: {counts}.")
+    indices = {name: getattr(x, "index", None) for name, x in arrays.items()}
+    indices = {name: index for name, index in indices.items() if hasattr(index, "equals")}
+    labelled = [item for item in indices.items() if not is_default_index(item[1])]
+    if labelled and _is_permutation(labelled[0][1]):
+        labelled = list(indices.items())
+    for name, index in labelled[1:]:
+        first, other = labelled[0]
+        if index.equals(other):
+            continue
+        for i, (a, b) in enumerate(zip(other.tolist(), index.tolist(), strict=True)):
+            if a != b:
+                raise ValueError(
+                    f"The rows of {first} and {name} have different labels: row {i} is "
+                    f"{a!r} in {first} and {b!r} in {name}. Bring them into the same order, "
+                    f"as by {name}.loc[{first}.index], or pass {name}.to_numpy() to match by "
+                    "position."
+                )
+
+
+def _is_permutation(index):
+    """Return whether its labels are 0, 1, ... in any order."""
+    labels = np.asarray(index)
+    return labels.dtype.kind in "iu" and np.array_equal(np.sort(labels), range(len(labels)))
+
+
+def n_rows(x, name):
+    """Return the number of samples of an argument."""
+    try:
+        return _num_samples(x)
+    except TypeError:
+        raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
 
 
 def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the student")):
@@ -139,15 +214,11 @@ def encode(labels, classes, name="y"):
 def _check_hard(labels, classes, name):
     if labels.dtype.kind in "fc":
         assert_all_finite(labels, input_name=name)
-    is_string = {isinstance(c, str) for c in labels.tolist()} if labels.dtype == "O" else ()
-    if len(is_string) > 1:
-        raise TypeError(
-            f"{name} mixes strings with other values, as None or numbers; use labels of one "
-            "type, and drop samples without a label."
-        )
+    if labels.dtype == "O":
+        _refuse_mixed(labels.tolist(), name)
     try:
         check_classification_targets(labels)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         hint = ""
         if labels.dtype.kind == "f":
             hint = (
@@ -161,6 +232,21 @@ def _check_hard(labels, classes, name):
     return classes, encode(labels, classes, name)
 
 
+def _refuse_mixed(labels, name):
+    """Refuse labels of which some are missing, or strings while others are not."""
+    for i, label in enumerate(labels):
+        if _is_missing(label):
+            raise TypeError(
+                f"{name}[{i}] is missing: {label!r}. Drop samples without a label; only a "
+                "DistilledClassifier takes them, with unlabeled=np.nan."
+            )
+        if isinstance(label, str) != isinstance(labels[0], str):
+            raise TypeError(
+                f"{name} mixes strings with other values: {name}[{i}] is {label!r} and "
+                f"{name}[0] is {labels[0]!r}. Use labels of one type."
+            )
+
+
 def _check_soft(values, columns, classes, name, refuse_integers):
     n_samples, n_columns = values.shape
     if n_samples == 0:
@@ -172,8 +258,21 @@ def _check_soft(values, columns, classes, name, refuse_integers):
             "scikit-learn's cross_val_predict turns soft targets into ranks like these; use "
             "sklkl.model_selection.soft_cross_val_predict."
         )
+    if values.dtype == "O":
+        missing = np.array([_is_missing(v) for v in values.ravel()]).reshape(values.shape)
+        if missing.any():
+            i = int(np.argmax(missing.any(axis=1)))
+            raise ValueError(f"{name}[{i}] contains a missing value; drop or fill such rows.")
     target = as_floating(values, name)
-    check_rows(target, name)
+    try:
+        check_rows(target, name)
+    except ValueError as error:
+        if not np.isin(target, (0, 1)).all():
+            raise
+        raise ValueError(
+            f"{error} If these are several labels per sample, 0 or 1 each: a target is one "
+            "distribution over classes of which each sample has one; fit a model per label."
+        ) from None
     if columns is not None and classes is not None:
         target = match_columns(target, columns, classes, name)
     if classes is None:
@@ -223,6 +322,8 @@ def one_hot(target, n_classes):
 
 def check_weights(sample_weight, X):
     """Return non-negative float64 weights with a positive sum, ones by default."""
+    if not (sample_weight is None or isinstance(sample_weight, Real)):
+        sample_weight = as_floating(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     with np.errstate(over="ignore"):
         total = weight.sum()
@@ -230,6 +331,12 @@ def check_weights(sample_weight, X):
         what = "is zero for every sample" if total == 0 else "has an infinite sum"
         raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
     return np.ascontiguousarray(weight)
+
+
+def relative(weight):
+    """Return weights divided by the largest: no sum overflows, what was positive stays so."""
+    tiny = np.finfo(np.float64).tiny
+    return np.where(weight > 0, np.maximum(weight / weight.max(), tiny), 0.0)
 
 
 def is_unlabeled(y, marker):

@@ -1,16 +1,16 @@
 """A picture of a student beside its teacher: where they differ, in which classes and rows."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils import check_consistent_length
 
+from sklkl._checks import check, integer
 from sklkl._names import shown
 from sklkl._targets import (
     check_classes,
     check_rows,
     check_weights,
     frame_columns,
+    match_rows,
+    relative,
     spread,
 )
 from sklkl.divergences import kl_contributions
@@ -195,8 +195,9 @@ class FidelityDisplay:
         check_ax(ax, 3)
         for name, model in {"teacher": teacher, "student": student}.items():
             check_has_proba(model, name)
-            proba = predict_proba(model, X, f"The {name}'s predict_proba")
-            check_consistent_length(X, proba)
+            what = f"The {name}'s predict_proba"
+            proba = predict_proba(model, X, what)
+            match_rows(**{"X": X, what: proba, "sample_weight": sample_weight})
             probas[name] = proba, np.asarray(model.classes_).tolist()
         return cls._compare(
             *probas["teacher"],
@@ -276,7 +277,11 @@ class FidelityDisplay:
         given = teacher_proba, student_proba
         if classes is not None:
             classes = check_classes(classes).tolist()
-        columns = [None if (c := frame_columns(x)) is None else c.tolist() for x in given]
+        named = [frame_columns(x) for x in given]
+        if classes is not None:
+            named = [classes, classes]
+        columns = [frame_columns(x, c) for x, c in zip(given, named[::-1], strict=True)]
+        columns = [None if c is None else c.tolist() for c in columns]
         default = classes or columns[0] or columns[1]
         arguments = []
         for name, x, own in zip(names, given, columns, strict=True):
@@ -295,19 +300,14 @@ class FidelityDisplay:
             if classes is not None:
                 proba, own = spread(own, proba, classes, names=(name, "classes")), classes
             arguments += [proba, own]
-        rows = [labels_of(x) for x in given]
-        if None not in rows and rows[0] != rows[1] and sorted(rows[0]) == sorted(rows[1]):
-            raise ValueError(
-                "The rows of teacher_proba and student_proba are in different orders; bring "
-                "them into the same order."
-            )
+        match_rows(**dict(zip(names, given, strict=True)), sample_weight=sample_weight)
         return cls._compare(
             *arguments,
             names=names,
             sample_weight=sample_weight,
             base=base,
             on_zero=on_zero,
-            row_names=rows[0],
+            row_names=labels_of(teacher_proba),
             n_rows=n_rows,
         ).plot(ax=ax)
 
@@ -328,12 +328,10 @@ class FidelityDisplay:
     ):
         """Compute what ``fidelity_report`` computes of all samples, and of each."""
         check_options(base, on_zero)
-        if not isinstance(n_rows, Integral) or isinstance(n_rows, bool) or n_rows < 1:
-            raise ValueError(f"n_rows must be an integer >= 1; got {n_rows!r}.")
+        check("n_rows", n_rows, integer(1))
         check_rows(teacher_proba, names[0])
         check_rows(student_proba, names[1])
-        check_consistent_length(teacher_proba, student_proba)
-        weight = check_weights(sample_weight, teacher_proba)
+        weight = relative(check_weights(sample_weight, teacher_proba))
         known = list(dict.fromkeys([*teacher_classes, *student_classes]))
         check_classes(known, "The list of the teacher's and student's classes")
         if not set(teacher_classes) & set(student_classes):

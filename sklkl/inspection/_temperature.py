@@ -6,7 +6,8 @@ import numpy as np
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
-from sklkl._targets import one_hot
+from sklkl._checks import Rule, check
+from sklkl._targets import check_weights, relative
 from sklkl.inspection._drawing import (
     BLUE,
     ORANGE,
@@ -16,7 +17,7 @@ from sklkl.inspection._drawing import (
     number,
     unit_of,
 )
-from sklkl.metrics._losses import ALIGNED, check_options
+from sklkl.metrics._losses import ALIGNED, check_options, hits
 from sklkl.metrics._scorers import (
     DivergenceScorer,
     align,
@@ -172,6 +173,9 @@ class TemperatureDisplay:
         """
         check_ax(ax, 2)
         check_options(base)
+        check_has_proba(estimator, "estimator")
+        check("param_name", param_name, Rule("the name of a parameter", str))
+        check("params", params, Rule("a dictionary of arguments of fit", dict).or_(None))
         temperatures = _check_temperatures(temperatures)
         if param_name not in (known := estimator.get_params()):
             names = sorted(name for name in known if name.endswith("temperature"))
@@ -283,12 +287,12 @@ class _KLAndAccuracy(DivergenceScorer):
         self._check_y(estimator, y_true)
         proba = predict_proba(estimator, X, "y_proba")
         target, proba = align(y_true, proba, estimator.classes_)
-        rows = one_hot(target, proba.shape[1])
-        hit = rows[np.arange(len(rows)), proba.argmax(axis=1)]
+        weight = relative(check_weights(sample_weight, target))
+        hit = hits(target, proba.argmax(axis=1))
         kl_loss = ALIGNED["kl_loss"]
         return {
-            "kl": kl_loss(target, proba, sample_weight=sample_weight, **self._kwargs),
-            "accuracy": float(np.average(hit, weights=sample_weight)),
+            "kl": kl_loss(target, proba, sample_weight=weight, **self._kwargs),
+            "accuracy": float(np.average(hit, weights=weight)),
         }
 
 

@@ -8,19 +8,20 @@ so its error is close to the mean of r_g over the mean of w_g: that is all they 
 from dataclasses import dataclass
 from inspect import Parameter
 from math import nan, sqrt
-from numbers import Integral, Real
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
-from sklkl._targets import check_weights, encode_groups
+from sklkl._checks import INNER_SHARE, check, integer, one_of
+from sklkl._targets import check_weights, encode_groups, relative
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
 from sklkl.metrics._results import NumbersRepr
 
-METHODS = ("delta", "bootstrap")
+METHOD = one_of(["delta", "bootstrap"])
 # Elements of 8 bytes in all arrays that hold resamples: 16 MB; more are not faster.
 LARGEST_BATCH = 2_000_000
+SIDES = np.array([1.0, -1.0])  # of a symmetric distribution, from its lower quantile
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,19 +179,26 @@ def kl_interval(
     True
     """
     options = _loss_options(loss, base, on_zero, parameters)
-    _check_interval_options(method, confidence_level, n_resamples)
-    target, proba = check_y_and_proba(y_true, y_proba, labels)
-    weight = check_weights(sample_weight, target)
+    check("method", method, METHOD)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    check("n_resamples", n_resamples, integer(2))
+    try:
+        rng = check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
+    together = {"sample_weight": sample_weight, "groups": groups}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    weight = relative(check_weights(sample_weight, target))
     counted = weight > 0
     options["counted"] = counted
     losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
     if y_proba_other is not None:
         name = "y_proba_other"
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, name)
+        together["y_proba"] = y_proba
+        target, proba = check_y_and_proba(y_true, y_proba_other, labels, name, together)
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other
-    weight = weight / weight.max()
     losses, weight = losses[counted], weight[counted]
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
@@ -203,26 +211,26 @@ def kl_interval(
         )
     if not np.isfinite(estimate):
         return LossInterval(estimate, nan, nan, nan)
-    residual = np.bincount(unit, weight * (losses - estimate), minlength=n_units)
+    losses = losses - estimate
+    scale = np.abs(losses).max()
+    if scale > 0:
+        losses /= scale  # squares and cubes must not overflow
+    residual = np.bincount(unit, weight * losses, minlength=n_units)
     weight = np.bincount(unit, weight, minlength=n_units)
-    scale = np.abs(residual).max()
-    if scale == 0:
+    if not residual.any():
         return LossInterval(estimate, 0.0, estimate, estimate)
-    residual /= scale  # squares and cubes must not overflow
-    tails = np.array([1 - confidence_level, 1 + confidence_level]) / 2
+    tail = float((1 - confidence_level) / 2)  # where 1 - tail may round to 1
     if method == "delta":
-        error, ends = _delta(residual, weight, tails)
+        error, ends = _delta(residual, weight, tail)
     else:
-        rng = check_random_state(random_state)
-        error, ends = _bootstrap(residual, weight, tails, n_resamples, rng)
+        error, ends = _bootstrap(residual, weight, tail, n_resamples, rng)
     low, high = estimate + scale * ends
     return LossInterval(estimate, float(scale * error), float(low), float(high))
 
 
 def _loss_options(loss, base, on_zero, parameters):
     """Return the options of ``row_losses`` for the ``loss`` of this name."""
-    if not isinstance(loss, str) or loss not in ALIGNED:
-        raise ValueError(f"There is no loss {loss!r}; use one of {list(ALIGNED)}.")
+    check("loss", loss, one_of(ALIGNED))
     divergence = ALIGNED[loss].keywords["divergence"]
     known = divergence.parameters
     unknown = set(parameters) - set(known)
@@ -237,17 +245,6 @@ def _loss_options(loss, base, on_zero, parameters):
     return {**ALIGNED[loss].keywords, **parameters, "base": base, "on_zero": on_zero}
 
 
-def _check_interval_options(method, confidence_level, n_resamples):
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}; got {method!r}.")
-    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-        raise ValueError(
-            f"confidence_level must be a number between 0 and 1; got {confidence_level!r}."
-        )
-    if not isinstance(n_resamples, Integral) or n_resamples < 2:
-        raise ValueError(f"n_resamples must be an integer >= 2; got {n_resamples!r}.")
-
-
 def _units(groups, counted):
     """Return the unit of each row that counts, from 0 on, and the number of units."""
     if groups is None:
@@ -258,14 +255,14 @@ def _units(groups, counted):
     return unit.reshape(-1), len(names)
 
 
-def _delta(residual, weight, tails):
+def _delta(residual, weight, tail):
     """Return the standard error and both ends of the interval, from the estimate."""
     n_units = len(residual)
     error = sqrt(n_units / (n_units - 1) * np.sum(residual**2)) / weight.sum()
-    return error, error * stdtrit(n_units - 1, tails)
+    return error, error * stdtrit(n_units - 1, tail) * SIDES
 
 
-def _bootstrap(residual, weight, tails, n_resamples, rng):
+def _bootstrap(residual, weight, tail, n_resamples, rng):
     """As ``_delta``, by the bias-corrected and accelerated bootstrap."""
     n_units = len(residual)
     size = max(1, LARGEST_BATCH // (3 * n_units))  # units, residuals and weights
@@ -280,8 +277,9 @@ def _bootstrap(residual, weight, tails, n_resamples, rng):
     sides = np.sign(np.where(np.abs(deviation) <= 1e-10 * error, 0.0, deviation))
     # One more than n_resamples, so that all on one side is no infinite bias.
     bias = ndtri(0.5 - 0.5 * sides.sum() / (n_resamples + 1))
+    residual = residual / np.abs(residual).max()  # that of tiny weights is tiny
     acceleration = np.sum(residual**3) / (6 * np.sum(residual**2) ** 1.5)
-    shifted = bias + ndtri(tails)
+    shifted = bias + ndtri(tail) * SIDES
     # Where the divisor is no longer positive, the end is that of the resamples.
     levels = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-300))
     return error, np.quantile(deviation, levels)

@@ -10,109 +10,172 @@ import warnings
 from functools import partial
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 
+from sklkl._checks import check, one_of
 from sklkl._names import shown
 from sklkl._targets import (
+    check_classes,
     check_rows,
     check_target,
     check_weights,
     frame_columns,
+    is_default_index,
     match_columns,
+    match_rows,
     one_hot,
+    relative,
 )
+from sklkl.divergences import entropy
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.divergences._rows import as_floating, by_row, nats_to
 
-ON_ZERO = ("clip", "inf", "raise")
+ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
+# Entries of a block of rows, of which hard labels are written as probabilities: 4 MB.
+BLOCK = 2**19
+# The largest mean KL divergence of equal rows, each entry rounded four times in float32.
+ROUNDING = 8 * float(np.finfo(np.float32).eps) ** 2
 
 
-def check_y_and_proba(y_true, y_proba, labels, name="y_proba"):
-    """Return ``(target, proba)`` with the same columns from what a user passed."""
+def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
+    """Return ``(target, proba)`` with the same columns from what a user passed.
+
+    ``together`` maps names to further arguments that belong to the same samples.
+    """
     proba = as_floating(y_proba, name)
-    if proba.ndim == 2 and proba.shape[1] == 1:
-        proba = proba[:, 0]
-    if proba.ndim == 1:
-        outside = ~((proba >= 0) & (proba <= 1))
-        if outside.any():
-            i = int(np.argmax(outside))
-            raise ValueError(
-                f"{name}[{i}] is {proba[i]:.6g}; a one-dimensional {name} holds the "
-                "probability of the positive class, between 0 and 1."
-            )
-        proba = np.column_stack([1 - proba, proba])
-    elif proba.ndim != 2:
+    if proba.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
             f"classes; got {proba.shape}."
         )
     if labels is not None:
-        labels, given = np.unique(labels), labels
-        if len(labels) != len(given) or (labels != np.asarray(given)).any():
+        given, labels = check_classes(labels, "labels"), np.unique(labels)
+        if (labels != given).any():
             warnings.warn(
-                f"labels={list(given)} are taken in sorted order, {labels.tolist()}, as "
+                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
                 f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
                 UserWarning,
                 stacklevel=3,
             )
     classes, target = check_target(y_true, classes=labels, name="y_true")
-    columns = frame_columns(y_proba)
-    named = labels is not None or target.ndim == 1 or frame_columns(y_true) is not None
-    if columns is not None and named:
-        proba = match_columns(proba, columns, classes, name)
+    match_rows(y_true=y_true, **{name: y_proba}, **dict(together))
     if len(classes) == 1:
         raise ValueError(
             f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
             "labels=."
         )
+    if proba.ndim == 1 or proba.shape[1] == 1:
+        proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
+    columns = frame_columns(y_proba, classes)
+    # The default columns of y_true name the classes, too, if those of y_proba do.
+    named = (
+        labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
+    )
+    if columns is not None and named:
+        proba = match_columns(proba, columns, classes, name)
     if proba.shape[1] != len(classes):
         raise ValueError(
             f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
             f"{shown(classes)}; name the classes of the columns with labels=."
         )
-    check_consistent_length(target, proba)
     return target, proba
+
+
+def _both_columns(positive, y_proba, classes, name):
+    """Return two columns from the probabilities of one class: the second, or who is named.
+
+    A Series may have any name, but the only column of a data frame is named by a class.
+    """
+    outside = ~((positive >= 0) & (positive <= 1))
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise ValueError(
+            f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
+            "probability of the positive class, between 0 and 1."
+        )
+    proba = np.column_stack([1 - positive, positive])
+    column, classes = getattr(y_proba, "name", None), classes.tolist()
+    columns = getattr(y_proba, "columns", None)
+    if columns is not None and not is_default_index(columns):
+        column = next(iter(getattr(y_proba, "column_names", columns)))
+        if column not in classes:
+            raise ValueError(
+                f"The only column of {name} is {column!r}, none of the classes "
+                f"{shown(classes)}; name it by the class whose probability it holds."
+            )
+    return proba[:, ::-1] if len(classes) == 2 and column == classes[0] else proba
 
 
 def check_options(base=None, on_zero="clip"):
     """Refuse bad options before any work is done."""
     nats_to(base)
-    if on_zero not in ON_ZERO:
-        raise ValueError(f"on_zero must be one of {ON_ZERO}; got {on_zero!r}.")
+    check("on_zero", on_zero, ON_ZERO)
 
 
 def mean_divergence(target, proba, *, sample_weight=None, **options):
     """Weighted mean over samples of ``row_losses``, whose ``options`` it takes."""
     if sample_weight is None:
         return float(row_losses(target, proba, **options).mean(dtype=np.float64))
-    weight = check_weights(sample_weight, target)
+    weight = relative(check_weights(sample_weight, target))
     losses = row_losses(target, proba, counted=weight > 0, **options)
     losses[weight == 0] = 0.0  # not 0 * inf
     return float(np.average(losses, weights=weight))
 
 
-def row_losses(
+def row_losses(target, proba, *, name="y_proba", log_proba=None, counted=None, **options):
+    """Compute the divergence between the target and the prediction of each sample.
+
+    Hard labels are written as probabilities in blocks of rows, not all at once.
+
+    Parameters
+    ----------
+    target, proba : ndarray
+        As of ``check_y_and_proba``.
+    name : str
+        What messages call ``proba``.
+    log_proba : ndarray of shape (n_samples, n_classes), default=None
+        What ``proba`` has lost by underflow, if it is known.
+    counted : ndarray of shape (n_samples,), default=None
+        In which rows infinite losses are refused; in all by default.
+    **options : dict
+        Those of ``_losses_of_block``.
+    """
+    n, n_classes = proba.shape
+    size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
+    losses = []
+    for start in range(0, n, size):
+        rows = slice(start, start + size)
+        block = (None if x is None else x[rows] for x in (log_proba, counted))
+        p = one_hot(target[rows], n_classes)
+        try:
+            losses.append(
+                _losses_of_block(p, proba[rows], *block, start, name=name, **options)
+            )
+        except ValueError:
+            if target.ndim == 1:
+                check_rows(proba, name)  # whose message has the number of the row in all
+            raise
+    return np.concatenate(losses)
+
+
+def _losses_of_block(
     target,
     proba,
+    log_proba,
+    counted,
+    start,
     *,
+    name,
     divergence,
     reverse,
     base=None,
     on_zero="clip",
-    name="y_proba",
-    log_proba=None,
-    counted=True,
     **parameters,
 ):
-    """Compute ``divergence`` between the target and the prediction of each sample.
-
-    ``log_proba`` is what ``proba`` has lost by underflow, if it is known. Infinite losses are
-    refused in rows that are ``counted``.
-    """
+    """Compute the losses of rows, of which the first has the number ``start``."""
     check_options(base, on_zero)
     kernel = divergence.kernel(**parameters)
-    arrays = {"y_true": one_hot(target, proba.shape[1]), name: proba}
+    arrays = {"y_true": target, name: proba}
     if reverse:
         arrays = dict(reversed(arrays.items()))
     (p_name, p), (q_name, q) = arrays.items()
@@ -129,8 +192,9 @@ def row_losses(
     losses += missing * nats_to(base)
     infinite = np.isinf(losses)
     if on_zero != "inf" and infinite.any():
-        if on_zero == "raise" and (refused := infinite & counted).any():
-            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)))
+        refused = infinite if counted is None else infinite & counted
+        if on_zero == "raise" and refused.any():
+            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)), start)
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = p[infinite], q[infinite]
         losses[infinite] = by_row(kernel, p, clip(p, q, q_name), base=base)
@@ -168,7 +232,7 @@ def _raise_underflow(p, q, log_q):
     return np.where(low, tiny, q), (p * lost).sum(axis=1) / p.sum(axis=1, dtype=np.float64)
 
 
-def _raise_infinite(kernel, p, q, p_name, q_name, i):
+def _raise_infinite(kernel, p, q, p_name, q_name, i, start):
     of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
     if of_q and ((p[i] > 0) & (q[i] == 0)).any():
         j = int(np.argmax((p[i] > 0) & (q[i] == 0)))
@@ -176,6 +240,7 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i):
     else:
         j = int(np.argmax((p[i] == 0) & (q[i] > 0)))
         zero, other, value = p_name, q_name, q[i, j]
+    i += start
     raise ValueError(
         f"The loss is infinite: {zero}[{i}, {j}] is 0 where {other}[{i}, {j}] is "
         f"{value:.6g}. For a finite value use on_zero='clip'."
@@ -184,18 +249,28 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i):
 
 def d2_kl(target, proba, *, sample_weight=None, **options):
     """Share of the KL divergence to the prior that a model explains; see ``row_losses``."""
-    rows = one_hot(target, proba.shape[1])
-    weight = np.ones(len(rows))
+    n_classes = proba.shape[1]
+    weight = np.ones(len(target))
     if sample_weight is not None:
-        weight = check_weights(sample_weight, rows)
+        weight = relative(check_weights(sample_weight, target))
     loss = partial(mean_divergence, divergence=KL, reverse=False, sample_weight=weight)
-    model_loss = loss(rows, proba, **options)
-    counted = rows[weight > 0]
-    if (counted == counted[0]).all():
-        return 1.0 if model_loss == 0.0 else 0.0
-    prior = np.average(rows, axis=0, weights=weight)
-    prior_loss = loss(rows, np.broadcast_to(prior / prior.sum(), rows.shape))
+    model_loss = loss(target, proba, **options)
+    if target.ndim == 1:
+        prior = np.bincount(target, weight, n_classes)
+        prior_loss = entropy(prior / prior.sum())
+    else:
+        prior = np.average(target, axis=0, weights=weight)
+        prior_loss = loss(target, np.broadcast_to(prior / prior.sum(), target.shape))
+    if prior_loss <= ROUNDING:
+        return 1.0 if model_loss <= ROUNDING else 0.0
     return 1.0 - model_loss / prior_loss
+
+
+def hits(target, predicted):
+    """Return for each sample the probability, 0 or 1 of a label, of the predicted class."""
+    if target.ndim == 1:
+        return target == predicted
+    return target[np.arange(len(target)), predicted]
 
 
 def _make_loss(name, divergence, reverse):
@@ -207,7 +282,10 @@ def _make_loss(name, divergence, reverse):
 
     def loss(y_true, y_proba, **kwargs):
         bound = signature.bind(y_true, y_proba, **kwargs).kwargs
-        target, proba = check_y_and_proba(y_true, y_proba, bound.pop("labels", None))
+        together = {"sample_weight": bound.get("sample_weight")}
+        target, proba = check_y_and_proba(
+            y_true, y_proba, bound.pop("labels", None), together=together
+        )
         return mean_divergence(target, proba, divergence=divergence, reverse=reverse, **bound)
 
     signature = inspect.Signature(
@@ -398,5 +476,6 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     >>> round(d2_kl_score(y_true, [[0.8, 0.2], [0.3, 0.7]]), 3)
     0.887
     """
-    target, proba = check_y_and_proba(y_true, y_proba, labels)
+    together = {"sample_weight": sample_weight}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)

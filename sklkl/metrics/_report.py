@@ -1,26 +1,28 @@
 """A report of what distillation lost and won: teacher and student side by side."""
 
 import pickle
-from numbers import Integral
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import _safe_indexing
 
+from sklkl._checks import BOOLEAN, check, integer
+from sklkl._names import places, shown
 from sklkl._targets import (
     check_classes,
     check_rows,
     check_target,
     check_weights,
     frame_columns,
-    one_hot,
+    match_rows,
+    relative,
     spread,
 )
 from sklkl.divergences import kl_contributions
 from sklkl.divergences._rows import as_floating
-from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl
+from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl, hits
 from sklkl.metrics._scorers import check_has_proba
 
 # Key in the report -> name of the loss.
@@ -169,14 +171,14 @@ def fidelity_report(
     the kl of the classes adds up to that of fidelity
     """
     check_options(base, on_zero)
-    if not isinstance(digits, Integral) or digits < 0:
-        raise ValueError(f"digits must be an integer >= 0; got {digits!r}.")
+    check("timing", timing, BOOLEAN)
+    check("digits", digits, integer(0))
+    check("output_dict", output_dict, BOOLEAN)
     models = {"teacher": teacher, "student": student}
     for name, model in models.items():
         check_has_proba(model, name)
-    weight = check_weights(sample_weight, X)
-    if y is not None:
-        check_consistent_length(X, y)
+    match_rows(X=X, y=y, sample_weight=sample_weight)
+    weight = relative(check_weights(sample_weight, X))
 
     report = {name: {} for name in models}
     costs, proba, classes = {}, {}, {}
@@ -213,7 +215,7 @@ def fidelity_report(
     if y is not None:
         target = _check_y(y, classes["teacher"], position)
         for name in models:
-            hit = target[np.arange(len(target)), predicted[name]]
+            hit = hits(target, predicted[name])
             report[name]["accuracy"] = float(np.average(hit, weights=weight))
             report[name] |= compare(TARGET_LOSSES, "y", target, name)
     for name in models:
@@ -254,9 +256,9 @@ def _predict(name, model, X, timing):
     if proba.ndim != 2 or proba.shape[1] != len(classes):
         raise ValueError(
             f"{what} has shape {proba.shape}, not a column for each of its classes, "
-            f"{classes.tolist()}."
+            f"{shown(classes)}."
         )
-    check_consistent_length(X, proba)
+    match_rows(X=X, **{what: proba})
     check_rows(proba, what)
 
     if not timing:
@@ -295,22 +297,25 @@ def _take(X, rows):
 
 
 def _check_y(y, teacher_classes, position):
-    """Return ``y`` as probabilities with the columns of ``position``."""
+    """Return ``y`` as codes of the classes ``position``, or as probabilities of these."""
     classes, target = check_target(y, name="y")
     classes = classes.tolist()
-    if target.ndim == 2 and frame_columns(y) is None:
+    if target.ndim == 2 and frame_columns(y, teacher_classes) is None:
         if len(classes) != len(teacher_classes):
             raise ValueError(
                 f"y has {len(classes)} columns, but the teacher knows {len(teacher_classes)} "
-                f"classes, {teacher_classes}; name the columns with a data frame."
+                f"classes, {shown(teacher_classes)}; name the columns with a data frame."
             )
         classes = teacher_classes
     unknown = [c for c in classes if c not in position]
     if unknown:
         raise ValueError(
-            f"y has classes that neither model knows: {unknown}; theirs are {list(position)}."
+            f"y has classes that neither model knows: {shown(unknown)}; theirs are "
+            f"{shown(list(position))}."
         )
-    return spread(classes, one_hot(target, len(classes)), list(position))
+    if target.ndim == 1:
+        return places(classes, list(position))[target]
+    return spread(classes, target, list(position))
 
 
 def _as_text(report, base, digits):

@@ -13,16 +13,17 @@ from uuid import uuid4
 
 import joblib
 import numpy as np
+from sklearn.metrics import get_scorer_names as sklearn_names
 from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils import check_consistent_length
 
-from sklkl._names import shown
+from sklkl._names import places, shown
 from sklkl._targets import (
     check_rows,
     check_target,
     frame_columns,
     is_unlabeled,
     match_columns,
+    match_rows,
     spread,
 )
 from sklkl.divergences._rows import as_floating
@@ -109,7 +110,9 @@ class DivergenceScorer(_BaseScorer):
             cache[PREDICTIONS] = predict_proba(estimator, X, "y_proba")
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
-        check_consistent_length(target, proba)  # a single row would be repeated
+        # A single row would be repeated. Labels of rows do not count here: the folds of
+        # scikit-learn are taken by position, and what has default labels gets others.
+        match_rows(y_true=target, y_proba=proba)
         options = {**self._kwargs, **kwargs}
         spread_to = {"classes": estimator.classes_, "wanted": classes}
         has_logs = hasattr(estimator, "predict_log_proba")
@@ -250,41 +253,40 @@ def check_kind(labels, classes, what):
     labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
     if isinstance(labels[0], str) != isinstance(classes[0], str):
         raise ValueError(
-            f"{what}, as {labels[0]!r}, and the estimator's classes, {classes}, are of "
+            f"{what}, as {labels[0]!r}, and the estimator's classes, {shown(classes)}, are of "
             "different types."
         )
 
 
-def align_target(y_true, classes):
+def align_target(y_true, classes, name="y_true"):
     """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
 
     A model that never saw a class gives it probability 0.
     """
     classes = np.asarray(classes)
-    y_classes, target = check_target(y_true, name="y_true")
-    named = frame_columns(y_true) is not None
+    y_classes, target = check_target(y_true, name=name)
+    named = frame_columns(y_true, classes) is not None
     if target.ndim == 2 and not named:
         if target.shape[1] != len(classes):
             raise ValueError(
-                f"y_true has {target.shape[1]} columns, but the estimator knows "
+                f"{name} has {target.shape[1]} columns, but the estimator knows "
                 f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
                 "frame."
             )
         return target, classes
-    check_kind(y_classes, classes, "The labels in y_true")
+    check_kind(y_classes, classes, f"The labels in {name}")
     union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
     if target.ndim == 1:
-        codes = np.array([union.index(c) for c in y_classes.tolist()], dtype=np.intp)
-        return codes[target], union
+        return places(y_classes.tolist(), union)[target], union
     if not set(classes.tolist()) <= set(y_classes.tolist()):
         union = classes  # of which y_true lacks some: an error, with both lists of names
-    return match_columns(target, y_classes, union, "y_true"), union
+    return match_columns(target, y_classes, union, name), union
 
 
-def align(y_true, proba, classes):
+def align(y_true, proba, classes, name="y_true"):
     """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
-    target, union = align_target(y_true, classes)
-    check_consistent_length(target, proba)
+    target, union = align_target(y_true, classes, name)
+    match_rows(**{name: target, "predict_proba": proba})
     return target, spread(classes, np.asarray(proba), union)
 
 
@@ -403,12 +405,12 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
 
 def _checked(name, kwargs):
     """Return the name of the scorer for a name in any form, if it takes ``kwargs``."""
-    name = ALIASES.get(str(name), name)
-    candidates = (name, f"neg_{name}", str(name).removesuffix("_score"))
+    given, name = name, ALIASES.get(str(name), str(name))
+    candidates = (name, f"neg_{name}", name.removesuffix("_score"))
     full_name = next((c for c in candidates if c in METRICS), None)
     if full_name is None:
         raise ValueError(
-            f"There is no metric {name!r}; use one of {get_scorer_names()}, or the name of a "
+            f"{_no_scorer(given)} use one of {get_scorer_names()}, or the name of a "
             f"divergence, of {list(ALIASES)}."
         )
     metric, _ = METRICS[full_name]
@@ -424,6 +426,16 @@ def _checked(name, kwargs):
         raise ValueError(f"{metric.__name__} needs {sorted(missing)}.")
     check_options(kwargs.get("base"), kwargs.get("on_zero", "clip"))
     return full_name
+
+
+def _no_scorer(name):
+    """Begin the message that there is no scorer of a name."""
+    if isinstance(name, str) and name in sklearn_names():
+        return (
+            f"The scorer {name!r} is scikit-learn's: where a scorer is asked for, pass the "
+            f"object, sklearn.metrics.get_scorer({name!r}). For one of sklkl,"
+        )
+    return f"There is no scorer, loss or divergence of the name {name!r};"
 
 
 def _keywords(metric):
@@ -466,7 +478,7 @@ def get_scorer(name):
     make_divergence_scorer('neg_kl_loss')
     """
     if not isinstance(name, str) or name not in METRICS:
-        raise ValueError(f"There is no scorer {name!r}; use one of {get_scorer_names()}.")
+        raise ValueError(f"{_no_scorer(name)} use one of {get_scorer_names()}.")
     if missing := _required(METRICS[name][0]):
         raise ValueError(
             f"{name!r} needs {sorted(missing)}; use make_divergence_scorer({name!r}, ...)."

@@ -292,7 +292,7 @@ HALF = [[0.5, 0.5]] * 2
         (
             (pd.DataFrame(HALF, index=[0, 1]), pd.DataFrame(HALF, index=[1, 0])),
             {},
-            "different orders",
+            "rows of teacher_proba and student_proba have different labels: row 0 is 0",
         ),
     ],
 )

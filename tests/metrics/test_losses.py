@@ -66,9 +66,8 @@ each_loss = pytest.mark.parametrize("name", LOSSES)
 each_loss_with_unit = pytest.mark.parametrize("name", HAVE_UNIT)
 each_unbounded_loss = pytest.mark.parametrize("name", UNBOUNDED)
 each_log_loss = pytest.mark.parametrize("loss", [cross_entropy_loss, kl_loss])
-each_metric = pytest.mark.parametrize(
-    "metric", [*LOSSES.values(), d2_kl_score], ids=lambda metric: metric.__name__
-)
+# All losses take their arguments through one function, and the score is the other caller.
+each_metric = pytest.mark.parametrize("metric", [kl_loss, d2_kl_score])
 
 
 def matches(*parts):
@@ -541,7 +540,7 @@ def test_a_constant_weight_is_none(metric):
         ([0.0, 0.0], "zero"),
         ([1.0, np.nan], "NaN"),
         ([1.0, np.inf], "infinity"),
-        ([1.0, 1.0, 1.0], "sample_weight.shape == (3,), expected (2,)"),
+        ([1.0, 1.0, 1.0], "y_true has 2, y_proba has 2, sample_weight has 3"),
         ([[1.0], [1.0]], "1D"),
     ],
 )
@@ -967,7 +966,9 @@ def test_labels_and_the_columns_of_soft_targets_differ(metric):
 @pytest.mark.parametrize("n_samples", [3, 5])
 @pytest.mark.parametrize("y_true", [[0, 1, 2, 0], random_rows(4, 3)], ids=["hard", "soft"])
 def test_lengths_differ(metric, y_true, n_samples):
-    with pytest.raises(ValueError, match=matches("inconsistent", f"[4, {n_samples}]")):
+    with pytest.raises(
+        ValueError, match=matches("inconsistent", "y_true has 4", f"y_proba has {n_samples}")
+    ):
         metric(y_true, random_rows(n_samples, 3))
 
 

@@ -631,8 +631,8 @@ def test_classes_of_different_types():
         (random_rows(4, 4), ("y has 4 columns", "3 classes", "data frame")),
         (np.ones((4, 3)), ("y[0] sums to 3",)),
         ([0.1, 0.2, 0.3, 0.4], ("Unknown label type",)),
-        (list("abc"), ("inconsistent numbers of samples: [4, 3]",)),
-        (random_rows(5, 3), ("inconsistent numbers of samples: [4, 5]",)),
+        (list("abc"), ("inconsistent numbers of samples: X has 4, y has 3",)),
+        (random_rows(5, 3), ("inconsistent numbers of samples: X has 4, y has 5",)),
     ],
 )
 def test_bad_y(y, message):
@@ -648,7 +648,7 @@ def test_sparse_y():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sample_weight": [1, 1, 1]}, "sample_weight.shape"),
+        ({"sample_weight": [1, 1, 1]}, "sample_weight has 3"),
         ({"sample_weight": [1, 1, 1, -1]}, "sample_weight"),
         ({"sample_weight": np.zeros(4)}, "zero"),
         ({"base": 1}, "^base must be"),
