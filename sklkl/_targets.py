@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _num_samples
 
 from sklkl._names import places, shown
 from sklkl.divergences._divergences import ENTROPY
@@ -55,6 +55,8 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         values = np.asarray(y)
     except ValueError:
         raise ValueError(f"{name} must be an array: its rows differ in length.") from None
+    if values.dtype.kind == "c":
+        raise TypeError(f"{name} must hold labels or real numbers, not complex ones.")
     if values.ndim == 2 and values.shape[1] > 1:
         return _check_soft(values, columns, classes, name, refuse_integers)
     if values.ndim not in (1, 2):
@@ -212,7 +214,7 @@ def encode(labels, classes, name="y"):
 
 
 def _check_hard(labels, classes, name):
-    if labels.dtype.kind in "fc":
+    if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name=name)
     if labels.dtype == "O":
         _refuse_mixed(labels.tolist(), name)
@@ -299,6 +301,10 @@ def encode_groups(groups, n_samples):
             "groups mixes labels of different types, or some are missing; use labels of one "
             "type, and give rows of no group a label each."
         ) from None
+    except ValueError as error:
+        if "groups" in str(error):
+            raise
+        raise ValueError(f"groups must hold a label per row: {error}") from None
     if len(groups) != n_samples:
         raise ValueError(
             f"groups must hold a label for each of the {n_samples} rows; got {len(groups)}."
@@ -322,15 +328,31 @@ def one_hot(target, n_classes):
 
 def check_weights(sample_weight, X):
     """Return non-negative float64 weights with a positive sum, ones by default."""
-    if not (sample_weight is None or isinstance(sample_weight, Real)):
-        sample_weight = as_floating(sample_weight, "sample_weight")
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    n_samples = n_rows(X, "X")
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = as_floating(sample_weight, "sample_weight").astype(np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_samples, weight)
+    if weight.ndim != 1:
+        raise ValueError(
+            "Sample weights must be 1D, one for each sample; sample_weight has shape "
+            f"{weight.shape}."
+        )
+    if weight.shape != (n_samples,):
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_samples,)}.")
+    assert_all_finite(weight, input_name="sample_weight")
+    if (weight < 0).any():
+        i = int(np.argmax(weight < 0))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: {weight[i]:.6g} at row {i}."
+        )
     with np.errstate(over="ignore"):
         total = weight.sum()
     if not 0 < total < np.inf:
         what = "is zero for every sample" if total == 0 else "has an infinite sum"
         raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
-    return np.ascontiguousarray(weight)
+    return weight
 
 
 def relative(weight):

@@ -8,17 +8,19 @@ so its error is close to the mean of r_g over the mean of w_g: that is all they 
 from dataclasses import dataclass
 from inspect import Parameter
 from math import nan, sqrt
+from numbers import Integral
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
-from sklkl._checks import INNER_SHARE, check, integer, one_of
+from sklkl._checks import INNER_SHARE, Rule, check, one_of
 from sklkl._targets import check_weights, encode_groups, relative
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
 from sklkl.metrics._results import NumbersRepr
 
 METHOD = one_of(["delta", "bootstrap"])
+N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
 # Elements of 8 bytes in all arrays that hold resamples: 16 MB; more are not faster.
 LARGEST_BATCH = 2_000_000
 SIDES = np.array([1.0, -1.0])  # of a symmetric distribution, from its lower quantile
@@ -181,7 +183,7 @@ def kl_interval(
     options = _loss_options(loss, base, on_zero, parameters)
     check("method", method, METHOD)
     check("confidence_level", confidence_level, INNER_SHARE)
-    check("n_resamples", n_resamples, integer(2))
+    check("n_resamples", n_resamples, N_RESAMPLES)
     try:
         rng = check_random_state(random_state)
     except ValueError as error:
