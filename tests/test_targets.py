@@ -19,7 +19,9 @@ from sklkl._targets import (
     encode,
     frame_columns,
     match_columns,
+    match_rows,
     one_hot,
+    relative,
 )
 from sklkl.linear_model import SoftLabelLogisticRegression
 
@@ -141,6 +143,20 @@ def test_labels_must_be_finite(bad, problem, classes):
 def test_missing_value_of_a_nullable_column():
     with pytest.raises(ValueError, match=matches("target", "NaN")):
         check_target(pd.Series([1, pd.NA, 0], dtype="Int64"), name="target")
+
+
+@pytest.mark.parametrize(
+    ("y", "parts"),
+    [
+        (["b", None, "a"], ["target[1] is missing: None", "unlabeled=np.nan"]),
+        (np.array([1, None], dtype=object), ["target[1] is missing: None"]),
+        (np.array(["b", "a", 2], dtype=object), ["target[2] is 2", "target[0] is 'b'"]),
+        (np.array([1, 1j]), ["target must hold labels or real numbers"]),
+    ],
+)
+def test_labels_of_several_types(y, parts):
+    with pytest.raises(TypeError, match=matches(*parts)):
+        check_target(y, name="target")
 
 
 # Soft targets
@@ -293,6 +309,28 @@ def test_probabilities_are_real_numbers(y):
         check_target(y, name="target")
 
 
+@pytest.mark.parametrize("dtype", ["Float64", "float64[pyarrow]", object])
+def test_a_missing_probability_is_named_by_its_row(dtype):
+    if dtype == "float64[pyarrow]":
+        pytest.importorskip("pyarrow")
+    frame = pd.DataFrame([[0.5, 0.5], [0.5, pd.NA]], columns=["a", "b"], dtype=dtype)
+    with pytest.raises(
+        ValueError, match=r"target\[1\] contains a missing value; drop or fill"
+    ):
+        check_target(frame, name="target")
+
+
+@pytest.mark.parametrize("y", [[[1, 1, 0], [0, 1, 0]], [[1.0, 0.0], [0.0, 0.0]]])
+def test_several_labels_per_sample(y):
+    with pytest.raises(ValueError, match=r"^y\[\d\] sums to .* several labels per sample"):
+        check_target(y)
+
+
+def test_rows_of_different_lengths():
+    with pytest.raises(ValueError, match="target must be an array: its rows differ"):
+        check_target([[0.5, 0.5], [1.0]], name="target")
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8])
 @pytest.mark.parametrize("y", [[[1, 0], [0, 1]], [[3, 1], [2, 5]]])
 def test_integer_matrices_can_be_refused(y, dtype):
@@ -383,6 +421,56 @@ def test_frame_columns_keep_their_order():
     assert frame_columns(pd.DataFrame(SOFT, columns=["z", "a", "m"])).tolist() == list("zam")
 
 
+def test_default_columns_are_names_only_among_equal_numbers():
+    frame = pd.DataFrame(SOFT)
+    assert frame_columns(frame) is None
+    assert frame_columns(frame, ["a", "b", "c"]) is None
+    assert frame_columns(frame, [1, 2, 3]) is None
+    assert frame_columns(frame, [2, 0]).tolist() == [0, 1, 2]
+    _, target = check_target(frame, classes=["z", "a", "m"])
+    assert_array_equal(target, SOFT)
+    _, target = check_target(frame, classes=[2, 0, 1])
+    assert_array_equal(target, SOFT[:, [2, 0, 1]])
+
+
+def test_columns_of_arrow_tables_and_polars_frames():
+    polars, pyarrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    columns = {"z": SOFT[:, 0], "a": SOFT[:, 1], "m": SOFT[:, 2]}
+    for frame in (polars.DataFrame(columns), pyarrow.table(columns)):
+        classes, target = check_target(frame, classes=["a", "m", "z"])
+        assert classes.tolist() == ["a", "m", "z"]
+        assert_array_equal(target, SOFT[:, [1, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (5, "labels must be a list of labels; got 5"),
+        ([0, None], "labels: label 1 is missing, None"),
+        ([0.0, np.nan], "labels: label 1 is missing, nan"),
+        ([[0], [1, 2]], "labels must be a list of labels"),
+        ([{}, {}], "labels must be a list of labels"),
+    ],
+)
+def test_what_is_no_list_of_classes(labels, problem):
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        check_classes(labels, "labels")
+
+
+def test_rows_match_by_their_labels():
+    a = pd.Series([1, 2, 3], index=[7, 3, 5])
+    same = pd.DataFrame(SOFT, index=[7, 3, 5])
+    match_rows(a=a, b=same, c=SOFT, d=pd.Series([1, 2, 3]), e=None, f=2.0)
+    for index in ([3, 7, 5], [7, 3, 6], ["7", "3", "5"]):
+        with pytest.raises(ValueError, match=matches("rows of a and b", "b.to_numpy()")):
+            match_rows(a=a, b=same.set_axis(index))
+    # Default labels are labels where the others are the same numbers.
+    with pytest.raises(ValueError, match="row 0 is 0 in a and 2 in b"):
+        match_rows(a=pd.Series([1, 2, 3]), b=same.set_axis([2, 0, 1]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples: a has 3, b has 2"):
+        match_rows(a=a, b=[1, 2])
+
+
 def test_match_columns():
     matched = match_columns(SOFT, np.array(["b", "c", "a"]), np.array(["a", "b", "c"]), "y")
     assert_array_equal(matched, SOFT[:, [2, 0, 1]])
@@ -418,6 +506,19 @@ def test_weights_become_contiguous_float64(sample_weight, expected):
     assert weight.dtype == np.float64
     assert weight.flags.c_contiguous
     assert weight.tolist() == expected
+
+
+def test_relative_weights():
+    assert relative(np.array([2e299, 1e299, 0.0])).tolist() == [1.0, 0.5, 0.0]
+    tiny = relative(np.array([2e299, 1e-300]))
+    assert tiny[0] == 1.0
+    assert 0.0 < tiny[1] < 1e-300
+
+
+@pytest.mark.parametrize("sample_weight", [["a", "b", "c"], "a", 1j, {}])
+def test_weights_are_numbers(sample_weight):
+    with pytest.raises(TypeError, match="sample_weight must hold real numbers"):
+        check_weights(sample_weight, SOFT)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
-from sklkl._checks import Rule, check
-from sklkl._targets import check_weights, relative
+from sklkl._checks import Rule, check, integer
+from sklkl._targets import check_weights, match_rows, relative
 from sklkl.inspection._drawing import (
     BLUE,
     ORANGE,
@@ -175,6 +175,7 @@ class TemperatureDisplay:
         check_options(base)
         check_has_proba(estimator, "estimator")
         check("param_name", param_name, Rule("the name of a parameter", str))
+        check("n_jobs", n_jobs, Rule("an integer", Integral).or_(None))
         check("params", params, Rule("a dictionary of arguments of fit", dict).or_(None))
         temperatures = _check_temperatures(temperatures)
         if param_name not in (known := estimator.get_params()):
@@ -183,8 +184,10 @@ class TemperatureDisplay:
                 f"param_name={param_name!r} is no parameter of the estimator"
                 f"{', but ' + str(names) if names else ''}."
             )
-        if cv is None or isinstance(cv, Integral):  # the folds would hold them
-            refuse_unlabeled(estimator, y, "y")
+        match_rows(X=X, y=y)
+        if cv is None or isinstance(cv, Integral):
+            check("cv", cv, integer(2).or_(None))
+            refuse_unlabeled(estimator, y, "y")  # the folds would hold them
         # Markers of unlabelled samples make y no valid target, so it is not checked here.
         target = np.asarray(y)
         if target.ndim == 2 and target.shape[1] == 1:

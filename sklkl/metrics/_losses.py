@@ -31,8 +31,8 @@ from sklkl.divergences._rows import as_floating, by_row, nats_to
 
 ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
-# Entries of a block of rows, of which hard labels are written as probabilities: 4 MB.
-BLOCK = 2**19
+# Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
+BLOCK = 2**18
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 ROUNDING = 8 * float(np.finfo(np.float32).eps) ** 2
 

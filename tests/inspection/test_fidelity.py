@@ -175,6 +175,17 @@ def test_predictions_in_data_frames_are_matched_by_name():
     assert label == "{0} (r{0})".format(expected.worst_rows_[0])
 
 
+def test_default_columns():
+    """They are names where the other frame has the same numbers, and positions otherwise."""
+    y = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    frame = pd.DataFrame(y)
+    assert FidelityDisplay.from_predictions(frame, frame[[2, 0, 1]]).divergence == 0.0
+    named = pd.DataFrame(y, columns=["a", "b", "c"])
+    display = FidelityDisplay.from_predictions(frame, named)
+    assert display.divergence == 0.0
+    assert list(display.classes) == ["a", "b", "c"]
+
+
 def test_column_missing_in_one_data_frame():
     teacher = pd.DataFrame([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], columns=list("abc"))
     student = pd.DataFrame([[0.5, 0.5], [0.2, 0.8]], columns=list("ca"))
@@ -274,6 +285,7 @@ HALF = [[0.5, 0.5]] * 2
         ),
         ((HALF, HALF), {"on_zero": "ignore"}, "on_zero must be"),
         ((HALF, HALF), {"base": 1}, "base must be"),
+        ((HALF, HALF), {"sample_weight": ["a", "b"]}, "sample_weight must hold real numbers"),
         ((HALF, HALF), {"sample_weight": [1, -1]}, "sample_weight"),
         ((HALF, HALF), {"sample_weight": [0, 0]}, "non-zero|is zero"),
         ((HALF, HALF), {"classes": ["a"]}, "two classes"),
@@ -297,5 +309,5 @@ HALF = [[0.5, 0.5]] * 2
     ],
 )
 def test_bad_predictions(arguments, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         FidelityDisplay.from_predictions(*arguments, **options)

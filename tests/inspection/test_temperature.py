@@ -286,5 +286,9 @@ def test_bad_arguments():
         TemperatureDisplay.from_estimator(pipeline, X, CODES)
     with pytest.raises(ValueError, match="base must be"):
         TemperatureDisplay.from_estimator(MODEL, X, CODES, base=0)
+    with pytest.raises(ValueError, match="cv must be None or an integer >= 2"):
+        TemperatureDisplay.from_estimator(MODEL, X, CODES, cv=1)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples: X has"):
+        TemperatureDisplay.from_estimator(MODEL, X, CODES[:-1])
     with pytest.raises(TypeError, match="no predict_proba"):
         TemperatureDisplay.from_estimator(LinearSVC(), X, CODES, param_name="C")

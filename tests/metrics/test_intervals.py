@@ -86,6 +86,29 @@ def test_by_hand():
     assert_same(result, LossInterval(1.5, error, 1.5 - half, 1.5 + half))
 
 
+@pytest.mark.parametrize("method", ["delta", "bootstrap"])
+def test_a_level_next_to_1(method):
+    """Half of 1 + level rounds to 1, of which a quantile is infinite."""
+    y, p = random_rows(100), random_rows(100, seed=1)
+    options = {"method": method, "random_state": 0}
+    result = kl_interval(y, p, confidence_level=1 - 1e-16, **options)
+    narrow = kl_interval(y, p, confidence_level=0.9, **options)
+    assert -np.inf < result.low < narrow.low < narrow.high < result.high < np.inf
+
+
+@pytest.mark.parametrize("method", ["delta", "bootstrap"])
+def test_weights_of_any_size(method):
+    y, p = random_rows(4), random_rows(4, seed=1)
+    options = {"method": method, "random_state": 0}
+    expected = kl_interval(y, p, sample_weight=[2, 1, 1, 1], **options)
+    result = kl_interval(y, p, sample_weight=[2e299, 1e299, 1e299, 1e299], **options)
+    assert_same(result, expected)
+    result = kl_interval(y, p, sample_weight=[2e299, 1e-300, 1e-300, 1e-300], **options)
+    losses = kl_divergence(y, p)
+    assert result.estimate == losses[0]
+    assert 0 <= result.standard_error <= np.ptp(losses)
+
+
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("grouped", [True, False])
 @pytest.mark.parametrize("paired", [True, False])
@@ -698,8 +721,8 @@ def test_result():
         ({"confidence_level": 1}, "confidence_level must be"),
         ({"confidence_level": math.nan}, "confidence_level must be"),
         ({"confidence_level": "0.95"}, "confidence_level must be"),
-        ({"n_resamples": 1}, "n_resamples must be an integer >= 2; got 1"),
-        ({"n_resamples": 100.0}, "n_resamples must be an integer >= 2; got 100.0"),
+        ({"n_resamples": 1}, "n_resamples must be an integer >= 2 and <= 1e9; got 1"),
+        ({"n_resamples": 100.0}, "n_resamples must be an integer >= 2 and <= 1e9; got 100.0"),
         ({"method": "bootstrap", "random_state": "x"}, "'x' cannot be used to seed"),
         ({"groups": [1, 2]}, "y_true has 4, y_proba has 4, groups has 2"),
         ({"groups": [[1, 2]] * 4}, "y should be a 1d array"),

@@ -2,7 +2,9 @@
 
 import inspect
 import re
+import tracemalloc
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -451,6 +453,71 @@ def test_an_absent_class_and_permuted_columns(metric):
 
 
 @each_metric
+def test_default_columns_of_predictions_go_by_position(metric):
+    y_true = random_labels(20, ["a", "m", "z"])
+    y_proba = random_rows(20, 3)
+    expected = metric(y_true, y_proba)
+    assert metric(y_true, pd.DataFrame(y_proba)) == expected
+    target = pd.DataFrame(random_rows(20, 3, 1), columns=list("ami"))
+    assert metric(target, pd.DataFrame(y_proba)) == metric(target, y_proba)
+    with pytest.raises(ValueError, match=matches("[3, 4, 5]", "columns=model.classes_")):
+        metric(y_true, pd.DataFrame(y_proba, columns=[3, 4, 5]))
+
+
+@each_metric
+def test_default_columns_of_one_frame_are_those_names_of_the_other(metric):
+    y_true, y_proba = pd.DataFrame(random_rows(20, 3, 1)), pd.DataFrame(random_rows(20, 3, 2))
+    expected = metric(y_true, y_proba)
+    assert metric(y_true, y_proba[[2, 0, 1]]) == expected
+    assert_allclose(metric(y_true[[2, 0, 1]], y_proba), expected, rtol=1e-13)
+
+
+@each_metric
+def test_the_only_column_is_the_class_of_its_name(metric):
+    y_true = random_labels(20, ["ham", "spam"])
+    y_proba = random_rows(20, 2)
+    expected = metric(y_true, y_proba)
+    ham = pd.Series(y_proba[:, 0], name="ham")
+    for named in (ham, ham.to_frame()):
+        assert_allclose(metric(y_true, named), expected, rtol=1e-12)
+    for column in ("eggs", None):
+        with pytest.raises(ValueError, match=matches("only column of y_proba", repr(column))):
+            metric(y_true, pd.DataFrame({column: y_proba[:, 0]}))
+
+
+@each_metric
+@pytest.mark.parametrize("other", ["y_proba", "sample_weight"])
+def test_rows_that_are_labelled_differently(metric, other):
+    """A default index is no label: it is what predictions get that are made a frame."""
+    y_true = pd.Series(random_labels(6, ["a", "b"]), index=[9, 4, 7, 8, 3, 6])
+    arguments = {"y_proba": pd.DataFrame(random_rows(6, 2)), "sample_weight": np.ones(6)}
+    expected = metric(y_true.to_numpy(), arguments["y_proba"].to_numpy())
+    assert_allclose(metric(y_true, **arguments), expected, rtol=1e-14)
+    shuffled = pd.DataFrame(arguments[other]).set_axis(y_true.index[::-1])
+    arguments[other] = shuffled if other == "y_proba" else shuffled[0]
+    with pytest.raises(ValueError, match=f"rows of y_true and {other} have different labels"):
+        metric(y_true, **arguments)
+    # As when a frame was sorted, and predictions were made before.
+    with pytest.raises(ValueError, match="row 0 is 1 in y_true and 0 in y_proba"):
+        metric(y_true.set_axis([1, 0, 2, 3, 4, 5]), pd.DataFrame(random_rows(6, 2)))
+
+
+@each_metric
+def test_very_many_named_columns(metric):
+    """Matching that is quadratic in the number of classes takes minutes."""
+    n_classes = 50_000
+    names = [f"c{j:05}" for j in range(n_classes)]
+    y_true, y_proba = (
+        pd.DataFrame(random_rows(3, n_classes, seed), columns=names) for seed in (1, 2)
+    )
+    expected = metric(y_true, y_proba)
+    start = perf_counter()
+    assert metric(y_true, y_proba[names[::-1]]) == expected
+    metric(["c00007", "c49999", "c00003"], y_proba[names[::-1]], labels=names)
+    assert perf_counter() - start < 5  # 0.3 s
+
+
+@each_metric
 def test_a_series_is_the_positive_column(metric):
     y_true = random_labels(20, ["ham", "spam"])
     y_proba = random_rows(20, 2)
@@ -473,6 +540,40 @@ def test_columns_that_do_not_match(metric, y_true):
     model = pd.DataFrame(random_rows(6, 3), columns=["a", "b", "d"])
     with pytest.raises(ValueError, match=matches("y_proba", "['c']", "['d']")):
         metric(y_true, model)
+
+
+# Hard labels are not written as probabilities all at once
+
+
+@each_loss
+def test_blocks_of_rows_change_nothing(name, monkeypatch):
+    y_true, y_proba = random_labels(50, range(3)), random_rows(50, 3, dtype=np.float32)
+    expected = LOSSES[name](np.eye(3)[y_true], y_proba)
+    monkeypatch.setattr("sklkl.metrics._losses.BLOCK", 3 * 7)
+    assert LOSSES[name](y_true, y_proba) == expected
+
+
+def test_messages_about_rows_of_any_block(monkeypatch):
+    monkeypatch.setattr("sklkl.metrics._losses.BLOCK", 2 * 7)
+    y_true, y_proba = np.arange(50) % 2, random_rows(50, 2)
+    y_proba[33] = [1.0, 0.0]
+    with pytest.raises(ValueError, match=r"y_proba\[33, 1\] is 0 where y_true\[33, 1\] is 1"):
+        kl_loss(y_true, y_proba, on_zero="raise")
+    y_proba[33] = [1.0, 0.1]
+    with pytest.raises(ValueError, match=r"y_proba\[33\] sums to 1.1"):
+        kl_loss(y_true, y_proba)
+
+
+@pytest.mark.parametrize("metric", [kl_loss, d2_kl_score, reverse_kl_loss])
+def test_memory_of_hard_labels(metric):
+    y_true = np.arange(100_000) % 100
+    y_proba = np.full((100_000, 100), 0.01, dtype=np.float32)
+    y_proba[0, :2] = 0.02, 0.0
+    tracemalloc.start()
+    metric(y_true, y_proba)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.5 * y_proba.nbytes  # 0.3; it was 4.3
 
 
 # Weights
@@ -520,6 +621,22 @@ def test_only_ratios_of_weights_matter(metric):
         assert_allclose(result, expected, rtol=1e-12)
     series = pd.Series(weight, index=range(12, 0, -1))
     assert metric(y_true, y_proba, sample_weight=series) == expected
+
+
+@each_metric
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+def test_weights_of_any_size(metric, kind):
+    y_true = random_rows(3, 2, 1) if kind == "soft" else [0, 1, 1]
+    y_proba = random_rows(3, 2, 2)
+    expected = metric(y_true, y_proba, sample_weight=[2, 1, 0])
+    for weight in ([2e299, 1e299, 0], [2e299, 1e299, 1e-300], [2e-320, 1e-320, 0]):
+        result = metric(y_true, y_proba, sample_weight=weight)
+        assert_allclose(result, expected, rtol=1e-3 if weight[0] < 1 else 1e-13)
+    # The third row is as good as absent, but its loss is infinite.
+    infinite = np.array([*y_proba[:2], [1.0, 0.0]])
+    weight = [2e299, 1e299, 1e-300]
+    result = metric(y_true, infinite, sample_weight=weight, on_zero="inf")
+    assert result == (np.inf if metric is kl_loss else -np.inf)
 
 
 @each_metric
@@ -885,6 +1002,19 @@ def test_d2_of_constant_soft_targets(row, n_samples, weighted, dtype):
     assert d2_kl_score(y_true, y_true.copy(), sample_weight=weight) == 1.0
     other = np.tile([0.1, 0.25, 0.65], (n_samples, 1))
     assert d2_kl_score(y_true, other, sample_weight=weight) == 0.0
+
+
+@pytest.mark.parametrize(
+    "y_true",
+    [
+        [[0.5, 0.5], [0.5001, 0.5001]],  # equal once they are normalised
+        np.float32([[0.5, 0.5], [0.5, 0.5000001]]),
+        [[0.5, 0.5], [0.5, 0.5000001]],
+    ],
+)
+def test_d2_of_targets_that_are_equal_up_to_rounding(y_true):
+    assert d2_kl_score(y_true, [[0.6, 0.4], [0.6, 0.4]]) == 0.0
+    assert d2_kl_score(y_true, [[0.5, 0.5], [0.5, 0.5]]) == 1.0
 
 
 def test_d2_of_nearly_constant_soft_targets():

@@ -211,6 +211,12 @@ def test_unknown_names(name):
             make(name)
 
 
+@pytest.mark.parametrize("make", [get_scorer, make_divergence_scorer])
+def test_names_of_scikit_learn(make):
+    with pytest.raises(ValueError, match=r"sklearn.metrics.get_scorer\('neg_log_loss'\)"):
+        make("neg_log_loss")
+
+
 def test_get_scorer_takes_names_of_scorers_only():
     with pytest.raises(ValueError, match=matches("'kl_loss'", "'neg_kl_loss'")):
         get_scorer("kl_loss")
