@@ -55,8 +55,6 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         values = np.asarray(y)
     except ValueError:
         raise ValueError(f"{name} must be an array: its rows differ in length.") from None
-    if values.dtype.kind == "c":
-        raise TypeError(f"{name} must hold labels or real numbers, not complex ones.")
     if values.ndim == 2 and values.shape[1] > 1:
         return _check_soft(values, columns, classes, name, refuse_integers)
     if values.ndim not in (1, 2):
@@ -67,6 +65,8 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
     if values.size == 0:
         what = "samples" if len(values) == 0 else "columns"
         raise ValueError(f"{name} is empty: 0 {what}.")
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must hold labels.")
     return _check_hard(column_or_1d(y, warn=True), classes, name)
 
 
