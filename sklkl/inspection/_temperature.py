@@ -94,6 +94,12 @@ class TemperatureDisplay:
         self.temperatures = np.asarray(temperatures)
         self.kl = np.asarray(kl)
         self.accuracy = np.asarray(accuracy)
+        for name, scores in {"kl": self.kl, "accuracy": self.accuracy}.items():
+            if scores.ndim != 2 or len(scores) != self.temperatures.size:
+                raise ValueError(
+                    f"{name} must have a row for each of the {self.temperatures.size} "
+                    f"temperatures and a column per fold; got shape {scores.shape}."
+                )
         self.base = base
         self.param_name = param_name
 

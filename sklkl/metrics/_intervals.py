@@ -127,10 +127,18 @@ def kl_interval(
 
     Raises
     ------
+    TypeError
+        If an argument does not hold labels, probabilities or numbers.
     ValueError
         If there is no such loss, parameter or method, if fewer than two units have a positive
-        weight, if a row is not a probability vector, or if classes and columns do not match;
-        on zeros, if ``on_zero="raise"`` and a loss is infinite.
+        weight, if a row is not a probability vector, if classes and columns do not match, or
+        rows are labelled differently; on zeros, if ``on_zero="raise"`` and a loss is
+        infinite.
+
+    Warns
+    -----
+    UserWarning
+        If ``labels`` are not in sorted order.
 
     See Also
     --------

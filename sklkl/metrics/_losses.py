@@ -314,9 +314,10 @@ def _make_loss(name, divergence, reverse):
         frame are the classes.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``. The columns of a data frame are matched by name, unless ``y_true`` is
-        a matrix without names and ``labels`` is None. With shape (n_samples,), the
-        probability of the second of two classes.
+        of ``y_true``. The columns of a data frame are matched by name, unless they are the
+        default ones of pandas, or ``y_true`` is a matrix without names and ``labels`` is
+        None. With shape (n_samples,), the probability of the second of two classes, or of
+        the one that a Series or the only column of a data frame is named by.
 {"".join(PARAMETER_DOC[key] for key in divergence.parameters)}\
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
@@ -336,9 +337,16 @@ def _make_loss(name, divergence, reverse):
 
     Raises
     ------
+    TypeError
+        If an argument does not hold labels, probabilities or numbers.
     ValueError
-        If a row is not a probability vector, or if classes and columns do not match; on
-        zeros, if ``on_zero="raise"`` and the loss is infinite.
+        If a row is not a probability vector, if classes and columns do not match, or rows
+        are labelled differently; on zeros, if ``on_zero="raise"`` and the loss is infinite.
+
+    Warns
+    -----
+    UserWarning
+        If ``labels`` are not in sorted order.
 
     See Also
     --------
@@ -438,9 +446,10 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
         frame are the classes.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``. The columns of a data frame are matched by name, unless ``y_true`` is
-        a matrix without names and ``labels`` is None. With shape (n_samples,), the
-        probability of the second of two classes.
+        of ``y_true``. The columns of a data frame are matched by name, unless they are the
+        default ones of pandas, or ``y_true`` is a matrix without names and ``labels`` is
+        None. With shape (n_samples,), the probability of the second of two classes, or of
+        the one that a Series or the only column of a data frame is named by.
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -452,12 +461,21 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     -------
     score : float
         1 for a perfect model, 0 for one that predicts the prior, negative for worse. If all
-        targets are equal, so that the prior is perfect: 1 for a perfect model, otherwise 0.
+        targets are equal, up to the rounding of float32, so that the prior is perfect: 1
+        for a perfect model, otherwise 0.
 
     Raises
     ------
+    TypeError
+        If an argument does not hold labels, probabilities or numbers.
     ValueError
-        If a row is not a probability vector, or classes and columns do not match.
+        If a row is not a probability vector, if classes and columns do not match, or rows
+        are labelled differently.
+
+    Warns
+    -----
+    UserWarning
+        If ``labels`` are not in sorted order.
 
     See Also
     --------

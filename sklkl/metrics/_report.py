@@ -114,8 +114,8 @@ def fidelity_report(
         not.
     ValueError
         If a row of probabilities is not a probability vector, the columns of ``y`` are not
-        the teacher's classes, ``y`` has a class that neither model knows, or lengths
-        differ; on zeros, if ``on_zero="raise"`` and a loss is infinite.
+        the teacher's classes, ``y`` has a class that neither model knows, or lengths or
+        labels of rows differ; on zeros, if ``on_zero="raise"`` and a loss is infinite.
 
     See Also
     --------

@@ -465,7 +465,8 @@ def get_scorer(name):
     Raises
     ------
     ValueError
-        If there is no such scorer.
+        If there is no such scorer. Those of scikit-learn are had from
+        ``sklearn.metrics.get_scorer``.
 
     See Also
     --------

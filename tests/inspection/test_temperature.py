@@ -278,6 +278,11 @@ def test_bad_temperatures(temperatures):
         TemperatureDisplay.from_estimator(MODEL, X, CODES, temperatures=temperatures)
 
 
+def test_scores_of_other_temperatures():
+    with pytest.raises(ValueError, match="accuracy must have a row for each of the 2 temp"):
+        TemperatureDisplay([1, 2], np.ones((2, 3)), np.ones((3, 2)))
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="temperatures names one twice"):
         TemperatureDisplay.from_estimator(MODEL, X, CODES, temperatures=[1, 1.0])
