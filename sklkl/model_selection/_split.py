@@ -1,21 +1,34 @@
 """Splitters that give every part the same share of the mass of each class.
 
-Samples, or groups of them, are dealt out to parts; then pairs of samples of different parts
-change places as long as that brings the masses of the classes nearer to the parts' shares.
-A pair is the best of all pairs between two small random subsets, which costs as much for a
-million samples as for a thousand. scikit-learn's stratification counts labels; probabilities
-have nothing to count.
+Samples are dealt out to parts by their leading class, as ``StratifiedKFold`` deals out labels;
+then pairs of samples, or groups, of different parts change places as long as that brings the
+masses of the classes nearer to the parts' shares. Labels are balanced from the start, so that
+none moves. A pair is the best of all pairs between two small random subsets, which costs as
+much for a million samples as for a thousand.
 """
 
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
+from sklkl._checks import Rule, check, integer
 from sklkl._targets import check_target, check_weights, encode_groups
+
+BOOLEAN = Rule("True or False", bool)
+RANDOM_STATE = Rule(
+    "an integer from 0 to 2**32 - 1 or a numpy.random.RandomState",
+    (Integral, np.random.RandomState),
+    lambda v: not isinstance(v, Integral) or 0 <= v < 2**32,
+).or_(None)
+SIZE = Rule(
+    "a share between 0 and 1 or an integer >= 1",
+    Real,
+    lambda v: v >= 1 if isinstance(v, Integral) else 0 < v < 1,
+).or_(None)
 
 # Candidates on either side of an exchange: twice as many leave deviations smaller by a fifth
 # (100,000 samples of 10 classes) to a half (1,000 of 3), in up to 1.6 times the time.
@@ -23,12 +36,16 @@ N_CANDIDATES = 64
 # Rounds that together take off less than 5 % of the squared deviations are the last.
 PATIENCE, WORTHWHILE = 10, 0.95
 MAX_ROUNDS = 10_000
+# An exchange takes off more than this share of what its samples add to the squared deviation:
+# less may be rounding, up to 1e9 samples, and would part labels that are balanced.
+GAIN = 1e-6
 
 
 class Masses:
     """What each unit, a sample or a group, adds to the mass of every class.
 
-    Divided by the square root of the mass of the class, so that rare classes count.
+    Divided by the square root of the mass of the class, so that rare classes count. Classes
+    are in an order that neither their names nor the order of the columns have a part in.
 
     Parameters
     ----------
@@ -38,9 +55,10 @@ class Masses:
     """
 
     def __init__(self, y, groups, sample_weight):
-        self.classes, self.target = check_target(y)
+        self.classes, self.target = by_content(*check_target(y))
         self.n_classes = len(self.classes)
-        self.weight = check_weights(sample_weight, self.target)
+        weight = check_weights(sample_weight, self.target)
+        self.weight = weight / weight.max()
         self.group_of = None
         total = self._sum(np.zeros(len(self.target), dtype=np.intp), 1)[0]
         self.scale = 1.0 / np.sqrt(np.where(total > 0.0, total, 1.0))
@@ -85,21 +103,45 @@ class Masses:
         """Return the class of each sample that has most of it."""
         return self.target if self.target.ndim == 1 else self.target.argmax(axis=1)
 
-    def warn_of_rare_classes(self, n_splits):
-        """Warn, as scikit-learn does, of a class that cannot be in every part."""
-        if self.target.ndim == 1:
+    def rare_class(self, n_parts):
+        """Return words on a class with mass in fewer units than parts, None if there is none.
+
+        No more than the first, and how many units have it.
+        """
+        if self.group_of is not None:
+            counts = np.count_nonzero(self.of_group, axis=0)
+        elif self.target.ndim == 1:
             counts = np.bincount(self.target, self.weight > 0, self.n_classes)
         else:
             counts = np.count_nonzero(self.target[self.weight > 0], axis=0)
-        rare = np.flatnonzero((counts > 0) & (counts < n_splits))
-        if len(rare) > 0:
-            warnings.warn(
-                f"The class {self.classes[rare[:1]].tolist()[0]!r} has mass in only "
-                f"{int(counts[rare[0]])} of the samples, fewer than n_splits={n_splits}; some "
-                "parts will lack it.",
-                UserWarning,
-                stacklevel=3,
-            )
+        rare = np.flatnonzero((counts > 0) & (counts < n_parts))
+        if len(rare) == 0:
+            return None
+        units = "samples" if self.group_of is None else "groups"
+        return (
+            f"The class {self.classes[rare[:1]].tolist()[0]!r} has mass in only "
+            f"{int(counts[rare[0]])} of the {units}"
+        )
+
+
+def by_content(classes, target):
+    """Return classes and target, the classes in the order of what the target says of them.
+
+    Labels in the order in which they appear; columns in the descending order of their first
+    entries, then of their second, and so on, which is the same for one-hot rows.
+    """
+    if target.ndim == 1:
+        first = np.empty(len(classes), dtype=np.intp)
+        first[target[::-1]] = np.arange(len(target))[::-1]
+        order = np.argsort(first)
+        return classes[order], np.argsort(order)[target]
+    n_rows, keys = 1, []
+    while len(set(keys)) < len(classes) and n_rows < 8 * len(target):
+        # Positive numbers are in the order of their bytes, the highest first.
+        keys = [column.astype(">f8").tobytes() for column in target[:n_rows].T]
+        n_rows *= 8
+    order = sorted(range(len(classes)), key=keys.__getitem__, reverse=True)
+    return classes[order], target[:, order]
 
 
 def exchange(masses, parts, shares, rng):
@@ -130,7 +172,8 @@ def exchange(masses, parts, shares, rng):
             here, there = parts[a][i[k]], parts[b][j[m]]
             # Rounding may make the last group of a part look better elsewhere.
             empties = (there < 0 and _is_last(parts[a])) or (here < 0 and _is_last(parts[b]))
-            if growth[k, m] < 0.0 and not empties:
+            least = -GAIN * (np.square(v[k]).sum() + np.square(w[m]).sum())
+            if growth[k, m] < least and not empties:
                 parts[a][i[k]], parts[b][j[m]] = there, here
                 excess[a] -= v[k] - w[m]
                 excess[b] += v[k] - w[m]
@@ -177,15 +220,20 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
 
     The mass of a class is the sum of its targets, weighted if there are weights. In every
     fold each class has its share of the mass nearly as in the whole, and folds differ by one
-    sample at most in size. With ``groups`` every group is in one fold, and the sizes of folds
-    follow from the masses.
+    sample at most in size. For labels, and one-hot rows, folds are those of
+    ``sklearn.model_selection.StratifiedKFold``. With ``groups`` every group is in one fold,
+    and the sizes of folds follow from the masses. Names of classes, and the order of columns,
+    do not matter.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Choose folds at random among those that fit. Otherwise they are the same every time.
+        Choose folds at random among those that fit. Otherwise they are the same every time,
+        and samples with the same leading class stay together with their neighbours, except
+        for those that the masses require elsewhere: if neighbours are alike, as in a series
+        of measurements, a model does not know the answers in advance. Groups have no order.
     random_state : int, RandomState instance or None, default=None
         Governs the choice if ``shuffle`` is True.
 
@@ -219,6 +267,9 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        check("n_splits", n_splits, integer(2))
+        check("shuffle", shuffle, BOOLEAN)
+        check("random_state", random_state, RANDOM_STATE)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(self, X, y=None, groups=None, sample_weight=None):
@@ -251,7 +302,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         Warns
         -----
         UserWarning
-            If a class has mass in fewer samples than there are folds.
+            If a class has mass in fewer samples, or groups, than there are folds.
         """
         masses = Masses(y, groups, sample_weight)
         check_consistent_length(X, masses.target)
@@ -261,7 +312,12 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
                 f"n_splits={self.n_splits} is greater than the number of {what}, "
                 f"{masses.n_units}."
             )
-        masses.warn_of_rare_classes(self.n_splits)
+        if rare := masses.rare_class(self.n_splits):
+            warnings.warn(
+                f"{rare}, fewer than n_splits={self.n_splits}; some parts will lack it.",
+                UserWarning,
+                stacklevel=2,
+            )
         rng = check_random_state(self.random_state if self.shuffle else 0)
         shares = np.full(self.n_splits, 1.0 / self.n_splits)
         folds = self._deal(masses, rng) if groups is None else self._place(masses, rng)
@@ -275,12 +331,21 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
             yield np.flatnonzero(fold_of != f), np.flatnonzero(fold_of == f)
 
     def _deal(self, masses, rng):
-        """Deal out the samples class by class: already balanced if these are labels."""
-        order = np.arange(masses.n_units)
+        """Deal out the samples by leading class as ``StratifiedKFold`` does.
+
+        Samples sorted by class take turns, which gives the numbers; a class is then cut into
+        pieces of these numbers, or shuffled.
+        """
+        leading = masses.leading_class()
+        order = np.argsort(leading, kind="stable")
+        turn = np.arange(masses.n_units) % self.n_splits
+        turn = np.sort(leading[order] * self.n_splits + turn) % self.n_splits
         if self.shuffle:
-            rng.shuffle(order)
-        order = order[np.argsort(masses.leading_class()[order], kind="stable")]
-        return [order[f :: self.n_splits].copy() for f in range(self.n_splits)]
+            for piece in np.split(turn, np.flatnonzero(np.diff(leading[order])) + 1):
+                rng.shuffle(piece)
+        fold_of = np.empty_like(turn)
+        fold_of[order] = turn
+        return [np.flatnonzero(fold_of == f) for f in range(self.n_splits)]
 
     def _place(self, masses, rng):
         """Place the largest group first, each where most is missing of what it has.
@@ -293,7 +358,8 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         order = order[np.argsort(-masses.of_group[order].sum(axis=1), kind="stable")]
         for k, unit in enumerate(order):
             # Of folds that miss equally much, the one with the fewest groups.
-            overlap = filled @ masses.of_group[unit]
+            # Not by BLAS, whose sums depend on the number of threads.
+            overlap = np.einsum("fk,k->f", filled, masses.of_group[unit])
             sizes = [len(units) for units in folds]
             f = int(np.lexsort((sizes, overlap))[0])
             f = k if k < self.n_splits else f
@@ -340,6 +406,10 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
     def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+        check("n_splits", n_splits, integer(1))
+        check("test_size", test_size, SIZE)
+        check("train_size", train_size, SIZE)
+        check("random_state", random_state, RANDOM_STATE)
         super().__init__(
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )
@@ -368,7 +438,14 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
         Raises
         ------
         ValueError
-            If ``y`` is no valid target, or the sizes do not fit the number of samples.
+            If ``y`` is no valid target, or the sizes do not fit the number of samples. If
+            labels are split, without groups, and a class has a single one, or a set has fewer
+            samples than there are classes.
+
+        Warns
+        -----
+        UserWarning
+            If a class with mass has none in the training or the test set of a split.
         """
         masses = Masses(y, groups, sample_weight)
         check_consistent_length(X, masses.target)
@@ -376,9 +453,21 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
         sizes = {"test_size": self.test_size, "train_size": self.train_size}
         if groups is not None and self.test_size is None and self.train_size is None:
             sizes["test_size"] = 0.2
+        by_label = masses.target.ndim == 1 and groups is None
+        if by_label and (rare := masses.rare_class(2)):
+            raise ValueError(
+                f"{rare}; it cannot be in the training and the test set. Merge it with "
+                "another class, or leave it out."
+            )
+        warned = False
         draws = ShuffleSplit(self.n_splits, **sizes, random_state=rng)
         for train, test in draws.split(np.empty(masses.n_units)):
             sizes = [len(train), len(test), masses.n_units - len(train) - len(test)]
+            if by_label and min(sizes[:2]) < masses.n_classes:
+                raise ValueError(
+                    f"The sizes {sizes[0]} of the training set and {sizes[1]} of the test set "
+                    f"must be at least the number of classes, {masses.n_classes}."
+                )
             if groups is None:
                 parts = deal(masses.leading_class(), sizes, rng)
             else:
@@ -388,6 +477,17 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
             parts = [part.copy() for part in parts if len(part) > 0]
             shares = np.array([len(part) for part in parts]) / masses.n_units
             exchange(masses, parts, shares, rng)
+            lacking = (masses.of_parts(parts)[:2] == 0.0) & (masses.total > 0.0)
+            if lacking.any() and not warned:
+                which, j = np.argwhere(lacking)[0]
+                warned = True
+                warnings.warn(
+                    f"The class {masses.classes[[j]].tolist()[0]!r} has no mass in the "
+                    f"{('training', 'test')[which]} set of a split; merge it with another "
+                    "class, or leave it out.",
+                    UserWarning,
+                    stacklevel=2,
+                )
             train, test = parts[:2]
             if groups is not None:
                 train, test = (
@@ -406,13 +506,29 @@ def deal(labels, sizes, rng):
     return [order[part == f] for f in range(len(sizes))]
 
 
-def check_soft_cv(cv, target):
+def check_soft_cv(cv, target, groups=None):
     """Return the splitter that ``cv`` stands for, given a checked target.
 
-    An integer means stratified folds, of labels or of masses; None means 5.
+    An integer means stratified folds, of labels or of masses; None means 5. Where groups are
+    to be kept together, other than by an integer, ``cv`` is a splitter.
     """
-    if target.ndim == 1:
-        return check_cv(5 if cv is None else cv, target, classifier=True)
     if cv is None or isinstance(cv, Integral):
-        return StratifiedSoftKFold(5 if cv is None else cv)
-    return check_cv(cv)
+        check("cv", 5 if cv is None else cv, integer(2))
+        if target.ndim == 2 or groups is not None:
+            return StratifiedSoftKFold(5 if cv is None else cv)
+    elif isinstance(cv, str) or not hasattr(cv, "split"):
+        try:
+            cv = [(train, test) for train, test in cv]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "cv must be an integer >= 2, a splitter, or pairs of indices of training and "
+                f"test sets; got {cv!r}."
+            ) from error
+        if not cv:
+            raise ValueError("cv holds no folds.")
+        if groups is not None:
+            raise ValueError(
+                "groups are for a splitter; the folds in cv are fixed. Leave out groups, or "
+                "pass a splitter."
+            )
+    return check_cv(5 if cv is None else cv, target, classifier=target.ndim == 1)

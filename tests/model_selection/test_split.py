@@ -1,5 +1,6 @@
 """Tests of the splitters: partitions, masses, groups, weights, scikit-learn's tools."""
 
+import inspect
 import pickle
 import warnings
 
@@ -10,6 +11,7 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import DataConversionWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -25,6 +27,7 @@ from sklearn.model_selection import (
     learning_curve,
 )
 from sklearn.model_selection._split import _RepeatedSplits
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.metadata_routing import get_routing_for_object
 from threadpoolctl import threadpool_limits
 
@@ -40,6 +43,7 @@ SPLITTERS = {
     "rest": StratifiedSoftShuffleSplit(3, test_size=0.2, train_size=0.5, random_state=0),
 }
 NAMES = np.array(["no", "perhaps", "yes", "zero"])
+NAMES_BACKWARDS = np.array(list("zyxwvutsrqponmlkjihgfedcba"))
 
 each_splitter = pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS)
 each_shuffle = pytest.mark.parametrize("shuffle", [False, True])
@@ -269,36 +273,31 @@ def test_repr():
     )
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"n_splits": 1},
-        {"n_splits": 0},
-        {"n_splits": -3},
-        {"n_splits": 2.0},
-        {"n_splits": "2"},
-        {"n_splits": None},
-        {"shuffle": 1},
-        {"shuffle": None},
-        {"random_state": 0},
-    ],
-    ids=str,
-)
-def test_bad_parameters_as_scikit_learn(arguments):
-    with pytest.raises((ValueError, TypeError)) as expected:
-        KFold(**arguments)
-    with pytest.raises(expected.type) as error:
-        StratifiedSoftKFold(**arguments)
-    assert str(error.value) == str(expected.value)
+HOSTILE = {
+    "n_splits": (0, -3, 2.0, "2", None, True, np.nan, [3]),
+    "random_state": ("seed", 1.5, -1, 2**32, True, np.random.default_rng(0)),
+    "shuffle": (1, None, "yes"),
+    "test_size": (0, 1.5, -1, -0.1, 1.0, "half", np.nan, True, [0.2]),
+    "train_size": (0, 1.5, "half", np.inf),
+}
 
 
-def test_bad_random_state():
-    splitter = StratifiedSoftKFold(shuffle=True, random_state="seed")
-    with pytest.raises(ValueError, match="'seed' cannot be used to seed"):
-        splits(splitter, make_y())
-    splitter = StratifiedSoftShuffleSplit(random_state="seed")
-    with pytest.raises(ValueError, match="'seed' cannot be used to seed"):
-        splits(splitter, make_y())
+@each_class
+def test_hostile_parameters(splitter_class):
+    """Each is refused where it is passed, by a message about itself."""
+    known = inspect.signature(splitter_class).parameters
+    assert set(known) <= set(HOSTILE)
+    for name in known:
+        for value in HOSTILE[name]:
+            with pytest.raises(ValueError, match=f"^{name} must be .*; got "):
+                splitter_class(**{name: value})
+
+
+def test_parameters_that_make_no_sense_together():
+    with pytest.raises(ValueError, match="n_splits must be an integer >= 2; got 1"):
+        StratifiedSoftKFold(1)
+    with pytest.raises(ValueError, match="random_state has no effect"):
+        StratifiedSoftKFold(random_state=0)
 
 
 @each_class
@@ -459,25 +458,71 @@ def test_bad_weights(splitter):
 
 
 @each_shuffle
-@pytest.mark.parametrize("seed", range(5))
-def test_labels_as_balanced_as_by_stratified_k_fold(seed, shuffle):
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_of_labels_are_those_of_stratified_k_fold(seed, shuffle):
+    """Whatever the classes are called, and the order of the columns of one-hot rows."""
     rng = np.random.default_rng(seed)
-    n_samples, n_classes = int(rng.integers(100, 800)), int(rng.integers(2, 8))
-    n_splits = int(rng.integers(2, 8))
-    labels = rng.choice(n_classes, n_samples, p=rng.dirichlet(np.full(n_classes, 2.0)))
+    n_classes, n_splits = 3 + seed, 2 + seed
+    labels = rng.choice(n_classes, 400, p=rng.dirichlet(np.full(n_classes, 4.0)))
+    one_hot = np.eye(n_classes)[labels]
     options = {"shuffle": shuffle, "random_state": seed if shuffle else None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of rare classes
-        theirs = held_out(StratifiedKFold(n_splits, **options), labels)
-        folds = splits(StratifiedSoftKFold(n_splits, **options), labels)
-    assert_partition(folds, n_samples)
-    ours = [test for _, test in folds]
+    expected = splits(StratifiedKFold(n_splits, **options), labels)
+    splitter = StratifiedSoftKFold(n_splits, **options)
+    for y in (labels, NAMES_BACKWARDS[labels], one_hot, one_hot[:, ::-1], 0.6 * one_hot + 0.4):
+        y = y / y.sum(axis=1, keepdims=True) if np.ndim(y) == 2 else y
+        assert_same_splits(splits(splitter, y), expected)
 
-    def counts(parts):
-        return np.stack([np.bincount(labels[test], minlength=n_classes) for test in parts])
 
-    assert np.abs(counts(ours) - counts(theirs)).max() <= 1
-    assert np.ptp(counts(ours), axis=0).max() <= 1
+def same_class_neighbours(folds, codes):
+    """Share of neighbours of one class that are in the same test set."""
+    fold_of = np.empty(len(codes), dtype=int)
+    for f, (_, test) in enumerate(folds):
+        fold_of[test] = f
+    order = np.argsort(codes, kind="stable")
+    same = np.diff(codes[order]) == 0
+    return (np.diff(fold_of[order]) == 0)[same].mean()
+
+
+def test_unshuffled_folds_keep_neighbours_together():
+    y = make_y(2000)
+    codes = y.argmax(axis=1)
+    splitter = StratifiedSoftKFold(5)
+    assert same_class_neighbours(splits(splitter, y), codes) > 0.8
+    assert same_class_neighbours(splits(StratifiedKFold(5), codes), codes) > 0.98
+    shuffled = StratifiedSoftKFold(5, shuffle=True, random_state=0)
+    assert same_class_neighbours(splits(shuffled, y), codes) < 0.3
+    assert worst(splitter, y) < 1e-4
+
+
+def test_neighbours_leak_no_answers():
+    """Digits come writer by writer; folds of every n-th row score 0.964."""
+    X, y = load_digits(return_X_y=True)
+    model = KNeighborsClassifier(1)
+    proba = LogisticRegression(C=1e-4, max_iter=300).fit(X, y).predict_proba(X)
+    accuracy = [
+        np.mean([model.fit(X[a], y[a]).score(X[b], y[b]) for a, b in folds])
+        for folds in (
+            splits(StratifiedKFold(3), y),
+            splits(StratifiedSoftKFold(3), proba),
+            splits(StratifiedSoftKFold(3, shuffle=True, random_state=0), y),
+        )
+    ]
+    assert accuracy[1] - accuracy[0] < 0.5 * (accuracy[2] - accuracy[0]), accuracy
+
+
+@each_splitter
+def test_order_of_columns_does_not_matter(splitter):
+    groups, y = make_groups()
+    y[:20] = np.repeat([[0.25] * 4, [0.5, 0.5, 0, 0]], 10, axis=0)  # leading classes tie
+    for kwargs in ({}, {"groups": groups}, {"sample_weight": make_weight()}):
+        expected = splits(splitter, y, **kwargs)
+        for order in ([3, 1, 0, 2], [1, 0, 2, 3]):
+            assert_same_splits(splits(splitter, y[:, order], **kwargs), expected)
+    labels = y.argmax(axis=1)
+    assert_same_splits(
+        splits(splitter, NAMES_BACKWARDS[labels], groups=groups),
+        splits(splitter, labels, groups=groups),
+    )
 
 
 def test_deviation_is_far_smaller_than_of_other_splitters():
@@ -576,6 +621,9 @@ def test_rare_class_warns():
     # Two folds can have it, and are given it.
     for test in held_out(StratifiedSoftKFold(2), codes):
         assert codes[test].sum() == 1
+    # So do groups.
+    with pytest.warns(UserWarning, match="in only 1 of the groups, fewer than n_splits=2"):
+        splits(StratifiedSoftKFold(2), codes, groups=np.arange(60) % 5)
     # The weight decides, too.
     weight = np.ones(60)
     weight[5] = 0
@@ -643,12 +691,17 @@ def test_equal_weights_are_none(splitter, value):
         assert_same_splits(splits(splitter, y, sample_weight=value), splits(splitter, y))
 
 
-@pytest.mark.parametrize("scale", [1e-310, 1e-100, 1e100, 1e305])
-def test_extreme_weights(scale):
+@pytest.mark.parametrize("exponent", [-1000, 1000])
+def test_extreme_weights(exponent):
+    """Only their ratios count, to the last bit: 1e-300 and 2e299 are ordinary weights."""
     y, weight = make_y(), make_weight()
-    folds = splits(StratifiedSoftKFold(4), y, sample_weight=weight * scale)
-    assert_partition(folds, 200)
-    assert max(deviation(test, y, weight) for _, test in folds) < 5e-3
+    groups, _ = make_groups()
+    for splitter in (StratifiedSoftKFold(4), StratifiedSoftShuffleSplit(2, random_state=0)):
+        for kwargs in ({}, {"groups": groups}):
+            assert_same_splits(
+                splits(splitter, y, sample_weight=np.ldexp(weight, exponent), **kwargs),
+                splits(splitter, y, sample_weight=weight, **kwargs),
+            )
 
 
 @pytest.mark.parametrize("giant", [100.0, 1e6, 1e20, 1e300])
@@ -881,14 +934,10 @@ def test_shuffle_split_of_groups(sizes, weighted):
 @pytest.mark.parametrize(
     "sizes",
     [
-        {"test_size": 0},
-        {"test_size": 1.5},
-        {"test_size": -1},
         {"test_size": 200},
         {"train_size": 201},
         {"test_size": 0.6, "train_size": 0.6},
         {"test_size": 100, "train_size": 101},
-        {"test_size": "half"},
         {"train_size": 0.001},
     ],
     ids=str,
@@ -900,6 +949,33 @@ def test_bad_sizes_as_scikit_learn(sizes):
     with pytest.raises(expected.type) as error:
         splits(StratifiedSoftShuffleSplit(**sizes), y)
     assert str(error.value) == str(expected.value)
+
+
+def test_shuffle_split_of_rare_classes():
+    labels = np.repeat([0, 1, 2], [20, 20, 1])
+    splitter = StratifiedSoftShuffleSplit(2, test_size=4, random_state=0)
+    with pytest.raises(ValueError, match="The class 2 has mass in only 1 of the samples"):
+        splits(splitter, labels)
+    labels[0] = 2
+    with pytest.warns(UserWarning, match="The class 2 has no mass in the test set"):
+        splits(splitter, labels)
+    for train, test in splits(StratifiedSoftShuffleSplit(2, test_size=0.5), labels):
+        assert set(labels[train]) == set(labels[test]) == {0, 1, 2}
+    small = StratifiedSoftShuffleSplit(2, test_size=2, random_state=0)
+    with pytest.raises(
+        ValueError, match="2 of the test set must be at least the number of classes, 3"
+    ):
+        splits(small, labels)
+    one_hot = pd.DataFrame(np.eye(3)[labels], columns=["a", "b", "c"])
+    with pytest.warns(
+        UserWarning, match="The class '.' has no mass in the test set"
+    ) as record:
+        splits(small, one_hot)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    groups = np.r_[0, np.arange(39) % 13 + 1, 0]
+    with pytest.warns(UserWarning, match="The class 2 has no mass in the (training|test) set"):
+        splits(splitter, labels, groups=groups)
 
 
 def test_shuffle_split_of_two_samples():
@@ -933,10 +1009,18 @@ def test_check_soft_cv_of_splitters(hard):
     assert check_soft_cv(splitter, target) is splitter
     folds = splits(splitter, y)
     assert_same_splits(list(check_soft_cv(iter(folds), target).split(y)), folds)
-    with pytest.raises(ValueError, match=r"Expected `?cv`? as an integer"):
-        check_soft_cv("folds", target)
-    with pytest.raises(ValueError, match="n_splits=1"):
-        check_soft_cv(1, target)
+    for cv in ("folds", 3.0, [1, 2], {"a": 1}, object()):
+        with pytest.raises(ValueError, match="cv must be an integer >= 2, a splitter"):
+            check_soft_cv(cv, target)
+    for cv in (1, 0, -3, True):
+        with pytest.raises(ValueError, match="cv must be an integer >= 2; got"):
+            check_soft_cv(cv, target)
+    with pytest.raises(ValueError, match="cv holds no folds"):
+        check_soft_cv([], target)
+    with pytest.raises(ValueError, match="groups are for a splitter"):
+        check_soft_cv(folds, target, np.arange(200))
+    # A number of folds keeps groups together, also of labels.
+    assert type(check_soft_cv(3, target, np.arange(200))) is StratifiedSoftKFold
 
 
 # scikit-learn's tools

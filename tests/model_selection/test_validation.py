@@ -582,9 +582,9 @@ def test_no_partition(kind, cv):
 def test_bad_cv():
     X, y, _, _ = make_problem()
     model = SoftLabelLogisticRegression()
-    with pytest.raises(ValueError, match=r"Expected `?cv`? as an integer"):
+    with pytest.raises(ValueError, match="cv must be an integer >= 2, a splitter"):
         soft_cross_val_predict(model, X, y, cv="folds")
-    with pytest.raises(ValueError, match="n_splits=1"):
+    with pytest.raises(ValueError, match="cv must be an integer >= 2; got 1"):
         soft_cross_val_predict(model, X, y, cv=1)
     with pytest.raises(ValueError, match="n_splits=91 is greater"):
         soft_cross_val_predict(model, X, y, cv=91)
