@@ -1,14 +1,23 @@
 """Multinomial logistic regression on soft labels with a cross-validated penalty."""
 
+import inspect
+from copy import copy
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn import get_config
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import get_scorer as get_sklearn_scorer
+from sklearn.metrics import get_scorer_names as get_sklearn_scorer_names
 from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from sklkl._checks import check, integer
+from sklkl._callbacks import CallbackSupportMixin, with_callbacks
+from sklkl._checks import check, check_parameters, integer
+from sklkl._targets import check_weights
 from sklkl.linear_model._data import (
     RULES,
     check_data,
@@ -19,10 +28,12 @@ from sklkl.linear_model._logistic import SoftLabelLogisticRegression
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.linear_model._solve import check_solver, solve
 from sklkl.metrics import get_scorer
-from sklkl.model_selection._split import check_soft_cv
+from sklkl.metrics._scorers import DivergenceScorer
+from sklkl.model_selection._split import BOOLEAN, StratifiedSoftKFold, check_soft_cv
+from sklkl.model_selection._validation import N_JOBS
 
 
-class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
+class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
     """Logistic regression on probabilities that chooses its penalty by cross-validation.
 
     For every fold and ``l1_ratio`` the coefficients follow a path from the strongest
@@ -39,16 +50,19 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Add an intercept, which is not penalised.
     classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns of a soft ``y``, as in
-        ``SoftLabelLogisticRegression``.
+        The classes in the order of the columns of a soft ``y``. It fixes the classes, so
+        that labels absent from the data still get a column.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
         ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an
-        iterable of indices.
+        iterable of pairs of indices of training and test sets. A number of folds keeps
+        ``groups`` together.
     scoring : str or callable, default=None
         What is maximised over the held-out folds: a name of
-        ``sklkl.metrics.get_scorer_names``, or a scorer. By default "neg_kl_loss", for labels
-        the negative log loss.
+        ``sklkl.metrics.get_scorer_names``, for labels also of
+        ``sklearn.metrics.get_scorer_names``, or a scorer. By default "neg_kl_loss", for labels
+        the negative log loss. A scorer of scikit-learn whose metric takes ``labels`` gets all
+        classes, since a test set may lack some.
     class_weight : dict or "balanced", default=None
         Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
         training set.
@@ -69,7 +83,7 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, in the order of all results.
+        The classes, in the order of all results: sorted if ``y`` holds labels.
     coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
         Coefficients.
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
@@ -143,7 +157,8 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         self.refit = refit
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, groups=None):
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, **params):
         """Choose the penalty and fit the model.
 
         Parameters
@@ -153,9 +168,11 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative, in fits and in scores.
-        groups : array-like of shape (n_samples,), default=None
-            Groups of the samples, for a splitter that asks for them.
+            Weights of the samples, non-negative, in fits and in scores. If metadata routing is
+            enabled, a scorer that is passed as ``scoring`` gets them if it requests them.
+        **params : dict
+            ``groups``, the groups of the samples, for a splitter that asks for them. If
+            metadata routing is enabled, whatever the splitter and the scorer request.
 
         Returns
         -------
@@ -164,8 +181,11 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If metadata other than ``groups`` are passed, and metadata routing is not enabled.
         ValueError
-            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter.
+            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter; or if no
+            score is a finite number.
 
         Warns
         -----
@@ -175,7 +195,17 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         Cs, l1_ratios = self._check_parameters()
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight)
-            (y,) = indexable(y)
+            if data.hard:  # as scikit-learn's scorers take for granted
+                order = np.argsort(data.classes)
+                data = replace(
+                    data, classes=data.classes[order], target=np.argsort(order)[data.target]
+                )
+            targets = data.classes[data.target] if data.hard else indexable(y)[0]
+            weight = None if sample_weight is None else check_weights(sample_weight, data.X)
+            split_params, score_params = self._route(weight, params)
+            groups = split_params.get("groups")
+            folds = check_soft_cv(self.cv, data.target, groups)
+            folds = list(folds.split(X, targets, **split_params))
             # Every fold has all classes, in this order.
             student = SoftLabelLogisticRegression(
                 fit_intercept=self.fit_intercept,
@@ -185,52 +215,132 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
                 tol=self.tol,
                 max_iter=self.max_iter,
             )
-            scorer = self._scorer()
-            weight = sample_weight
-            if weight is not None:
-                weight = _check_sample_weight(weight, data.X)
-            folds = check_soft_cv(self.cv, data.target).split(X, y, groups)
+            scorer = self._scorer(data.classes, data.hard)
+            arguments = {
+                "X": X,
+                "y": y,
+                "metadata": None if weight is None else {"sample_weight": sample_weight},
+            }
+            context = self._init_callback_context(
+                max_subtasks=len(folds) + bool(self.refit), sequential_subtasks=False
+            ).call_on_fit_task_begin(estimator=self, **arguments)
+            # All of them now: tasks that are being pickled share the tree.
+            tasks = [
+                context.subcontext(task_name="fold", task_id=i) for i in range(len(folds))
+            ]
             paths = Parallel(n_jobs=self.n_jobs, prefer="processes")(
-                delayed(_path)(student, data.X, y, weight, scorer, train, test, Cs, l1_ratios)
-                for train, test in folds
+                delayed(_path)(
+                    student,
+                    data.X,
+                    targets,
+                    weight,
+                    scorer,
+                    score_params,
+                    train,
+                    test,
+                    Cs,
+                    l1_ratios,
+                    task,
+                )
+                for (train, test), task in zip(folds, tasks, strict=True)
             )
             coefs, scores, n_iter = (np.stack(parts) for parts in zip(*paths, strict=True))
             if self.verbose > 0:
                 print(f"mean scores by l1_ratio and C:\n{scores.mean(axis=0)}")
-            fitted = self._refit(data, coefs, scores, Cs, l1_ratios)
+            fitted = self._refit(student, arguments, context, coefs, scores, Cs, l1_ratios)
+            fitted |= {
+                "classes_": data.classes,
+                "Cs_": Cs,
+                "l1_ratios_": l1_ratios,
+                "coefs_paths_": coefs,
+                "scores_": scores,
+                "n_iter_": n_iter,
+            }
+            context.call_on_fit_task_end(
+                estimator=self, **arguments, reconstruction_attributes=fitted
+            )
         vars(self).pop("loss_", None)  # of an earlier fit; with refit=False there is none
         vars(self).update(fitted)
-        self.classes_ = data.classes
-        self.Cs_, self.l1_ratios_ = Cs, l1_ratios
-        self.coefs_paths_, self.scores_, self.n_iter_ = coefs, scores, n_iter
         return self
+
+    def get_metadata_routing(self):
+        """Say which metadata go where: to the splitter and to the scorer.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+            The router.
+        """
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        to_score = MethodMapping().add(caller="fit", callee="score")
+        to_score.add(caller="score", callee="score")
+        number = self.cv is None or isinstance(self.cv, Integral)
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=StratifiedSoftKFold() if number else self.cv, method_mapping=to_split
+            )
+            .add(scorer=self._scorer(), method_mapping=to_score)
+        )
+
+    def _route(self, weight, params):
+        """Return what to pass to ``split``, and to the scorer."""
+        if weight is not None:
+            # A power of 2 changes no digit, and sums of what is left do not overflow.
+            weight = np.ldexp(weight, -np.frexp(weight.max())[1])
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", sample_weight=weight, **params)
+            return routed.splitter.split, routed.scorer.score
+        split_params = {name: params.pop(name) for name in ["groups"] if name in params}
+        _refuse_metadata("fit", params)
+        return split_params, {} if weight is None else {"sample_weight": weight}
 
     def _check_parameters(self):
         check_numbers(self, "tol", "max_iter")
+        check_parameters(
+            self, fit_intercept=BOOLEAN, refit=BOOLEAN, n_jobs=N_JOBS, verbose=integer(0)
+        )
         Cs = self.Cs
         if isinstance(Cs, Integral) and not isinstance(Cs, bool):
             check("Cs", Cs, integer(1))
             Cs = np.logspace(-4, 4, Cs)
-        Cs, l1_ratios = np.atleast_1d(Cs).tolist(), np.atleast_1d(self.l1_ratios).tolist()
-        for name, values, rule in (("Cs", Cs, "C"), ("l1_ratios", l1_ratios, "l1_ratio")):
-            if not values:
-                raise ValueError(f"{name} is empty.")
-            for i, value in enumerate(values):
-                check(f"{name}[{i}]", value, RULES[rule])
-        check_solver(self.solver, max(l1_ratios))
-        return np.array(Cs, dtype=np.float64), np.array(l1_ratios, dtype=np.float64)
+        Cs = _checked_list("Cs", Cs, "C")
+        l1_ratios = _checked_list("l1_ratios", self.l1_ratios, "l1_ratio")
+        check_solver(self.solver, l1_ratios.max())
+        return Cs, l1_ratios
 
-    def _scorer(self):
-        if callable(self.scoring):
-            return self.scoring
-        return get_scorer("neg_kl_loss" if self.scoring is None else self.scoring)
+    def _scorer(self, classes=None, hard=True):
+        """Return the scorer; classes that are known are made known to scikit-learn's."""
+        scoring = "neg_kl_loss" if self.scoring is None else self.scoring
+        if callable(scoring):
+            return scoring if classes is None else _for_classes(scoring, classes)
+        if isinstance(scoring, str) and scoring in get_sklearn_scorer_names():
+            if not hard:
+                raise ValueError(
+                    f"scoring={scoring!r} is a score of labels, but y holds probabilities; "
+                    "use a name of sklkl.metrics.get_scorer_names(), or a scorer."
+                )
+            scorer = get_sklearn_scorer(scoring)
+        else:
+            try:
+                scorer = get_scorer(scoring)
+            except ValueError as error:
+                raise ValueError(
+                    f"scoring={scoring!r}: {error} Or pass a scorer, as "
+                    "sklearn.metrics.make_scorer makes them; for labels, a name of "
+                    "sklearn.metrics.get_scorer_names() will do, too."
+                ) from None
+        if get_config()["enable_metadata_routing"]:
+            # Who passes a name cannot request them.
+            scorer.set_score_request(sample_weight=True)
+        return scorer if classes is None else _for_classes(scorer, classes)
 
-    def _refit(self, data, coefs, scores, Cs, l1_ratios):
+    def _refit(self, student, arguments, context, coefs, scores, Cs, l1_ratios):
         """Return the attributes of the final model."""
         n_folds = len(scores)
         if not self.refit:
-            best = scores.reshape(n_folds, -1).argmax(axis=1)
-            i, j = np.unravel_index(best, scores.shape[1:])
+            i, j = np.transpose([_best(fold) for fold in scores])
             coef = coefs[np.arange(n_folds), i, j].mean(axis=0)
             return {
                 "C_": float(Cs[j].mean()),
@@ -238,27 +348,25 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
                 "coef_": np.ascontiguousarray(coef[:, :-1]),
                 "intercept_": coef[:, -1].copy(),
             }
-        i, j = np.unravel_index(scores.mean(axis=0).argmax(), scores.shape[1:])
+        i, j = _best(scores.mean(axis=0))
         C, l1_ratio = float(Cs[j]), float(l1_ratios[i])
-        objective = data.objective(self.fit_intercept, C, l1_ratio)
-        result = solve(
-            objective,
-            np.zeros(objective.shape),  # not the folds' solutions: folds shall not matter
-            X=data.X,
-            solver=self.solver,
-            tol=self.tol,
-            max_iter=self.max_iter,
-        )
-        coef = _rows(result.W, self.fit_intercept, data.X.dtype)
+        # Not from the folds' solutions: folds shall not matter.
+        model = clone(student).set_params(C=C, l1_ratio=l1_ratio)
+        refit = context.subcontext(task_name="refit", task_id=n_folds)
+        with refit.propagate_callback_context(model):
+            refit.call_on_fit_task_begin(estimator=self, **arguments)
+            metadata = arguments["metadata"] or {}
+            model.fit(arguments["X"], arguments["y"], **metadata)
+        refit.call_on_fit_task_end(estimator=self, **arguments)
         return {
             "C_": C,
             "l1_ratio_": l1_ratio,
-            "coef_": np.ascontiguousarray(coef[:, :-1]),
-            "intercept_": coef[:, -1].copy(),
-            "loss_": objective.loss_at(result.W, result.value),
+            "coef_": model.coef_,
+            "intercept_": model.intercept_,
+            "loss_": model.loss_,
         }
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, **params):
         """Score predictions by ``scoring``.
 
         Parameters
@@ -268,16 +376,25 @@ class SoftLabelLogisticRegressionCV(LinearSoftmaxMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            Weights of the samples. If metadata routing is enabled, a scorer that is passed as
+            ``scoring`` gets them if it requests them.
+        **params : dict
+            What the scorer requests, if metadata routing is enabled.
 
         Returns
         -------
         score : float
             Larger is better.
         """
-        scorer = self._scorer()
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return scorer(self, X, y, **weights)
+        check_is_fitted(self)
+        if sample_weight is not None:
+            params["sample_weight"] = sample_weight
+        if get_config()["enable_metadata_routing"]:
+            params = process_routing(self, "score", **params).scorer.score
+        else:
+            _refuse_metadata("score", set(params) - {"sample_weight"})
+        hard = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+        return self._scorer(self.classes_, hard)(self, X, y, **params)
 
     def _sklearn_parameters(self):
         elastic = {"l1_ratio": self.l1_ratio_, "solver": "saga"} if self.l1_ratio_ else {}
@@ -296,12 +413,63 @@ def _rows(W, fit_intercept, dtype):
     return np.ascontiguousarray(W.T, dtype=dtype)
 
 
-def _path(student, X, y, weight, scorer, train, test, Cs, l1_ratios):
+def _checked_list(name, values, rule):
+    """Return a parameter that lists numbers as an array."""
+    if isinstance(values, str) or np.ndim(values) != 1:
+        raise ValueError(f"{name} must be a list of numbers; got {values!r}.")
+    if len(values) == 0:
+        raise ValueError(f"{name} is empty.")
+    for i, value in enumerate(values):
+        check(f"{name}[{i}]", value, RULES[rule])
+    return np.array(values, dtype=np.float64)
+
+
+def _refuse_metadata(method, params):
+    if params:
+        raise TypeError(
+            f"{method} got {sorted(params)}; to pass metadata to the splitter and the scorer, "
+            "use sklearn.set_config(enable_metadata_routing=True)."
+        )
+
+
+def _for_classes(scorer, classes):
+    """Return a scorer of scikit-learn that knows the classes, of which a fold may lack some.
+
+    As in scikit-learn's ``LogisticRegressionCV``. Other scorers are returned as they are.
+    """
+    if isinstance(scorer, DivergenceScorer) or not hasattr(scorer, "_score_func"):
+        return scorer
+    accepted = inspect.signature(scorer._score_func).parameters
+    if "labels" not in accepted:
+        return scorer
+    known = {"labels": classes}
+    if len(classes) == 2 and "pos_label" in accepted:
+        known["pos_label"] = classes[1]
+    scorer = copy(scorer)
+    scorer._kwargs = known | scorer._kwargs
+    return scorer
+
+
+def _best(scores):
+    """Return where the largest score is."""
+    best = int(scores.argmax())
+    if not np.isfinite(scores.flat[best]):
+        raise ValueError(
+            f"No penalty can be chosen: by l1_ratio and C, the scores are {scores.tolist()}. "
+            "Pass a scoring that returns finite numbers."
+        )
+    return np.unravel_index(best, scores.shape)
+
+
+def _path(student, X, y, weight, scorer, score_params, train, test, Cs, l1_ratios, context):
     """Return coefficients, scores and numbers of iterations of one fold, for every penalty."""
-    fold_weight = None if weight is None else weight[train]
-    data = check_data(student, X[train], _safe_indexing(y, train), fold_weight)
+    student = clone(student)  # tasks may be threads, which share what they are given
+    X_train, y_train = X[train], _safe_indexing(y, train)
     X_test, y_test = X[test], _safe_indexing(y, test)
-    weights = {} if weight is None else {"sample_weight": weight[test]}
+    fold_weight = None if weight is None else weight[train]
+    score_params = _check_method_params(X, score_params, indices=test)
+    context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
+    data = check_data(student, X_train, y_train, fold_weight)
     objective = data.objective(student.fit_intercept, 1.0, 0.0)
     coefs = np.empty(
         (len(l1_ratios), len(Cs), objective.shape[1], X.shape[1] + 1), dtype=X.dtype
@@ -326,5 +494,6 @@ def _path(student, X, y, weight, scorer, train, test, Cs, l1_ratios):
             student.classes_ = data.classes
             student.coef_ = np.ascontiguousarray(coefs[i, j, :, :-1])
             student.intercept_ = coefs[i, j, :, -1]
-            scores[i, j] = scorer(student, X_test, y_test, **weights)
+            scores[i, j] = scorer(student, X_test, y_test, **score_params)
+    context.call_on_fit_task_end(estimator=student, X=X_train, y=y_train)
     return coefs, scores, n_iter

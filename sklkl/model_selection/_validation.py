@@ -1,5 +1,7 @@
 """Out-of-fold prediction with soft targets."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
@@ -8,10 +10,17 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from sklkl._checks import Rule, check, integer, one_of
 from sklkl._targets import check_rows, check_target, frame_columns, spread
 from sklkl.model_selection._split import check_soft_cv
 
 ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
+N_JOBS = Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None)
+PRE_DISPATCH = Rule(
+    "an integer >= 1, or an expression as '2*n_jobs'",
+    (Integral, str),
+    lambda v: isinstance(v, str) or v >= 1,
+)
 
 
 def soft_cross_val_predict(
@@ -89,11 +98,14 @@ def soft_cross_val_predict(
     >>> bool(abs(proba - y).max() < 0.01)
     True
     """
-    if method not in ABSENT:
-        raise ValueError(f"method must be one of {tuple(ABSENT)}; got {method!r}.")
+    check("method", method, one_of(ABSENT))
+    check("n_jobs", n_jobs, N_JOBS)
+    check("verbose", verbose, integer(0))
+    check("params", params, Rule("a dict", dict).or_(None))
+    check("pre_dispatch", pre_dispatch, PRE_DISPATCH)
     X, y = indexable(X, y)
     classes, target = check_target(y, refuse_integers=True)
-    splitter = check_soft_cv(cv, target)
+    splitter = check_soft_cv(cv, target, groups)
     split_params, fit_params = _route(estimator, splitter, groups, params or {})
     if target.ndim == 1:
         y = classes[target]
@@ -154,6 +166,11 @@ def fit_to_target(estimator, X, y, params):
 
 def predict_columns(estimator, method, X):
     """Return predictions with a column per class; refuse anything else."""
+    if not hasattr(estimator, method):
+        raise TypeError(
+            f"The estimator {type(estimator).__name__} has no {method}; calibrate it, e.g. "
+            "with sklkl.calibration.SoftCalibratedClassifierCV."
+        )
     predicted = getattr(estimator, method)(X)
     # A classifier of several outputs may take the columns of y for these; it returns a list.
     is_list = isinstance(predicted, list)

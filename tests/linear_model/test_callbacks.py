@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.linear_model._objective import KLObjective
 from sklkl.metrics import get_scorer, kl_loss
 
@@ -93,6 +93,25 @@ def assert_untouched(model, before):
 
 
 # -- What callbacks are told ---------------------------------------------------
+
+
+@needs_callbacks
+@pytest.mark.parametrize("propagated", [False, True])
+@pytest.mark.parametrize("refit", [False, True])
+def test_events_of_cross_validation(refit, propagated):
+    X, y = make_problem()
+    recorder = PropagatedRecorder() if propagated else Recorder()
+    model = SoftLabelLogisticRegressionCV(Cs=2, cv=3, refit=refit).set_callbacks(recorder)
+    model.fit(X, y)
+    final = ["begin refit", "end refit"] if refit else []
+    if refit and propagated:  # the student speaks for itself
+        final = ["begin fit", *["begin iteration", "end iteration"] * len(recorder.models)]
+        final.append("end fit")
+        assert recorder.models[-1].coef_ == pytest.approx(model.coef_)
+    folds = ["begin fold", "end fold"] * 3
+    assert recorder.events == ["setup", "begin fit", *folds, *final, "end fit", "teardown"]
+    if refit and propagated:
+        model.set_params(n_jobs=2).fit(X, y)  # tasks are pickled
 
 
 @needs_callbacks

@@ -2,15 +2,18 @@
 
 import inspect
 import pickle
+import time
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy.sparse import csc_array, csr_array
 from scipy.special import softmax
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning, NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import get_scorer as sklearn_scorer
 from sklearn.model_selection import (
@@ -60,7 +63,8 @@ def weights_for(X):
 def fit(X, y, sample_weight=None, groups=None, **params):
     params = {"Cs": CS, "cv": 3, "tol": 1e-8, **params}
     model = SoftLabelLogisticRegressionCV(**params)
-    return model.fit(X, y, sample_weight=sample_weight, groups=groups)
+    metadata = {} if groups is None else {"groups": groups}
+    return model.fit(X, y, sample_weight=sample_weight, **metadata)
 
 
 def single(X, y, sample_weight=None, **params):
@@ -121,10 +125,15 @@ def reference(X, y, sample_weight=None, *, scoring, **params):
     return np.ravel(model.C_)[0], scores, model
 
 
-@pytest.mark.parametrize("name", ["iris", "breast cancer"])
-@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize(
+    ("name", "scoring", "weighted", "refit"),
+    [
+        ("iris", "neg_log_loss", False, True),
+        ("iris", "accuracy", True, False),
+        ("breast cancer", "accuracy", False, False),
+        ("breast cancer", "neg_log_loss", True, True),
+    ],
+)
 def test_as_logistic_regression_cv(name, scoring, weighted, refit):
     loader = load_iris if name == "iris" else load_breast_cancer
     X, y = loader(return_X_y=True)
@@ -169,7 +178,7 @@ def test_default_score_of_labels_is_the_negative_log_loss():
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize(
     ("scoring", "weighted", "fit_intercept"),
-    [("neg_kl_loss", False, True), ("neg_kl_loss", True, False), ("d2_kl", True, True)],
+    [("neg_kl_loss", True, False), ("d2_kl", False, True)],
 )
 def test_loop_by_hand(n_classes, soft, scoring, weighted, fit_intercept):
     X, y = make_problem(n_classes, soft)
@@ -476,15 +485,153 @@ def test_groups(soft, splitter):
         fit(X, y, cv=splitter)
 
 
-@pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_n_jobs(soft, weighted):
-    X, y = make_problem(3, soft)
-    weight = weights_for(X) if weighted else None
-    assert_same(fit(X, y, weight, n_jobs=2), fit(X, y, weight))
+def slow_scorer(model, X, y):
+    """Let other threads run while a model waits for its score."""
+    time.sleep(0.005)
+    return get_scorer("neg_kl_loss")(model, X, y)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_parallel_fits_share_nothing(backend):
+    X, y = make_problem()
+    expected = fit(X, y, scoring=slow_scorer)
+    with joblib.parallel_config(backend, n_jobs=2):
+        assert_same(fit(X, y, scoring=slow_scorer), expected)
+
+
+@pytest.mark.parametrize("cv", [3, [(np.arange(60), np.arange(60, 90))]])
+def test_groups_without_a_splitter(cv):
+    """A number of folds keeps groups together, also of labels; fixed folds refuse them."""
+    X, y = make_problem(3, soft=False)
+    groups = np.arange(90) // 3
+    if cv == 3:
+        folds = list(StratifiedSoftKFold(3).split(X, y, groups))
+        assert_same(fit(X, y, groups=groups), fit(X, y, cv=folds))
+    else:
+        with pytest.raises(ValueError, match="groups are for a splitter"):
+            fit(X, y, groups=groups, cv=cv)
+
+
+def test_one_hot_rows_choose_as_labels():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:600] / 16, y[:600]
+    params = {"Cs": (0.1, 1.0, 100.0), "tol": 1e-4}
+    labels, one_hot = fit(X, y, **params), fit(X, np.eye(10)[y], **params)
+    assert labels.C_ == one_hot.C_
+    np.testing.assert_allclose(labels.scores_, one_hot.scores_, atol=1e-9)
+
+
+# -- Metadata routing ----------------------------------------------------------
+
+
+class Spy(StratifiedSoftKFold):
+    """Splitter that records what it gets."""
+
+    def split(self, X, y=None, groups=None, sample_weight=None):
+        self.got = groups, sample_weight
+        return super().split(X, y, groups, sample_weight)
+
+
+def test_requests_of_the_scorer_are_honoured():
+    X, y = make_problem()
+    weight = weights_for(X)
+    weighted, unweighted = fit(X, y, weight), fit(X, y, weight, scoring=unweighted_scorer)
+    assert not np.allclose(weighted.scores_, unweighted.scores_, atol=1e-4)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = get_scorer("neg_kl_loss")
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            fit(X, y, weight, scoring=scorer)
+        asks = fit(X, y, weight, scoring=scorer.set_score_request(sample_weight=True))
+        assert_same(asks, weighted)
+        of_weighted = asks.score(X, y, weight)
+        assert_same(fit(X, y, weight), weighted)
+        assert_same(fit(X, y, weight, scoring="neg_kl_loss"), weighted)
+        no = fit(X, y, weight, scoring=scorer.set_score_request(sample_weight=False))
+        assert_same(no, unweighted)
+        assert no.score(X, y, weight) == no.score(X, y) != of_weighted
+        other = scorer.set_score_request(sample_weight="of_score")
+        model = SoftLabelLogisticRegressionCV(Cs=CS, cv=3, tol=1e-8, scoring=other)
+        model.fit(X, y, of_score=weight)
+        scores, _ = loop(X, y, folds_of(y), unweighted_scorer)
+        assert not np.allclose(model.scores_, scores, atol=1e-4)
+        assert model.score(X, y, of_score=weight) == scorer(model, X, y, sample_weight=weight)
+    assert of_weighted == weighted.score(X, y, weight)
+
+
+def unweighted_scorer(model, X, y, sample_weight=None):
+    return get_scorer("neg_kl_loss")(model, X, y)
+
+
+def test_requests_of_the_splitter_are_honoured():
+    X, y = make_problem()
+    groups, weight = np.arange(90) // 3, weights_for(X)
+    with sklearn.config_context(enable_metadata_routing=True):
+        splitter = Spy(3).set_split_request(sample_weight=True)
+        model = fit(X, y, weight, groups=groups, cv=splitter)
+        assert splitter.got[0] is groups
+        ratio = splitter.got[1][weight > 0] / weight[weight > 0]
+        np.testing.assert_array_equal(ratio, ratio[0])
+        folds = list(splitter.split(X, y, groups, weight))
+        assert_same(fit(X, y, weight, cv=folds), model)
+        assert_same(fit(X, y, groups=groups), fit(X, y, groups=groups, cv=Spy(3)))
+        pipeline = make_pipeline(SoftLabelLogisticRegressionCV(Cs=CS, cv=Spy(3), tol=1e-8))
+        pipeline.fit(X, y, groups=groups)
+        assert_same(pipeline[-1], fit(X, y, groups=groups))
+        with pytest.raises(TypeError, match="groups"):
+            fit(X, y, groups=groups, cv=KFold(3))
+    with pytest.raises(TypeError, match=r"fit got \['of_score'\]; .*enable_metadata_routing"):
+        SoftLabelLogisticRegressionCV().fit(X, y, of_score=weight)
+    with pytest.raises(
+        TypeError, match=r"score got \['of_score'\]; .*enable_metadata_routing"
+    ):
+        model.score(X, y, of_score=weight)
 
 
 # -- Scores --------------------------------------------------------------------
+
+
+def test_scorers_of_scikit_learn_know_all_classes():
+    """Each unshuffled fold of iris holds one class."""
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    for labels in (y, names):
+        params = {"cv": KFold(3), "Cs": CS[:2], "tol": 1e-4}
+        model = fit(X, labels, scoring=sklearn_scorer("neg_log_loss"), **params)
+        assert_same(fit(X, labels, scoring="neg_log_loss", **params), model)
+        assert_same(fit(X, labels, **params), model, atol=1e-9)
+        first = model.score(X[:50], labels[:50])
+        assert first == pytest.approx(get_scorer("neg_kl_loss")(model, X[:50], labels[:50]))
+    two = fit(X[50:], names[50:], scoring="f1", cv=KFold(3, shuffle=True, random_state=0))
+    assert 0.8 < two.scores_.mean() < 1.0
+
+
+def test_classes_of_labels_are_sorted():
+    X, y = make_problem(3, soft=False)
+    labels = np.array(["a", "b", "c"])[y]
+    model = fit(X, labels, classes=["c", "a", "d", "b"], scoring="neg_log_loss")
+    assert model.classes_.tolist() == ["a", "b", "c", "d"]
+    expected = fit(X, labels)
+    np.testing.assert_allclose(model.scores_, expected.scores_, atol=1e-3)
+    assert (model.predict(X) == expected.predict(X)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("refit", [False, True])
+def test_scores_that_choose_nothing(refit, value):
+    X, y = make_problem()
+    with pytest.raises(ValueError, match=r"No penalty can be chosen: .* finite numbers"):
+        fit(X, y, scoring=lambda model, X, y: value, refit=refit, tol=1e-2)
+
+
+@pytest.mark.parametrize("exponent", [-1000, 990])
+def test_scores_do_not_depend_on_the_scale_of_weights(exponent):
+    """C times the weights is what the fits depend on; 1e-300 and 2e299 are about as far."""
+    X, y = make_problem(3, soft=False)
+    weight, scale = weights_for(X), 2.0**exponent
+    expected = fit(X, y, weight, Cs=[0.5, 8.0])
+    model = fit(X, y, scale * weight, Cs=[0.5 / scale, 8.0 / scale])
+    np.testing.assert_allclose(model.scores_, expected.scores_, rtol=1e-6)
+    assert model.score(X, y, weight) == pytest.approx(expected.score(X, y, weight))
 
 
 def test_weights_count_in_fits_and_in_scores():
@@ -664,40 +811,60 @@ def test_failed_fit_leaves_the_estimator_as_it_was():
 # -- What is refused -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"Cs": 0}, "^Cs must be an integer >= 1; got 0"),
-        ({"Cs": -3}, "^Cs must be an integer >= 1; got -3"),
-        ({"Cs": []}, "^Cs is empty"),
-        ({"Cs": [1.0, 0.0]}, r"^Cs\[1\] must be a number > 0, .*; got 0\.0"),
-        ({"Cs": [-1.0]}, r"^Cs\[0\] must be a number > 0"),
-        ({"Cs": [1.0, np.nan]}, r"^Cs\[1\] must be a number > 0"),
-        ({"Cs": ["1"]}, r"^Cs\[0\] must be a number > 0.*; got '1'"),
-        ({"Cs": None}, r"^Cs\[0\] must be a number > 0"),
-        ({"Cs": True}, r"^Cs\[0\] must be a number > 0"),
-        ({"Cs": [[1.0]]}, r"^Cs\[0\] must be a number > 0"),
-        ({"l1_ratios": []}, "^l1_ratios is empty"),
-        ({"l1_ratios": [0.5, 1.5]}, r"^l1_ratios\[1\] must be a number from 0 to 1; got 1\.5"),
-        ({"l1_ratios": [-0.1]}, r"^l1_ratios\[0\] must be a number from 0 to 1"),
-        ({"l1_ratios": None}, r"^l1_ratios\[0\] must be a number from 0 to 1"),
-        ({"tol": 0.0}, "^tol must be a finite number > 0"),
-        ({"max_iter": 0}, "^max_iter must be an integer >= 1"),
-        ({"solver": "saga"}, "^solver must be one of"),
-        ({"solver": "lbfgs", "l1_ratios": [0.0, 0.5]}, r"solver='lbfgs' .* l1_ratio=0\.5"),
-        ({"scoring": "kullback"}, "kullback"),
-        ({"cv": 1}, "k-fold cross-validation requires at least one"),
-        ({"cv": "many"}, "Expected .*cv"),
-        ({"class_weight": "balance"}, "class_weight must be a dict, 'balanced' or None"),
-        ({"classes": ["a", "a", "b"]}, "classes names a class twice"),
-    ],
-)
-def test_bad_parameters(params, message):
+HOSTILE = {
+    "Cs": {
+        "^Cs must be an integer >= 1; got": (0, -3),
+        "^Cs must be a list of numbers; got": (2.0, True, None, "1", [[1.0]], {1.0}),
+        "^Cs is empty": ([],),
+        r"^Cs\[0\] must be a number > 0": (
+            [0.0],
+            [-1.0, 1.0],
+            [np.nan],
+            ["1"],
+            [True],
+            [None],
+        ),
+    },
+    "l1_ratios": {
+        "^l1_ratios must be a list of numbers; got": (0.5, None, "0"),
+        "^l1_ratios is empty": ([],),
+        r"^l1_ratios\[1\] must be a number from 0 to 1": ([0, 1.5], [0, -0.1], [0, np.nan]),
+    },
+    "fit_intercept": {"^fit_intercept must be True or False": (1, "yes", None)},
+    "classes": {"^classes ": (["a", "a", "b"], ["a"], "abc", 3)},
+    "cv": {
+        "^cv must be an integer >= 2": (1, 0, -1, True, "many", 2.5, [1, 2]),
+        "^cv holds no folds": ([],),
+    },
+    "scoring": {
+        r"^scoring='kullback': .*sklearn\.metrics": ("kullback",),
+        "^scoring=": (3, ["neg_kl_loss"], {}),
+        "^scoring='accuracy' is a score of labels, but y holds": ("accuracy",),
+    },
+    "class_weight": {"^class_weight ": ("balance", {7: 1.0}, [1, 1, 1])},
+    "solver": {"^solver must be one of": ("saga", None)},
+    "tol": {"^tol must be a finite number > 0": (0.0, np.nan, "1", None)},
+    "max_iter": {"^max_iter must be an integer >= 1": (0, 1.5, None)},
+    "n_jobs": {"^n_jobs must be None or an integer other than 0": (0, 1.5, "2", True)},
+    "refit": {"^refit must be True or False": (1, "yes", None)},
+    "verbose": {"^verbose must be an integer >= 0": (-1, "1", None)},
+}
+
+
+def test_hostile_parameters():
+    """Each is refused by a message about itself."""
     X, y = make_problem()
-    model = SoftLabelLogisticRegressionCV(**params)
-    with pytest.raises(ValueError, match=message):
+    assert set(HOSTILE) == set(SoftLabelLogisticRegressionCV().get_params())
+    for name, cases in HOSTILE.items():
+        for message, values in cases.items():
+            for value in values:
+                model = SoftLabelLogisticRegressionCV(**{name: value})
+                with pytest.raises(ValueError, match=message):
+                    model.fit(X, y)
+                assert not hasattr(model, "n_features_in_")
+    model = SoftLabelLogisticRegressionCV(solver="lbfgs", l1_ratios=[0.0, 0.5])
+    with pytest.raises(ValueError, match=r"solver='lbfgs' .* l1_ratio=0\.5"):
         model.fit(X, y)
-    assert not hasattr(model, "n_features_in_")
 
 
 @pytest.mark.parametrize(
