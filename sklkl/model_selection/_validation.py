@@ -51,8 +51,8 @@ def soft_cross_val_predict(
     y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
         Labels, or a probability vector per row.
     groups : array-like of shape (n_samples,), default=None
-        Groups of the samples, for a splitter that asks for them. If metadata routing is
-        enabled, pass them in ``params``.
+        Groups of the samples, for a splitter that asks for them; a number of folds keeps
+        them together. If metadata routing is enabled, pass them in ``params``.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
         ``StratifiedSoftKFold`` for soft targets. Or a splitter, or an iterable of indices,
@@ -77,9 +77,11 @@ def soft_cross_val_predict(
 
     Raises
     ------
+    TypeError
+        If the estimator has no such method.
     ValueError
-        If ``y`` is no valid target, a test set overlaps another, or a model knows classes
-        that ``y`` does not.
+        If ``y`` is no valid target, a test set overlaps another, a model knows classes that
+        ``y`` does not, or an argument is bad.
 
     See Also
     --------
