@@ -649,7 +649,7 @@ def test_bad_estimators(estimators, message):
         ({"weights": {"nb": 1}}, r"\['nb'\], but the estimators are \['nb', 'lr'\]"),
         ({"weights": {"nb": 1, "lr": 1, "x": 1}}, "'x'"),
         ({"weights": "learned", "cv": ShuffleSplit(3)}, "exactly one test set"),
-        ({"weights": "learned", "cv": 1}, "n_splits"),
+        ({"weights": "learned", "cv": 1}, "cv must be an integer >= 2; got 1"),
     ],
 )
 def test_bad_parameters(params, message):

@@ -153,10 +153,15 @@ def soft_kinds():
 # Partitions and the choice among them
 
 
-@each_shuffle
-@pytest.mark.parametrize("n_splits", [2, 3, 10])
-@pytest.mark.parametrize("n_samples", [10, 11, 59, 200])
-@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize(
+    ("n_samples", "n_splits", "shuffle", "hard"),
+    [
+        (10, 10, False, False),
+        (11, 10, True, True),
+        (59, 2, True, False),
+        (200, 3, False, True),
+    ],
+)
 def test_partition(n_samples, n_splits, shuffle, hard):
     y = make_y(n_samples, (1.0, 2.0))
     y = y.argmax(axis=1) if hard else y
@@ -548,7 +553,7 @@ def test_deviation_is_far_smaller_than_of_other_splitters():
 
 
 @each_splitter
-@pytest.mark.parametrize("concentration", [0.01, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize("concentration", [0.01, 100.0])
 def test_masses(splitter, concentration):
     y = make_y(600, np.array([1, 2, 3, 4]) * concentration)
     for train, test in splits(splitter, y):
@@ -733,7 +738,7 @@ def test_weight_on_few_samples(shuffle):
 
 @each_shuffle
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_groups(seed, weighted, shuffle):
     groups, y = make_groups(400, 50, seed)
     weight = make_weight(400) if weighted else None
@@ -802,7 +807,7 @@ def test_fewer_groups_than_folds():
         splits(StratifiedSoftKFold(5), y, groups=groups)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(12))
 def test_no_fold_is_empty(seed):
     """Groups of one class each: rounding alone decides if two may share a fold."""
     rng = np.random.default_rng(seed)
