@@ -247,7 +247,17 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             coefs, scores, n_iter = (np.stack(parts) for parts in zip(*paths, strict=True))
             if self.verbose > 0:
                 print(f"mean scores by l1_ratio and C:\n{scores.mean(axis=0)}")
-            fitted = self._refit(student, arguments, context, coefs, scores, Cs, l1_ratios)
+            fitted = self._choose(coefs, scores, Cs, l1_ratios)
+            if self.refit:
+                # Not from the folds' solutions: folds shall not matter.
+                student.set_params(C=fitted["C_"], l1_ratio=fitted["l1_ratio_"])
+                task = context.subcontext(task_name="refit", task_id=len(folds))
+                with task.propagate_callback_context(student):
+                    task.call_on_fit_task_begin(estimator=self, **arguments)
+                    student.fit(data.X, targets, sample_weight=weight)
+                task.call_on_fit_task_end(estimator=self, **arguments)
+                for name in ("coef_", "intercept_", "loss_"):
+                    fitted[name] = getattr(student, name)
             fitted |= {
                 "classes_": data.classes,
                 "Cs_": Cs,
@@ -336,12 +346,11 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             scorer.set_score_request(sample_weight=True)
         return scorer if classes is None else _for_classes(scorer, classes)
 
-    def _refit(self, student, arguments, context, coefs, scores, Cs, l1_ratios):
-        """Return the attributes of the final model."""
-        n_folds = len(scores)
+    def _choose(self, coefs, scores, Cs, l1_ratios):
+        """Return the attributes of the final model that the folds determine."""
         if not self.refit:
             i, j = np.transpose([_best(fold) for fold in scores])
-            coef = coefs[np.arange(n_folds), i, j].mean(axis=0)
+            coef = coefs[np.arange(len(scores)), i, j].mean(axis=0)
             return {
                 "C_": float(Cs[j].mean()),
                 "l1_ratio_": float(l1_ratios[i].mean()),
@@ -349,22 +358,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 "intercept_": coef[:, -1].copy(),
             }
         i, j = _best(scores.mean(axis=0))
-        C, l1_ratio = float(Cs[j]), float(l1_ratios[i])
-        # Not from the folds' solutions: folds shall not matter.
-        model = clone(student).set_params(C=C, l1_ratio=l1_ratio)
-        refit = context.subcontext(task_name="refit", task_id=n_folds)
-        with refit.propagate_callback_context(model):
-            refit.call_on_fit_task_begin(estimator=self, **arguments)
-            metadata = arguments["metadata"] or {}
-            model.fit(arguments["X"], arguments["y"], **metadata)
-        refit.call_on_fit_task_end(estimator=self, **arguments)
-        return {
-            "C_": C,
-            "l1_ratio_": l1_ratio,
-            "coef_": model.coef_,
-            "intercept_": model.intercept_,
-            "loss_": model.loss_,
-        }
+        return {"C_": float(Cs[j]), "l1_ratio_": float(l1_ratios[i])}
 
     def score(self, X, y, sample_weight=None, **params):
         """Score predictions by ``scoring``.
