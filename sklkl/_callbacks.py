@@ -46,23 +46,26 @@ class FitMonitor:
     Parameters
     ----------
     estimator : estimator
-    X, y : array-like
-        What the user passed to ``fit``.
-    sample_weight : array-like or None
+    data : dict
+        What the user passed to ``fit``: "X", "y" and "sample_weight".
+    start : ndarray
+        Coefficients before the first iteration.
     attributes : callable
         ``attributes(n_iter, W)`` returns what makes the estimator predict with the
         coefficients W, a dict of its fitted attributes.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, attributes):
+    def __init__(self, estimator, data, start, attributes):
         self.estimator = estimator
-        self.context = None
         self.attributes = attributes
+        self.context = None
         if hasattr(estimator, "_init_callback_context"):
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            self.arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+            weight = data["sample_weight"]
+            metadata = None if weight is None else {"sample_weight": weight}
+            self.arguments = {"X": data["X"], "y": data["y"], "metadata": metadata}
             self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
-            self.context.call_on_fit_task_begin(**self.arguments)
+            self.last = 0, start
+            self._tell(self.context.call_on_fit_task_begin, *self.last)
 
     def __call__(self, n_iter, W, value, largest_gradient):
         """Report that an iteration has ended; return whether to stop."""
@@ -73,16 +76,19 @@ class FitMonitor:
         if self.context is None or n_iter == 0:
             return False
         iteration = self.context.subcontext(task_name="iteration")
-        iteration.call_on_fit_task_begin(estimator=self.estimator)
-        return iteration.call_on_fit_task_end(
-            **self.arguments,
-            reconstruction_attributes=lambda: self.attributes(n_iter, W),
-        )
+        # Not before now is it known that there was another iteration.
+        self._tell(iteration.call_on_fit_task_begin, *self.last)
+        self.last = n_iter, W
+        return self._tell(iteration.call_on_fit_task_end, *self.last)
 
     def end(self, n_iter, W):
         """Report that the fit has ended."""
         if self.context is not None:
-            self.context.call_on_fit_task_end(
-                **self.arguments,
-                reconstruction_attributes=lambda: self.attributes(n_iter, W),
-            )
+            self._tell(self.context.call_on_fit_task_end, n_iter, W)
+
+    def _tell(self, hook, n_iter, W):
+        return hook(
+            estimator=self.estimator,
+            reconstruction_attributes=lambda: self.attributes(n_iter, W),
+            **self.arguments,
+        )

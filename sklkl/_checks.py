@@ -70,6 +70,7 @@ NON_NEGATIVE = number("a finite number >= 0", lambda v: 0 <= v < np.inf)
 FINITE = number("a finite number", lambda v: -np.inf < v < np.inf)
 SHARE = number("a number from 0 to 1", lambda v: 0 <= v <= 1)
 INNER_SHARE = number("a number between 0 and 1", lambda v: 0 < v < 1)
+BOOLEAN = Rule("True or False", kind=(), words=(True, False, np.True_, np.False_))
 
 
 def check(name, value, rule):

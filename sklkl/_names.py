@@ -25,3 +25,35 @@ def shown(labels):
     if len(labels) <= 20:
         return str(labels)
     return f"[{', '.join(map(repr, labels[:10]))}, ... ({len(labels)} in all)]"
+
+
+def refuse_other_rows(**named):
+    """Refuse data whose rows carry the same labels in another order.
+
+    Parameters
+    ----------
+    **named : array-likes
+        By the names of messages. All but data frames and Series with labels of their own,
+        which the default numbers are not, pass; so do labels that are others altogether.
+    """
+    indices = {
+        name: data.index
+        for name, data in named.items()
+        if hasattr(getattr(data, "index", None), "equals") and not _is_default(data.index)
+    }
+    for name, index in indices.items():
+        first, expected = next(iter(indices.items()))
+        if (
+            len(index) == len(expected)
+            and not index.equals(expected)
+            and index.isin(expected).all()
+            and expected.isin(index).all()
+        ):
+            raise ValueError(
+                f"The rows of {first} and {name} have the same labels in another order; pass "
+                f"{name}.loc[{first}.index], or {name}.to_numpy() if they match by position."
+            )
+
+
+def _is_default(index):
+    return getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1

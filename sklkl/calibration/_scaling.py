@@ -563,8 +563,8 @@ class DirichletScaling(_Scaling):
         objective = data.objective(True, np.inf, 0.0)
         if not np.isinf(self.C):
             # Of the intercept, too: with many classes it has much to overfit.
-            prior = Posterior.prior(start, len(start), full=True)
-            objective = StreamObjective(objective, data, prior, self.C / n_classes)
+            prior = Posterior.prior(start, len(start), self.C / n_classes, full=True)
+            objective = StreamObjective(objective, data, prior)
         W = solve(objective, start, X=z, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 

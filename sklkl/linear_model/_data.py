@@ -8,7 +8,17 @@ from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from sklkl._checks import POSITIVE, POSITIVE_OR_INFINITE, SHARE, check_parameters, integer
+from sklkl._checks import (
+    BOOLEAN,
+    NON_NEGATIVE,
+    POSITIVE,
+    POSITIVE_OR_INFINITE,
+    SHARE,
+    check,
+    check_parameters,
+    integer,
+)
+from sklkl._names import refuse_other_rows
 from sklkl._targets import check_target, check_weights
 from sklkl.linear_model._objective import LossTerm
 from sklkl.linear_model._solve import objective_of
@@ -18,6 +28,9 @@ RULES = {
     "l1_ratio": SHARE,
     "tol": POSITIVE,
     "max_iter": integer(1),
+    "fit_intercept": BOOLEAN,
+    "warm_start": BOOLEAN,
+    "verbose": integer(0).or_(True, False),
 }
 
 
@@ -71,6 +84,7 @@ def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
             "target y is None."
         )
+    refuse_other_rows(X=X, y=y, sample_weight=sample_weight)
     X = validate_data(
         estimator,
         X,
@@ -146,9 +160,8 @@ def apply_class_weight(class_weight, classes, target, weight):
                 f"class_weight names {unknown}, not among the classes {classes.tolist()}."
             )
         for label, value in class_weight.items():
+            check(f"class_weight[{label!r}]", value, NON_NEGATIVE)
             factors[position[label]] = value
-        if not (np.isfinite(factors).all() and (factors >= 0).all()):
-            raise ValueError(f"class_weight must be finite and >= 0; got {class_weight}.")
     else:
         raise ValueError(
             f"class_weight must be a dict, 'balanced' or None; got {class_weight!r}."

@@ -1,13 +1,18 @@
 """Multinomial logistic regression on soft labels."""
 
+import warnings
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
+from sklearn.utils.metaestimators import available_if
 
 from sklkl._callbacks import WRAPPERS, CallbackSupportMixin, FitMonitor, with_callbacks
+from sklkl._names import shown
+from sklkl._targets import check_classes
 from sklkl.linear_model._data import (
     apply_class_weight,
     check_data,
@@ -78,6 +83,19 @@ class Goal:
                 f"divergence {self.divergence!r} is infinite; set smoothing, e.g. to 1e-3, or "
                 "take 'kl', 'jensen_shannon' or an alpha above 0."
             )
+
+
+def _can_stream(model):
+    """Say why an estimator has no partial_fit, if it has none."""
+    infinite = isinstance(model.C, Real) and np.isinf(model.C)
+    balanced = isinstance(model.class_weight, str) and model.class_weight == "balanced"
+    if model.l1_ratio != 0.0 or infinite or balanced:
+        raise AttributeError(
+            "partial_fit needs l1_ratio=0, a finite C and a class_weight that is not "
+            f"'balanced'; got l1_ratio={model.l1_ratio!r}, C={model.C!r}, "
+            f"class_weight={model.class_weight!r}."
+        )
+    return True
 
 
 class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
@@ -242,15 +260,20 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         goal = vars(self).pop("_goal", self._goal)
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight)
-            monitor = FitMonitor(
-                self, X, y, sample_weight, lambda n, W: self._attributes(data, n, W)
-            )
-            result = None
+            monitor = result = None
             for terms in goal.stages(self.class_weight, data):
                 objective = data.objective(self.fit_intercept, self.C, self.l1_ratio, terms)
+                if monitor is None:
+                    start = self._start(objective, data.classes)
+                    monitor = FitMonitor(
+                        self,
+                        {"X": X, "y": y, "sample_weight": sample_weight},
+                        start,
+                        lambda n, W: self._attributes(data, n, W),
+                    )
                 result = solve(
                     objective,
-                    self._start(objective, data.classes) if result is None else result.W,
+                    start if result is None else result.W,
                     X=data.X,
                     solver=self.solver,
                     tol=self.tol,
@@ -267,17 +290,26 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self._posterior = None
         return self
 
+    @available_if(_can_stream)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from one more batch of a stream.
 
         The first batch is fitted as by ``fit``. What it has taught is then kept as a Gaussian
         distribution of the coefficients, the Laplace approximation, and takes the place of
         the penalty for the next batch (Spiegelhalter and Lauritzen, 1990). There is no
-        learning rate. Batches should be mixed: one that holds a single class is fitted so well
-        that it leaves hardly a trace. With n_features up to about a thousand the distribution
-        has a matrix per class; beyond, and for sparse ``X``, the diagonal of one, which makes
-        larger batches worthwhile. After ``fit``, which keeps no such record, the penalty draws
-        the coefficients to those of ``fit``.
+        learning rate. The method is there with ``l1_ratio=0``, a finite ``C`` and a
+        ``class_weight`` that is not "balanced".
+
+        Batches should be mixed. One of a single class is fitted so well that it leaves hardly
+        a trace. If classes come otherwise than the batches before let expect, all rows so far
+        are made to count more, and a warning is given; sorted streams then come near the
+        accuracy of ``fit``. But sorted rows that come fewer than five at a time cannot be told
+        from those of a rare class: what they taught is forgotten without a warning.
+
+        With n_features up to about a thousand the distribution has a matrix per class; beyond,
+        and for sparse ``X``, the diagonal of one, which makes larger batches worthwhile. After
+        ``fit``, which keeps no such record, the penalty draws the coefficients to those of
+        ``fit``.
 
         Parameters
         ----------
@@ -299,8 +331,15 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         Raises
         ------
         ValueError
-            On bad data, as ``fit``; if ``l1_ratio`` is not 0, ``C`` infinite, or
-            ``class_weight`` "balanced".
+            On bad data, as ``fit``; if ``C``, ``fit_intercept``, the classes or their order
+            differ from the first call.
+
+        Warns
+        -----
+        UserWarning
+            If the classes of the batches show that they were not mixed.
+        ConvergenceWarning
+            If the tolerance was not reached.
 
         Examples
         --------
@@ -316,27 +355,31 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         array([[1.8]])
         """
         self._check_parameters()
+        classes = None if classes is None else check_classes(classes)
         posterior = getattr(self, "_posterior", None)
-        if self.l1_ratio > 0.0 or np.isinf(self.C) or self.class_weight == "balanced":
-            raise ValueError(
-                "partial_fit needs l1_ratio=0, a finite C and a class_weight that is not "
-                f"'balanced'; got l1_ratio={self.l1_ratio}, C={self.C}, "
-                f"class_weight={self.class_weight!r}."
-            )
         with unchanged_on_error(self):
             first = not hasattr(self, "coef_")
             classes = self._stream_classes(y, classes)
             data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
             batch = data.objective(self.fit_intercept, np.inf, 0.0)
-            if posterior is not None and posterior.mean.shape != batch.shape:
-                raise ValueError(
-                    f"fit_intercept={self.fit_intercept} differs from the first call of "
-                    "partial_fit; clone the estimator to begin anew."
-                )
+            surprised = False
             if posterior is None:
-                mean = np.zeros(batch.shape) if first else self._coefficients()
-                posterior = Posterior.prior(mean, batch.n_features, full=not issparse(data.X))
-            objective = StreamObjective(batch, data, posterior, float(self.C))
+                posterior = Posterior.prior(
+                    np.zeros(batch.shape) if first else self._wide_coefficients(),
+                    batch.n_features,
+                    float(self.C),
+                    full=not issparse(data.X),
+                )
+            elif posterior.mean.shape != batch.shape or posterior.C != self.C:
+                raise ValueError(
+                    f"fit_intercept={self.fit_intercept}, C={self.C}: one of them differs "
+                    "from the first call of partial_fit, and what was learned depends on it. "
+                    "Clone the estimator to begin anew."
+                )
+            else:
+                surprised = posterior.surprised
+                posterior = posterior.with_counts(data, self.class_weight)
+            objective = StreamObjective(batch, data, posterior)
             result = solve(
                 objective,
                 posterior.mean,
@@ -346,6 +389,17 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 max_iter=self.max_iter,
             )
             posterior = objective.posterior_at(result.W)
+        if posterior.surprised and not surprised:
+            k = int(posterior.surprises.argmax())
+            warnings.warn(
+                f"The batches are not alike: class {data.classes.tolist()[k]!r} came "
+                f"{posterior.surplus[k]:.0f} times more than the model expected of each "
+                f"batch, {posterior.surprises[k]:.0f} standard deviations. What is learned "
+                "then depends on their order. Mix the classes in every batch, or fit all rows "
+                "at once.",
+                UserWarning,
+                stacklevel=2,
+            )
         vars(self).update(self._attributes(data, result.n_iter, posterior.mean))
         self.loss_ = batch.loss_at(posterior.mean, batch(posterior.mean)[0])
         self._posterior = posterior
@@ -353,14 +407,18 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _stream_classes(self, y, classes):
         """Return the classes of a stream, None if a soft y names them."""
-        if hasattr(self, "classes_"):
-            if classes is not None and not np.array_equal(classes, self.classes_):
+        known = {
+            "those of the first call": getattr(self, "classes_", None),
+            "the parameter classes": self.classes,
+        }
+        for what, others in known.items():
+            if classes is None:
+                classes = others
+            elif others is not None and not np.array_equal(classes, others):
                 raise ValueError(
-                    f"classes={np.asarray(classes).tolist()} are not those of the first call, "
-                    f"{self.classes_.tolist()}."
+                    f"classes={shown(classes)} are not {what}, {shown(others)}; their order "
+                    "matters, too."
                 )
-            return self.classes_
-        classes = self.classes if classes is None else classes
         if classes is None and not (np.ndim(y) == 2 and np.shape(y)[1] > 1):
             raise ValueError(
                 "classes must be passed on the first call to partial_fit: a batch of labels "
@@ -381,8 +439,12 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         }
 
     def _check_parameters(self):
-        check_numbers(self, "C", "l1_ratio", "tol", "max_iter")
+        check_numbers(
+            self, "C", "l1_ratio", "fit_intercept", "tol", "max_iter", "warm_start", "verbose"
+        )
         check_solver(self.solver, self.l1_ratio)
+        if self.classes is not None:
+            check_classes(self.classes)
 
     def _start(self, objective, classes):
         if not (self.warm_start and hasattr(self, "coef_")):
@@ -397,14 +459,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 f"warm_start: the last fit had {self.coef_.shape[1]} features, now there "
                 f"are {objective.n_features}. Set warm_start=False."
             )
-        return self._coefficients()
+        return self._wide_coefficients()
 
-    def _coefficients(self):
-        """Return the coefficients as the objective has them."""
-        W = self.coef_.T
-        if self.fit_intercept:
-            W = np.vstack([W, self.intercept_])
-        return W.astype(np.float64, order="C")
+    def _wide_coefficients(self):
+        return self._coefficients().astype(np.float64, order="C")
 
     def _sklearn_parameters(self):
         elastic = {"l1_ratio": self.l1_ratio, "solver": "saga"} if self.l1_ratio else {}

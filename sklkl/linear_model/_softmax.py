@@ -1,6 +1,8 @@
 """Predictions of a linear softmax model."""
 
 import numpy as np
+from scipy.sparse import csr_array, csr_matrix, issparse
+from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -86,8 +88,47 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
         )
         X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
-        W = np.vstack([self.coef_.T, self.intercept_])
+        W = self._coefficients(intercept=True)
         return LinearRows(X, W.shape[1], True).predict(W, what)
+
+    def _coefficients(self, intercept=None):
+        """Return dense coefficients, a column per logit.
+
+        The intercepts are the last row, by default if there is one.
+        """
+        W = self.coef_.toarray().T if issparse(self.coef_) else self.coef_.T
+        if self.fit_intercept if intercept is None else intercept:
+            W = np.vstack([W, self.intercept_])
+        return W
+
+    def sparsify(self):
+        """Make ``coef_`` a sparse matrix, which an L1 norm makes worthwhile.
+
+        Every method goes on working; the next fit makes ``coef_`` dense again.
+
+        Returns
+        -------
+        self : estimator
+            The fitted model. Its ``coef_`` is a ``scipy.sparse.csr_matrix``, or a
+            ``csr_array`` if scikit-learn is configured to prefer that.
+        """
+        check_is_fitted(self)
+        arrays = get_config().get("sparse_interface") == "sparray"  # since scikit-learn 1.9
+        self.coef_ = (csr_array if arrays else csr_matrix)(self.coef_)
+        return self
+
+    def densify(self):
+        """Make ``coef_`` an array again, after ``sparsify``.
+
+        Returns
+        -------
+        self : estimator
+            The fitted model.
+        """
+        check_is_fitted(self)
+        if issparse(self.coef_):
+            self.coef_ = self.coef_.toarray()
+        return self
 
     def coef_frame(self):
         """Return the coefficients as a data frame.

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from threadpoolctl import ThreadpoolController
 
+from sklkl._checks import check, one_of
 from sklkl.divergences import entropy
 from sklkl.linear_model import _lbfgs, _proximal
 from sklkl.linear_model._objective import KLObjective, RowBlock
@@ -19,8 +20,7 @@ SOLVERS = ("auto", "lbfgs", "proximal")
 
 def check_solver(solver, l1_ratio):
     """Refuse an unknown solver, or one that cannot do what is asked."""
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {SOLVERS}; got {solver!r}.")
+    check("solver", solver, one_of(SOLVERS))
     if solver == "lbfgs" and l1_ratio > 0.0:
         raise ValueError(
             f"solver='lbfgs' is for a smooth penalty, l1_ratio=0; got l1_ratio={l1_ratio}. "

@@ -44,6 +44,7 @@ class Recorder:
     def __init__(self, action=None):
         self.action = action
         self.events = []
+        self.begun = []
         self.models = []
 
     def setup(self, estimator, context):
@@ -52,8 +53,11 @@ class Recorder:
     def teardown(self, estimator, context):
         self.events.append("teardown")
 
-    def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None):
+    def on_fit_task_begin(
+        self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
+    ):
         self.events.append(f"begin {context.task_name}")
+        self.begun.append(fitted_estimator)
 
     def on_fit_task_end(
         self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
@@ -187,6 +191,24 @@ def test_estimators_passed_predict_as_if_the_fit_had_stopped(solver, n_classes, 
     np.testing.assert_array_equal(recorder.models[-1].coef_, model.coef_)
     losses = [kl_loss(y, passed.predict_proba(frame)) for passed in recorder.models]
     assert losses[-1] < losses[0]
+
+
+@needs_callbacks
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_tasks_begin_with_the_model_before_them(solver):
+    """The fit with its start, an iteration with what the one before it ended with."""
+    X, y = make_problem()
+    recorder = Recorder()
+    model = SoftLabelLogisticRegression(**SOLVERS[solver]).set_callbacks(recorder).fit(X, y)
+    begin_of_fit, *of_iterations = recorder.begun
+    np.testing.assert_allclose(begin_of_fit.predict_proba(X), 1 / 3)
+    assert begin_of_fit.n_iter_ == 0
+    assert len(of_iterations) == model.n_iter_
+    for begun, before in zip(of_iterations, [begin_of_fit, *recorder.models], strict=False):
+        np.testing.assert_array_equal(begun.coef_, before.coef_)
+        assert begun.n_iter_ == before.n_iter_
+    model.set_params(warm_start=True).fit(X, y)
+    np.testing.assert_array_equal(recorder.begun[-1].coef_, model.coef_)
 
 
 @needs_callbacks

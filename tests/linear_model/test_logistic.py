@@ -1,17 +1,19 @@
 """SoftLabelLogisticRegression against scikit-learn's LogisticRegression, and its contract."""
 
 import pickle
+import re
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
+from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, issparse
 from scipy.special import log_softmax, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -19,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import d2_kl_score, get_scorer, kl_loss
 
 NAMES = ["iris", "wine", "wine raw", "breast cancer", "breast cancer raw", "digits"]
@@ -723,6 +725,9 @@ def test_warm_start_refuses_other_data():
     model = SoftLabelLogisticRegression(warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match=r"the last fit had the classes \[0, 1, 2\]"):
         model.fit(X, pd.DataFrame(y, columns=["a", "b", "c"]))
+    with pytest.raises(ValueError, match=r"\[0, 1, 2\], now they are \[2, 1, 0\]"):
+        model.set_params(classes=[2, 1, 0]).fit(X, y)
+    model.set_params(classes=None)
     with pytest.raises(ValueError, match="the last fit had 4 features, now there are 3"):
         model.fit(X[:, :3], y)
 
@@ -817,19 +822,50 @@ def test_deterministic(name, soft):
 # -- What is refused -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [0, 0.0, -1.0, np.nan, "1", None, True])
-@pytest.mark.parametrize("name", ["C", "tol"])
-def test_bad_number(name, value):
-    X, y = small_problem()
-    with pytest.raises(ValueError, match=f"^{name} must be a (finite )?number > 0"):
-        SoftLabelLogisticRegression(**{name: value}).fit(X, y)
+NOT_POSITIVE = [None, "1", 0, -1.0, np.nan, True, [1.0], np.ones(2), 1j]
+NOT_BOOLEAN = [None, "True", 0, 1, np.nan, [True]]
+HOSTILE = {
+    "C": (NOT_POSITIVE, "must be a number > 0, np.inf for no penalty; got "),
+    "l1_ratio": (
+        [None, "0.5", -0.1, 1.1, np.nan, True, [0.5]],
+        "must be a number from 0 to 1",
+    ),
+    "fit_intercept": (NOT_BOOLEAN, "must be True or False; got "),
+    "classes": (["ab", 2, np.nan, {0, 1}, [[0, 1]], iter([0, 1])], "must be a list of labels"),
+    "class_weight": (["balance", 1.0, [1.0, 2.0], True], "must be a dict, 'balanced' or None"),
+    "class_weight[0]": (
+        ["2", None, -1.0, np.nan, np.inf, [1.0]],
+        "must be a finite number >= 0",
+    ),
+    "solver": ([None, "newton", 0, ["lbfgs"], np.ones(2)], "must be one of ('auto', "),
+    "tol": ([*NOT_POSITIVE, np.inf], "must be a finite number > 0; got "),
+    "max_iter": ([*NOT_POSITIVE, 10.0], "must be an integer >= 1; got "),
+    "warm_start": (NOT_BOOLEAN, "must be True or False; got "),
+    "verbose": ([None, "1", -1, 0.5, np.nan, [1]], "must be True or False or an integer >= 0"),
+}
 
 
-@pytest.mark.parametrize("value", [0, -1, 10.0, np.nan, "10", None, True])
-def test_bad_max_iter(value):
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_parameters(name, method):
+    """Each is named with what it must be, before any work, and nothing is left behind."""
+    values, message = HOSTILE[name]
+    for value in values:
+        params = {"class_weight": {0: value}} if "[" in name else {name: value}
+        model = SoftLabelLogisticRegression(**params)
+        if method == "partial_fit" and name == "l1_ratio":
+            assert not hasattr(model, method)
+            continue
+        with pytest.raises(ValueError, match=re.escape(f"{name} {message}")):
+            getattr(model, method)([[0.0], [1.0]], [[0.3, 0.7], [0.6, 0.4]])
+        assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("value", [np.True_, np.False_])
+def test_booleans_of_numpy(value):
     X, y = small_problem()
-    with pytest.raises(ValueError, match=r"^max_iter must be an integer >= 1; got"):
-        SoftLabelLogisticRegression(max_iter=value).fit(X, y)
+    params = {"fit_intercept": value, "warm_start": value}
+    assert_same_model(fit(X, y, **params), fit(X, y, fit_intercept=bool(value)), atol=0)
 
 
 @pytest.mark.parametrize(
@@ -902,11 +938,7 @@ def test_bad_classes(classes, y, message):
     ("class_weight", "message"),
     [
         ({0: 1.0, 7: 2.0}, r"class_weight names \[7\], not among the classes \[0, 1, 2\]"),
-        ({0: -1.0}, "class_weight must be finite and >= 0"),
-        ({0: np.nan}, "class_weight must be finite and >= 0"),
         ({0: 0.0, 1: 0.0, 2: 0.0}, "class_weight leaves no sample with a weight > 0"),
-        ("balance", "class_weight must be a dict, 'balanced' or None; got 'balance'"),
-        ([1.0, 2.0, 3.0], "class_weight must be a dict, 'balanced' or None"),
     ],
 )
 @pytest.mark.parametrize("kind", ["soft", "hard"])
@@ -931,6 +963,89 @@ def test_other_number_of_features():
     X, y = small_problem()
     with pytest.raises(ValueError, match="X has 3 features"):
         fit(X, y).predict_proba(X[:, :3])
+
+
+def test_columns_in_another_order_are_refused():
+    X, y = small_problem()
+    X = pd.DataFrame(X, columns=list("abcd"))
+    model = SoftLabelLogisticRegression().fit(X, y)
+    turned = X[list("dcba")]
+    for call in (
+        lambda: model.predict(turned),
+        lambda: model.score(turned, y),
+        lambda: model.partial_fit(turned, y),
+        lambda: model.coef_inference(turned, y),
+    ):
+        with pytest.raises(ValueError, match="Feature names must be in the same order"):
+            call()
+
+
+def test_rows_in_another_order_are_refused():
+    X, y = small_problem()
+    labels = [f"row {i}" for i in range(len(X))]
+    X = pd.DataFrame(X, index=labels)
+    y = pd.DataFrame(y, index=labels)
+    weight = pd.Series(1.0, index=labels)
+    model = SoftLabelLogisticRegression().fit(X, y, weight)
+    for call, name in (
+        (lambda: SoftLabelLogisticRegression().fit(X, y[::-1]), "y"),
+        (lambda: SoftLabelLogisticRegression().fit(X, y[0].round()[::-1]), "y"),
+        (lambda: SoftLabelLogisticRegression().fit(X, y, weight[::-1]), "sample_weight"),
+        (lambda: model.partial_fit(X, y[::-1]), "y"),
+        (lambda: model.coef_inference(X, y, weight[::-1]), "sample_weight"),
+        (lambda: model.coef_inference(X, y, groups=weight[::-1]), "groups"),
+    ):
+        with pytest.raises(ValueError, match=f"rows of X and {name} have the same labels in"):
+            call()
+    # Without labels of their own, and with others altogether, rows match by position.
+    expected = fit(X.to_numpy(), y.to_numpy()[::-1])
+    for other in (
+        y[::-1].to_numpy(),
+        y[::-1].reset_index(drop=True),
+        y[::-1].set_axis(X.index),
+    ):
+        assert_same_model(fit(X, other), expected, atol=0)
+
+
+# -- Sparse coefficients -------------------------------------------------------
+
+
+@pytest.mark.parametrize("Model", [SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_sparsify(Model, n_classes):
+    X, y = targets("soft", n_classes)
+    params = {"Cs": [1.0], "cv": 2} if Model is SoftLabelLogisticRegressionCV else {}
+    dense = Model(tol=1e-8, **params).fit(X, y)
+    model = clone(dense).fit(X, y)
+    assert model.sparsify().sparsify() is model
+    assert issparse(model.coef_)
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        expected = getattr(dense, method)(X)
+        for each in (model, pickle.loads(pickle.dumps(model)), clone(model).fit(X, y)):
+            np.testing.assert_array_equal(getattr(each, method)(X), expected)
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), dense.predict_proba(X))
+    pd.testing.assert_frame_equal(model.coef_frame(), dense.coef_frame())
+    pd.testing.assert_frame_equal(model.coef_inference(X, y), dense.coef_inference(X, y))
+    assert model.densify().densify() is model
+    np.testing.assert_array_equal(model.coef_, dense.coef_)
+    with pytest.raises(NotFittedError):
+        Model().sparsify()
+    with pytest.raises(NotFittedError):
+        Model().densify()
+
+
+def test_fits_after_sparsify():
+    X, y = small_problem()
+    model = fit(X, y, l1_ratio=1.0, C=0.2, warm_start=True)
+    coef = model.coef_
+    kept = (coef != 0.0).any(axis=0)
+    assert 0 < kept.sum() < 4
+    selected = SelectFromModel(model.sparsify(), prefit=True, threshold=1e-12).transform(X)
+    np.testing.assert_array_equal(selected, X[:, kept])
+    assert model.fit(X, y).n_iter_ == 0
+    np.testing.assert_array_equal(model.coef_, coef)
+    model, expected = fit(X, y).sparsify(), fit(X, y)
+    assert_same_model(model.partial_fit(X, y), expected.partial_fit(X, y), atol=0)
 
 
 # -- Model selection -----------------------------------------------------------

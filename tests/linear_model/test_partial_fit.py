@@ -1,6 +1,7 @@
 """partial_fit: the first batch is a fit, and a stream of batches ends near one."""
 
 import pickle
+import warnings
 from functools import cache
 
 import joblib
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.base import clone
 
 from sklkl.linear_model import SoftLabelLogisticRegression, _stream
@@ -184,6 +185,7 @@ def test_larger_batches_come_nearer():
 
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("size", [1, 10, 100])
+@pytest.mark.filterwarnings("ignore:The batches are not alike")
 def test_order_of_batches_matters_little(soft, size):
     X, y = make_problem(3, soft)
     full = fit(X, y)
@@ -195,6 +197,60 @@ def test_order_of_batches_matters_little(soft, size):
         np.testing.assert_allclose(
             turned.predict_proba(X), ahead.predict_proba(X), rtol=0, atol=0.1
         )
+
+
+# -- Batches that are not mixed ------------------------------------------------
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("size", [5, 50, N_SAMPLES])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_classes_one_after_the_other(n_classes, size, container):
+    """What the first classes taught is not forgotten, and the user is told."""
+    X, y = make_problem(n_classes, False)
+    model = SoftLabelLogisticRegression()
+    order = np.argsort(y, kind="stable")
+    starts = [np.arange(0, np.sum(y == k), size) + np.sum(y < k) for k in range(n_classes)]
+    batches = np.split(order, np.concatenate(starts)[1:])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for batch in batches:
+            assert len(set(y[batch])) == 1
+            model.partial_fit(CONTAINERS[container](X[batch]), y[batch], range(n_classes))
+    assert ["not alike" in str(warning.message) for warning in told] == [True]
+    lost = 0.04 if container == "dense" else 0.11
+    assert model.score(X, y) > fit(X, y).score(X, y) - lost
+
+
+def test_message_about_batches_that_are_not_mixed():
+    X, y = make_problem(2, False)
+    labels = np.array(["ham", "spam"])[y]
+    model = SoftLabelLogisticRegression()
+    model.partial_fit(X[y == 0][:90], labels[y == 0][:90], classes=["ham", "spam"])
+    message = (
+        "class 'spam' came 90 times more than the model expected of each batch, 90 standard "
+        "deviations.*Mix the classes in every batch"
+    )
+    with pytest.warns(UserWarning, match=message) as told:
+        model.partial_fit(X[y == 1][:90], labels[y == 1][:90])
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("class_weight", [None, {1: 50.0}])
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_rare_class_in_mixed_batches(class_weight, scale):
+    """That most batches lack it is no surprise: no warning, and its rate is right."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(10_000, 2))
+    y = (rng.random(10_000) < expit(X[:, 0] - 5.0)).astype(int)
+    assert y.sum() < 150
+    model = SoftLabelLogisticRegression(C=1.0 / scale, class_weight=class_weight)
+    for i in range(0, 10_000, 50):
+        batch = slice(i, i + 50)
+        model.partial_fit(X[batch], y[batch], [0, 1], sample_weight=np.full(50, scale))
+    expected = SoftLabelLogisticRegression(class_weight=class_weight).fit(X, y)
+    rates = [m.predict_proba(X)[:, 1].mean() for m in (model, expected)]
+    assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
 def test_posterior_learns_more_slowly_than_it_knows():
@@ -223,9 +279,9 @@ def test_too_wide_for_matrices(monkeypatch):
     X, y = make_problem(3, True)
     sparse = stream(X, y, 50, container=csr_array, tol=1e-8)
     assert not np.allclose(stream(X, y, 50, tol=1e-8).coef_, sparse.coef_, atol=1e-3)
-    monkeypatch.setattr(_stream, "MAX_PRECISION", 3 * (N_FEATURES + 1) ** 2 - 1)
+    monkeypatch.setattr(_stream, "MAX_PRECISION", 4 * (N_FEATURES + 1) ** 2 - 1)
     assert_same_model(stream(X, y, 50, tol=1e-8), sparse, atol=1e-6)
-    monkeypatch.setattr(_stream, "MAX_PRECISION", 3 * (N_FEATURES + 1) ** 2)
+    monkeypatch.setattr(_stream, "MAX_PRECISION", 4 * (N_FEATURES + 1) ** 2)
     assert not np.allclose(stream(X, y, 50, tol=1e-8).coef_, sparse.coef_, atol=1e-3)
 
 
@@ -309,7 +365,9 @@ def test_first_batch_may_lack_classes():
     model = first_call(X[y == 1][:20], y[y == 1][:20], classes=[0, 1, 2], tol=1e-4)
     assert model.coef_.shape == (3, N_FEATURES)
     assert (model.predict(X) == 1).all()
-    for i in range(0, N_SAMPLES, 50):
+    with pytest.warns(UserWarning, match="The batches are not alike: class 2 came"):
+        model.partial_fit(X[:50], y[:50])
+    for i in range(50, N_SAMPLES, 50):
         model.partial_fit(X[i : i + 50], y[i : i + 50])
     assert gap(model, X, y, fit(X, y)) < 0.05
 
@@ -357,6 +415,11 @@ def test_other_classes_on_a_later_call():
     for classes in ([0, 1], [2, 1, 0], [0, 1, 2, 3]):
         with pytest.raises(ValueError, match="are not those of the first call"):
             model.partial_fit(X, y, classes=classes)
+        with pytest.raises(ValueError, match="are not the parameter classes"):
+            model.set_params(classes=classes).partial_fit(X, y)
+        model.set_params(classes=None)
+    with pytest.raises(ValueError, match="are not the parameter classes"):
+        SoftLabelLogisticRegression(classes=[2, 1, 0]).partial_fit(X, y, classes=[0, 1, 2])
 
 
 def test_unknown_label():
@@ -491,8 +554,42 @@ def test_clone_drops_the_state():
 def test_parameters_may_change_in_mid_stream():
     X, y = make_problem(3, True)
     model = stream(X[:200], y[:200], 100)
-    model.set_params(tol=1e-8, max_iter=500, C=2.0).partial_fit(X[200:], y[200:])
+    model.set_params(tol=1e-8, max_iter=500).partial_fit(X[200:], y[200:])
     assert gap(model, X, y, fit(X, y)) < 0.02
+
+
+@pytest.mark.parametrize("C", [0.5, 1e-3, 1e3])
+def test_C_may_not_change_in_mid_stream(C):
+    """The batches so far were approximated near the optimum with the C of then."""
+    X, y = make_problem(3, True)
+    model = stream(X, y, 100)
+    with pytest.raises(ValueError, match=f"C={C}: one of them differs from the first call"):
+        model.set_params(C=C).partial_fit(X, y)
+    model.fit(X, y).partial_fit(X, y)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_memory_mapped_model_goes_on(container, tmp_path):
+    X, y = make_problem(3, True)
+    convert = CONTAINERS[container]
+    model = stream(X[:200], y[:200], 100, container=convert)
+    joblib.dump(model, tmp_path / "model.joblib")
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert not mapped.coef_.flags.writeable
+    np.testing.assert_array_equal(mapped.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(
+        mapped.to_sklearn().coef_, mapped.coef_frame().to_numpy()[:-1].T
+    )
+    # Without an iteration, too, and then with some.
+    mapped.set_params(tol=1e3).partial_fit(convert(X[200:]), y[200:])
+    model.set_params(tol=1e3).partial_fit(convert(X[200:]), y[200:])
+    assert mapped.n_iter_ == 0
+    for each in (mapped, model):
+        each.set_params(tol=1e-6).partial_fit(convert(X[200:]), y[200:])
+    assert_same_model(mapped, model, atol=0)
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    mapped.set_params(warm_start=True, tol=1e-8).fit(convert(X), y)
+    assert len(mapped.sparsify().coef_inference(X, y)) == 3 * (N_FEATURES + 1)
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -536,14 +633,31 @@ def test_refused_first_batch_leaves_nothing():
 
 
 @pytest.mark.parametrize(
+    ("params", "got"),
+    [
+        ({"l1_ratio": 0.5}, "l1_ratio=0.5"),
+        ({"C": np.inf}, "C=inf"),
+        ({"class_weight": "balanced"}, "class_weight='balanced'"),
+    ],
+)
+def test_no_stream_where_there_can_be_none(params, got):
+    X, y = make_problem(3, True)
+    assert hasattr(SoftLabelLogisticRegression(), "partial_fit")
+    for model in (SoftLabelLogisticRegression(), first_call(X, y)):
+        assert not hasattr(model.set_params(**params), "partial_fit")
+        with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as error:
+            model.partial_fit(X, y)
+        assert got in str(error.value.__cause__)
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+        SoftLabelLogisticRegression.partial_fit(model, X, y)
+
+
+@pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"l1_ratio": 0.5}, r"partial_fit needs l1_ratio=0.*got l1_ratio=0\.5"),
-        ({"C": np.inf}, "a finite C.*C=inf"),
-        ({"class_weight": "balanced"}, "class_weight that is not 'balanced'"),
         ({"tol": 0.0}, "^tol must be a finite number > 0"),
-        ({"max_iter": 0}, "^max_iter must be an integer >= 1"),
         ({"C": -1.0}, "^C must be a number > 0"),
+        ({"classes": 3}, "^classes must be a list"),
     ],
 )
 def test_refused_parameters(params, message):
