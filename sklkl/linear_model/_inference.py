@@ -13,10 +13,13 @@ The mean of u is 0 without a penalty. With one it is not: the penalty, a constan
 All is computed for the logits against the first class, ``V[:, k] = W[:, k + 1] - W[:, 0]``,
 which the data determine. What is reported, ``W - W.mean(axis=1)``, is a linear function of V:
 ``W = V @ T.T``. A binary model has the single logit to begin with, and T is 1.
+
+Numbers may be of any size: features are divided by their largest values, their widths,
+weights by the largest one, and the matrices by the diagonal of A.
 """
 
 import warnings
-from numbers import Real
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -28,6 +31,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklkl._checks import INNER_SHARE, check
+from sklkl._names import refuse_other_rows
 from sklkl._targets import encode_groups, one_hot
 from sklkl.linear_model._data import check_data
 
@@ -39,6 +44,9 @@ CHUNK = 1 << 21
 
 # Below this the Hessian, its diagonal scaled to 1, is singular but for rounding.
 MIN_RCOND = 1e-12
+
+# Of a coefficient in units of the data; a larger one is 0 at this penalty, too.
+MAX_PENALTY = 1e307
 
 # Where classes are separable, each Newton step moves the logits by about 1, however small
 # the gradient has become; at an optimum it moves none.
@@ -53,7 +61,7 @@ def coef_frame(model):
     check_is_fitted(model)
     pandas = import_pandas("coef_frame")
     return pandas.DataFrame(
-        _coefficients(model, model.coef_.dtype),
+        model._coefficients(),
         index=pandas.Index(_row_names(model), name="feature"),
         columns=pandas.Index(_column_names(model), name="class"),
     )
@@ -63,12 +71,9 @@ def coef_inference(model, X, y, sample_weight, groups, confidence_level):
     """Return estimates and errors; see ``LinearSoftmaxMixin.coef_inference``."""
     check_is_fitted(model)
     pandas = import_pandas("coef_inference")
-    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-        raise ValueError(
-            f"confidence_level must be a number between 0 and 1; got {confidence_level!r}."
-        )
-    coef, covariance = sandwich_covariance(model, X, y, sample_weight, groups)
-    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    check("confidence_level", confidence_level, INNER_SHARE)
+    coef, covariance, scale = sandwich_covariance(model, X, y, sample_weight, groups)
+    error = np.sqrt(np.maximum(np.diag(covariance), 0.0)) / scale
     with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0, of a perfect fit
         z = coef / error
     half = norm.isf((1.0 - confidence_level) / 2.0) * error
@@ -105,7 +110,8 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
         ``fit_intercept``, the intercept; one logit if binary. With more classes, they sum to
         0 over the classes: a constant is taken off those of a fit that started elsewhere.
     covariance : ndarray of shape (n_logits * size, n_logits * size)
-        In this order.
+        In this order, of the coefficients times ``scale``, lest it overflow or vanish.
+    scale : ndarray of shape (n_logits * size,)
 
     Raises
     ------
@@ -117,33 +123,47 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     ConvergenceWarning
         As ``LinearSoftmaxMixin.coef_inference``.
     """
-    C, fit_intercept = _check_model(model), model.fit_intercept
+    C = _check_model(model)
+    refuse_other_rows(X=X, groups=groups)
     data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
     assert_all_finite(data.X, input_name="X")
-    W = _coefficients(model, np.float64)
+    rows, unit = _units(data.weight, groups)
+    heaviest = data.weight.max()
+    data = replace(data, weight=data.weight / heaviest)
+    W = model._coefficients().astype(np.float64)
     size, n_logits = W.shape
+    width = _widths(data.X, rows, size)
+    W *= width[:, np.newaxis]
     if n_logits == 1:
         V, T = W, np.ones((1, 1))
     else:
-        W = W - W.mean(axis=1, keepdims=True)
+        W -= W.mean(axis=1, keepdims=True)
         V = W[:, 1:] - W[:, :1]
         T = np.eye(n_logits)[:, 1:] - 1.0 / n_logits
-    rows, unit = _units(data.weight, groups)
-    gradient, hessian, products = _sums(data, fit_intercept, V, rows, unit)
+    gradient, hessian, products = _sums(data, width, V, rows, unit)
     n_units = len(np.unique(unit))
     products -= np.outer(gradient, gradient) / n_units
-    penalised = np.arange(size) < model.n_features_in_
-    penalty = np.kron(T.T @ T, np.diag(penalised / C))
+    with np.errstate(over="ignore", divide="ignore"):
+        penalty = np.full(size, 1.0) / C / heaviest / width / width
+    penalty[model.n_features_in_ :] = 0.0
+    penalty = np.kron(T.T @ T, np.diag(np.minimum(penalty, MAX_PENALTY)))
     hessian += penalty
     gradient += penalty @ V.T.reshape(-1)
     covariance, step, scale = _solve(hessian, products, gradient)
     # Of what is exactly 0 for any data, as the penalised coefficient of a constant feature,
     # the error is nothing but rounding.
-    error = np.sqrt(np.maximum(np.diag(covariance), (1e-6 / scale) ** 2))
-    _check_optimum(data, fit_intercept, rows, step.reshape(-1, size).T, error)
-    covariance = covariance.reshape(T.shape[1], size, T.shape[1], size)
+    error = np.sqrt(np.maximum(np.diag(covariance), 1e-12)) / scale
+    _check_optimum(data, width, rows, (step / scale).reshape(-1, size).T, error)
+    scale = scale.reshape(-1, size)
+    least = scale.min(axis=0)
+    covariance = covariance.reshape(len(scale), size, len(scale), size)
+    covariance *= (least / scale)[:, :, np.newaxis, np.newaxis] * (least / scale)
     covariance = np.einsum("ka,afbg,lb->kflg", T, covariance, T, optimize=True)
-    return W.T.reshape(-1), covariance.reshape(W.size, W.size)
+    return (
+        (W / width[:, np.newaxis]).T.reshape(-1),
+        covariance.reshape(W.size, W.size),
+        np.tile(least * width, n_logits),
+    )
 
 
 def import_pandas(caller):
@@ -155,21 +175,13 @@ def import_pandas(caller):
     return pandas
 
 
-def _coefficients(model, dtype):
-    """Return coefficients (size, n_logits), the intercepts last if there are any."""
-    W = model.coef_.T
-    if model.fit_intercept:
-        W = np.vstack([W, model.intercept_])
-    return W.astype(dtype)
-
-
 def _row_names(model):
     names = _check_feature_names_in(model).tolist()
     return [*names, "intercept"] if model.fit_intercept else names
 
 
 def _column_names(model):
-    return model.classes_[-len(model.coef_) :]
+    return model.classes_[-model.coef_.shape[0] :]
 
 
 def _check_model(model):
@@ -186,7 +198,7 @@ def _check_model(model):
             "With refit=False the coefficients are means over folds, the optimum of no data "
             "set, and have no such standard errors. Set refit=True."
         )
-    n_parameters = len(model.coef_) * (model.n_features_in_ + model.fit_intercept)
+    n_parameters = model.coef_.shape[0] * (model.n_features_in_ + model.fit_intercept)
     if n_parameters > MAX_PARAMETERS:
         raise ValueError(
             f"The model has {n_parameters} parameters; their covariance matrix is computed "
@@ -213,23 +225,33 @@ def _units(weight, groups):
     return rows, unit
 
 
-def _chunks(data, fit_intercept, rows, n_logits):
+def _chunks(X, rows, width, n_logits):
     """Yield a slice of ``rows`` at a time, and X there, dense, with a column of ones."""
-    step = max(1, CHUNK // (n_logits * (data.X.shape[1] + fit_intercept)))
+    size = len(width)
+    step = max(1, CHUNK // (n_logits * size))
     for start in range(0, len(rows), step):
         chunk = slice(start, start + step)
-        X = data.X[rows[chunk]]
-        X = (X.toarray() if issparse(X) else X).astype(np.float64, copy=False)
-        yield chunk, np.hstack([X, np.ones((len(X), 1))]) if fit_intercept else X
+        part = X[rows[chunk]]
+        part = (part.toarray() if issparse(part) else part).astype(np.float64, copy=False)
+        ones = np.ones((len(part), size - X.shape[1]))
+        yield chunk, np.hstack([part, ones]) / width
 
 
-def _sums(data, fit_intercept, V, rows, unit):
+def _widths(X, rows, size):
+    """Return by what to divide features, powers of 2, and 1 for an intercept."""
+    largest = np.zeros(size)
+    for _, part in _chunks(X, rows, np.ones(size), 1):
+        np.maximum(largest, np.abs(part).max(axis=0), out=largest)
+    return np.where(largest > 0.0, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+
+
+def _sums(data, width, V, rows, unit):
     """Return sums over rows, for the logits V: gradient, Hessian, and products of scores."""
     size, n_logits = V.shape
     m = V.size
     gradient, hessian, products = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
     open_unit, of_open_unit = -1, np.zeros(m)  # the last of a chunk may go on in the next
-    for chunk, X in _chunks(data, fit_intercept, rows, n_logits):
+    for chunk, X in _chunks(data.X, rows, width, n_logits):
         here = rows[chunk]
         weight = data.weight[here, np.newaxis]
         target = one_hot(data.target[here], len(data.classes))[:, 1:]
@@ -261,7 +283,10 @@ def _row_products(A, X):
 
 
 def _solve(hessian, products, gradient):
-    """Return ``inv(hessian) @ products @ inv(hessian)``, the Newton step, and scales."""
+    """Return ``inv(hessian) @ products @ inv(hessian)``, the Newton step, and scales.
+
+    The first and the second are multiplied by the scales.
+    """
     scale = np.sqrt(np.maximum(np.diag(hessian), 0.0))
     singular = not scale.all()
     if not singular:
@@ -279,16 +304,14 @@ def _solve(hessian, products, gradient):
             "Drop such features, or penalise the coefficients (a finite C)."
         )
     half = cho_solve(factor, products / np.outer(scale, scale), check_finite=False)
-    covariance = cho_solve(factor, half.T, check_finite=False) / np.outer(scale, scale)
-    step = -cho_solve(factor, gradient / scale, check_finite=False) / scale
+    covariance = cho_solve(factor, half.T, check_finite=False)
+    step = -cho_solve(factor, gradient / scale, check_finite=False)
     return covariance, step, scale
 
 
-def _check_optimum(data, fit_intercept, rows, step, error):
+def _check_optimum(data, width, rows, step, error):
     """Refuse coefficients that are no optimum of these data; warn if they are a rough one."""
-    shift = max(
-        np.abs(X @ step).max() for _, X in _chunks(data, fit_intercept, rows, step.shape[1])
-    )
+    shift = max(np.abs(X @ step).max() for _, X in _chunks(data.X, rows, width, step.shape[1]))
     if not shift <= MAX_SHIFT:
         raise ValueError(
             "The coefficients are not the optimum for these data: a Newton step changes a "

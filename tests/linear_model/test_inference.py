@@ -48,6 +48,11 @@ def fit(X, y, sample_weight=None, **params):
     return model.fit(X, y, sample_weight=sample_weight)
 
 
+def covariance_of(*data, **options):
+    coef, covariance, scale = sandwich_covariance(*data, **options)
+    return coef, covariance / np.outer(scale, scale)
+
+
 def errors(model, *data, **options):
     return model.coef_inference(*data, **options)["std_error"].to_numpy()
 
@@ -87,7 +92,7 @@ def test_binary_as_statsmodels_glm(soft, weighted, fit_intercept, clustered):
 def test_contrasts_of_classes_as_statsmodels_mnlogit(clustered):
     X, y = make_problem(n_classes=4, soft=False, n_samples=500)
     groups = groups_for(X) if clustered else None
-    coef, covariance = sandwich_covariance(fit(X, y), X, y, groups=groups)
+    coef, covariance = covariance_of(fit(X, y), X, y, groups=groups)
     contrast = np.kron([[-1, 1, 0, 0], [-1, 0, 1, 0], [-1, 0, 0, 1]], np.eye(4))
 
     robust = {"cov_type": "HC0"}
@@ -149,9 +154,7 @@ def test_soft_multinomial_as_plain_formula(C, fit_intercept, clustered, chunk, m
     weight = weights_for(X)
     groups = groups_for(X) if clustered else np.arange(len(X))
     model = fit(X, y, weight, C=C, fit_intercept=fit_intercept)
-    coef, covariance = sandwich_covariance(
-        model, X, y, weight, groups=groups if clustered else None
-    )
+    coef, covariance = covariance_of(model, X, y, weight, groups=groups if clustered else None)
     expected = plain(model, X, y, weight, groups)
     assert_allclose(covariance, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
     frame = model.coef_inference(X, y, weight, groups=groups if clustered else None)
@@ -168,7 +171,7 @@ def test_binary_with_a_penalty_as_plain_formula():
     bread = np.linalg.inv((design.T * (p * (1 - p))) @ design + np.diag([50, 50, 50, 0]))
     scores = (p - y[:, 1])[:, np.newaxis] * design
     assert_allclose(
-        sandwich_covariance(model, X, y)[1],
+        covariance_of(model, X, y)[1],
         len(X) * bread @ np.cov(scores.T, ddof=0) @ bread,
         rtol=1e-6,
     )
@@ -310,6 +313,41 @@ def test_features_of_any_scale():
     model = fit(X, y)
     model.coef_ = model.coef_ / scale
     assert_allclose(errors(model, X * scale, y)[:3] * scale, expected[:3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("scale", [1e-160, 1e-150, 1e150, 1e160])
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+def test_features_whose_squares_overflow_or_vanish(n_classes, scale, container):
+    X, y = make_problem(n_classes=n_classes)
+    scales = np.tile([scale, scale, 1.0, 1.0], n_classes if n_classes > 2 else 1)
+    model = fit(X, y)
+    expected = model.coef_inference(X, y)
+    model.coef_ = model.coef_ / scales[:3]
+    frame = model.coef_inference(container(X * scales[:3]), y)
+    assert_allclose(frame["std_error"] * scales, expected["std_error"], rtol=1e-9)
+    assert_allclose(frame[["z", "p_value"]], expected[["z", "p_value"]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2e299, 1e-300])
+@pytest.mark.parametrize("C", [np.inf, 1.0])
+def test_weights_of_any_size(scale, C):
+    X, y = make_problem(n_classes=3)
+    weight = weights_for(X)
+    model = fit(X, y, weight, C=C)
+    expected = model.coef_inference(X, y, weight)
+    model.set_params(C=C / scale)
+    assert_allclose(model.coef_inference(X, y, scale * weight), expected, rtol=1e-9)
+
+
+def test_penalty_of_any_size():
+    """Coefficients and errors are in proportion to C where it is small."""
+    X, y = make_problem()
+    expected = fit(X, y, C=1e-9).coef_inference(X, y)
+    frame = fit(X, y, C=1e-300).coef_inference(X, y)
+    assert_allclose(frame["std_error"][:3] * 1e291, expected["std_error"][:3], rtol=1e-5)
+    assert_allclose(frame["std_error"].iloc[3], expected["std_error"].iloc[3], rtol=1e-5)
+    assert np.isfinite(frame).all(axis=None)
 
 
 # -- what goes in and what comes out -------------------------------------------
@@ -525,11 +563,14 @@ def test_too_many_parameters_are_refused(monkeypatch):
         model.coef_inference(X, y)
 
 
-@pytest.mark.parametrize("level", [0, 1, 95, -0.5, "0.95", np.nan, None])
-def test_bad_confidence_level(level):
+def test_bad_confidence_level():
     X, y = make_problem()
-    with pytest.raises(ValueError, match="confidence_level must be a number between 0 and 1"):
-        fit(X, y).coef_inference(X, y, confidence_level=level)
+    model = fit(X, y)
+    for level in (0, 1, 95, -0.5, "0.95", np.nan, None, True, [0.95]):
+        with pytest.raises(
+            ValueError, match="confidence_level must be a number between 0 and"
+        ):
+            model.coef_inference(X, y, confidence_level=level)
 
 
 def test_bad_groups():
