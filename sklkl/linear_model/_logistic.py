@@ -300,11 +300,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         learning rate. The method is there with ``l1_ratio=0``, a finite ``C`` and a
         ``class_weight`` that is not "balanced".
 
-        Batches should be mixed. One of a single class is fitted so well that it leaves hardly
-        a trace. If classes come otherwise than the batches before let expect, all rows so far
-        are made to count more, and a warning is given; sorted streams then come near the
-        accuracy of ``fit``. But sorted rows that come fewer than five at a time cannot be told
-        from those of a rare class: what they taught is forgotten without a warning.
+        Batches should be mixed: one of a single class is fitted so well that it leaves hardly
+        a trace. Where classes come otherwise than their shares so far let expect, earlier rows
+        are made to count more. If they left hardly a trace, there is a warning, too: streams
+        sorted by class come near the accuracy of ``fit`` if batches have five rows or more,
+        and are lost otherwise.
 
         With n_features up to about a thousand the distribution has a matrix per class; beyond,
         and for sparse ``X``, the diagonal of one, which makes larger batches worthwhile. After
@@ -337,7 +337,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         Warns
         -----
         UserWarning
-            If the classes of the batches show that they were not mixed.
+            If batches were not mixed, and earlier ones are all but forgotten.
         ConvergenceWarning
             If the tolerance was not reached.
 
@@ -362,7 +362,6 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             classes = self._stream_classes(y, classes)
             data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
             batch = data.objective(self.fit_intercept, np.inf, 0.0)
-            surprised = False
             if posterior is None:
                 posterior = Posterior.prior(
                     np.zeros(batch.shape) if first else self._wide_coefficients(),
@@ -376,9 +375,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                     "from the first call of partial_fit, and what was learned depends on it. "
                     "Clone the estimator to begin anew."
                 )
-            else:
-                surprised = posterior.surprised
-                posterior = posterior.with_counts(data, self.class_weight)
+            before, posterior = posterior, posterior.with_counts(data, self.class_weight)
+            forgetful = posterior.forgetful and not before.forgetful
             objective = StreamObjective(batch, data, posterior)
             result = solve(
                 objective,
@@ -389,14 +387,13 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 max_iter=self.max_iter,
             )
             posterior = objective.posterior_at(result.W)
-        if posterior.surprised and not surprised:
+        if forgetful:
             k = int(posterior.surprises.argmax())
             warnings.warn(
-                f"The batches are not alike: class {data.classes.tolist()[k]!r} came "
-                f"{posterior.surplus[k]:.0f} times more than the model expected of each "
-                f"batch, {posterior.surprises[k]:.0f} standard deviations. What is learned "
-                "then depends on their order. Mix the classes in every batch, or fit all rows "
-                "at once.",
+                f"Class {data.classes.tolist()[k]!r} came {posterior.surplus[k]:.0f} times "
+                "more than batches before let expect, and what these taught is kept badly "
+                "where they had few classes each. Mix the classes in every batch, or fit all "
+                "rows at once.",
                 UserWarning,
                 stacklevel=2,
             )
