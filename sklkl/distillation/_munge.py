@@ -1,11 +1,20 @@
 """Synthetic samples for a teacher to label."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
+
+from sklkl._checks import SHARE, Rule, check, integer, number
+
+SEED = Rule(
+    "an integer from 0 to 2**32 - 1 or a RandomState",
+    good=lambda v: (
+        isinstance(v, np.random.RandomState) or (isinstance(v, Integral) and 0 <= v < 2**32)
+    ),
+).or_(None)
 
 
 def munge(
@@ -26,8 +35,8 @@ def munge(
 
     Parameters
     ----------
-    X : array-like of shape (n_rows, n_features) or pandas data frame
-        Dense samples, at least two.
+    X : array-like of shape (n_rows, n_features) or data frame
+        Dense samples, at least two. Frames are those of pandas or polars.
     n_samples : int, default=None
         Number of synthetic samples, by default n_rows. Every row is copied
         ``n_samples // n_rows`` times, in the order of X, then random rows once more.
@@ -38,21 +47,22 @@ def munge(
         neighbour's value. ``np.inf`` swaps values without noise.
     categorical_features : array-like of bool, int or str, default=None
         Mask, positions, or names in a data frame, of the categorical columns. By default
-        the columns of a data frame whose dtype is not numeric, as object, string, category
-        or bool; of an array, none. Other columns must have an integer or floating dtype.
+        the columns of a data frame whose dtype is not numeric, as object, string, category,
+        bool or date; of an array, none. Other columns must have an integer or floating
+        dtype.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws, for a reproducible result.
 
     Returns
     -------
     synthetic : ndarray of shape (n_samples, n_features) or data frame
-        Synthetic samples, of the dtypes of X; of a data frame, with its columns and a new
-        index 0, ..., n_samples - 1.
+        Synthetic samples, of the dtypes of X; of a data frame, a frame of the same type with
+        its columns, in pandas with a new index 0, ..., n_samples - 1.
 
     Raises
     ------
     TypeError
-        If X, or a continuous column of it, is sparse.
+        If X, or a continuous column of it, is sparse, or X is a frame of another library.
     ValueError
         If X is not a matrix of at least two rows, a continuous column is not numeric or
         holds infinite values, or a parameter is bad.
@@ -66,12 +76,13 @@ def munge(
     continuous columns being scaled to [0, 1] and each categorical column that differs adding
     1 to the square. Finding it takes n_rows × (number of categories) of memory.
 
-    Draws are not clipped and may leave the range of the column. In an integer column they
-    are rounded, and held to what its dtype can represent.
+    Draws are not clipped and may leave the range of the column. But in a column that holds
+    whole numbers only, of whatever dtype, as counts or flags, they are rounded and held to
+    the range of the column.
 
-    A missing value, NaN, None or ``pandas.NA``, is a category of its own, swapped as it is.
-    In the distance it adds 1 to the square against any value of a continuous column, besides
-    what the mean of the column would add in its place.
+    A missing value, NaN, None, null or ``pandas.NA``, is a category of its own, swapped as it
+    is. In the distance it adds 1 to the square against any value of a continuous column,
+    besides what the mean of the column would add in its place.
 
     References
     ----------
@@ -99,26 +110,28 @@ def munge(
     """
     if issparse(X):
         raise TypeError("X is a sparse matrix; pass a dense array: X.toarray().")
-    is_frame = hasattr(X, "iloc")
+    check("n_samples", n_samples, integer(1).or_(None))
+    check("swap_probability", swap_probability, SHARE)
+    check("local_variance", local_variance, number("a number > 0", lambda v: v > 0))
+    check("random_state", random_state, SEED)
+    rng = check_random_state(random_state)
+    is_frame = hasattr(X, "columns")
+    if is_frame and not (hasattr(X, "iloc") or _is_polars(X)):
+        raise TypeError(
+            f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
+        )
     X = X if is_frame else np.asarray(X)
-    if X.ndim != 2 or len(X) < 2 or X.shape[1] == 0:
+    if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
         raise ValueError(
             "X must have shape (n_rows, n_features), with at least two rows and one "
             f"feature; got shape {X.shape}."
         )
     n_rows, n_features = X.shape
     n_samples = n_rows if n_samples is None else n_samples
-    tiny = np.nextafter(0.0, 1.0)
-    for name, value, kind, low, high, wanted in (
-        ("n_samples", n_samples, Integral, 1, np.inf, "None or an integer >= 1"),
-        ("swap_probability", swap_probability, Real, 0, 1, "a number from 0 to 1"),
-        ("local_variance", local_variance, Real, tiny, np.inf, "a number > 0"),
-    ):
-        is_kind = isinstance(value, kind) and not isinstance(value, bool)
-        if not is_kind or not low <= value <= high:
-            raise ValueError(f"{name} must be {wanted}; got {value!r}.")
-    rng = check_random_state(random_state)
-    columns = [X.iloc[:, j] for j in range(n_features)] if is_frame else list(X.T)
+    if hasattr(X, "iloc"):
+        columns = [X.iloc[:, j] for j in range(n_features)]
+    else:
+        columns = X.get_columns() if is_frame else list(X.T)
     names = list(X.columns) if is_frame else list(range(n_features))
     categorical = _categorical_mask(categorical_features, columns, names, is_frame)
     values = [
@@ -131,25 +144,66 @@ def munge(
     synthetic = []
     for column, value in zip(columns, values, strict=True):
         swap = rng.uniform(size=n_samples) < swap_probability
-        out = getattr(column, "array", column).take(np.where(swap, other, row))
+        out = _take(column, np.where(swap, other, row))
         if value is not None:
             scale = np.abs(value[row] - value[other]) / local_variance
             draws = value[other] + scale * rng.standard_normal(n_samples)
-            drawn = swap & (scale > 0)  # not if a value is missing: then scale is NaN
-            out[drawn] = _cast(draws[drawn], column.dtype)
+            drawn = np.flatnonzero(swap & (scale > 0))  # not if a value is missing: NaN
+            if drawn.size > 0:
+                _put(out, drawn, _cast(draws[drawn], column, value))
         # Without its dtype pandas takes a column of objects for one of strings.
-        synthetic.append(type(column)(out, dtype=column.dtype) if is_frame else out)
+        is_pandas = hasattr(column, "iloc")
+        synthetic.append(type(column)(out, dtype=column.dtype) if is_pandas else out)
     if not is_frame:
         return np.stack(synthetic, axis=1)
+    if _is_polars(X):
+        return type(X)(synthetic)
     frame = type(X)(dict(enumerate(synthetic)))
     frame.columns = X.columns
     return frame
 
 
+def followed_by(X, synthetic):
+    """Return samples with synthetic ones at the end, of the same kind."""
+    if hasattr(X, "iloc"):
+        import pandas  # as X is one of its frames
+
+        return pandas.concat([X, synthetic], ignore_index=True)
+    if _is_polars(X):
+        return X.vstack(synthetic)
+    return np.concatenate([np.asarray(X), synthetic])
+
+
+def _is_polars(X):
+    """Return whether something is a frame or a Series of polars."""
+    return type(X).__module__.split(".")[0] == "polars"
+
+
+def _kind(column):
+    """Return the letter of NumPy for the kind of a column, "O" if it has none for it."""
+    if not _is_polars(column):
+        return column.dtype.kind
+    return "i" if column.dtype.is_integer() else "f" if column.dtype.is_float() else "O"
+
+
+def _take(column, rows):
+    """Return entries of a column, in what can be written to."""
+    if _is_polars(column):
+        return column.gather(rows)
+    return getattr(column, "array", column).take(rows)
+
+
+def _put(column, rows, values):
+    if _is_polars(column):
+        column.scatter(rows, values)
+    else:
+        column[rows] = values
+
+
 def _categorical_mask(features, columns, names, is_frame):
     """Return for each column whether it is categorical."""
     if features is None:
-        return [is_frame and column.dtype.kind not in "iuf" for column in columns]
+        return [is_frame and _kind(column) not in "iuf" for column in columns]
     wanted = np.asarray(features)
     kind = wanted.dtype.kind if wanted.size > 0 else "i"
     if wanted.shape == (len(names),) and kind == "b":
@@ -168,7 +222,7 @@ def _categorical_mask(features, columns, names, is_frame):
 
 def _as_float(column, name):
     """Return a continuous column in float64, with NaN where a value is missing."""
-    if column.dtype.kind not in "iuf":
+    if _kind(column) not in "iuf":
         raise ValueError(
             f"Column {name!r} of X has dtype {column.dtype}, which is not numeric; convert "
             "it, or name it in categorical_features."
@@ -177,6 +231,8 @@ def _as_float(column, name):
         raise TypeError(f"Column {name!r} of X is sparse; use its sparse.to_dense().")
     if hasattr(column, "array"):
         value = column.to_numpy(np.float64, na_value=np.nan)
+    elif _is_polars(column):
+        value = column.to_numpy().astype(np.float64)  # nulls are NaN
     else:
         value = column.astype(np.float64)
     if np.isinf(value).any():
@@ -191,7 +247,7 @@ def _nearest_rows(columns, values):
     for column, value in zip(columns, values, strict=True):
         if value is None:
             code = {}
-            keys = map(_category, column.tolist())
+            keys = map(_category, column.to_list() if _is_polars(column) else column.tolist())
             codes = np.array([code.setdefault(key, len(code)) for key in keys])
             parts.append((codes[:, np.newaxis] == np.arange(len(code))) / np.sqrt(2.0))
             continue
@@ -214,11 +270,16 @@ def _category(value):
         return None
 
 
-def _cast(draws, dtype):
-    """Return draws in the dtype of a column, rounded and saturated if it is integer."""
+def _cast(draws, column, value):
+    """Return draws in the dtype of a column, whole and within its range if its values are."""
+    dtype = column.head(0).to_numpy().dtype if _is_polars(column) else column.dtype
     dtype = getattr(dtype, "numpy_dtype", dtype)  # pandas' nullable dtypes
-    if dtype.kind == "f":
+    known = value[~np.isnan(value)]
+    if (known != np.rint(known)).any():
         return draws.astype(dtype)
-    info = np.iinfo(dtype)
-    high = np.nextafter(float(info.max), 0.0)  # as a float, that of 64 bits is too large
-    return np.rint(np.clip(draws, info.min, high)).astype(dtype)
+    draws = np.clip(draws, known.min(), known.max())
+    if dtype.kind == "f":
+        return np.rint(draws).astype(dtype)
+    high = np.nextafter(float(np.iinfo(dtype).max), 0.0)  # that of 64 bits is too large
+    draws = np.rint(np.minimum(draws, high)).astype(dtype)
+    return np.clip(draws, column.min(), column.max())
