@@ -3,6 +3,84 @@
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+from sklkl._targets import is_unlabeled
+
+
+def check_same_rows(**named):
+    """Refuse arguments of other lengths, and rows that are named in another order.
+
+    The default index of pandas, 0, 1, 2 and so on, names nothing. A search slices it, so that
+    other integers may be no names either: of different labels, only those that are no
+    integers are refused.
+
+    Parameters
+    ----------
+    **named : object
+        What holds the samples, by the name of the argument, X first; None for what is
+        not given.
+    """
+    lengths = {name: _length(name, v) for name, v in named.items() if v is not None}
+    if named["X"] is None:
+        raise ValueError("X must hold samples; got None.")
+    for name, length in lengths.items():
+        if length != lengths["X"]:
+            raise ValueError(
+                f"X and {name} have inconsistent numbers of samples: {lengths['X']} and "
+                f"{length}."
+            )
+    indices = {
+        name: value.index
+        for name, value in named.items()
+        if hasattr(value, "iloc") and not _is_default(value.index)
+    }
+    if len(indices) < 2:
+        return
+    (first, index), *others = indices.items()
+    for name, other in others:
+        if index.equals(other):
+            continue
+        if set(index) != set(other) and "i" in (index.dtype.kind, other.dtype.kind):
+            continue
+        i = int(np.argmax(np.asarray(index != other)))
+        raise ValueError(
+            f"{name} names its rows otherwise than {first}: row {i} is {other[i]!r} in "
+            f"{name}, {index[i]!r} in {first}. Pass {name}.loc[{first}.index], or, if the "
+            f"rows do correspond, {name}.to_numpy()."
+        )
+
+
+def _length(name, value):
+    holds = any(hasattr(value, name) for name in ("__len__", "shape", "__array__"))
+    if isinstance(value, str) or not holds:
+        raise TypeError(f"{name} must hold an entry for each sample; got {value!r}.")
+    return _num_samples(value)
+
+
+def _is_default(index):
+    return index.dtype.kind == "i" and np.array_equal(index, np.arange(len(index)))
+
+
+def holds_labels(y):
+    """Return whether targets are labels, not probabilities."""
+    return y is not None and not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+
+
+def refuse_missing_labels(y, marker):
+    """Refuse targets that are missing without carrying the marker of what has no label."""
+    missing = is_unlabeled(y, np.nan)
+    if marker is not None:
+        missing &= ~is_unlabeled(y, marker)
+    if missing.any():
+        i = int(missing.argmax())
+        value = np.asarray(y, dtype=object)[i]
+        value = repr(value) if np.ndim(value) == 0 else "missing"
+        also = "" if marker is None else f", and not {marker!r}, the value of unlabeled"
+        raise ValueError(
+            f"y[{i}] is {value}{also}. If such samples have no label, set unlabeled=np.nan, "
+            "which stands for all that is missing; otherwise drop them."
+        )
 
 
 def refuse_marker_as_string(y, marker):

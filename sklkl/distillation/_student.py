@@ -7,9 +7,15 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _check_method_params, has_fit_parameter
+from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
+from sklearn.utils.validation import (
+    _check_method_params,
+    has_fit_parameter,
+    validate_data,
+)
 
-from sklkl._targets import spread
+from sklkl._names import shown
+from sklkl._targets import check_classes, spread
 from sklkl.distillation._rows import take
 from sklkl.distillation._teaching import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
@@ -39,12 +45,14 @@ def check_student(student, needs_goal, needs_proba):
             f"sklearn.pipeline.Pipeline; got the student {name}. Search from outside, over "
             "the student__ parameters, or set temperature=1 and divergence='kl'."
         )
+    for search in searches(student):
+        _check_search(search)
+    told = classes_of_student(student)
+    if told is not None:
+        check_classes(told, "classes of the student")
     if learns_from_probabilities(student):
-        if has_search(student) and not getattr(student, "refit", True):
-            raise ValueError(
-                "The student is a search with refit=False, which leaves no student; set "
-                "refit=True."
-            )
+        if not has_search(student):  # which may replace what is bad
+            innermost(student)._check_parameters()
         return
     if has_search(student):
         raise TypeError(
@@ -61,6 +69,73 @@ def check_student(student, needs_goal, needs_proba):
         raise TypeError(
             f"hard_label_weight='auto' compares log losses, but the student {name} has no "
             "predict_proba; set a number."
+        )
+
+
+def _check_search(search):
+    """Refuse a search that leaves no student, or names parameters that there are not."""
+    if not getattr(search, "refit", True):
+        raise ValueError(
+            "The student is a search with refit=False, which leaves no student; set "
+            "refit=True."
+        )
+    if isinstance(getattr(search, "scoring", None), str):
+        raise ValueError(
+            f"The student is a search with scoring={search.scoring!r}, which scores labels, "
+            "but its targets are probabilities; set scoring to a scorer of sklkl.metrics, as "
+            "get_scorer('neg_kl_loss')."
+        )
+    grids = getattr(search, "param_grid", getattr(search, "param_distributions", {}))
+    known = search.estimator.get_params()
+    for grid in [grids] if isinstance(grids, dict) else list(grids):
+        # The parameters of an estimator that the grid itself puts in are not known yet.
+        unknown = [
+            name
+            for name in grid
+            if name not in known and not any(name.startswith(f"{other}__") for other in grid)
+        ]
+        if unknown:
+            raise ValueError(
+                f"The student is a search over {unknown}, which its estimator "
+                f"{type(search.estimator).__name__} has not; its parameters are "
+                f"{shown(sorted(known))}."
+            )
+
+
+def check_samples(student, X):
+    """Refuse samples that a logistic regression by itself cannot learn from."""
+    if isinstance(student, SoftLabelLogisticRegression | SoftLabelLogisticRegressionCV):
+        dtype = [np.float64, np.float32]
+        try:
+            validate_data(clone(student), X, accept_sparse="csr", dtype=dtype)
+        except ValueError as error:
+            raise ValueError(f"X is not for the student: {error}") from error
+
+
+def refuse_extreme_weights(weight, estimator):
+    """Refuse weights from whose squares an estimator of another library makes nonsense."""
+    if weight is None or type(innermost(estimator)).__module__.startswith("sklkl."):
+        return
+    largest = np.max(weight)
+    if not 1e-100 <= largest <= 1e100:
+        raise ValueError(
+            f"sample_weight goes up to {largest:.3g}, which is out of the range that "
+            f"{type(innermost(estimator)).__name__} computes with; divide it by its largest "
+            "value."
+        )
+
+
+def check_weights_arrive(student):
+    """Refuse a pipeline or search whose routing keeps weights from its last step."""
+    if not get_config()["enable_metadata_routing"] or _inner(student) is None:
+        return
+    process_routing(student, "fit", sample_weight=np.ones(1))
+    last = innermost(student)
+    if not get_routing_for_object(last).consumes("fit", ["sample_weight"]):
+        raise ValueError(
+            f"The student's last step, {type(last).__name__}, does not request sample_weight, "
+            "by which it learns what the teacher says; call "
+            "set_fit_request(sample_weight=True) on it."
         )
 
 
@@ -92,20 +167,29 @@ def fit_student(student, X, lesson, params):
 def _fit_logistic(student, path, X, lesson, mixed, params):
     T = lesson.temperature
     target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
-    if classes_of_student(student) is None:
-        student.set_params(**{f"{path}classes": lesson.classes})
+    student.set_params(**{f"{path}classes": lesson.classes})
     if weight is not None:
         params = {**params, _weight_key(student): weight}
     given = {name: student.get_params()[path + name] for name in ("tol", "class_weight")}
     # With coefficients W = T V, fitting V to the tempered probabilities is fitting W to the
-    # divergence times T^2; gradients differ by the factor T.
-    used = {**given, "tol": given["tol"] / T}
+    # divergence times T^2; gradients differ by the factor T. Below T = 1 targets are as far
+    # apart as at 1, and their gradient has to be as small, unless labels outweigh them.
+    factor = max(T, 1.0) if lesson.label_weight is None else T
+    used = {**given, "tol": given["tol"] / factor}
+    logistic = innermost(student)
     if mixed is None:
-        goal = innermost(student)._goal = _goal(lesson)
+        goal = logistic._goal = _goal(lesson)
         if goal.labels is not None and given["class_weight"] == "balanced":
             used["class_weight"] = _balanced(goal, lesson.classes, target, weight)
     student.set_params(**{path + name: value for name, value in used.items()})
     student.fit(X, target, **params)
+    if mixed is None and (innermost(student) is not logistic or "_goal" in vars(logistic)):
+        raise RuntimeError(
+            f"The {type(student).__name__} did not fit its last step itself, but a clone, "
+            f"which learned plain KL and not {lesson.divergence!r}, or no labels besides. Use "
+            "the SoftLabelLogisticRegression by itself, or set temperature=1 and "
+            "divergence='kl'."
+        )
     logistic = innermost(student)
     if logistic.tol == used["tol"]:  # not one that a search chose
         logistic.tol = given["tol"]
@@ -199,11 +283,19 @@ def _inner(estimator):
     return None
 
 
+def searches(estimator):
+    """Return the searches that an estimator is, or ends in."""
+    found = []
+    while (inner := _inner(estimator)) is not None:
+        if not isinstance(estimator, Pipeline):
+            found.append(estimator)
+        _, estimator = inner
+    return found
+
+
 def has_search(estimator):
     """Return whether an estimator is, or ends in, a search."""
-    if not isinstance(estimator, Pipeline):
-        return _inner(estimator) is not None
-    return has_search(estimator.steps[-1][1])
+    return bool(searches(estimator))
 
 
 def innermost(estimator):

@@ -17,6 +17,7 @@ from sklkl.divergences._rows import as_floating
 from sklkl.model_selection._validation import fit_fold, fit_to_target
 
 MAX_TEMPERATURE = 1000.0
+ROUNDING = 1e-6
 TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
 
 
@@ -151,8 +152,20 @@ def predict(teacher, X):
             f"of its classes, {shown(classes)}."
         )
     check_consistent_length(X, proba)
-    check_rows(proba, "The teacher's predict_proba")
-    return proba
+    return normalized(proba, "The teacher's predict_proba")
+
+
+def normalized(proba, name):
+    """Return probability vectors whose sums are 1 to rounding; refuse what is none.
+
+    Entries down to -1e-6 are the rounding of some 1 - p in float32, and count as 0.
+    """
+    if (proba < 0.0).any():
+        proba = np.where((proba < 0.0) & (proba >= -ROUNDING), 0.0, proba).astype(proba.dtype)
+    check_rows(proba, name)
+    total = proba.sum(axis=1, keepdims=True)
+    near = abs(total - 1.0).max(initial=0.0) < 16 * np.finfo(proba.dtype).eps
+    return proba if near else proba / total
 
 
 def calibrate(proba, target, weight, temperature, smoothing):
@@ -173,7 +186,9 @@ def calibrate(proba, target, weight, temperature, smoothing):
     temperature, smoothing : float
     """
     proba = proba.astype(np.float64)
-    proba /= proba.sum(axis=1, keepdims=True)
+    weight = weight / (
+        weight.max() or 1.0
+    )  # so that neither sums nor products leave the range
     n_classes = proba.shape[1]
     if temperature == "auto":
         z = np.log(np.maximum(proba, TINY))
@@ -214,13 +229,15 @@ def smooth(proba, share):
 def temper(proba, temperature):
     """Return probabilities proportional to ``proba ** (1 / temperature)``.
 
-    In logarithms, so that small probabilities do not underflow on the way; 0 stays 0.
+    In logarithms, so that small probabilities do not underflow on the way; 0 stays 0. In
+    float64, as at high temperatures the rows differ by less than what float32 resolves.
     """
     if temperature == 1.0:
         return proba
-    with np.errstate(divide="ignore"):
-        logits = np.log(proba) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        logits = np.log(proba, dtype=np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits /= temperature
     tempered = np.exp(logits, out=logits)
     tempered /= tempered.sum(axis=1, keepdims=True)
     return tempered

@@ -8,13 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, minimize_scalar
 from scipy.sparse import csr_array, issparse
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import Nystroem
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     PolynomialFeatures,
@@ -603,13 +603,13 @@ def test_student_with_more_classes(divergence):
     model = distilled(
         teacher, exact(classes=names), divergence, temperature=2.0, hard_label_weight=0.3
     ).fit(X, labels, sample_weight=s)
-    assert model.classes_.tolist() == names.tolist()
+    assert model.classes_.tolist() == ["a", "b", "c"]
     proba = np.zeros((len(X), 3))
-    proba[:, [2, 0]] = raised(Known(2).predict_proba(X), 2.0)
-    wanted = SoftReference(X, proba, 0.7 * s, one_hot(np.array([2, 0])[y], 3), 0.3 * s)
+    proba[:, 1:] = raised(Known(2).predict_proba(X), 2.0)
+    wanted = SoftReference(X, proba, 0.7 * s, one_hot(y + 1, 3), 0.3 * s)
     wanted.T, wanted.divergence = 2.0, divergence
     assert wanted.at(model.student_)[1] < 1e-9
-    assert (model.predict_proba(X)[:, 1] < 0.1).all()
+    assert (model.predict_proba(X)[:, 0] < 0.1).all()
 
 
 class SoftReference(Reference):
@@ -657,6 +657,25 @@ def test_pipelines(step, divergence):
     assert "_goal" not in vars(student[-1])
     assert "_goal" not in vars(model.student_[-1])
     assert model.student_[-1].tol == 1e-10
+
+
+@pytest.mark.parametrize(
+    "params", [{"divergence": "reverse_kl"}, {"temperature": 2.0, "hard_label_weight": 0.5}]
+)
+def test_a_pipeline_that_fits_a_clone_of_its_last_step(params, monkeypatch):
+    """It would learn something else than it was asked to."""
+    fit = Pipeline.fit
+
+    def fit_clones(self, X, y, **kwargs):
+        self.steps = [(name, clone(step)) for name, step in self.steps]
+        return fit(self, X, y, **kwargs)
+
+    monkeypatch.setattr(Pipeline, "fit", fit_clones)
+    X, y, _ = data()
+    with pytest.raises(RuntimeError, match="did not fit its last step itself, but a clone"):
+        DistilledClassifier(known(), make_pipeline(StandardScaler(), exact()), **params).fit(
+            X, y
+        )
 
 
 UNABLE = {
