@@ -1,6 +1,7 @@
 """A classifier that pools the probabilities of several."""
 
 import warnings
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import minimize
@@ -15,16 +16,19 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklkl._base import SoftLabelClassifierMixin
+from sklkl._checks import Rule, check_parameters, one_of
 from sklkl._names import shown
 from sklkl._targets import (
-    check_rows,
     check_target,
     check_weights,
     frame_columns,
     one_hot,
     spread,
 )
-from sklkl.distillation._student import rename_weight, weight_name
+from sklkl.distillation._rows import check_same_rows
+from sklkl.distillation._student import refuse_extreme_weights, rename_weight, weight_name
+from sklkl.distillation._teaching import normalized
+from sklkl.divergences._rows import as_floating
 from sklkl.metrics._scorers import check_has_proba, check_kind
 from sklkl.model_selection._split import check_soft_cv
 from sklkl.model_selection._validation import (
@@ -36,6 +40,22 @@ from sklkl.model_selection._validation import (
 )
 
 POOLING = ("arithmetic", "geometric")
+
+
+def _are_folds(cv):
+    if isinstance(cv, Integral):
+        return cv >= 2
+    return not isinstance(cv, str) and (hasattr(cv, "split") or hasattr(cv, "__iter__"))
+
+
+FOLDS = Rule(
+    "an integer >= 2, a splitter or an iterable of pairs of indices", good=_are_folds
+).or_(None)
+RULES = {
+    "pooling": one_of(POOLING),
+    "cv": FOLDS,
+    "n_jobs": Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None),
+}
 
 
 class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
@@ -50,17 +70,19 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
     estimators : list of estimators, list of (str, estimator) pairs, or dict
         Classifiers with ``predict_proba``; in a dict by name. Without names they are called
         as ``sklearn.pipeline.make_pipeline`` calls its steps. They are cloned and fitted, to
-        soft targets as they are, unless wrapped in ``sklearn.frozen.FrozenEstimator``.
+        soft targets as they are, unless wrapped in ``sklearn.frozen.FrozenEstimator``. The
+        string "drop" in the place of one, as by ``set_params(name="drop")``, leaves it out.
     pooling : {"arithmetic", "geometric"}, default="arithmetic"
         The arithmetic pool is a mixture: a class is probable if it is for some estimator.
         In the geometric one it must be for all: a probability of 0 by one estimator of
         positive weight stays 0, also where a frozen one does not know the class. It is the
         softmax of the mean logits.
     weights : array-like of shape (n_estimators,), dict or "learned", default=None
-        Non-negative numbers, in a dict by name; they are divided by their sum. None means
-        equal ones. "learned" ones minimise the mean KL divergence of the targets to the pool,
-        on predictions for samples that the estimators were not fitted to. Frozen
-        ones predict all samples as they are: they must not have been fitted to these.
+        Non-negative numbers, in a dict by name; they are divided by their sum, dropped
+        estimators left out. None means equal ones. "learned" ones minimise the mean KL
+        divergence of the targets to the pool, on predictions for samples that the estimators
+        were not fitted to. Frozen ones predict all samples as they are: they must not have
+        been fitted to these.
     cv : int, splitter or iterable, default=None
         The folds for learned weights: their number, 5 by default, stratified, as
         in ``sklkl.model_selection.soft_cross_val_predict``. Or a splitter, or an iterable of
@@ -71,7 +93,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
     Attributes
     ----------
     estimators_ : list
-        The fitted estimators.
+        The fitted estimators, without dropped ones.
     named_estimators_ : sklearn.utils.Bunch
         The fitted estimators by name.
     weights_ : ndarray of shape (n_estimators,)
@@ -147,7 +169,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         """
         params = super().get_params(deep=False)
         for name, estimator in name_estimators(self.estimators) if deep else ():
-            params[name] = estimator
+            params[name] = estimator  # or "drop"
             if hasattr(estimator, "get_params") and not isinstance(estimator, type):
                 inner = estimator.get_params(deep=True)
                 params.update({f"{name}__{key}": value for key, value in inner.items()})
@@ -160,7 +182,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         ----------
         **params : dict
             Keys are as in ``get_params()``. An estimator that replaces another in a list
-            without names gets the name of that one.
+            without names gets the name of that one; "drop" leaves it out.
 
         Returns
         -------
@@ -178,7 +200,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = [get_tags(e).input_tags for _, e in name_estimators(self.estimators)]
+        inner = [get_tags(e).input_tags for _, e in self._pairs()]
         tags.input_tags.sparse = all(t.sparse for t in inner)
         tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
         return tags
@@ -197,7 +219,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
-            .add(method_mapping=to_fit, **dict(name_estimators(self.estimators)))
+            .add(method_mapping=to_fit, **dict(self._pairs()))
             .add(cv=self.cv, method_mapping=to_split)
         )
 
@@ -227,8 +249,9 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         TypeError
             If an estimator has no ``predict_proba``.
         ValueError
-            If ``y`` is missing, no valid target or holds a single class, a parameter is bad,
-            or an estimator knows a class that soft targets do not.
+            If ``y`` is missing, no valid target or holds a single class, arguments name their
+            rows in another order than X, a parameter is bad, all estimators are dropped, or
+            one knows a class that soft targets do not.
 
         Warns
         -----
@@ -244,6 +267,9 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
                 "target y is None. Only a pool of FrozenEstimators whose weights are not "
                 "learned does without."
             )
+        weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
+        if X is not None or y is not None:
+            check_same_rows(X=X, y=y, **weights)
         X, y = indexable(X, y)
         weight = None if sample_weight is None else check_weights(sample_weight, X)
         known, target, named = None, None, False
@@ -257,9 +283,19 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             if target.ndim == 1:
                 y = known[target]
         split_params, params = self._route(pairs, weight, fit_params)
+        for name, estimator in pairs:
+            if params[name] and not isinstance(estimator, FrozenEstimator):
+                refuse_extreme_weights(weight, estimator)
+        splits = []
+        if given is None and not frozen:
+            splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
+            check_partition([test for _, test in splits], _num_samples(X))
+        told = {name: e for name, e in pairs if isinstance(e, FrozenEstimator)}
+        if told:  # what is fitted already is refused before others are fitted
+            pooled_classes(told, known, target, named)
         fitted = iter(
             Parallel(n_jobs=self.n_jobs)(
-                delayed(fit_to_target)(clone(estimator), X, y, params[name])
+                delayed(_fit)(estimator, X, y, params[name])
                 for name, estimator in pairs
                 if not isinstance(estimator, FrozenEstimator)
             )
@@ -272,10 +308,10 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         if given is None:
             if target.ndim == 1:
                 target = np.searchsorted(classes, known)[target]
-            said = self._out_of_fold(pairs, X, y, target, classes, split_params, params)
+            said = self._out_of_fold(pairs, X, y, classes, splits, params)
             mass = one_hot(target, len(classes))
-            if weight is not None:
-                mass = mass * weight[:, np.newaxis]
+            if weight is not None:  # of which only ratios count; extreme ones lose digits
+                mass = mass * (weight / weight.max())[:, np.newaxis]
             given = learn_weights(said, mass / mass.sum(), self.pooling)
         self.estimators_, self.named_estimators_ = list(models.values()), Bunch(**models)
         self.weights_, self.classes_ = given, classes
@@ -288,8 +324,12 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
 
     def _is_frozen(self):
         """Return whether a fit does no more than to name the classes."""
-        frozen = [isinstance(e, FrozenEstimator) for _, e in name_estimators(self.estimators)]
+        frozen = [isinstance(e, FrozenEstimator) for _, e in self._pairs()]
         return all(frozen) and bool(frozen) and not isinstance(self.weights, str)
+
+    def _pairs(self):
+        """Return the named estimators, without dropped ones."""
+        return [pair for pair in name_estimators(self.estimators) if not _is_dropped(pair)]
 
     def _check_parameters(self):
         """Return the named estimators, and the weights or None if they are to be learned."""
@@ -314,14 +354,17 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
                     f"The estimator {name!r} is a class; pass an instance, "
                     f"{estimator.__name__}()."
                 )
-            check_has_proba(estimator, f"estimator {name!r}")
+            if not _is_dropped((name, estimator)):
+                check_has_proba(estimator, f"estimator {name!r}")
             if isinstance(estimator, FrozenEstimator):
                 check_is_fitted(estimator)
-        if self.pooling not in POOLING:
-            raise ValueError(f"pooling must be one of {POOLING}; got {self.pooling!r}.")
+        kept = np.array([not _is_dropped(pair) for pair in pairs])
+        if not kept.any():
+            raise ValueError("estimators are all dropped; at least one must remain.")
+        check_parameters(self, **RULES)
         if isinstance(self.weights, str) and self.weights == "learned":
-            return pairs, None
-        return pairs, check_pool_weights(self.weights, names)
+            return self._pairs(), None
+        return self._pairs(), check_pool_weights(self.weights, names, kept)
 
     def _route(self, pairs, sample_weight, fit_params):
         """Return what to pass to ``split``, and to the ``fit`` of each estimator by name."""
@@ -349,14 +392,10 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             params[name] = rename_weight({"sample_weight": sample_weight}, estimator)
         return {}, params
 
-    def _out_of_fold(self, pairs, X, y, target, classes, split_params, params):
+    def _out_of_fold(self, pairs, X, y, classes, splits, params):
         """Return what each estimator says of samples that it was not fitted to."""
         method = "predict_proba" if self.pooling == "arithmetic" else "predict_log_proba"
         fitted = {name: e for name, e in pairs if not isinstance(e, FrozenEstimator)}
-        splits = []
-        if fitted:
-            splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
-            check_partition([test for _, test in splits], _num_samples(X))
         parts = iter(
             Parallel(n_jobs=self.n_jobs)(
                 delayed(_fit_and_ask)(e, name, X, y, train, test, params[name], method)
@@ -466,6 +505,10 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
         return self.classes_[codes]
 
 
+def _is_dropped(pair):
+    return isinstance(pair[1], str) and pair[1] == "drop"
+
+
 def name_estimators(estimators):
     """Return (name, estimator) pairs of what a user passed as ``estimators``.
 
@@ -480,10 +523,10 @@ def name_estimators(estimators):
     return _name_estimators(estimators)
 
 
-def check_pool_weights(weights, names):
-    """Return non-negative weights of sum 1, one for each name."""
+def check_pool_weights(weights, names, kept):
+    """Return non-negative weights of sum 1, one for each name that is kept."""
     if weights is None:
-        return np.full(len(names), 1.0 / len(names))
+        return np.full(kept.sum(), 1.0 / kept.sum())
     if isinstance(weights, str):
         raise ValueError(f"weights must be numbers, None or 'learned'; got {weights!r}.")
     if isinstance(weights, dict):
@@ -493,7 +536,7 @@ def check_pool_weights(weights, names):
                 "a weight."
             )
         weights = [weights[name] for name in names]
-    weights = np.asarray(weights, dtype=np.float64)
+    weights = as_floating(weights, "weights").astype(np.float64)
     if weights.shape != (len(names),):
         raise ValueError(
             f"weights must hold a number for each of the {len(names)} estimators; got shape "
@@ -505,6 +548,7 @@ def check_pool_weights(weights, names):
         raise ValueError(
             f"weights must be finite and >= 0; that of {names[m]!r} is {weights[m]:.6g}."
         )
+    weights = weights[kept]
     if not weights.any():
         raise ValueError("weights are all 0; at least one must be positive.")
     weights = weights / weights.max()  # so that their sum is finite
@@ -543,11 +587,18 @@ def ask(model, name, X, method):
         with np.errstate(divide="ignore"):  # some take the logarithm of their zeros
             values = predict_columns(model, method, X)
         rows = values if method == "predict_proba" else np.exp(values)
-        check_rows(rows, f"{method} of the estimator {name!r}")
-        return values
+        what = f"{method} of the estimator {name!r}"
+        mended = normalized(as_floating(rows, what), what)
+        if method == "predict_proba":
+            return mended
+        return values if mended is rows else log_softmax(values, axis=1)
     proba = ask(model, name, X, "predict_proba")
     with np.errstate(divide="ignore"):
         return np.log(proba)
+
+
+def _fit(estimator, X, y, params):
+    return fit_to_target(clone(estimator), X, y, params)
 
 
 def _fit_and_ask(estimator, name, X, y, train, test, params, method):
