@@ -25,9 +25,17 @@ from sklearn.utils.validation import (
 )
 
 from sklkl._base import SoftLabelClassifierMixin
-from sklkl._names import shown
+from sklkl._checks import (
+    FINITE,
+    NON_NEGATIVE,
+    SHARE,
+    Rule,
+    check_parameters,
+    number,
+    one_of,
+)
+from sklkl._names import places, shown
 from sklkl._targets import (
-    check_rows,
     check_target,
     check_weights,
     frame_columns,
@@ -36,20 +44,36 @@ from sklkl._targets import (
     spread,
 )
 from sklkl.distillation._lesson import Material, Recipe
-from sklkl.distillation._munge import munge
-from sklkl.distillation._pooling import PooledClassifier
-from sklkl.distillation._rows import refuse_marker_as_string, take
+from sklkl.distillation._munge import SEED, followed_by, munge
+from sklkl.distillation._pooling import FOLDS, PooledClassifier
+from sklkl.distillation._rows import (
+    check_same_rows,
+    holds_labels,
+    refuse_marker_as_string,
+    refuse_missing_labels,
+    take,
+)
 from sklkl.distillation._student import (
+    check_samples,
     check_student,
+    check_weights_arrive,
     classes_of_student,
     fit_student,
     learns_from_probabilities,
     predict_proba_at_1,
+    refuse_extreme_weights,
     rename_weight,
     to_sklearn,
     weight_name,
 )
-from sklkl.distillation._teaching import Teaching, calibrate, predict, teach, timed
+from sklkl.distillation._teaching import (
+    Teaching,
+    calibrate,
+    normalized,
+    predict,
+    teach,
+    timed,
+)
 from sklkl.divergences._rows import as_floating
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_loss
@@ -60,6 +84,28 @@ from sklkl.model_selection._validation import check_partition
 DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # Where "jensen_shannon" and "alpha" are KL divergences to all digits that count.
 LIMIT = 1e-12
+
+
+def _is_single(value):
+    return np.ndim(value) == 0 and not isinstance(value, dict | set)
+
+
+RULES = {
+    # Beyond, T^2 and probabilities^(1/T) leave too few digits to the student.
+    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6).or_("auto"),
+    "hard_label_weight": SHARE.or_("auto"),
+    "divergence": one_of(DIVERGENCES),
+    "beta": SHARE,
+    "alpha": FINITE,
+    "loss_correction": SHARE,
+    "smoothing": number("a number from 0 to below 1", lambda v: 0 <= v < 1).or_("auto"),
+    "cv": FOLDS,
+    "unlabeled": Rule("a single value that marks samples, or None", good=_is_single),
+    "unlabeled_weight": NON_NEGATIVE,
+    "n_synthetic": NON_NEGATIVE,
+    "random_state": SEED,
+    "verbose": Rule("True or False", Integral, words=(True, False)),
+}
 AUTO = ("temperature", "hard_label_weight", "smoothing")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -71,6 +117,10 @@ def _student_has(method):
         return True
 
     return check
+
+
+def _names_of(params, inner):
+    return [name for name in params if name.startswith(f"{inner}__")]
 
 
 class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
@@ -104,10 +154,10 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         one that splits its data, for early stopping say: it splits these rows.
     temperature : float or "auto", default=1.0
         The teacher's probabilities p become proportional to p^(1/temperature), and the
-        student learns them at the same temperature; it predicts at temperature 1. Values
-        above 1 stress what the teacher says of improbable classes; zeros stay zeros. The
-        divergence counts temperature² times, so that ``C`` of the default student keeps its
-        meaning (an L1 norm counts temperature times).
+        student learns them at the same temperature, from 1e-6 to 1e6; it predicts at
+        temperature 1. Values above 1 stress what the teacher says of improbable classes;
+        zeros stay zeros. The divergence counts temperature² times, so that ``C`` of the
+        default student keeps its meaning (an L1 norm counts temperature times).
 
         "auto" is for a teacher whose probabilities are too near to 1/2, as a forest's, or too
         near to 0 and 1, as a network's: of the labelled samples, by teachers that were not
@@ -185,7 +235,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         every ``loss_`` or score that the student recorded while it was fitted. See
         ``to_sklearn``.
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        The classes. If ``y`` holds labels they are sorted, whatever order the teacher, the
+        columns of ``teacher_proba`` or ``classes`` of the student have. Otherwise they have
+        the order of the latter, if given, or of the teacher.
     temperature_ : float
         The temperature, chosen if "auto".
     smoothing_ : float
@@ -270,6 +322,59 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         self.random_state = random_state
         self.verbose = verbose
 
+    def get_params(self, deep=True):
+        """Get the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also those of the teacher and the student, the default one, too, as
+            ``student__C``.
+
+        Returns
+        -------
+        params : dict
+            Parameters by name.
+        """
+        params = super().get_params(deep=deep)
+        if deep and self.student is None:
+            inner = self._student().get_params()
+            params.update({f"student__{name}": value for name, value in inner.items()})
+        return params
+
+    def set_params(self, **params):
+        """Set parameters, also of the teacher and the student.
+
+        Parameters
+        ----------
+        **params : dict
+            Keys are as in ``get_params()``. One of the default student puts that student,
+            a ``SoftLabelLogisticRegression``, in the place of None.
+
+        Returns
+        -------
+        self : DistilledClassifier
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or it is one of a teacher that has none: None, or
+            several in a list.
+        """
+        if params.get("student", self.student) is None and _names_of(params, "student"):
+            self.student = None
+            params["student"] = self._student()
+        teacher = params.get("teacher", self.teacher)
+        names = _names_of(params, "teacher")
+        if names and not hasattr(teacher, "set_params"):
+            raise ValueError(
+                f"{names[0]} is a parameter of the teacher, but teacher is "
+                f"{teacher!r}, which has none. Set teacher to an estimator first; several "
+                "are one as a PooledClassifier."
+            )
+        return super().set_params(**params)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         inner = [get_tags(e).input_tags for e in self._estimators().values()]
@@ -324,17 +429,35 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             If the teacher has no ``predict_proba``, or the student learns neither from
             probabilities nor with ``sample_weight``.
         ValueError
-            If ``y`` is missing or bad, the classes of teacher and student differ, the student
-            cannot learn by this divergence or with labels at this temperature, or the
-            divergence is infinite.
+            If ``y`` is missing or bad, arguments name their rows in another order than X, the
+            classes of teacher and student differ, the student cannot learn by this divergence
+            or with labels at this temperature, or the divergence is infinite. What does not
+            depend on the teacher is refused before it is fitted.
+        RuntimeError
+            If a pipeline fitted another object than the last step that knew the divergence.
         """
         self._check_parameters()
-        check_student(self._student(), self._needs_goal(), self.hard_label_weight == "auto")
+        student = self._student()
+        check_student(student, self._needs_goal(), self.hard_label_weight == "auto")
+        weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
+        check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
         X, y = indexable(X, y)
+        check_samples(student, X)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, X)
         params = self._route(sample_weight, fit_params)
+        of_labels = holds_labels(y)
         rows, y = self._labels(X, y, teacher_proba)
+        weight = params.student.fit.pop("sample_weight", None)
+        if not learns_from_probabilities(student) or self._weighs(weight, rows):
+            check_weights_arrive(student)
+        if params.teacher.fit and self._frozen() is None:
+            refuse_extreme_weights(sample_weight, self._teacher())
+        refuse_extreme_weights(weight, student)
+        told = classes_of_student(student)
+        if told is not None and y is not None and of_labels:
+            check_target(y, classes=told)
+        synthetic = self._synthetic(X, teacher_proba, params.student.fit)
         if teacher_proba is None:
             teaching = self._teach(X, y, rows, params.teacher.fit)
         else:
@@ -344,21 +467,23 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 f"y holds only 1 class, {teaching.classes.tolist()[0]!r}; at least two are "
                 "needed."
             )
+        classes = teaching.classes if told is None else np.asarray(told)
+        if of_labels:  # the order that scikit-learn's scorers take for granted
+            classes = np.unique(classes)
         if y is not None:
             _, y = check_target(y, classes=teaching.classes, refuse_integers=True)
-        if (classes := classes_of_student(self._student())) is not None:
-            if y is not None:
-                soft = spread(teaching.classes, one_hot(y, len(teaching.classes)), classes)
-                y = soft if y.ndim == 2 else soft.argmax(axis=1)
-            teaching = teaching.for_classes(classes)
-        weight = params.student.fit.pop("sample_weight", None)
+            if y.ndim == 2:
+                y = spread(teaching.classes, y, classes)
+            else:
+                y = places(teaching.classes.tolist(), classes.tolist())[y]
+        teaching = teaching.for_classes(classes)
         material = self._material(X, y, rows, teaching, weight)
         recipe = self._recipe(X, material, teaching, params.student.fit)
-        if self.n_synthetic:
-            X, material = self._with_synthetic(X, material, teaching, params.student.fit)
+        if synthetic is not None:
+            X, material = self._with_synthetic(X, synthetic, material, teaching)
         lesson = recipe.lesson(material)
         with timed("student", self.verbose):
-            student = fit_student(self._student(), X, lesson, params.student.fit)
+            student = fit_student(student, X, lesson, params.student.fit)
         self.teacher_, self.student_ = teaching.teacher, student
         self.classes_ = lesson.classes
         at_1 = learns_from_probabilities(student)
@@ -400,36 +525,28 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         return {name: e for name, e in inner.items() if e is not None}
 
     def _check_parameters(self):
-        one = (0.0, 1.0)
-        for name, low, high, text in (
-            ("temperature", 0.0, np.inf, "a number > 0"),
-            ("hard_label_weight", *one, "a number from 0 to 1"),
-            ("beta", *one, "a number from 0 to 1"),
-            ("alpha", -np.inf, np.inf, "a finite number"),
-            ("loss_correction", *one, "a number from 0 to 1"),
-            ("smoothing", *one, "a number from 0 to below 1"),
-            ("unlabeled_weight", 0.0, np.inf, "a finite number >= 0"),
-            ("n_synthetic", 0, np.inf, "a finite number >= 0"),
-        ):
-            value = getattr(self, name)
-            if name in AUTO and isinstance(value, str) and value == "auto":
-                continue
-            good = isinstance(value, Real) and not isinstance(value, bool)
-            good = good and low <= value <= high and abs(value) < np.inf
-            if not good or (name, value) in (("temperature", 0), ("smoothing", 1)):
-                also = " or 'auto'" if name in AUTO else ""
-                raise ValueError(f"{name} must be {text}{also}; got {value!r}.")
-        if self.divergence not in DIVERGENCES:
-            raise ValueError(
-                f"divergence must be one of {DIVERGENCES}; got {self.divergence!r}."
-            )
+        check_parameters(self, **RULES)
+        check_memory(self.memory)
         if self.loss_correction > 0.0 and self._divergence()[0] != "kl":
             raise ValueError(
                 "loss_correction is for divergence='kl', whose loss is linear in the target; "
                 f"got {self.divergence!r}."
             )
         if self.teacher is not None:
-            check_has_proba(self._teacher(), "teacher")
+            teacher = self._teacher()
+            if isinstance(teacher, type):
+                raise TypeError(
+                    f"The teacher {teacher.__name__} is a class; pass an instance."
+                )
+            check_has_proba(teacher, "teacher")
+
+    def _weighs(self, weight, rows):
+        """Return whether a student that learns from probabilities gets weights, too."""
+        return (
+            weight is not None
+            or self.hard_label_weight != 0.0
+            or (rows is not None and self.unlabeled_weight != 1.0)
+        )
 
     def _divergence(self):
         """Return the divergence and its parameter, by the name of its limit if it is one."""
@@ -503,6 +620,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 if len(rows) == _num_samples(y):
                     refuse_marker_as_string(y, self.unlabeled)
                     rows = None
+            refuse_missing_labels(y, self.unlabeled)
         if rows is not None and len(rows) == 0:
             if y is not None and not given:
                 raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
@@ -559,7 +677,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 "teacher_proba must have shape (n_samples, n_classes), a column per class; "
                 f"got {proba.shape}."
             )
-        check_rows(proba, "teacher_proba")
+        proba = normalized(proba, "teacher_proba")
         classes, frozen = columns, self._frozen()
         if classes is None:
             classes = classes_of_student(self._student())
@@ -678,36 +796,35 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         q = predict_proba_at_1(student, take(X, test), lesson.classes, lesson.temperature)
         known = material.at(test)
         truth = one_hot(known.labels, len(lesson.classes))
-        weight = np.ones(len(test)) if known.weight is None else known.weight
+        weight = np.ones(len(test))
+        if known.weight is not None:  # of the same scale in all folds, and none too large
+            weight = known.weight / material.weight.max()
         total = weight.sum()
         return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0
 
-    def _with_synthetic(self, X, material, teaching, params):
-        """Return the samples and the material with synthetic samples at the end."""
-        if teaching.teacher is None:
+    def _synthetic(self, X, teacher_proba, params):
+        """Return synthetic samples, None if there are to be none."""
+        n_samples = self.n_synthetic
+        if not isinstance(n_samples, Integral):
+            n_samples = round(n_samples * _num_samples(X))
+        if self.n_synthetic and teacher_proba is not None:
             raise ValueError(
                 "n_synthetic needs a teacher to label samples; got teacher_proba."
             )
-        if params:
+        if self.n_synthetic and params:
             raise ValueError(
                 f"n_synthetic: synthetic samples have no {sorted(params)}, which the student "
                 "gets for the others."
             )
-        n_samples = self.n_synthetic
-        if not isinstance(n_samples, Integral):
-            n_samples = round(n_samples * _num_samples(X))
         if n_samples == 0:
-            return X, material
-        synthetic = munge(X, n_samples, random_state=self.random_state)
+            return None
+        return munge(X, n_samples, random_state=self.random_state)
+
+    def _with_synthetic(self, X, synthetic, material, teaching):
+        """Return the samples and the material with synthetic samples at the end."""
         proba = check_memory(self.memory).cache(predict)(teaching.teacher, synthetic)
         proba = spread(teaching.teacher.classes_, proba, teaching.classes)
-        if hasattr(synthetic, "iloc"):
-            import pandas  # as X is one of its frames
-
-            return pandas.concat([X, synthetic], ignore_index=True), material.followed_by(
-                proba
-            )
-        return np.concatenate([np.asarray(X), synthetic]), material.followed_by(proba)
+        return followed_by(X, synthetic), material.followed_by(proba)
 
     def score(self, X, y, sample_weight=None):
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
@@ -727,6 +844,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             ``sklearn.metrics.accuracy_score`` for labels,
             ``sklkl.metrics.d2_kl_score`` for soft targets.
         """
+        weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
+        check_same_rows(X=X, y=y, **weights)
         if self.unlabeled is not None:
             rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
             if len(rows) == 0:
@@ -801,10 +920,15 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         -------
         scores : ndarray of shape (n_samples, n_classes), or (n_samples,) if binary
             Logits at temperature 1 of a logistic student; otherwise what the student
-            returns.
+            returns, its columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        return self.student_.decision_function(X)
+        scores, own = self.student_.decision_function(X), self.student_.classes_
+        if np.ndim(scores) == 1:  # of the second of two classes
+            return scores if own[1] == self.classes_[1] else -scores
+        if np.shape(scores)[1] != len(own):  # of pairs of classes
+            return scores
+        return spread(own, scores, self.classes_, -np.inf)
 
     def to_sklearn(self):
         """Convert the student to an estimator that needs nothing but scikit-learn.

@@ -308,10 +308,12 @@ def test_small_probabilities_do_not_underflow():
     np.testing.assert_allclose(taught[:, 0], 1e-3 / 1.001, rtol=1e-12)
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf, "2", None])
+@pytest.mark.parametrize("temperature", [0, -1.0, 1e-7, 1e7, np.nan, np.inf, "2", None])
 def test_bad_temperature(temperature):
     X, y = data()
-    with pytest.raises(ValueError, match="temperature must be a number > 0 or 'auto'; got"):
+    with pytest.raises(
+        ValueError, match="temperature must be 'auto' or a number from 1e-6 to 1e6; got"
+    ):
         DistilledClassifier(forest(), temperature=temperature).fit(X, y)
 
 
@@ -642,10 +644,8 @@ def test_classes_of_the_student_in_another_order(nested):
     model = DistilledClassifier(forest(), student).fit(X, NAMES[y])
     expected = DistilledClassifier(forest(), exact()).fit(X, NAMES[y])
     assert model.teacher_.classes_.tolist() == NAMES.tolist()
-    assert model.classes_.tolist() == NAMES[order].tolist()
-    np.testing.assert_allclose(
-        model.predict_proba(X), expected.predict_proba(X)[:, order], atol=1e-9
-    )
+    assert model.classes_.tolist() == NAMES.tolist()  # sorted, as y holds labels
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), atol=1e-9)
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
@@ -656,19 +656,20 @@ def test_student_with_more_classes(temperature):
     student = SoftLabelLogisticRegression(classes=classes)
     model = DistilledClassifier(LogisticRegression(), student, temperature=temperature)
     model.fit(X, NAMES[y])
-    assert model.classes_.tolist() == classes
+    assert model.classes_.tolist() == sorted(classes)
     proba = model.predict_proba(X)
     assert proba.shape == (len(X), 4)
-    assert proba[:, 3].max() < 0.01
+    assert proba[:, 1].max() < 0.01
     expected = DistilledClassifier(LogisticRegression(), temperature=temperature)
     expected.fit(X, NAMES[y])
-    np.testing.assert_allclose(proba[:, :3], expected.predict_proba(X)[:, ::-1], atol=0.01)
+    others = np.delete(proba, 1, axis=1)
+    np.testing.assert_allclose(others, expected.predict_proba(X), atol=0.01)
 
 
 def test_student_with_fewer_classes():
     X, y = data()
     student = SoftLabelLogisticRegression(classes=["setosa", "versicolor"])
-    with pytest.raises(ValueError, match=r"student does not: \['virginica'\]"):
+    with pytest.raises(ValueError, match=r"y\[50\] is 'virginica', not one of the classes"):
         DistilledClassifier(forest(), student).fit(X, NAMES[y])
 
 
@@ -813,7 +814,7 @@ def test_feature_names(student):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.zeros(74, dtype=int), r"inconsistent numbers of samples: \[75, 74\]"),
+        (np.zeros(74, dtype=int), r"inconsistent numbers of samples: 75 and 74"),
         (np.linspace(0, 1, 75), "Unknown label type"),
         (np.eye(3, dtype=int)[np.arange(75) % 3], "y is a matrix of integers"),
         (np.full((75, 3), 0.4), r"y\[0\] sums to 1.2 instead of 1"),
@@ -910,7 +911,7 @@ def test_weight_is_repetition():
     [
         (np.zeros(75), "zero for every sample|at least one non-zero"),
         (-np.ones(75), "Negative values in data passed to `sample_weight`"),
-        (np.ones(74), r"sample_weight.shape == \(74,\)"),
+        (np.ones(74), r"sample_weight have inconsistent numbers"),
     ],
 )
 def test_bad_weights(weight, message):
@@ -1138,6 +1139,25 @@ def test_clone_and_pickle(kind):
     assert copy.temperature == 1.5
     assert copy.unlabeled == -1
     np.testing.assert_array_equal(copy.fit(X, y).predict_proba(X), model.predict_proba(X))
+
+
+def test_parameters_of_the_default_student_and_of_no_teacher():
+    X, y = data()
+    model = DistilledClassifier(GaussianNB())
+    assert model.get_params()["student__C"] == 1.0
+    assert clone(model).student is None
+    assert model.set_params(student__C=0.1) is model
+    assert model.get_params()["student__C"] == 0.1
+    assert clone(model).fit(X, y).student_.C == 0.1
+    model.set_params(student=None, student__tol=1e-3)
+    assert (model.student.C, model.student.tol) == (1.0, 1e-3)
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
+        model.set_params(student__depth=1)
+    for teacher in (None, [GaussianNB()]):
+        with pytest.raises(ValueError, match="teacher__C is a parameter of the teacher, but"):
+            DistilledClassifier(teacher).set_params(teacher__C=1.0)
+    model = DistilledClassifier(None).set_params(teacher=LogisticRegression(), teacher__C=3.0)
+    assert model.teacher.C == 3.0
 
 
 def test_refit_forgets():

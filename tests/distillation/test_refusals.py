@@ -1,9 +1,12 @@
 """What DistilledClassifier refuses, early and with advice, and odd teachers that it takes."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestRegressor
@@ -12,11 +15,12 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from sklkl.distillation import DistilledClassifier
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 NAMES = np.array(["ash", "birch", "cedar"])
 
@@ -52,6 +56,13 @@ class Selector(Pipeline):
         return super().fit(X[::2], y[::2], **params)
 
 
+logistic = SoftLabelLogisticRegression
+
+
+def search(grid=None, **params):
+    return GridSearchCV(logistic(), {"C": [1.0]} if grid is None else grid, **params)
+
+
 UNABLE = {
     "divergence": (DecisionTreeClassifier(), {"divergence": "reverse_kl"}, ValueError),
     "labels": (
@@ -69,7 +80,20 @@ UNABLE = {
     "regressor": (RandomForestRegressor(), {}, TypeError),
     "class": (SoftLabelLogisticRegression, {}, TypeError),
     "no probabilities": (RidgeClassifier(), {"hard_label_weight": "auto"}, TypeError),
-}
+    "search without refit": (
+        make_pipeline(StandardScaler(), search(refit=False)), {}, ValueError,
+    ),
+    "search of a pipeline without refit": (
+        GridSearchCV(make_pipeline(StandardScaler(), logistic()), {}, refit=False),
+        {},
+        ValueError,
+    ),
+    "unknown parameter in a grid": (
+        make_pipeline(StandardScaler(), search(grid={"D": [1.0]})), {}, ValueError,
+    ),
+    "scorer of labels": (search(scoring="accuracy"), {}, ValueError),
+    "classes named twice": (logistic(classes=["a", "a"]), {}, ValueError),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", UNABLE)
@@ -79,6 +103,135 @@ def test_students_are_refused_before_a_teacher_is_fitted(case):
     with pytest.raises(error, match=r"student|are for SoftLabelLogisticRegression"):
         DistilledClassifier(Teacher(), student, **params).fit(*data())
     assert Teacher.fits == 0
+
+
+REFUSED = {
+    "C of the student": ({"student": logistic(C=-1.0)}, {}, "C must be"),
+    "Cs of the student": ({"student": SoftLabelLogisticRegressionCV(Cs=[0.0])}, {}, "Cs"),
+    "NaN in X": ({}, {"X": np.full((120, 3), np.nan)}, "X contains NaN"),
+    "a label beyond the classes": ({"student": logistic(classes=[0, 1])}, {}, "y.*is 2, not"),
+    "sparse X with munge": ({"n_synthetic": 5}, {"X": csr_array(np.eye(120))}, "sparse"),
+    "shape of teacher_proba": ({}, {"teacher_proba": np.ones((120, 2)) / 2}, "2 columns"),
+    "None among labels": ({}, {"y": [None, *"ab" * 59, "a"]}, r"y\[0\] is None.*unlabeled=np"),
+    "None beside the marker": (
+        {"unlabeled": "?"}, {"y": ["a", None, *"?b" * 59]}, r"y\[1\] is None, and not '\?'",
+    ),
+    "rows without a target": (
+        {}, {"y": np.vstack([[np.nan] * 2, *[[0.5, 0.5]] * 119])}, r"y\[0\] is missing",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_fit_refuses_before_a_teacher_is_fitted(case):
+    params, arguments, message = REFUSED[case]
+    X, y = data()
+    Teacher.fits = 0
+    with pytest.raises((TypeError, ValueError), match=message):
+        DistilledClassifier(Teacher(), **params).fit(**{"X": X, "y": y, **arguments})
+    assert Teacher.fits == 0
+
+
+@pytest.mark.parametrize("scaler", [None, True])
+def test_weights_that_routing_keeps_from_the_student(scaler):
+    X, y = data()
+    Teacher.fits = 0
+    with config_context(enable_metadata_routing=True):
+        steps = StandardScaler(), DecisionTreeClassifier()
+        if scaler:
+            steps[0].set_fit_request(sample_weight=True)
+            steps[1].set_fit_request(sample_weight=False)
+        with pytest.raises(ValueError, match="set_fit_request"):
+            DistilledClassifier(Teacher(), make_pipeline(*steps)).fit(X, y)
+    assert Teacher.fits == 0
+
+
+DISTILLED = {
+    "teacher": ["forest", 3, GaussianNB, RidgeClassifier()],
+    "student": ["tree", 3, GaussianNB],
+    "temperature": [0, -1, np.inf, np.nan, "high", True, None, [1.0]],
+    "hard_label_weight": [-0.1, 1.1, np.nan, "half", True, None],
+    "divergence": ["chi2", None, 1, ["kl"]],
+    "beta": [-0.1, 1.1, np.nan, "a", None, False],
+    "alpha": [np.inf, np.nan, "a", None],
+    "loss_correction": [-0.1, 1.1, np.nan, "a", None],
+    "smoothing": [-0.1, 1.0, np.nan, "a", None],
+    "cv": [0, 1, -3, 2.5, "five", True],
+    "unlabeled": [[-1], np.array([1, 2]), {}],
+    "unlabeled_weight": [-1.0, np.inf, np.nan, "a", None],
+    "n_synthetic": [-1, np.inf, np.nan, "a", None, True],
+    "memory": [3, 1.5, ["a"]],
+    "random_state": ["seed", 1.5, -1],
+    "verbose": ["loud", None, 1.5],
+}
+POOLED = {
+    "estimators": ["forest", 3, None, [], [3], [GaussianNB], {"a__b": GaussianNB()}],
+    "pooling": ["harmonic", None, 3],
+    "weights": ["equal", 3, [1], [1, -1], [1, np.nan], [0, 0], [1, "a"], {"x": 1}, True],
+    "cv": [0, 1, 2.5, "five", True],
+    "n_jobs": [0, 1.5, "two", True],
+}
+FIT = {
+    "X": [None, 3, "samples", np.ones((119, 3))],
+    "y": [
+        None,
+        3,
+        "ab",
+        np.ones(119),
+        np.array(["a", 3] * 60, object),
+        np.ones((120, 3)),
+        np.linspace(0, 1, 120),
+    ],
+    "sample_weight": [
+        -np.ones(120),
+        np.zeros(120),
+        np.ones(119),
+        "heavy",
+        np.full(120, np.nan),
+    ],
+    "teacher_proba": [3, "sure", np.ones(120), np.ones((120, 3)), GaussianNB(), np.eye(3)],
+}
+MUNGE = {
+    "n_samples": [0, -1, 1.5, True, "10", np.nan],
+    "swap_probability": [-0.1, 1.1, np.nan, None, "0.5", True],
+    "local_variance": [0, -1.0, np.nan, None, "1", True],
+    "categorical_features": ["a", 1, [True, False], [0.0], [[0, 1]], [3], [-1], {}],
+    "random_state": ["seed", 1.5, -1],
+}
+
+
+@pytest.mark.parametrize("table", ["DISTILLED", "POOLED", "FIT", "FIT of a pool", "MUNGE"])
+def test_hostile_values_are_refused_by_name(table):
+    X, y = data()
+    pair = [GaussianNB(), GaussianNB()]
+
+    def attempt(name, value):
+        if table == "DISTILLED":
+            DistilledClassifier(**{"teacher": GaussianNB(), name: value}).fit(X, y)
+        elif table == "POOLED":
+            PooledClassifier(**{"estimators": pair, name: value}).fit(X, y)
+        elif table == "MUNGE":
+            munge(X, **{name: value})
+        else:
+            model = DistilledClassifier(GaussianNB())
+            model = PooledClassifier(pair) if "pool" in table else model
+            model.fit(**{"X": X, "y": y, name: value})
+
+    accepted = []
+    for name, values in globals()[table.split()[0]].items():
+        if table == "FIT of a pool" and name == "teacher_proba":
+            continue
+        for value in values:
+            try:
+                attempt(name, value)
+            except (TypeError, ValueError) as error:
+                named = name.replace("_", "[_ ]").rstrip("s")  # scikit-learn: Sample weights
+                if re.search(rf"\b{named}s?\b", str(error), re.IGNORECASE):
+                    continue
+                accepted.append(f"{name}={value!r}: {error}")
+            else:
+                accepted.append(f"{name}={value!r} is accepted")
+    assert not accepted, "\n".join(accepted)
 
 
 def hard(proba):
@@ -124,7 +277,7 @@ def test_the_choice_of_a_share_needs_three_folds_of_its_own():
     assert 0.0 <= model.hard_label_weight_ <= 1.0
 
 
-@pytest.mark.parametrize("cv", [None, 5, 1000, 1])
+@pytest.mark.parametrize("cv", [None, 5, 1000])
 def test_folds_that_cannot_be_made_name_the_parameter(cv):
     X, _ = data(6)
     with pytest.raises(ValueError, match="Set cv to fewer folds") as caught:

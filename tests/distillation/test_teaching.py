@@ -10,13 +10,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
-from scipy.special import rel_entr, softmax
+from scipy.special import expit, rel_entr, softmax
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -784,8 +785,161 @@ def test_given_probabilities_have_the_columns_of_the_student(kind):
     }[kind]
     for labels in (NAMES[y], None):
         model = DistilledClassifier(None, student).fit(X, labels, teacher_proba=proba)
-        assert model.classes_.tolist() == NAMES[order].tolist()
+        wanted = NAMES[order] if labels is None else NAMES  # those of labels are sorted
+        assert model.classes_.tolist() == wanted.tolist()
         assert model.score(X, NAMES[y]) > 0.7
+
+
+CEDAR_FIRST = NAMES[[2, 0, 1]]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decision_functions_have_the_order_of_the_classes(n_classes):
+    X, y, _ = data()
+    X, y = X[y < n_classes], y[y < n_classes]
+    proba = LogisticRegression().fit(X, y).predict_proba(X)[:, ::-1]
+    given = pd.DataFrame(proba, columns=NAMES[:n_classes][::-1])
+    model = DistilledClassifier(None, LogisticRegression()).fit(X, teacher_proba=given)
+    scores, said = model.decision_function(X), model.predict_proba(X)
+    logits = expit(scores) if n_classes == 2 else softmax(scores, axis=1)
+    assert_allclose(logits, said[:, 1] if n_classes == 2 else said, atol=1e-12)
+
+
+def out_of_order(X, y):
+    """Teachers, and what fit gets besides, whose classes are not sorted."""
+    told = exact(classes=CEDAR_FIRST)
+    fitted = told.fit(X, np.eye(3)[y][:, [2, 0, 1]])
+    frame = pd.DataFrame(fitted.predict_proba(X), columns=CEDAR_FIRST)
+    frozen = FrozenEstimator(fitted)
+    return {
+        "frame": (None, {"teacher_proba": frame}),
+        "frozen": (frozen, {}),
+        "fitted here": (clone(told), {}),
+        "list": ([frozen, clone(told)], {}),
+        "pool": (PooledClassifier([frozen]), {}),
+    }
+
+
+@pytest.mark.parametrize("student", [None, GaussianNB(), exact(classes=CEDAR_FIRST)], ids=str)
+@pytest.mark.parametrize("kind", ["frame", "frozen", "fitted here", "list", "pool"])
+def test_classes_are_sorted_where_y_holds_labels(kind, student):
+    """As scikit-learn's scorers take for granted, whatever order a teacher has."""
+    X, y, _ = data()
+    teacher, given = out_of_order(X, y)[kind]
+    model = DistilledClassifier(teacher, student, hard_label_weight=0.1)
+    model.fit(X, NAMES[y], **given)
+    assert model.classes_.tolist() == model.student_.classes_.tolist() == NAMES.tolist()
+    assert get_scorer("roc_auc_ovr")(model, X, NAMES[y]) > 0.85
+    for other in ("frame", "frozen"):
+        soft, given = out_of_order(X, y)[other]
+        model = DistilledClassifier(soft).fit(X, **given)
+        assert model.classes_.tolist() == CEDAR_FIRST.tolist()  # there are no labels
+
+
+@pytest.mark.parametrize(
+    "model", [DistilledClassifier(GaussianNB()), PooledClassifier([exact()])]
+)
+def test_rows_are_not_compared_by_position_if_they_have_names(model):
+    X, y, s = data()
+    rows = np.array([f"row {i}" for i in range(150)])
+    X, y, s = pd.DataFrame(X, rows), pd.Series(y, rows), pd.Series(s, rows)
+    wanted = clone(model).fit(X, y, sample_weight=s).predict_proba(X)
+    shuffled = rows[np.random.default_rng(0).permutation(150)]
+    for arguments in (
+        {"y": y.loc[shuffled]},
+        {"sample_weight": s.loc[shuffled]},
+        {"y": y.rename(lambda row: f"another {row}")},
+    ):
+        with pytest.raises(ValueError, match=r"(y|sample_weight) names its rows otherwise"):
+            clone(model).fit(X, **{"y": y, **arguments})
+    for unnamed in (y.to_numpy(), y.reset_index(drop=True), y.to_list()):
+        again = clone(model).fit(X, unnamed, sample_weight=s)
+        assert_array_equal(again.predict_proba(X), wanted)
+    some = X.loc[shuffled[:100]]  # as train_test_split makes them
+    clone(model).fit(some, y.loc[some.index])
+    with pytest.raises(ValueError, match="feature names"):
+        clone(model).fit(X.rename(columns=str), y).predict(X.rename(columns=str).iloc[:, ::-1])
+
+
+def test_rows_of_given_probabilities():
+    X, y, _ = data()
+    X = pd.DataFrame(X, index=np.arange(150) + 7)
+    proba = pd.DataFrame(LogisticRegression().fit(X, y).predict_proba(X), X.index)
+    model = DistilledClassifier(None)
+    with pytest.raises(ValueError, match="teacher_proba names its rows otherwise than X"):
+        model.fit(X, teacher_proba=proba[::-1])
+    # In a search the default index is sliced, and is no name.
+    GridSearchCV(model, {"student__C": [1.0]}, cv=2, error_score="raise").fit(
+        X, y, teacher_proba=proba.reset_index(drop=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"temperature": 1e-6},
+        {"temperature": 1e6},
+        {"temperature": "auto", "smoothing": "auto"},
+        {"hard_label_weight": "auto"},
+        {"temperature": 3.0, "loss_correction": 0.5},
+        {"divergence": "jensen_shannon", "hard_label_weight": 0.3},
+    ],
+    ids=str,
+)
+def test_probabilities_are_those_of_the_normalised_rows(params):
+    """Rounding below 0 counts as 0, and a sum off by less than 3.5e-4 as 1."""
+    X, y, s = data()
+    proba = LogisticRegression().fit(X, y).predict_proba(X)
+    proba[::2, 0] = 0.0
+    proba /= proba.sum(axis=1, keepdims=True)
+    rounded = np.where(proba == 0.0, -1e-9, proba)
+    off = proba * (1.0 + np.linspace(-3e-4, 3e-4, 150)[:, np.newaxis])
+    fits = [
+        DistilledClassifier(None, exact(), **params).fit(X, y, teacher_proba=p)
+        for p in (proba, rounded, off)
+    ]
+    for model in fits[1:]:
+        assert_allclose(model.predict_proba(X), fits[0].predict_proba(X), rtol=0, atol=1e-9)
+    for scale in (2e299, 1e-300):  # of weights, and C with it
+        model = DistilledClassifier(None, exact(C=1.0 / scale), **params)
+        scaled = model.fit(X, y, sample_weight=s * scale, teacher_proba=proba)
+        wanted = DistilledClassifier(None, exact(), **params)
+        wanted.fit(X, y, sample_weight=s, teacher_proba=proba)
+        assert scaled.temperature_ == pytest.approx(wanted.temperature_, rel=1e-9)
+        assert scaled.hard_label_weight_ == wanted.hard_label_weight_
+        assert_allclose(scaled.predict_proba(X), wanted.predict_proba(X), rtol=0, atol=1e-6)
+
+
+def test_a_low_temperature_is_no_excuse_to_stop_at_once():
+    """Of the most probable class alone is learned: who that is, for every sample."""
+    X, y, _ = data()
+    proba = LogisticRegression().fit(X, y).predict_proba(X)
+    model = DistilledClassifier(None, temperature=1e-6).fit(X, teacher_proba=proba)
+    argmax = SoftLabelLogisticRegression().fit(X, proba.argmax(axis=1))
+    assert np.mean(model.predict(X) == argmax.predict(X)) == 1.0
+
+
+def test_a_high_temperature_and_probabilities_in_float32():
+    X, y, _ = data()
+    proba = LogisticRegression().fit(X, y).predict_proba(X).astype(np.float32)
+    fits = [
+        DistilledClassifier(None, exact(), temperature=1e6).fit(X, teacher_proba=p)
+        for p in (proba, proba.astype(np.float64))
+    ]
+    assert_allclose(fits[0].student_.coef_, fits[1].student_.coef_, rtol=1e-5)
+
+
+def test_weights_that_are_out_of_range_for_others():
+    X, y, s = data()
+    for model in (
+        DistilledClassifier(GaussianNB()),
+        DistilledClassifier(FrozenEstimator(GaussianNB().fit(X, y)), DecisionTreeClassifier()),
+        PooledClassifier([GaussianNB()]),
+    ):
+        for scale in (2e299, 1e-300):
+            with pytest.raises(ValueError, match="divide it by its largest"):
+                model.fit(X, y, sample_weight=s * scale)
 
 
 @pytest.mark.parametrize("routing", [False, True])
