@@ -11,7 +11,7 @@ from sklearn.utils._user_interface import _print_elapsed_time
 
 from sklkl._names import shown
 from sklkl._targets import check_rows, one_hot, spread
-from sklkl.calibration._scaling import fit_smoothing, fit_temperature, smoothed
+from sklkl.calibration._scaling import Doubt, fit_smoothing, fit_temperature, smoothed
 from sklkl.distillation._rows import take
 from sklkl.divergences._rows import as_floating
 from sklkl.model_selection._validation import fit_fold, fit_to_target
@@ -192,10 +192,11 @@ def calibrate(proba, target, weight, temperature, smoothing):
     n_classes = proba.shape[1]
     if temperature == "auto":
         z = np.log(np.maximum(proba, TINY))
+        doubt = Doubt()
         if smoothing == "auto":
-            # A label that the teacher excludes would cost 36 nats, at every temperature.
-            excluded = (one_hot(target, n_classes) * weight[:, np.newaxis])[proba == 0.0]
-            smoothing = fit_smoothing(z, target, weight, needed=excluded.any())
+            doubt = Doubt.of(proba, target, weight)
+            # No temperature makes more of the zeros.
+            smoothing = fit_smoothing(z, target, weight, doubt, needed=(proba == 0.0).any())
         # What the teacher excludes costs the same at every temperature.
         possible = proba if smoothing == 0.0 else np.ones_like(proba)
         kept = one_hot(target, n_classes) * (possible > 0.0)
@@ -203,10 +204,11 @@ def calibrate(proba, target, weight, temperature, smoothing):
         some = (mass > 0.0) & (weight > 0.0)
         if not some.any():
             return 1.0, smoothing
-        _, inverse = fit_temperature(
+        inverse = fit_temperature(
             smoothed(z[some], smoothing),
             kept[some] / mass[some, np.newaxis],
             (weight * mass)[some],
+            doubt,
         )
         return 1.0 / max(inverse, 1.0 / MAX_TEMPERATURE), smoothing
     if smoothing == "auto":
