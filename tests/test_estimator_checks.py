@@ -42,7 +42,8 @@ ESTIMATORS = [
     SoftCalibratedClassifierCV(
         SoftLabelLogisticRegression(), method="dirichlet", ensemble=False
     ),
-    SoftCalibratedClassifierCV(SVC(), method=VectorScaling(C=0.1), cv=3),
+    # Its default gamma depends on how often a row is repeated.
+    SoftCalibratedClassifierCV(SVC(gamma=1.0, tol=1e-10), method=VectorScaling(C=0.1), cv=3),
     DistilledClassifier(LogisticRegression()),
     DistilledClassifier(
         SoftLabelLogisticRegression(),

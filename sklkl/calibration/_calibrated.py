@@ -1,6 +1,7 @@
 """A classifier with its calibration."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
@@ -16,8 +17,11 @@ from sklearn.utils.validation import (
 )
 
 from sklkl._base import SoftLabelClassifierMixin
+from sklkl._checks import BOOLEAN, Rule, check_parameters
+from sklkl._names import places, shown
 from sklkl._targets import check_target, check_weights, frame_columns, spread
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
+from sklkl.linear_model._data import class_mass
 from sklkl.model_selection._split import check_soft_cv
 from sklkl.model_selection._validation import (
     check_partition,
@@ -33,6 +37,17 @@ METHODS = {
 }
 
 
+RULES = {
+    "method": Rule(
+        f"one of {tuple(METHODS)}, or a scaling such as DirichletScaling()",
+        (str, *METHODS.values()),
+        lambda v: not isinstance(v, str) or v in METHODS,
+    ),
+    "n_jobs": Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None),
+    "ensemble": BOOLEAN.or_("auto"),
+}
+
+
 class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
     """Calibrate the probabilities of a classifier on soft or hard targets.
 
@@ -45,9 +60,11 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         Classifier with ``predict_proba``, or else with ``decision_function``, whose values
         then serve as logits. It is cloned and fitted, to soft targets as they are; unless it
         is wrapped in ``sklearn.frozen.FrozenEstimator``: then all data serve to calibrate it.
-    method : {"temperature", "vector", "dirichlet"} or estimator, default="temperature"
+    method : {"temperature", "vector", "dirichlet"} or estimator, default="vector"
         The calibration map, by name or as an instance, such as ``DirichletScaling(C=0.1)``,
-        whose ``classes`` and ``from_logits`` are set here.
+        whose ``classes`` and ``from_logits`` are set here. "temperature" keeps the class
+        frequencies that the model believes in: it does not calibrate a model with class
+        weights, or one of resampled data.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
         ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an
@@ -92,9 +109,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
     0.3
     """
 
-    def __init__(
-        self, estimator, *, method="temperature", cv=None, n_jobs=None, ensemble="auto"
-    ):
+    def __init__(self, estimator, *, method="vector", cv=None, n_jobs=None, ensemble="auto"):
         self.estimator = estimator
         self.method = method
         self.cv = cv
@@ -151,12 +166,15 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         TypeError
             If the estimator has neither ``predict_proba`` nor ``decision_function``.
         ValueError
-            If ``y`` is no valid target or holds a single class, or a parameter is bad.
+            If ``y`` is no valid target or holds a single class, or a parameter is bad; or if
+            a model of a fold lacks a class and has only a ``decision_function``.
 
         Warns
         -----
         UserWarning
-            If the estimator's ``fit`` takes no ``sample_weight``.
+            If the estimator's ``fit`` takes no ``sample_weight``, or if a training fold, or
+            what a frozen estimator learnt from, lacks a class: that model then gives it the
+            share that it has in ``y``, for every sample.
         """
         scaling, ensemble = self._check_parameters()
         X, y = indexable(X, y)
@@ -172,12 +190,19 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         folds, fit_params = self._fit_folds(X, y, target, weight, fit_params)
         first, _, _ = folds[0]
         known = np.asarray(first.classes_)
+        counted = np.ones(len(target)) if weight is None else weight / weight.max()
+        mass = class_mass(target, counted, len(classes))
         # With labels it may know, frozen or by its classes=, more than occur.
-        if not named or (target.ndim == 1 and set(classes.tolist()) < set(known.tolist())):
+        if not named:
+            classes = known
+        elif target.ndim == 1 and set(classes.tolist()) < set(known.tolist()):
+            mass = mass[places(known.tolist(), classes.tolist())] * np.isin(known, classes)
             classes = known
         scaling.set_params(classes=classes, from_logits=not hasattr(first, "predict_proba"))
+        shares = dict(zip(classes.tolist(), mass / mass.sum(), strict=False))
+        warn_of_absent(folds, classes, scaling.from_logits)
         folds = [
-            (model, test, _aligned(model, proba, classes, scaling.from_logits))
+            (model, test, _aligned(model, proba, classes, absent_shares(model, shares)))
             for model, test, proba in folds
         ]
         if not ensemble and len(folds) > 1:
@@ -188,7 +213,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
             fitted = clone(scaling).fit(
                 proba, y_test, None if weight is None else weight[test]
             )
-            pairs.append(CalibratedPair(model, fitted, classes))
+            pairs.append(CalibratedPair(model, fitted, classes, absent_shares(model, shares)))
         self.calibrated_classifiers_ = pairs
         self.classes_ = classes
         for name in ("n_features_in_", "feature_names_in_"):
@@ -218,18 +243,9 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
 
     def _check_parameters(self):
         """Return an unfitted calibration map and whether to make an ensemble."""
+        check_parameters(self, **RULES)
         method = self.method
-        if isinstance(method, str) and method in METHODS:
-            scaling = METHODS[method]()
-        elif isinstance(method, tuple(METHODS.values())):
-            scaling = clone(method)
-        else:
-            raise ValueError(
-                f"method must be one of {tuple(METHODS)}, or a scaling such as "
-                f"DirichletScaling(); got {method!r}."
-            )
-        if self.ensemble not in (True, False, "auto"):
-            raise ValueError(f"ensemble must be True, False or 'auto'; got {self.ensemble!r}.")
+        scaling = METHODS[method]() if isinstance(method, str) else clone(method)
         if not any(hasattr(self.estimator, m) for m in ("predict_proba", "decision_function")):
             raise TypeError(
                 f"The estimator {type(self.estimator).__name__} has neither predict_proba nor "
@@ -298,17 +314,19 @@ class CalibratedPair:
         One of the maps of this package.
     classes : ndarray of shape (n_classes,)
         Those of the result; the estimator may know fewer.
+    absent : ndarray of shape (n_classes,)
+        Probabilities of the classes that the estimator does not know, 0 of the others.
     """
 
-    def __init__(self, estimator, scaling, classes):
+    def __init__(self, estimator, scaling, classes, absent):
         self.estimator, self.scaling, self.classes_ = estimator, scaling, classes
+        self.absent = absent
 
     def predict_proba(self, X):
         """Predict calibrated probabilities."""
         proba = _predict(self.estimator, X)
-        from_logits = self.scaling.from_logits
         return self.scaling.predict_proba(
-            _aligned(self.estimator, proba, self.classes_, from_logits)
+            _aligned(self.estimator, proba, self.classes_, self.absent)
         )
 
 
@@ -335,12 +353,32 @@ def _predict(model, X):
     return np.column_stack([np.zeros_like(logits), logits])
 
 
-def _aligned(model, proba, classes, from_logits):
-    """Give predictions the columns ``classes``; those that the model never saw are 0."""
-    if from_logits and len(model.classes_) < len(classes):
+def warn_of_absent(folds, classes, from_logits):
+    """Warn of classes that a model has never seen; refuse them if it has no probabilities."""
+    known = [set(np.asarray(model.classes_).tolist()) for model, _, _ in folds]
+    absent = [c for c in classes.tolist() if not all(c in names for names in known)]
+    if absent and from_logits:
         raise ValueError(
-            f"A training fold has only the classes {np.asarray(model.classes_).tolist()}, and "
-            "decision_function says nothing of the others; use fewer folds, or an estimator "
-            "with predict_proba."
+            f"A training fold lacks the classes {shown(absent)}, of which decision_function "
+            "then says nothing; use fewer folds, or an estimator with predict_proba."
         )
-    return spread(model.classes_, proba, classes, names=("The estimator", "y"))
+    if absent:
+        warnings.warn(
+            f"A training fold, or what a frozen estimator learnt from, lacks the classes "
+            f"{shown(absent)}: that model gives them the share that they have in y, for every "
+            "sample. Use stratified folds, or fewer of them.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def absent_shares(model, shares):
+    """Return the shares of the classes that the model does not know, 0 of the others."""
+    known = set(np.asarray(model.classes_).tolist())
+    return np.array([0.0 if c in known else share for c, share in shares.items()])
+
+
+def _aligned(model, proba, classes, absent):
+    """Give predictions the columns ``classes``, and those of absent ones their shares."""
+    proba = spread(model.classes_, proba, classes, names=("The estimator", "y"))
+    return proba if not absent.any() else (1.0 - absent.sum()) * proba + absent
