@@ -1,10 +1,9 @@
 """A reliability diagram, for soft targets, too, with the parts of the KL divergence."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from sklkl._checks import check, one_of
 from sklkl._names import shown
 from sklkl._targets import check_target, check_weights, frame_columns, one_hot, spread
 from sklkl.inspection._drawing import (
@@ -27,7 +26,6 @@ from sklkl.metrics._scorers import (
     refuse_unlabeled,
 )
 
-WITHOUT_CV = ("isotonic", "binning")
 STRATEGIES = ("quantile", "uniform")
 MOST_CURVES = 7  # as there are colours
 EDGES = np.linspace(0.0, 1.0, 21)
@@ -326,14 +324,7 @@ class ReliabilityDisplay:
         base,
         on_zero,
     ):
-        if strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {STRATEGIES}; got {strategy!r}.")
-        folds = isinstance(cv, Integral) and method not in WITHOUT_CV
-        if folds and not 2 <= cv <= len(target):
-            raise ValueError(
-                f"cv={cv!r} is no number of folds for {len(target)} samples; give one from 2 "
-                "to the number of samples, or None."
-            )
+        check("strategy", strategy, one_of(STRATEGIES))
         decomposition = kl_decomposition(
             target,
             proba,
@@ -346,7 +337,7 @@ class ReliabilityDisplay:
             on_zero=on_zero,
         )
         weight = check_weights(sample_weight, target)
-        counted = weight > 0
+        counted = weight / weight.max() > 0.0
         of_labels = target.ndim == 1
         target = one_hot(target, len(known))[counted].astype(np.float64)
         proba, weight = proba[counted].astype(np.float64), weight[counted]
@@ -476,6 +467,7 @@ def _curve(target, proba, weight, edges, of_labels):
     Those of labels are what calibrated predictions would have: a bin of rare labels may hold
     none at all, and yet is not certain.
     """
+    weight = weight / weight.max()  # squares of huge or tiny ones are no numbers
     _, bins = np.unique(np.searchsorted(edges, proba), return_inverse=True)
     mass = np.bincount(bins, weight)
 

@@ -6,12 +6,14 @@ estimates it so that neither part is negative.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
+from sklkl._checks import Rule, check, integer
 from sklkl._targets import check_weights, one_hot
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
@@ -141,8 +143,8 @@ def kl_decomposition(
     Raises
     ------
     ValueError
-        If a row is not a probability vector, if classes and columns do not match, or if the
-        method does not fit the number of classes or the other arguments; on zeros, if
+        If a row is not a probability vector, if classes and columns do not match, if an
+        argument is bad, or if the method does not fit the number of classes; on zeros, if
         ``on_zero="raise"`` and the divergence is infinite.
 
     See Also
@@ -181,9 +183,14 @@ def kl_decomposition(
     (0.11, 0.0, 0.832)
     """
     check_options(base, on_zero)
-    calibrator = _check_method(method, n_bins)
+    check("n_bins", n_bins, integer(1))
+    calibrator = _check_method(method)
     given, proba = check_y_and_proba(y_true, y_proba, labels)
+    if calibrator is not None and isinstance(cv, Integral):
+        check("cv", cv, folds_of(len(given)))
     weight = check_weights(sample_weight, given)
+    mapped = partial(_mapped, calibrator, weight=weight, cv=cv)
+    weight = weight / weight.max()  # squares of huge or tiny ones are no numbers
     target = one_hot(given, proba.shape[1])
 
     def divergence(q, on_zero="clip"):
@@ -202,9 +209,7 @@ def kl_decomposition(
             refinement = kl - miscalibration
     else:
         calibrated = (
-            _isotonic(target, proba, weight)
-            if calibrator is None
-            else _mapped(calibrator, target, proba, weight, cv)
+            _isotonic(target, proba, weight) if calibrator is None else mapped(target, proba)
         )
         refinement = min(divergence(calibrated), kl)
         miscalibration = kl - refinement
@@ -222,27 +227,39 @@ def kl_decomposition(
     )
 
 
-def _check_method(method, n_bins):
+def folds_of(n_samples):
+    """Return the rule of a number of folds."""
+    return Rule(
+        f"None, a splitter, or a number of folds from 2 to that of the samples, {n_samples}",
+        Integral,
+        lambda v: 2 <= v <= n_samples,
+    )
+
+
+def _check_method(method):
     """Return the unfitted calibration map that ``method`` stands for, or None."""
-    if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
-        raise ValueError(f"n_bins must be an integer >= 1; got {n_bins!r}.")
     # Calibration builds on metrics; only who asks for it by name needs it here.
     from sklkl.calibration._calibrated import METHODS as MAPS
 
-    if isinstance(method, str) and method in MAPS:
-        return MAPS[method]()
-    if isinstance(method, str) and method in ("isotonic", "binning"):
-        return None
-    if isinstance(method, (str, type)) or not hasattr(method, "predict_proba"):
-        raise ValueError(
-            f"method must be one of {(*MAPS, 'isotonic', 'binning')}, or an estimator such as "
-            f"sklkl.calibration.DirichletScaling(); got {method!r}."
-        )
+    names = (*MAPS, "isotonic", "binning")
+
+    def good(value):
+        if isinstance(value, str):
+            return value in names
+        return hasattr(value, "predict_proba") and not isinstance(value, type)
+
+    rule = Rule(
+        f"one of {names}, or an estimator such as sklkl.calibration.DirichletScaling()",
+        good=good,
+    )
+    check("method", method, rule)
+    if isinstance(method, str):
+        return MAPS[method]() if method in MAPS else None
     method = clone(method)
     return method.set_params(from_logits=False) if hasattr(method, "from_logits") else method
 
 
-def _mapped(calibrator, target, proba, weight, cv):
+def _mapped(calibrator, target, proba, *, weight, cv):
     """Return what a calibration map makes of the predictions."""
     if cv is None:
         return calibrator.fit(proba, target, sample_weight=weight).predict_proba(proba)

@@ -326,6 +326,18 @@ def test_samples_of_weight_zero_do_not_count():
     assert_allclose(display.counts, half.counts)
 
 
+@pytest.mark.parametrize("scale", [1e-300, 2e299])
+def test_the_unit_of_weights(scale):
+    _, labels, proba, _ = problem(2)
+    plain = ReliabilityDisplay.from_predictions(labels, proba, **FAST)
+    weight = np.full(len(labels), scale)
+    weight[0] = 5e-324  # next to the others as good as 0
+    display = ReliabilityDisplay.from_predictions(labels, proba, sample_weight=weight, **FAST)
+    assert_allclose(display.prob_true[0], plain.prob_true[0], atol=0.05)
+    assert_allclose(display.standard_errors[0], plain.standard_errors[0], rtol=0.2)
+    assert_allclose(display.decomposition.kl, plain.decomposition.kl, rtol=0.05)
+
+
 def test_title_breaks_where_the_axes_are_narrow():
     parts = KLDecomposition(0.5, 0.2, 0.05, 0.15, 0.3, 0.4, 0.25)
     numbers = [np.array([0.5])] * 3
@@ -360,8 +372,8 @@ TRUTH, LABELS, PROBA, _ = problem(3, n=60)
         ({"method": "isotonic"}, "two classes"),
         ({"base": 1}, "base must be"),
         ({"on_zero": "no"}, "on_zero must be"),
-        ({"cv": 1}, "cv=1 is no number of folds"),
-        ({"cv": 61}, "cv=61 is no number of folds for 60 samples"),
+        ({"cv": 1}, "cv must be None, a splitter, or a number of folds"),
+        ({"cv": 61}, "from 2 to that of the samples, 60"),
         ({"classes_of_interest": [3]}, r"among the classes \[0, 1, 2\]; got \[3\]"),
         ({"classes_of_interest": [1, 1]}, r"must be different ones.*got \[1, 1\]"),
         ({"classes_of_interest": []}, "must be a list"),

@@ -251,7 +251,7 @@ def test_rows_of_weight_zero_do_not_count(method):
 
 
 @pytest.mark.parametrize("n_samples", [50, 500])
-@pytest.mark.parametrize(("method", "bound"), [("dirichlet", 0.01), ("binning", 0.04)])
+@pytest.mark.parametrize(("method", "bound"), [("dirichlet", 0.015), ("binning", 0.04)])
 def test_little_miscalibration_is_made_up_by_chance(n_samples, method, bound):
     found = []
     for seed in range(10):
@@ -261,6 +261,31 @@ def test_little_miscalibration_is_made_up_by_chance(n_samples, method, bound):
         parts = kl_decomposition(y, truth, method=method, labels=[0, 1, 2])
         found.append(parts.miscalibration)
     assert np.mean(found) < bound
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-300, 2e299])
+def test_the_unit_of_weights(method, scale):
+    y, proba, weight = problem(2, "hard")
+    expected = kl_decomposition(y, proba, method=METHODS[method], sample_weight=weight)
+    parts = kl_decomposition(y, proba, method=METHODS[method], sample_weight=scale * weight)
+    # The scale of weights is that of C.
+    atol = 0.01 if method in ("vector", "dirichlet") else 1e-3
+    for name in vars(parts):
+        assert_allclose(getattr(parts, name), getattr(expected, name), atol=atol)
+
+
+@pytest.mark.parametrize("method", ["vector", "dirichlet"])
+def test_resolution_of_a_rare_class(method):
+    """What isotonic regression finds, the maps find, whatever frequency the model takes."""
+    rng = np.random.default_rng(0)
+    truth = 1.0 / (1.0 + np.exp(4.5 + rng.normal(size=4000)))
+    y = (rng.random(4000) < truth).astype(int)
+    said = truth / (truth + 0.02)
+    isotonic = kl_decomposition(y, said, method="isotonic")
+    parts = kl_decomposition(y, said, method=method)
+    assert isotonic.resolution > parts.resolution > 0.2 * isotonic.resolution
+    assert_allclose(parts.miscalibration, isotonic.miscalibration, rtol=0.05)
 
 
 def test_equal_predictions_share_a_bin():
@@ -322,7 +347,7 @@ def test_zeros():
     assert infinite.kl == np.inf
     assert np.isfinite(infinite.refinement)
     with pytest.raises(ValueError, match="infinite"):
-        kl_decomposition(y, proba, on_zero="raise")
+        kl_decomposition(y, proba, on_zero="raise", cv=2)
 
 
 def test_float32_is_clipped_as_in_the_loss():
@@ -360,6 +385,7 @@ def test_repr():
         ({"method": TemperatureScaling}, ValueError, "method must be one of"),
         ({"method": "isotonic"}, ValueError, "for two classes, not 3"),
         ({"cv": []}, ValueError, "exactly one test set"),
+        ({"cv": 1}, ValueError, "^cv must be None, a splitter, or a number of folds from 2"),
         ({"n_bins": 0}, ValueError, "n_bins must be an integer >= 1"),
         ({"n_bins": 2.5}, ValueError, "n_bins must be an integer >= 1"),
         ({"base": 1}, ValueError, "base"),
