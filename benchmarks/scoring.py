@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer as sklearn_scorer
 from sklearn.metrics import log_loss
 from sklearn.model_selection import (
@@ -39,6 +40,8 @@ from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScalin
 from sklkl.metrics import get_scorer, kl_decomposition
 from sklkl.model_selection import StratifiedSoftKFold
 
+RARE = {"weights": [0.985], "flip_y": 0.002, "class_sep": 0.8, "random_state": 0}
+MANY = {"n_classes": 20, "n_clusters_per_class": 1, "class_sep": 1.5, "random_state": 0}
 NOISE = 0.2  # share of labels that are drawn anew, where data are called noisy
 PEERS = ("probmetrics", "betacal")
 
@@ -151,6 +154,25 @@ def cost(args):
     )
 
 
+class Resampled(ClassifierMixin, BaseEstimator):
+    """Fit to as many samples of every class as the rarest one has: a shift of frequencies."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        """Fit to the first samples of every class."""
+        least = np.bincount(y).min()
+        rows = np.concatenate([np.flatnonzero(y == k)[:least] for k in np.unique(y)])
+        self.estimator_ = clone(self.estimator).fit(X[rows], y[rows])
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def predict_proba(self, X):
+        """Return what the fitted estimator predicts."""
+        return self.estimator_.predict_proba(X)
+
+
 def own_map(scaling, q, y, q_test):
     return clone(scaling).fit(q, y).predict_proba(q_test)
 
@@ -200,9 +222,16 @@ def calibration(args):
     """Yield log losses after calibration in five folds, whose models are averaged."""
     digits = load_digits(return_X_y=True)
     cancer = load_breast_cancer(return_X_y=True)
+    rare = make_classification(20_000 // args.shrink, 10, n_informative=5, **RARE)
+    shares = np.geomspace(1.0, 0.01, 20)
+    many = make_classification(
+        10_000, 20, n_informative=15, weights=shares / shares.sum(), **MANY
+    )
     network = make_pipeline(StandardScaler(), MLPClassifier((50,), alpha=0, max_iter=200))
     forest = RandomForestClassifier(100)
     bayes = GaussianNB(var_smoothing=1e-3)
+    balanced = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    shift = make_pipeline(StandardScaler(), Resampled(LogisticRegression()))
     problems = {
         "digits, network": (digits, network, 0.0),
         "digits, forest": (digits, forest, 0.0),
@@ -211,11 +240,18 @@ def calibration(args):
         "noisy digits, forest": (digits, forest, NOISE),
         "breast cancer, network": (cancer, network, 0.0),
         "breast cancer, naive Bayes": (cancer, bayes, 0.0),
+        "breast cancer, forest": (cancer, forest, 0.0),
+        "rare, naive Bayes": (rare, bayes, 0.0),
+        "rare, class weights": (rare, balanced, 0.0),
+        "rare, resampled": (rare, shift, 0.0),
+        "20 classes, naive Bayes": (many, bayes, 0.0),
+        "20 classes, class weights": (many, balanced, 0.0),
     }
     maps = contenders()
     table = {name: [] for name in maps}
+    far = {name: [] for name in maps}
     for (X, y), model, noise in problems.values():
-        losses = {name: [] for name in maps}
+        losses, errors = ({name: [] for name in maps} for _ in range(2))
         for seed in range(args.repeats):
             rng = np.random.RandomState(seed)
             k = y.max() + 1
@@ -235,26 +271,41 @@ def calibration(args):
                         calibrated[name].append(calibrate(q, y_train[test], q_test))
             for name, parts in calibrated.items():
                 known = all(part is not None for part in parts)
-                loss = log_loss(y_test, np.mean(parts, axis=0)) if known else np.nan
-                losses[name].append(loss)
+                proba = np.mean(parts, axis=0) if known else np.full((len(y_test), k), np.nan)
+                losses[name].append(log_loss(y_test, proba) if known else np.nan)
+                share = np.bincount(y_test, minlength=k) / len(y_test)
+                error = np.sqrt(share * (1.0 - share) / len(y_test))
+                errors[name].append((np.abs(proba.mean(axis=0) - share) / error).max())
         for name in maps:
             table[name].append(np.mean(losses[name]))
-    best = np.nanmin(list(table.values()), axis=0)
-    rows = [
-        [
-            name,
-            *("–" if x != x else f"**{x:.4f}**" if x == b else f"{x:.4f}" for x, b in cells),
-        ]
-        for name, values in table.items()
-        for cells in [zip(values, best, strict=True)]
-    ]
+            far[name].append(np.mean(errors[name]))
     yield (
         "## Calibration\n\nLog loss on the test half, nats, mean of "
         f"{args.repeats} splits. Every map is fitted to\nthe same out-of-fold predictions of "
         "five models, and the five results are averaged, as\n`CalibratedClassifierCV` does. "
-        f"Noisy: {NOISE:.0%} of the labels are drawn anew, in the test half,\ntoo.\n\n"
-        + markdown_table(["", *problems], rows)
+        f"Noisy: {NOISE:.0%} of the labels are drawn anew, in the test half,\ntoo. Rare: "
+        '1.5% of the labels are positive; class weights are "balanced", resampled: the model'
+        "\nwas fitted to as many negatives as positives. 20 classes: shares from 20% to 0.2%."
+        "\n\n" + markdown_table(["", *problems], marked(table, 4))
     )
+    yield (
+        "Mean predictions beside mean labels of the test half, the class where they differ "
+        "most, in\nstandard errors of the latter; by chance alone about 1, and 2 with 10 or "
+        "20 classes:\n\n" + markdown_table(["", *problems], marked(far, 1))
+    )
+
+
+def marked(table, digits):
+    """Return rows of text, the least number of each column in bold."""
+    best = np.nanmin(list(table.values()), axis=0)
+    rows = []
+    for name, values in table.items():
+        texts = [
+            "–" if x != x else f"**{x:.{digits}f}**" if x == b else f"{x:.{digits}f}"
+            for x, b in zip(values, best, strict=True)
+        ]
+        rows.append([name, *texts])
+    return rows
 
 
 def decomposition(args):
