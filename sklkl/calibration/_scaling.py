@@ -243,7 +243,9 @@ class ScalingObjective:
                 of_a += np.einsum("ik,ik->", residual, z)
                 # Of z less its mean by row, which takes the place of the blocks off the
                 # diagonal.
-                z = z - np.einsum("ik,ik->i", proba, z)[:, np.newaxis]
+                center = np.einsum("ik,ik->i", proba, z)
+                aa += 1e-10 * (weight[:, 0] @ center**2)  # where all of z is the same
+                z = z - center[:, np.newaxis]
                 proba *= weight
             else:
                 of_a += np.einsum("ik,ik->k", residual, z)

@@ -756,6 +756,21 @@ def test_uniform_predictions(scaling):
     assert_allclose(model.predict_proba(np.full((1, 3), 1 / 3)), 1 / 3, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_classes", [2, 5, 20, 100])
+@each_matrix
+def test_uniform_predictions_of_rare_classes(scaling, n_classes):
+    """The coefficient has nothing to go by; the intercepts converge all the same."""
+    rng = np.random.default_rng(0)
+    for rate in (0.5, 0.1, 0.01):
+        y = np.where(rng.random(500) < rate, n_classes - 1, rng.integers(n_classes, size=500))
+        mean = np.bincount(y, minlength=n_classes) / 500
+        model = scaling(classes=range(n_classes)).fit(
+            np.full((500, n_classes), 1 / n_classes), y
+        )
+        proba = model.predict_proba(np.full((1, n_classes), 1 / n_classes))[0]
+        assert (np.abs(proba - mean) <= 0.5 * np.sqrt(np.maximum(mean, 1 / 500) / 500)).all()
+
+
 @each_map
 def test_one_sample(scaling):
     model = scaling(classes=["a", "b", "c"]).fit([[0.2, 0.3, 0.5]], ["a"])
