@@ -47,9 +47,10 @@ from sklkl._docs import documented
 from sklkl._names import shown
 from sklkl._targets import check_rows, check_target, check_weights, frame_columns, one_hot
 from sklkl.linear_model._data import Data, class_mass
+from sklkl.linear_model._objective import DIAGONAL, FULL, Objective
 from sklkl.linear_model._solve import solve
 
-SOLVE = {"solver": "lbfgs", "tol": 1e-8, "max_iter": 1000}
+SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
 LOG_EPS = np.log(np.finfo(np.float64).eps)
 LEAST_SMOOTHING, MOST_SMOOTHING = 1e-9, 0.99
 GRID_SIZE = 5
@@ -118,7 +119,7 @@ class Doubt:
         return Doubt(self.share, 0.5 * np.min(self.information), np.min(self.most))
 
 
-class ScalingObjective:
+class ScalingObjective(Objective):
     r"""Mean cross-entropy of the targets and ``softmax(a * z + b)``, penalised.
 
     The parameters :math:`\theta` are of shape (2, n_classes), rows a and b; or (1, 1), a
@@ -140,34 +141,19 @@ class ScalingObjective:
     """
 
     full_cost = 1.0  # the curvature comes with the gradient
-    exact_cost = np.inf
-    l1 = 0.0
-    center = None
-    unattained = -np.inf
 
     def __init__(self, z, target, weight, doubt, slopes=0.0, penalty=0.0):
         self.z, self.target, self.weight = z, target, weight / weight.sum()
         self.doubt, self.slopes, self.penalty = doubt, slopes, penalty
         self.last = None, None
-        self.absent = np.zeros(theta0.shape[1], dtype=bool)
-        self.n_features = len(theta0)
-
-    def rates(self, gradient):
-        """Return no mean predictions: a map need not have intercepts."""
-        return gradient[:0, 0]
-
-    def centered(self):
-        """Return itself."""
-        return self
 
     def largest_change(self, direction):
         """Return by how much a step changes the log-odds of two classes of a row at most."""
-        logits = self.z * direction[0] + (direction[1] if len(direction) == 2 else 0.0)
+        a, b = self._parts(direction)
+        logits = self.z * a
+        if len(b):
+            logits += b
         return float(np.ptp(logits[self.weight > 0.0], axis=1).max())
-
-    def widen(self):
-        """Return False: all is float64."""
-        return False
 
     def __call__(self, theta):
         """Return ``(value, gradient)`` at theta."""
@@ -175,7 +161,7 @@ class ScalingObjective:
         self.last = theta.copy(), curvature
         return value, gradient
 
-    def metric(self, theta, full):
+    def metric(self, theta, level):
         """Return a function that divides by the curvature at theta.
 
         By that of a slope and its intercepts together: where the probabilities of a class
@@ -257,7 +243,7 @@ class ScalingObjective:
         return value, np.append(of_a, of_b).reshape(theta.shape), (aa, ab, bb)
 
 
-class Shrunk:
+class Shrunk(Objective):
     r"""A softmax regression whose coefficients are penalised for leaving others than 0.
 
     Parameters
@@ -271,8 +257,6 @@ class Shrunk:
         On the intercepts; targets are taken as they are.
     """
 
-    l1 = 0.0
-
     def __init__(self, data, coef0, penalty, doubt):
         self.data = data
         self.objective = data.objective(True, np.inf, 0.0)
@@ -281,6 +265,7 @@ class Shrunk:
         small = coef0.size * len(coef0) <= MAX_BLOCKS
         self.full_cost = len(coef0) / 3.0 if small else np.inf
         self.widen = self.objective.widen
+        self.largest_change = self.objective.largest_change
 
     def __call__(self, W):
         """Return ``(value, gradient)`` at W."""
@@ -291,15 +276,15 @@ class Shrunk:
         gradient[-1] += of_intercepts
         return value + more - float(np.vdot(pull, W[:-1] - 0.5 * self.coef0)), gradient
 
-    def metric(self, W, full):
+    def metric(self, W, level):
         """Return a function that multiplies by the inverse blocks of the Hessian.
 
         A block belongs to a class. Without those between classes it misses a factor
         K / (K - 1) on coefficients that sum to 0, exactly so where all are equally probable.
         """
         n_logits = W.shape[1]
-        if not full:
-            return self.objective.metric(W, True)
+        if level == DIAGONAL:
+            return self.objective.metric(W, FULL)
         rows = np.hstack([self.data.X, np.ones((len(self.data.X), 1))])
         logits = rows @ W
         proba = expit(logits) if n_logits == 1 else softmax(logits, axis=1)

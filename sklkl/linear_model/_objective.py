@@ -63,7 +63,48 @@ class LossTerm:
     parameter: float = 0.5
 
 
-class KLObjective:
+class Objective:
+    """What solvers ask of an objective, besides values and gradients, and what they get.
+
+    Attributes
+    ----------
+    full_cost, exact_cost : float
+        Evaluations that a full curvature, or the Hessian, costs; infinity if there is none.
+    l1 : float
+        Factor of the L1 norm, which is not part of the value.
+    absent : ndarray of shape (n_logits,), or None
+        Which columns of coefficients belong to classes that no target has.
+    unattained : float
+        Values up to this one are those of no minimum.
+    """
+
+    full_cost = exact_cost = np.inf
+    l1 = 0.0
+    absent = None
+    unattained = -np.inf
+
+    def widen(self):
+        """Compute in float64 from now on; return whether that is new."""
+        return False
+
+    def rates(self, gradient):
+        """Return mean predictions, as far as the gradient tells them."""
+        return np.zeros(0)
+
+    def centered(self):
+        """Return the same function of coefficients in which a solver loses fewer digits."""
+        return self
+
+    def enter(self, W):
+        """Return these coefficients, given those of the function before it was centered."""
+        return W
+
+    def leave(self, W):
+        """Return those of the function before it was centered."""
+        return W
+
+
+class KLObjective(Objective):
     r"""Penalised mean cross-entropy of the targets and a linear softmax model.
 
     With weights :math:`s_i`, :math:`S = \sum_i s_i`, coefficients W of shape
@@ -167,6 +208,33 @@ class KLObjective:
         objective = copy(self)
         objective.blocks, objective.center = [block], block.center.astype(np.float64)
         return objective
+
+    def enter(self, W):
+        """Return these coefficients, given those of the function before it was centered.
+
+        Predictions do not depend on the sum over classes; 0 is where an L2 norm is least.
+        """
+        if self.shape[1] > 1 and self.l1 == 0.0:
+            W = W - W.mean(axis=1, keepdims=True)
+        return self._shifted(W, 1.0)
+
+    def leave(self, W):
+        """Return those of the function before it was centered.
+
+        Nothing determines the sum of the intercepts of classes: it becomes 0.
+        """
+        W = self._shifted(W, -1.0)
+        if self.shape[1] > 1:
+            intercepts = W[self.n_features :]
+            W = np.vstack(
+                [W[: self.n_features], intercepts - intercepts.mean(axis=1)[:, None]]
+            )
+        return W
+
+    def _shifted(self, W, sign):
+        if self.center is None:
+            return W
+        return np.vstack([W[:-1], W[-1] + sign * (self.center @ W[:-1])])
 
     @property
     def unattained(self):

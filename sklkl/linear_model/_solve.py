@@ -144,33 +144,21 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
     minimize = _lbfgs.minimize if objective.l1 == 0.0 else _proximal.minimize
     if solver == "proximal":
         minimize = _proximal.minimize
-    if start.shape[1] > 1 and objective.l1 == 0.0:
-        # Predictions do not depend on the sum over classes; 0 is where an L2 norm is least.
-        start = start - start.mean(axis=1, keepdims=True)
     centered = objective.centered()
-    center = centered.center
-
-    def uncentered(W):
-        return W if center is None else _shifted(W, -center)
 
     def report(n_iter, W, *state):
         # A later stage begins where the earlier one has ended.
-        return (n_iter > 0 or done == 0) and callback(done + n_iter, uncentered(W), *state)
+        return (n_iter > 0 or done == 0) and callback(done + n_iter, centered.leave(W), *state)
 
     with one_blas_thread:
         result = minimize(
             centered,
-            start if center is None else _shifted(start, center),
+            centered.enter(start),
             tol=tol,
             max_iter=max_iter - done,
             callback=callback and report,
         )
-    result.W = uncentered(result.W)
-    if result.W.shape[1] > 1:
-        # Nothing else determines the sum of the intercepts of the classes.
-        result.W = result.W.copy()
-        intercepts = result.W[objective.n_features :]
-        intercepts -= intercepts.mean(axis=1, keepdims=True)
+    result.W = centered.leave(result.W)
     result.n_iter += done
     if not np.isfinite(result.value):
         assert_all_finite(X, input_name="X")
@@ -190,9 +178,3 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
             stacklevel=stacklevel,
         )
     return result
-
-
-def _shifted(W, by):
-    W = W.copy()
-    W[-1] += by @ W[:-1]
-    return W

@@ -62,12 +62,14 @@ class Arrival:
         ``slopes`` are the slopes of the objective along the entries of the direction.
         """
         absent = self.objective.absent
+        if absent is None:
+            absent = np.zeros(gradient.shape[1], dtype=bool)
         self.sizes.append(math.sqrt(max(0.0, -float(np.sum(slopes[:, ~absent])))))
         remaining = self._remaining()
         ratio = FIRST_RATIO if self.ratio is None else CAUTION * self.ratio
         if ratio * self.size * remaining > self.tol:
             return False
-        if absent.any() and np.abs(gradient[-1, absent]).max() > ABSENT:
+        if np.abs(gradient[-1, absent]).max(initial=0.0) > ABSENT:
             return False
         return self.measure(direction) * remaining <= self.tol
 

@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 
 from sklkl._kernels._linear import PROBA, LinearRows
 from sklkl._targets import one_hot
+from sklkl.linear_model._objective import Objective
 
 # Numbers that full precision matrices may take, 64 MB; beyond, their diagonals are kept.
 MAX_PRECISION = 1 << 23
@@ -120,7 +121,7 @@ def _proba(X, W):
     return LinearRows(X, W.shape[1], len(W) > X.shape[1]).predict(W, PROBA).astype(np.float64)
 
 
-class StreamObjective:
+class StreamObjective(Objective):
     """Objective of one batch: its mean KL divergence, and the posterior before as a prior.
 
     With the prior of the first batch, the penalty, this is the objective of ``fit``.
@@ -136,16 +137,12 @@ class StreamObjective:
     """
 
     full_cost = 1.0
-    exact_cost = np.inf
-    l1 = 0.0
-    center = None
-    unattained = -np.inf
 
     def __init__(self, objective, data, posterior):
         self.objective = objective
         self.data = data
         self.posterior = posterior
-        self.shape, self.n_features = objective.shape, objective.n_features
+        self.shape = objective.shape
         self.absent = objective.absent
         self.scale = 1.0 / objective.total_weight
         # What was learned for certain may have been so only of the batches until then.
@@ -159,14 +156,6 @@ class StreamObjective:
         equation = "kfg,gk->fk" if self.posterior.full else "kf,fk->fk"
         pull = self.scale * np.einsum(equation, self.precision, E)
         return value + 0.5 * float(np.vdot(E, pull)), gradient + pull
-
-    def rates(self, gradient):
-        """Return no mean predictions: the gradient of the prior is in it."""
-        return gradient[:0, 0]
-
-    def centered(self):
-        """Return itself: what earlier batches have taught is not centered."""
-        return self
 
     def largest_change(self, direction):
         """See ``KLObjective.largest_change``."""

@@ -5,23 +5,14 @@ import pytest
 
 from sklkl.linear_model import _descent
 from sklkl.linear_model._lbfgs import minimize
+from sklkl.linear_model._objective import Objective
 
 
-class Function:
-    """What a minimiser asks of a function of coefficients that change log-odds as they are."""
-
-    full_cost = exact_cost = np.inf
-    unattained = -np.inf
-    absent = np.zeros(1, dtype=bool)
+class Function(Objective):
+    """A function of coefficients that change log-odds as they are."""
 
     def largest_change(self, direction):
         return float(np.abs(direction).max())
-
-    def rates(self, gradient):
-        return np.zeros(0)
-
-    def widen(self):
-        return False
 
 
 class Quadratic(Function):
@@ -30,7 +21,6 @@ class Quadratic(Function):
     def __init__(self, A, centre, *, diagonal=None, full=None, full_cost=np.inf):
         n = len(A)
         self.A, self.centre = A, centre
-        self.absent = np.zeros(centre.shape[1], dtype=bool)
         self.inverse = {
             False: np.eye(n) if diagonal is None else diagonal,
             True: np.eye(n) if full is None else full,
