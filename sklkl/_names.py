@@ -27,33 +27,51 @@ def shown(labels):
     return f"[{', '.join(map(repr, labels[:10]))}, ... ({len(labels)} in all)]"
 
 
-def refuse_other_rows(**named):
-    """Refuse data whose rows carry the same labels in another order.
+def is_default_index(index):
+    """Return whether it is the index 0, 1, ... that pandas gives to what has no labels."""
+    return getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1
+
+
+def refuse_other_rows(named, strict=True):
+    """Refuse data that belong together row by row, but whose rows have different labels.
 
     Parameters
     ----------
-    **named : array-likes
-        By the names of messages. All but data frames and Series with labels of their own,
-        which the default numbers are not, pass; so do labels that are others altogether.
+    named : dict of str to object
+        By the names of messages. What has no labels matches by position, and so do the default
+        labels of pandas, 0, 1, ..., unless those of another argument are the same numbers.
+    strict : bool, default=True
+        Otherwise different whole numbers match by position, too: slices of default labels, as
+        cross-validation makes them, are no names.
     """
     indices = {
         name: data.index
         for name, data in named.items()
-        if hasattr(getattr(data, "index", None), "equals") and not _is_default(data.index)
+        if hasattr(getattr(data, "index", None), "equals")
     }
+    first = next((name for name, own in indices.items() if not is_default_index(own)), None)
+    if first is None:
+        return
+    wanted = indices.pop(first)
+    numbers = _is_permutation(wanted)
     for name, index in indices.items():
-        first, expected = next(iter(indices.items()))
-        if (
-            len(index) == len(expected)
-            and not index.equals(expected)
-            and index.isin(expected).all()
-            and expected.isin(index).all()
-        ):
-            raise ValueError(
-                f"The rows of {first} and {name} have the same labels in another order; pass "
-                f"{name}.loc[{first}.index], or {name}.to_numpy() if they match by position."
-            )
+        default = is_default_index(index)
+        if index.equals(wanted) or (default and not (strict and numbers)):
+            continue
+        integers = "i" in (index.dtype.kind, wanted.dtype.kind)
+        if not strict and integers and set(index) != set(wanted):
+            continue
+        for i, (a, b) in enumerate(zip(wanted.tolist(), index.tolist(), strict=False)):
+            if a != b:
+                raise ValueError(
+                    f"The rows of {first} and {name} have different labels: row {i} is "
+                    f"{a!r} in {first} and {b!r} in {name}. Bring them into the same order, "
+                    f"as by {name}.loc[{first}.index], or pass {name}.to_numpy() to match by "
+                    "position."
+                )
 
 
-def _is_default(index):
-    return getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1
+def _is_permutation(index):
+    """Return whether its labels are 0, 1, ... in any order."""
+    labels = np.asarray(index)
+    return labels.dtype.kind in "iu" and np.array_equal(np.sort(labels), range(len(labels)))

@@ -12,9 +12,9 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from sklkl._names import places, shown
+from sklkl._names import is_default_index, places, refuse_other_rows, shown
 from sklkl.divergences._divergences import ENTROPY
-from sklkl.divergences._rows import as_floating, by_row
+from sklkl.divergences._rows import ROUNDING, as_floating, by_row
 
 
 def check_target(y, *, classes=None, name="y", refuse_integers=False):
@@ -109,11 +109,6 @@ def frame_columns(y, classes=None):
     return check_classes(np.asarray(columns), "The columns of the data frame")
 
 
-def is_default_index(index):
-    """Return whether it is the index 0, 1, ... that pandas gives to what has no labels."""
-    return type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1
-
-
 def match_columns(values, columns, classes, name):
     """Put the columns of ``values``, labelled ``columns``, in the order of ``classes``."""
     columns, classes = np.asarray(columns).tolist(), np.asarray(classes).tolist()
@@ -148,29 +143,7 @@ def match_rows(**arrays):
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"Found inconsistent numbers of samples: {counts}.")
-    indices = {name: getattr(x, "index", None) for name, x in arrays.items()}
-    indices = {name: index for name, index in indices.items() if hasattr(index, "equals")}
-    labelled = [item for item in indices.items() if not is_default_index(item[1])]
-    if labelled and _is_permutation(labelled[0][1]):
-        labelled = list(indices.items())
-    for name, index in labelled[1:]:
-        first, other = labelled[0]
-        if index.equals(other):
-            continue
-        for i, (a, b) in enumerate(zip(other.tolist(), index.tolist(), strict=True)):
-            if a != b:
-                raise ValueError(
-                    f"The rows of {first} and {name} have different labels: row {i} is "
-                    f"{a!r} in {first} and {b!r} in {name}. Bring them into the same order, "
-                    f"as by {name}.loc[{first}.index], or pass {name}.to_numpy() to match by "
-                    "position."
-                )
-
-
-def _is_permutation(index):
-    """Return whether its labels are 0, 1, ... in any order."""
-    labels = np.asarray(index)
-    return labels.dtype.kind in "iu" and np.array_equal(np.sort(labels), range(len(labels)))
+    refuse_other_rows(arrays)
 
 
 def n_rows(x, name):
@@ -267,7 +240,7 @@ def _check_soft(values, columns, classes, name, refuse_integers):
             raise ValueError(f"{name}[{i}] contains a missing value; drop or fill such rows.")
     target = as_floating(values, name)
     try:
-        check_rows(target, name)
+        target = check_rows(target, name)
     except ValueError as error:
         if not np.isin(target, (0, 1)).all():
             raise
@@ -313,8 +286,21 @@ def encode_groups(groups, n_samples):
 
 
 def check_rows(probabilities, name):
-    """Refuse a matrix with a row that is no probability vector, naming the first one."""
+    """Return a matrix of probability vectors; refuse one with another row, naming the first.
+
+    What rounding left below 0 becomes 0.
+    """
+    probabilities = without_rounding(probabilities)
     by_row(ENTROPY, probabilities, probabilities, names=(name, name))
+    return probabilities
+
+
+def without_rounding(probabilities):
+    """Return an array with 0 for entries from -1e-6 on: what rounding left of some 1 - p."""
+    if not (probabilities < 0.0).any():
+        return probabilities
+    rounding = (probabilities < 0.0) & (probabilities >= -ROUNDING)
+    return np.where(rounding, probabilities.dtype.type(0), probabilities)
 
 
 def one_hot(target, n_classes):

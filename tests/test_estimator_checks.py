@@ -37,7 +37,7 @@ ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
 ESTIMATORS = [
     SoftLabelLogisticRegression(),
     SoftLabelLogisticRegression(C=0.1),
-    SoftLabelLogisticRegressionCV(Cs=3, cv=3),
+    SoftLabelLogisticRegressionCV(Cs=[0.01, 1.0], cv=3),
     SoftCalibratedClassifierCV(LogisticRegression()),
     SoftCalibratedClassifierCV(
         SoftLabelLogisticRegression(), method="dirichlet", ensemble=False

@@ -469,7 +469,7 @@ def test_rows_match_by_their_labels():
         with pytest.raises(ValueError, match=matches("rows of a and b", "b.to_numpy()")):
             match_rows(a=a, b=same.set_axis(index))
     # Default labels are labels where the others are the same numbers.
-    with pytest.raises(ValueError, match="row 0 is 0 in a and 2 in b"):
+    with pytest.raises(ValueError, match="row 0 is 2 in b and 0 in a"):
         match_rows(a=pd.Series([1, 2, 3]), b=same.set_axis([2, 0, 1]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples: a has 3, b has 2"):
         match_rows(a=a, b=[1, 2])
@@ -521,7 +521,7 @@ def test_relative_weights():
 
 @pytest.mark.parametrize("sample_weight", [["a", "b", "c"], "a", 1j, {}])
 def test_weights_are_numbers(sample_weight):
-    with pytest.raises(TypeError, match="sample_weight must hold real numbers"):
+    with pytest.raises(TypeError, match=r"sample_weight must .* real numbers"):
         check_weights(sample_weight, SOFT)
 
 

@@ -1,7 +1,7 @@
 # cython: language_level=3
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Coordinate descent on a quadratic model with an L1 norm, for the proximal method."""
-from libc.math cimport fabs, fmax
+from libc.math cimport fabs, fmax, sqrt
 
 
 def descend(
@@ -29,7 +29,7 @@ def descend(
     u : (m,)
         Room for C Z' times the change of W; zeros.
     tol : float
-        Stop when no entry of the gradient changes by more in a sweep.
+        Stop when no step of a sweep is larger, in the metric of its own curvature.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def descend(
                 if delta == 0.0:
                     continue
                 W[f, k] = x
-                largest = fmax(largest, fabs(delta) * curvature)
+                largest = fmax(largest, fabs(delta) * sqrt(curvature))
                 R[f, k] += delta * ridge[f]
                 for a in range(m):
                     u[a] += delta * CZ[f, k, a]

@@ -288,7 +288,7 @@ class Shrunk(Objective):
         rows = np.hstack([self.data.X, np.ones((len(self.data.X), 1))])
         logits = rows @ W
         proba = expit(logits) if n_logits == 1 else softmax(logits, axis=1)
-        of_rows = self.data.weight[:, np.newaxis] / self.objective.total_weight
+        of_rows = self.data.weight[:, np.newaxis] / self.objective.sum_of_weights
         of_rows = of_rows * (n_logits / max(1, n_logits - 1)) * proba * (1.0 - proba)
         blocks = np.stack([(rows * row[:, np.newaxis]).T @ rows for row in of_rows.T])
         diagonal = np.einsum("kff->kf", blocks)
@@ -459,7 +459,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     def _log_proba(self, values):
         if self.from_logits:
             return log_softmax(values, axis=1)
-        check_rows(values, "X")
+        values = check_rows(values, "X")
         with np.errstate(divide="ignore"):
             logs = np.log(values / values.sum(axis=1, keepdims=True))
         return np.maximum(logs, LOG_EPS)

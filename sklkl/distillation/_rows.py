@@ -5,15 +5,12 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from sklkl._names import refuse_other_rows
 from sklkl._targets import is_unlabeled
 
 
 def check_same_rows(**named):
     """Refuse arguments of other lengths, and rows that are named in another order.
-
-    The default index of pandas, 0, 1, 2 and so on, names nothing. A search slices it, so that
-    other integers may be no names either: of different labels, only those that are no
-    integers are refused.
 
     Parameters
     ----------
@@ -30,25 +27,7 @@ def check_same_rows(**named):
                 f"X and {name} have inconsistent numbers of samples: {lengths['X']} and "
                 f"{length}."
             )
-    indices = {
-        name: value.index
-        for name, value in named.items()
-        if hasattr(value, "iloc") and not _is_default(value.index)
-    }
-    if len(indices) < 2:
-        return
-    (first, index), *others = indices.items()
-    for name, other in others:
-        if index.equals(other):
-            continue
-        if set(index) != set(other) and "i" in (index.dtype.kind, other.dtype.kind):
-            continue
-        i = int(np.argmax(np.asarray(index != other)))
-        raise ValueError(
-            f"{name} names its rows otherwise than {first}: row {i} is {other[i]!r} in "
-            f"{name}, {index[i]!r} in {first}. Pass {name}.loc[{first}.index], or, if the "
-            f"rows do correspond, {name}.to_numpy()."
-        )
+    refuse_other_rows(named, strict=False)
 
 
 def _length(name, value):
@@ -56,10 +35,6 @@ def _length(name, value):
     if isinstance(value, str) or not holds:
         raise TypeError(f"{name} must hold an entry for each sample; got {value!r}.")
     return _num_samples(value)
-
-
-def _is_default(index):
-    return index.dtype.kind == "i" and np.array_equal(index, np.arange(len(index)))
 
 
 def holds_labels(y):

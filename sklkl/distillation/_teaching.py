@@ -17,7 +17,6 @@ from sklkl.divergences._rows import as_floating
 from sklkl.model_selection._validation import fit_fold, fit_to_target
 
 MAX_TEMPERATURE = 1000.0
-ROUNDING = 1e-6
 TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
 
 
@@ -160,9 +159,7 @@ def normalized(proba, name):
 
     Entries down to -1e-6 are the rounding of some 1 - p in float32, and count as 0.
     """
-    if (proba < 0.0).any():
-        proba = np.where((proba < 0.0) & (proba >= -ROUNDING), 0.0, proba).astype(proba.dtype)
-    check_rows(proba, name)
+    proba = check_rows(proba, name)
     total = proba.sum(axis=1, keepdims=True)
     near = abs(total - 1.0).max(initial=0.0) < 16 * np.finfo(proba.dtype).eps
     return proba if near else proba / total

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklkl._names import places, shown
+from sklkl._names import is_default_index, places, shown
 
 AS_IT_IS = slice(None)
 # Several of them may have one name, as rows of one patient, or tokens that are words.
@@ -27,8 +27,8 @@ def names_of(x):
 def _names(index):
     if index is None:
         return None
-    if getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1:
-        return range(len(index))  # pandas' default
+    if is_default_index(index):
+        return range(len(index))
     if str(next(iter(index), None)) == "column_0" and is_default_of_polars(index):
         return None
     return index

@@ -329,8 +329,8 @@ class FidelityDisplay:
         """Compute what ``fidelity_report`` computes of all samples, and of each."""
         check_options(base, on_zero)
         check("n_rows", n_rows, integer(1))
-        check_rows(teacher_proba, names[0])
-        check_rows(student_proba, names[1])
+        teacher_proba = check_rows(teacher_proba, names[0])
+        student_proba = check_rows(student_proba, names[1])
         weight = relative(check_weights(sample_weight, teacher_proba))
         known = list(dict.fromkeys([*teacher_classes, *student_classes]))
         check_classes(known, "The list of the teacher's and student's classes")

@@ -84,7 +84,7 @@ def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
             "target y is None."
         )
-    refuse_other_rows(X=X, y=y, sample_weight=sample_weight)
+    refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
     X = validate_data(
         estimator,
         X,
@@ -96,10 +96,14 @@ def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
     if issparse(X) and not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()  # which also sorts each row
-    classes, target = check_target(
-        y, classes=estimator.classes if classes is None else classes, refuse_integers=True
-    )
+    given = estimator.classes if classes is None else classes
+    of_target, target = check_target(y, classes=given, refuse_integers=True)
     check_consistent_length(X, target)
+    if classes is None and target.ndim == 1:
+        # As scikit-learn's scorers take for granted.
+        order = np.argsort(of_target)
+        of_target, target = of_target[order], np.argsort(order)[target]
+    classes = of_target
     if len(classes) < 2:
         raise ValueError(
             f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. "

@@ -11,7 +11,7 @@ FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
 GOOD = 0.3  # a metric that made steps so much smaller in the last three serves on
 AT_ONCE = 4.0  # a full metric that costs so many passes is worth it from the start
 STALE = 0.7  # of the logarithm of a mean prediction: a factor of two
-PATIENT = 20  # iterations before the Hessian itself is evaluated, however small it is
+PATIENT = 10  # iterations before the Hessian itself is evaluated, however small it is
 
 
 @dataclass

@@ -124,7 +124,7 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
         As ``LinearSoftmaxMixin.coef_inference``.
     """
     C = _check_model(model)
-    refuse_other_rows(X=X, groups=groups)
+    refuse_other_rows({"X": X, "groups": groups}, strict=False)
     data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
     assert_all_finite(data.X, input_name="X")
     rows, unit = _units(data.weight, groups)

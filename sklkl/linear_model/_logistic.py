@@ -146,9 +146,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, in the order of all results: that of ``classes``, or the columns of a
-        data frame, or sorted. scikit-learn's own scorers of probabilities, as
-        "neg_log_loss", take sorted order for granted; those of ``sklkl.metrics`` do not.
+        The classes, in the order of all results: sorted if ``y`` holds labels, otherwise that
+        of ``classes``, or of the columns of a data frame. scikit-learn's own scorers of
+        probabilities, as "neg_log_loss", take sorted order for granted; those of
+        ``sklkl.metrics`` do not.
     coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
         Coefficients. If binary, those of the logit of ``classes_[1]``.
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
@@ -404,24 +405,32 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _stream_classes(self, y, classes):
         """Return the classes of a stream, None if a soft y names them."""
+        labels = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
         known = {
             "those of the first call": getattr(self, "classes_", None),
             "the parameter classes": self.classes,
         }
-        for what, others in known.items():
-            if classes is None:
-                classes = others
-            elif others is not None and not np.array_equal(classes, others):
+        found = None
+        for what, others in {"classes": classes, **known}.items():
+            if others is None:
+                continue
+            if labels:
+                others = np.sort(others)  # of which no column depends on the order
+            if found is None:
+                found = others
+            elif not np.array_equal(np.sort(found) if labels else found, others):
                 raise ValueError(
-                    f"classes={shown(classes)} are not {what}, {shown(others)}; their order "
-                    "matters, too."
+                    f"classes={shown(found)} are not {what}, {shown(others)}; their order "
+                    "matters, too, if y holds probabilities."
                 )
-        if classes is None and not (np.ndim(y) == 2 and np.shape(y)[1] > 1):
+        if hasattr(self, "classes_"):
+            return self.classes_
+        if found is None and labels:
             raise ValueError(
                 "classes must be passed on the first call to partial_fit: a batch of labels "
                 "may lack some."
             )
-        return classes
+        return found
 
     def _attributes(self, data, n_iter, W):
         """Return what makes the estimator predict with the coefficients W."""

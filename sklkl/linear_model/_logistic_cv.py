@@ -2,7 +2,6 @@
 
 import inspect
 from copy import copy
-from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -195,11 +194,6 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         Cs, l1_ratios = self._check_parameters()
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight)
-            if data.hard:  # as scikit-learn's scorers take for granted
-                order = np.argsort(data.classes)
-                data = replace(
-                    data, classes=data.classes[order], target=np.argsort(order)[data.target]
-                )
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
             weight = None if sample_weight is None else check_weights(sample_weight, data.X)
             split_params, score_params = self._route(weight, params)

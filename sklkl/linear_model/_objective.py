@@ -33,6 +33,9 @@ HESSIAN_SLICE = 1 << 20
 # How the metric approximates the Hessian.
 DIAGONAL, FULL, EXACT = range(3)
 
+# Beyond, squares of coefficients would be lost or overflow.
+MOST_PENALTY = 1e100
+
 # Mean loss of labels below which all are predicted with certainty.
 SEPARATED = 1e-12
 
@@ -129,10 +132,13 @@ class KLObjective(Objective):
     Parameters
     ----------
     blocks : list
-        Where the sums over rows come from; all that is asked of a block are two methods,
-        ``objective(W)`` and ``curvature(W, full, products)``, as ``RowBlock`` has them.
+        Where the sums over rows come from; all that is asked of a block are
+        ``objective(W)``, ``curvature(W, full, products)``, ``hessian(W)`` and
+        ``largest_change(direction)``, as ``RowBlock`` has them.
     total_weight : float
-        S, of the rows.
+        S, of the rows, in this unit:
+    unit : float, default=1.0
+        The largest weight; weights of blocks are quotients.
     entropy : float
         What the loss is at best, nats: the mean entropy of the targets.
     n_features, n_logits : int
@@ -153,6 +159,7 @@ class KLObjective(Objective):
         blocks,
         *,
         total_weight,
+        unit=1.0,
         entropy,
         n_features,
         n_logits,
@@ -165,7 +172,7 @@ class KLObjective(Objective):
         self.blocks = blocks
         self.center = None
         self.mass = np.full(n_logits, np.nan) if mass is None else mass
-        self.total_weight = total_weight
+        self.total_weight, self.unit = total_weight, unit
         self.entropy = entropy
         self.n_features = n_features
         self.n_nonzeros = n_features if n_nonzeros is None else n_nonzeros
@@ -177,10 +184,15 @@ class KLObjective(Objective):
         """Whether there is one logit for two classes."""
         return self.shape[1] == 1
 
+    @property
+    def sum_of_weights(self):
+        """S in the unit of the user."""
+        return self.total_weight * self.unit
+
     def set_penalty(self, C, l1_ratio):
         """Change the penalty; everything else stays."""
-        self.penalty = (1.0 - l1_ratio) / (C * self.total_weight)
-        self.l1 = l1_ratio / (C * self.total_weight)
+        penalty = min(1.0 / C / self.unit / self.total_weight, MOST_PENALTY)
+        self.penalty, self.l1 = (1.0 - l1_ratio) * penalty, l1_ratio * penalty
 
     def __call__(self, W):
         """Return ``(value, gradient)`` at W, float64."""
@@ -414,10 +426,7 @@ class RowBlock:
     center = None
 
     def __init__(self, X, terms, n_logits, fit_intercept):
-        # Weights of any size are ordinary numbers in float32, too.
-        self.scale = float(max(term.weight.max() for term in terms))
-        self.X = X
-        self.terms = [replace(term, weight=term.weight / self.scale) for term in terms]
+        self.X, self.terms = X, terms
         self.model = (n_logits, fit_intercept)
         self.slices = [self._rows(slice(None))]
 
@@ -439,12 +448,14 @@ class RowBlock:
         """
         if issparse(self.X) or self.X.shape[1] == 0:
             return self
-        rows = np.flatnonzero(np.any([term.weight > 0.0 for term in self.terms], axis=0))
+        weight = sum(term.weight / term.temperature**2 for term in self.terms)
+        rows = np.flatnonzero(weight > 0.0)
         most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
         if len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
         sample = self.X[rows]
-        center = sample.mean(axis=0, dtype=np.float64).astype(self.X.dtype)
+        center = np.einsum("i,if->f", weight[rows], sample) / weight[rows].sum()
+        center = center.astype(self.X.dtype)
         constant = (sample == sample[0]).all(axis=0)
         center[constant] = sample[0, constant]
         center[~np.isfinite(center)] = 0.0
@@ -494,7 +505,7 @@ class RowBlock:
                     proba,
                     term.weight[rows] / term.temperature**2,
                 )
-        return hessian * self.scale
+        return hessian
 
     def largest_change(self, direction):
         """Return the largest log-odds of rows with a weight, for logits without a target."""
@@ -525,9 +536,7 @@ class RowBlock:
                 if sums is None
                 else [None if a is None else a + b for a, b in zip(sums, parts, strict=True)]
             )
-        if self.scale == 1.0:
-            return sums
-        return tuple(None if part is None else part * self.scale for part in sums)
+        return sums
 
 
 def _wide(target):

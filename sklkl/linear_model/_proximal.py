@@ -7,7 +7,7 @@ import numpy as np
 from sklkl._kernels import _descent
 from sklkl.linear_model._descent import descend
 from sklkl.linear_model._lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE
-from sklkl.linear_model._objective import FULL
+from sklkl.linear_model._objective import FULL, TINY
 
 MAX_SWEEPS = 100
 MAX_SCALE = 10.0  # of the metric, up or down, by the last step
@@ -131,7 +131,7 @@ def _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1):
         l1,
         features,
         classes,
-        INNER * float(np.max(violation)),
+        INNER * float(np.max(violation / np.sqrt(np.maximum(H, TINY)))),
         MAX_SWEEPS,
     )
     return new_W

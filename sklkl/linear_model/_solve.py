@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -81,6 +82,9 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
     """
     n_samples, n_features = X.shape
     n_logits = 1 if n_classes == 2 else n_classes
+    # Weights of any size become ordinary numbers, in float32, too.
+    unit = float(max(term.weight.max() for term in terms))
+    terms = [replace(term, weight=term.weight / unit) for term in terms]
     # The gradient of a term is divided by its temperature twice, if its target is, too.
     total_weight = sum(float(term.weight.sum()) / term.temperature**2 for term in terms)
     # Not weight @ ..., a call of BLAS whose threads would go on waiting actively for more.
@@ -92,6 +96,7 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
     return KLObjective(
         [RowBlock(X, terms, n_logits, fit_intercept)],
         total_weight=total_weight,
+        unit=unit,
         entropy=total_entropy / total_weight,
         n_features=n_features,
         n_logits=n_logits,

@@ -144,7 +144,7 @@ class StreamObjective(Objective):
         self.posterior = posterior
         self.shape = objective.shape
         self.absent = objective.absent
-        self.scale = 1.0 / objective.total_weight
+        self.scale = 1.0 / objective.sum_of_weights
         # What was learned for certain may have been so only of the batches until then.
         floor = FLOOR if posterior.surprised else 0.0
         self.precision = posterior.precision + floor * posterior.gram

@@ -12,29 +12,29 @@ from functools import partial
 import numpy as np
 
 from sklkl._checks import check, one_of
-from sklkl._names import shown
+from sklkl._names import is_default_index, shown
 from sklkl._targets import (
     check_classes,
     check_rows,
     check_target,
     check_weights,
     frame_columns,
-    is_default_index,
     match_columns,
     match_rows,
     one_hot,
     relative,
+    without_rounding,
 )
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import as_floating, by_row, nats_to
+from sklkl.divergences._rows import ROUNDING, as_floating, by_row, nats_to
 
 ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
-ROUNDING = 8 * float(np.finfo(np.float32).eps) ** 2
+NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
 
 
 def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
@@ -42,7 +42,7 @@ def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
 
     ``together`` maps names to further arguments that belong to the same samples.
     """
-    proba = as_floating(y_proba, name)
+    proba = without_rounding(as_floating(y_proba, name))
     if proba.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
@@ -86,14 +86,14 @@ def _both_columns(positive, y_proba, classes, name):
 
     A Series may have any name, but the only column of a data frame is named by a class.
     """
-    outside = ~((positive >= 0) & (positive <= 1))
+    outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
     if outside.any():
         i = int(np.argmax(outside))
         raise ValueError(
             f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
             "probability of the positive class, between 0 and 1."
         )
-    proba = np.column_stack([1 - positive, positive])
+    proba = without_rounding(np.column_stack([1 - positive, positive]))
     column, classes = getattr(y_proba, "name", None), classes.tolist()
     columns = getattr(y_proba, "columns", None)
     if columns is not None and not is_default_index(columns):
@@ -212,8 +212,7 @@ def clip(p, q, name):
     rows = low.any(axis=1)
     if not rows.any():
         return q
-    check_rows(q, name)
-    q = q.copy()
+    q = check_rows(q, name).copy()
     q[low] = floor[low]
     q[rows] /= q[rows].sum(axis=1, keepdims=True)
     return q
@@ -261,8 +260,8 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     else:
         prior = np.average(target, axis=0, weights=weight)
         prior_loss = loss(target, np.broadcast_to(prior / prior.sum(), target.shape))
-    if prior_loss <= ROUNDING:
-        return 1.0 if model_loss <= ROUNDING else 0.0
+    if prior_loss <= NO_LOSS:
+        return 1.0 if model_loss <= NO_LOSS else 0.0
     return 1.0 - model_loss / prior_loss
 
 

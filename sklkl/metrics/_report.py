@@ -259,7 +259,7 @@ def _predict(name, model, X, timing):
             f"{shown(classes)}."
         )
     match_rows(X=X, **{what: proba})
-    check_rows(proba, what)
+    proba = check_rows(proba, what)
 
     if not timing:
         return proba, {"bytes": _size(model)}

@@ -203,7 +203,7 @@ class Teachings:
                 return self.said[key]
         name = "teacher.predict_proba(X)"
         proba = predict_proba(teacher, X, name)
-        check_rows(proba, name)
+        proba = check_rows(proba, name)
         with self.lock:
             self.said[key] = proba
             while sum(p.nbytes for p in self.said.values()) > self.max_bytes:

@@ -245,7 +245,7 @@ def test_onnx_with_huge_logits(n_classes):
 def test_onnx_keeps_the_order_of_classes(classes):
     X, y = data(len(classes))
     model = logistic(classes=classes).fit(
-        X, np.array(classes)[np.unique(y, return_inverse=True)[1]]
+        X, np.eye(len(classes))[np.unique(y, return_inverse=True)[1]]
     )
     assert model.classes_.tolist() == classes
     assert_onnx_agrees(model, model.to_sklearn(), elsewhere(X), atol=1e-12)
@@ -376,7 +376,7 @@ MODELS = {
     ),
     "temperature": (
         lambda: SoftCalibratedClassifierCV(GaussianNB(), cv=3),
-        [*CALIBRATED, SCALING + "TemperatureScaling"],
+        [*CALIBRATED, SCALING + "VectorScaling"],
     ),
     "vector": (
         lambda: SoftCalibratedClassifierCV(GaussianNB(), method="vector", ensemble=False),

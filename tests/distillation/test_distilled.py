@@ -460,7 +460,7 @@ def test_a_failed_refit_changes_nothing():
 
 def test_tolerance_that_a_search_chose():
     X, y = data()
-    for grid, expected in (({"tol": [1e-8]}, 1e-8), ({"C": [1.0]}, 1e-4)):
+    for grid, expected in (({"tol": [1e-8]}, 1e-8), ({"C": [1.0]}, 1e-3)):
         search = GridSearchCV(SoftLabelLogisticRegression(), grid)
         model = DistilledClassifier(forest(), search, temperature=4.0).fit(X, y)
         assert model.student_.best_estimator_.tol == expected

@@ -850,7 +850,7 @@ def test_rows_are_not_compared_by_position_if_they_have_names(model):
         {"sample_weight": s.loc[shuffled]},
         {"y": y.rename(lambda row: f"another {row}")},
     ):
-        with pytest.raises(ValueError, match=r"(y|sample_weight) names its rows otherwise"):
+        with pytest.raises(ValueError, match=r"rows of X and (y|sample_weight) have diff"):
             clone(model).fit(X, **{"y": y, **arguments})
     for unnamed in (y.to_numpy(), y.reset_index(drop=True), y.to_list()):
         again = clone(model).fit(X, unnamed, sample_weight=s)
@@ -866,7 +866,9 @@ def test_rows_of_given_probabilities():
     X = pd.DataFrame(X, index=np.arange(150) + 7)
     proba = pd.DataFrame(LogisticRegression().fit(X, y).predict_proba(X), X.index)
     model = DistilledClassifier(None)
-    with pytest.raises(ValueError, match="teacher_proba names its rows otherwise than X"):
+    with pytest.raises(
+        ValueError, match="The rows of X and teacher_proba have different labels"
+    ):
         model.fit(X, teacher_proba=proba[::-1])
     # In a search the default index is sliced, and is no name.
     GridSearchCV(model, {"student__C": [1.0]}, cv=2, error_score="raise").fit(

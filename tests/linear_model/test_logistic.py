@@ -995,7 +995,7 @@ def test_rows_in_another_order_are_refused():
         (lambda: model.coef_inference(X, y, weight[::-1]), "sample_weight"),
         (lambda: model.coef_inference(X, y, groups=weight[::-1]), "groups"),
     ):
-        with pytest.raises(ValueError, match=f"rows of X and {name} have the same labels in"):
+        with pytest.raises(ValueError, match=f"rows of X and {name} have different labels"):
             call()
     # Without labels of their own, and with others altogether, rows match by position.
     expected = fit(X.to_numpy(), y.to_numpy()[::-1])

@@ -55,6 +55,7 @@ def make_objective(
     )
     if blocks is not None:
         objective.blocks = blocks
+        objective.total_weight, objective.unit = objective.sum_of_weights, 1.0
     return objective
 
 

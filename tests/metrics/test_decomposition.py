@@ -384,7 +384,7 @@ def test_repr():
         ({"method": 3}, ValueError, "method must be one of"),
         ({"method": TemperatureScaling}, ValueError, "method must be one of"),
         ({"method": "isotonic"}, ValueError, "for two classes, not 3"),
-        ({"cv": []}, ValueError, "exactly one test set"),
+        ({"cv": []}, ValueError, "cv holds no folds"),
         ({"cv": 1}, ValueError, "^cv must be None, a splitter, or a number of folds from 2"),
         ({"n_bins": 0}, ValueError, "n_bins must be an integer >= 1"),
         ({"n_bins": 2.5}, ValueError, "n_bins must be an integer >= 1"),

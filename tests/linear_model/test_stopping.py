@@ -1,0 +1,282 @@
+"""A fit without a warning is at its optimum, whatever the units of the data."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.special import expit, log_softmax, softmax
+from sklearn.datasets import load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
+
+from sklkl.distillation import DistilledClassifier
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model._solve import one_blas_thread
+
+ENOUGH = 1e-2  # what a relative change of p and of 1 - p may be at the default tolerance
+
+
+def columns(p):
+    return np.column_stack([1.0 - p, p])
+
+
+def largest_error(log_proba, expected):
+    """Return the largest relative error of a probability p, or of 1 - p."""
+    others = [np.exp(expected) @ (1.0 - np.eye(expected.shape[1]))]
+    others.append(np.exp(log_proba) @ (1.0 - np.eye(expected.shape[1])))
+    return max(
+        np.abs(np.expm1(log_proba - expected)).max(), np.abs(others[1] / others[0] - 1.0).max()
+    )
+
+
+def optimum(X, y, weight, C):
+    """Return the log-probabilities at the optimum, by damped Newton steps in float64.
+
+    The features are standardised, the penalty is that of the features as they are. Of two
+    classes each logit has half the coefficients, and they twice the penalty.
+    """
+    X, n_classes = X.astype(np.float64), y.shape[1]
+    center, spread = X.mean(axis=0), X.std(axis=0)
+    Z = np.column_stack([(X - center) / spread, np.ones(len(X))])
+    size = Z.shape[1]
+    penalty = np.append((1.0 + (n_classes == 2)) / (C * spread**2), 0.0)
+    W = np.zeros((size, n_classes))
+
+    def value(W):
+        loss = -weight @ np.sum(np.where(y > 0, y * log_softmax(Z @ W, axis=1), 0), axis=1)
+        return loss + 0.5 * float(penalty @ np.sum(W**2, axis=1))
+
+    for _ in range(300):
+        p = softmax(Z @ W, axis=1)
+        gradient = Z.T @ (weight[:, None] * (p - y)) + penalty[:, None] * W
+        rows = (np.sqrt(weight)[:, None, None] * p[:, :, None] * Z[:, None, :]).reshape(
+            len(Z), -1
+        )
+        hessian = -rows.T @ rows
+        for k in range(n_classes):
+            block = slice(k * size, (k + 1) * size)
+            hessian[block, block] += (Z * (weight * p[:, k])[:, None]).T @ Z
+        hessian += np.diag(np.tile(penalty, n_classes))
+        # All logits of a row may be shifted: nothing else makes the matrix singular.
+        shift = np.diag(hessian).reshape(n_classes, size).mean(axis=0)
+        hessian += np.kron(np.ones((n_classes, n_classes)), np.diag(shift))
+        step = np.linalg.solve(hessian, -gradient.T.ravel()).reshape(n_classes, size).T
+        change = np.ptp(Z @ step, axis=1).max()
+        t = min(1.0, 2.0 / change)
+        while value(W + t * step) > value(W) * (1 + 1e-13) and t > 1e-6:
+            t /= 2
+        W = W + t * step
+        if change < 1e-9:
+            return log_softmax(Z @ W, axis=1)
+    return None
+
+
+def random_problem(seed):
+    """Make data of random units, offsets, rates of a class and weights."""
+    rng = np.random.default_rng(seed)
+    n, d, k = rng.integers(15, 150), rng.integers(1, 6), rng.integers(2, 6)
+    dtype = rng.choice(["f4", "f8"])
+    X = rng.standard_t(3, size=(n, d)) @ (
+        np.eye(d) + rng.normal(size=(d, d)) * rng.integers(2)
+    )
+    X /= X.std(axis=0)
+    # An offset takes digits from the data themselves.
+    X += 10.0 ** rng.uniform(-1, 2 if dtype == "f4" else 6, size=d) * rng.integers(
+        -1, 2, size=d
+    )
+    unit = 10.0 ** rng.uniform(-8, 8, size=d)
+    X = (X * unit).astype(dtype)
+    Z = (X - X.mean(axis=0, dtype="f8")) / X.std(axis=0, dtype="f8")
+    logits = Z @ rng.normal(size=(d, k)) * rng.choice([0.1, 1.0, 2.0]) / np.sqrt(d)
+    logits += rng.normal(size=k) + rng.normal(size=(n, k)) * rng.choice([0.0, 1.0])
+    logits[:, 0] -= np.log(10.0) * rng.uniform(0, 6) * rng.integers(2)
+    y = softmax(logits, axis=1)
+    labels = rng.random(n) < rng.choice([0.0, 0.5, 1.0], p=[0.6, 0.2, 0.2])
+    y[labels] = np.eye(k)[(rng.random((n, 1)) > y.cumsum(axis=1)).sum(axis=1).clip(0, k - 1)][
+        labels
+    ]
+    y = y.astype(dtype).astype("f8")
+    weight = rng.gamma(1.0, size=n) + 0.01
+    # In units that let the penalty matter for some features; none only without labels.
+    C = 10.0 ** rng.uniform(-2, 2) * np.median(unit**-2.0)
+    C = np.inf if not labels.any() and rng.random() < 0.3 else C
+    return X, y / y.sum(axis=1, keepdims=True), weight, C, 10.0 ** rng.uniform(-8, 8)
+
+
+def test_every_prediction_is_that_of_the_optimum():
+    worst, compared = 0.0, 0
+    for seed in range(1000):
+        X, y, weight, C, unit = random_problem(seed)
+        if not (y.max(axis=0) > 0.0).all():
+            continue
+        expected = optimum(X, y, weight, C)
+        if expected is None:
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            model = SoftLabelLogisticRegression(C=C / unit).fit(X, y, weight * unit)
+        error = largest_error(model.predict_log_proba(X).astype("f8"), expected)
+        assert not caught or error > 1e-4, f"false alarm, seed {seed}"
+        if not caught:
+            worst, compared = max(worst, error), compared + 1
+    assert compared > 900
+    assert worst <= ENOUGH
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("intercept", [-9.5, -12.0])
+def test_rare_class(dtype, intercept):
+    x = np.linspace(-2, 2, 41, dtype=dtype)[:, None]
+    y = columns(expit(x[:, 0].astype("f8") + intercept))
+    for params in (
+        {},
+        {"solver": "proximal"},
+        {"solver": "proximal", "l1_ratio": 1e-9, "C": 1e9},
+    ):
+        model = SoftLabelLogisticRegression(**{"C": np.inf, **params}).fit(x, y)
+        np.testing.assert_allclose(model.predict_proba(x), y, rtol=ENOUGH)
+        np.testing.assert_allclose(
+            [model.coef_[0, 0], model.intercept_[0]], [1, intercept], rtol=ENOUGH
+        )
+
+
+def test_rare_class_of_many_rows_and_of_a_distilled_student():
+    x = np.tile(np.linspace(-2, 2, 41), 1000)[:, None]
+    y = columns(expit(x[:, 0] - 9.5))
+    models = [
+        SoftLabelLogisticRegression().fit(x, y),
+        DistilledClassifier(None).fit(x, teacher_proba=y),
+        SoftLabelLogisticRegressionCV(Cs=[1.0], cv=2).fit(x, y),
+        SoftLabelLogisticRegression().partial_fit(x, y),
+    ]
+    for model in models:
+        rate = model.predict_proba(x)[:, 1].mean()
+        assert rate == pytest.approx(y[:, 1].mean(), rel=ENOUGH)
+
+
+def test_tiny_features():
+    x, p = np.array([[1], [2], [3], [4]]) * 1e-4, np.array([0.1, 0.3, 0.7, 0.9])
+    model = SoftLabelLogisticRegression(C=np.inf).fit(x, columns(p))
+    expected = [0.0936, 0.3193, 0.6807, 0.9064]
+    np.testing.assert_allclose(model.predict_proba(x)[:, 1], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "proximal"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    ("scale", "offset", "weight"),
+    [
+        (1e-8, 0.0, 1.0),
+        (1e8, 0.0, 1.0),
+        (1.0, 1e6, 1.0),
+        (1.0, 0.0, 1e-200),
+        (1.0, 0.0, 1e200),
+    ],
+)
+def test_units_do_not_matter(solver, n_classes, scale, offset, weight):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = softmax(
+        2 * X[:, :n_classes] + rng.normal(size=(200, n_classes)) - [3] * 1 + [0] * 1, axis=1
+    )
+    expected = SoftLabelLogisticRegression(C=np.inf, solver=solver).fit(X, y)
+    Z = X.copy()
+    Z[:, 1] = (Z[:, 1] + offset) * scale
+    model = SoftLabelLogisticRegression(C=np.inf, solver=solver)
+    model.fit(Z, y, np.full(200, weight))
+    assert model.n_iter_ == expected.n_iter_
+    np.testing.assert_allclose(model.predict_proba(Z), expected.predict_proba(X), rtol=1e-7)
+    # A penalty is the same beside weights and 1 / C that are scaled together.
+    expected = SoftLabelLogisticRegression(C=0.1, solver=solver).fit(X, y)
+    model = SoftLabelLogisticRegression(C=0.1 / weight, solver=solver)
+    model.fit(X + offset, y, np.full(200, weight))
+    assert model.n_iter_ == expected.n_iter_
+    np.testing.assert_allclose(
+        model.predict_proba(X + offset), expected.predict_proba(X), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_unix_times_raise_no_alarm(dtype):
+    rng = np.random.default_rng(0)
+    time = (1.7e9 + rng.uniform(0, 3e7, size=500)).astype(dtype)
+    z = (time.astype("f8") - 1.715e9) / 1e7
+    y = (rng.random(500) < expit(2 * z)).astype(int)
+    model = SoftLabelLogisticRegression(C=np.inf).fit(time[:, None], y)
+    expected = SoftLabelLogisticRegression(C=np.inf, tol=1e-10).fit(z[:, None], y)
+    np.testing.assert_allclose(
+        model.predict_proba(time[:, None]), expected.predict_proba(z[:, None]), rtol=ENOUGH
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weight", [2e299, 1e-300, 5e-324])
+def test_weights_of_any_size(dtype, sparse, weight):
+    X, y = load_iris(return_X_y=True)
+    X = csr_array(X.astype(dtype)) if sparse else X.astype(dtype)
+    fit = SoftLabelLogisticRegression(C=np.inf if weight < 1 else 1 / weight, l1_ratio=0.0).fit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the classes are separable
+        model = fit(X, y, np.full(150, weight))
+    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.loss_)
+    assert model.score(X, y) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("load", "tol", "most"), [(load_wine, 1e-6, 60), (load_iris, 1e-8, 60)]
+)
+def test_float32_needs_hardly_more_iterations(load, tol, most):
+    X, y = load(return_X_y=True)
+    for target in (y, np.eye(3)[y]):
+        narrow = SoftLabelLogisticRegression(tol=tol).fit(X.astype("f4"), target)
+        wide = SoftLabelLogisticRegression(tol=tol).fit(X.astype("f4").astype("f8"), target)
+        assert narrow.n_iter_ <= 2 * wide.n_iter_
+        np.testing.assert_allclose(
+            narrow.predict_proba(X), wide.predict_proba(X), rtol=1e-3, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_separable_classes_warn(soft):
+    X, y = load_iris(return_X_y=True)
+    y = np.eye(2)[1 * (y == 0)] if soft else y == 0
+    with pytest.warns(ConvergenceWarning, match="The classes are separable"):
+        SoftLabelLogisticRegression(C=np.inf).fit(X, y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_absent_class_gets_no_probability_and_raises_no_alarm(n_classes):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    y = np.zeros(100, dtype=int) if n_classes == 2 else (X[:, 0] > 0).astype(int)
+    model = SoftLabelLogisticRegression(classes=range(n_classes)).fit(X, y)
+    assert model.predict_proba(X)[:, -1].mean() < 1e-6
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_fits_in_threads_restore_the_limit_of_blas():
+    """Of two fits at once, the one that began first ends first."""
+    before = blas_threads()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def second():
+        with one_blas_thread:
+            begun.set()
+            assert go_on.wait(10)
+
+    with one_blas_thread:
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert begun.wait(10)
+    assert blas_threads() == [1] * len(before)
+    go_on.set()
+    thread.join()
+    assert blas_threads() == before
+    SoftLabelLogisticRegression().fit(*load_iris(return_X_y=True))
+    assert blas_threads() == before
