@@ -332,8 +332,8 @@ static NOINLINE double NAME(multinomial_tile)(
     const ptrdiff_t T = m->tile, K = m->n_logits;
     const ptrdiff_t *code = (const ptrdiff_t *)t->target + start;
     REAL *restrict z = w->r, *restrict gap = w->gap, *restrict factor = w->largest;
-    const REAL *restrict y = w->y, *restrict scale = w->scale;
-    const REAL *restrict rest = w->rest, *restrict weight = w->weight;
+    REAL *restrict scale = w->scale;
+    const REAL *restrict y = w->y, *restrict rest = w->rest, *restrict weight = w->weight;
     double loss = 0;
     NAME(find_largest)(z, K, T, w->largest);
     memset(gap, 0, T * sizeof(REAL));
@@ -356,18 +356,29 @@ static NOINLINE double NAME(multinomial_tile)(
         /* Residuals sum to 0. That of a single largest probability is the rest of the sum: the
            difference of two numbers near 1 would lose what rare classes are fitted by. */
         REAL *restrict others = gap;
-        memset(others, 0, T * sizeof(REAL));
-        for (ptrdiff_t k = 0; k < K; k++)
+        const REAL *restrict ones = w->ones;
+        for (ptrdiff_t i = 0; i < T; i++) {
+            others[i] = 0;
+            scale[i] *= weight[i];
+        }
+        for (ptrdiff_t k = 0; k < K; k++) {
+            REAL *restrict z_k = z + k * T;
+            const REAL *restrict y_k = y + k * T;
+            SIMD()
             for (ptrdiff_t i = 0; i < T; i++) {
-                const REAL e = z[k * T + i];
-                others[i] += e == 1 ? 0 : e * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+                const REAL r = z_k[i] * factor[i] - y_k[i] * scale[i];
+                others[i] += z_k[i] == 1 ? 0 : r;
             }
-        for (ptrdiff_t k = 0; k < K; k++)
+        }
+        for (ptrdiff_t k = 0; k < K; k++) {
+            REAL *restrict z_k = z + k * T;
+            const REAL *restrict y_k = y + k * T;
+            SIMD()
             for (ptrdiff_t i = 0; i < T; i++) {
-                const REAL e = z[k * T + i];
-                z[k * T + i] = e == 1 && w->ones[i] == 1
-                    ? -others[i] : e * factor[i] - y[k * T + i] * (weight[i] * scale[i]);
+                const REAL r = z_k[i] * factor[i] - y_k[i] * scale[i];
+                z_k[i] = (z_k[i] == 1) & (ones[i] == 1) ? -others[i] : r;
             }
+        }
     } else {
         for (ptrdiff_t i = 0; i < n; i++)  /* p - 1, which does not cancel where p is near 1 */
             gap[i] = -factor[i] * (rest[i] + (1 - z[code[i] * T + i]));

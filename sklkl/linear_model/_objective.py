@@ -34,7 +34,7 @@ HESSIAN_SLICE = 1 << 20
 DIAGONAL, FULL, EXACT = range(3)
 
 # Beyond, squares of coefficients would be lost or overflow.
-MOST_PENALTY = 1e100
+MOST_PENALTY = 1e300
 
 # Mean loss of labels below which all are predicted with certainty.
 SEPARATED = 1e-12
@@ -152,6 +152,9 @@ class KLObjective(Objective):
         Average number of entries of a row that take time.
     mass : ndarray of shape (n_logits,), default=None
         Mean targets of the classes of the columns, if there is an intercept.
+    mass_weight : float, default=nan
+        Sum of the weights that residuals have in the gradient, beside S; NaN if these are not
+        differences of probabilities.
     """
 
     def __init__(
@@ -168,10 +171,12 @@ class KLObjective(Objective):
         l1_ratio=0.0,
         n_nonzeros=None,
         mass=None,
+        mass_weight=np.nan,
     ):
         self.blocks = blocks
         self.center = None
         self.mass = np.full(n_logits, np.nan) if mass is None else mass
+        self.mass_weight = mass_weight
         self.total_weight, self.unit = total_weight, unit
         self.entropy = entropy
         self.n_features = n_features
@@ -270,7 +275,7 @@ class KLObjective(Objective):
         Of two classes those of both; none if there is no intercept or another divergence than
         forward KL.
         """
-        rates = gradient[-1] + self.mass
+        rates = gradient[-1] / self.mass_weight + self.mass
         rates = np.append(rates, 1.0 - rates) if self.binary else rates
         return rates[rates > 0.0] if np.isfinite(rates).all() else rates[:0]
 

@@ -104,12 +104,12 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
         C=C,
         l1_ratio=l1_ratio,
         n_nonzeros=X.nnz / n_samples if issparse(X) else None,
-        mass=_mass(terms, n_classes)[-n_logits:] / total_weight if fit_intercept else None,
+        **_masses(terms, n_classes, total_weight) if fit_intercept else {},
     )
 
 
-def _mass(terms, n_classes):
-    """Return the sum of the targets of each class, with weights as the gradient has them."""
+def _masses(terms, n_classes, total_weight):
+    """Return the mean targets, weighted as in the gradient, and the sum of these weights."""
     mass = np.zeros(n_classes)
     for term in terms:
         if term.target.ndim == 1:
@@ -117,7 +117,12 @@ def _mass(terms, n_classes):
         else:
             of_term = np.einsum("i,ik->k", term.weight, term.target)
         mass += of_term / term.temperature
-    return mass
+    total = mass.sum()
+    forward = all(term.divergence == "kl" for term in terms)
+    return {
+        "mass": mass[1:] / total if n_classes == 2 else mass / total,
+        "mass_weight": total / total_weight if forward else np.nan,
+    }
 
 
 def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, stacklevel=3):

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-FIRST_RATIO = 4.0  # at least 2, the value if all p are 1/2 and all rows change alike
+FIRST_RATIO = 8.0  # at least 2, the value if all p are 1/2 and all rows change alike
 CAUTION = 0.5  # the ratio may have fallen so much since it was computed
 SPAN = 3  # steps from which the factor r is estimated
 SLOWEST = 0.99

@@ -383,17 +383,14 @@ def test_classes_name_the_columns_of_a_matrix():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_classes_order_hard_labels(n_classes):
+def test_classes_of_labels_are_sorted(n_classes):
+    """scikit-learn's scorers of probabilities take that for granted."""
     X, y = targets("hard", n_classes)
     names = np.array(["a", "b", "c"])[:n_classes]
-    order = np.arange(n_classes)[::-1]
-    model = fit(X, names[y], classes=names[order])
+    model = fit(X, names[y], classes=names[::-1])
     expected = fit(X, names[y])
-    assert model.classes_.tolist() == names[order].tolist()
-    np.testing.assert_allclose(
-        model.predict_proba(X), expected.predict_proba(X)[:, order], atol=1e-10
-    )
-    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    assert model.classes_.tolist() == names.tolist()
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])

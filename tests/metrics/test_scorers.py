@@ -344,7 +344,8 @@ def test_columns_are_matched_through_unsorted_classes(name, kind):
     X, hard, soft, _ = data("multiclass")
     order = [2, 0, 1]
     classes = ["z", "a", "m"]
-    model = SoftLabelLogisticRegression(classes=classes).fit(X, hard)
+    targets = np.eye(3)[np.unique(hard, return_inverse=True)[1]]
+    model = SoftLabelLogisticRegression(classes=classes).fit(X, targets[:, order])
     assert model.classes_.tolist() == classes
     y = {
         "hard": hard,
