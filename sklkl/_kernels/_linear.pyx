@@ -383,7 +383,7 @@ cdef class LinearRows:
         return float(np.sum(totals)), gram, M
 
     def predict(self, W, int what):
-        """Return the RAW predictions, PROBA or LOG_PROBA; or LOG_ODDS, their largest in a row."""
+        """Return the RAW predictions, PROBA, LOG_PROBA, or LOG_ODDS, the largest in a row."""
         cdef linear m = self.m
         cdef Py_ssize_t K = m.n_logits, n_out = K
         cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
