@@ -76,6 +76,17 @@ static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, R
 {
     const ptrdiff_t width = m->width, d = m->n_features;
     const char *from = m->x + start * m->row_stride;
+    const REAL *restrict center = (const REAL *)m->center;
+    if (m->column_stride == sizeof(REAL) && center) {
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const REAL *restrict row = (const REAL *)(from + i * m->row_stride);
+            REAL *restrict to = x + i * width;
+            SIMD()
+            for (ptrdiff_t j = 0; j < d; j++)
+                to[j] = row[j] - center[j];
+        }
+        return;
+    }
     if (m->column_stride == sizeof(REAL))
         for (ptrdiff_t i = 0; i < n; i++)
             memcpy(x + i * width, from + i * m->row_stride, d * sizeof(REAL));
@@ -84,7 +95,6 @@ static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, R
             for (ptrdiff_t i = 0; i < n; i++)
                 x[i * width + j] =
                     *(const REAL *)(from + i * m->row_stride + j * m->column_stride);
-    const REAL *restrict center = (const REAL *)m->center;
     if (center)
         for (ptrdiff_t i = 0; i < n; i++)
             for (ptrdiff_t j = 0; j < d; j++)
