@@ -51,6 +51,7 @@ class Renewals:
 
     def __init__(self, objective, most):
         self.costs = {FULL: objective.full_cost, EXACT: max(objective.exact_cost, PATIENT)}
+        self.exact_cost = objective.exact_cost
         self.most = most
         self.level = FULL if objective.full_cost <= AT_ONCE else DIAGONAL
         self.next = 0
@@ -75,6 +76,13 @@ class Renewals:
         cost = self.costs.get(self.level, 0.0)
         self.next = n_iter + (max(self.wait, int(cost)) if self.level else self.wait)
         self.wait *= 2
+        return True
+
+    def certifies(self, n_iter):
+        """Go over to the Hessian, where it is cheap beside the fit, to see whether it ends."""
+        if self.most < EXACT or self.level == EXACT or 2.0 * self.exact_cost > n_iter:
+            return False
+        self.level = EXACT
         return True
 
 
@@ -126,25 +134,26 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
         elif failures == 1 or renewals.due(n_iter, arrival.sizes, stale):
             method.renew(W, renewals.level)
             rates_then, stale = rates, False
-        direction, slopes = method.propose(W, gradient)
-        converged = arrival(gradient, direction, slopes)
-        if converged and stale:
-            # Of a class that has become rare meanwhile the metric sees too much curvature.
+        direction, slope, newton = method.propose(W, gradient)
+        converged = arrival(gradient, *newton)
+        if converged and (renewals.certifies(n_iter) or stale):
+            # Of a class that has become rare meanwhile the metric sees too much curvature, and
+            # a product of averages may see too much of a flat direction.
+            method.forget()
             method.renew(W, renewals.level)
             rates_then = rates
-            direction, slopes = method.propose(W, gradient)
-            converged = arrival(gradient, direction, slopes)
-        slope = float(np.sum(slopes))
+            direction, slope, newton = method.propose(W, gradient)
+            converged = arrival(gradient, *newton)
         step = None
         if converged:
             if arrival.size > NARROW_SIZE or not objective.widen():
                 break
         elif n_iter >= max_iter or value <= objective.unattained:
-            arrival.measure(direction)
+            arrival.measure(newton[0])
             break
         elif not arrival.stagnates(value) or not objective.widen():
             if failures == 1:
-                arrival.measure(direction)
+                arrival.measure(newton[0])
             step = method.search(W, value, gradient, direction, slope) if slope < 0.0 else None
             if step is None:
                 failures += 1

@@ -44,9 +44,13 @@ class LBFGS:
         self.metric = self.objective.metric(W, level)
 
     def propose(self, W, gradient):
-        """Return a direction, and the slope of the objective along each of its entries."""
-        direction = -_two_loop(gradient, self.pairs, self.metric)
-        return direction, gradient * direction
+        """Return a direction, the slope along it, and what stands for the Newton step.
+
+        This is the direction, with the slope along each of its entries.
+        """
+        direction = -two_loop(gradient, self.pairs, self.metric)
+        slopes = gradient * direction
+        return direction, float(np.sum(slopes)), (direction, slopes)
 
     def search(self, W, value, gradient, direction, slope):
         """Return ``(W, value, gradient)`` after a step, None if none is found."""
@@ -66,7 +70,7 @@ def _dot(a, b):
     return float(np.vdot(a, b))
 
 
-def _two_loop(gradient, pairs, metric):
+def two_loop(gradient, pairs, metric):
     """Multiply the gradient by the L-BFGS inverse Hessian."""
     d = gradient.copy()
     alphas = []

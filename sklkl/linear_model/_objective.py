@@ -358,8 +358,11 @@ class KLObjective(Objective):
         """
         if level == EXACT:
             return self._exact_metric(W)
-        full = level == FULL
-        A, M = self.curvature(W, full)
+        return self.metric_of(*self.curvature(W, level == FULL))
+
+    def metric_of(self, A, M):
+        """Return the metric of a curvature, whose arrays it changes."""
+        full = A.ndim == 2
         diagonal = np.einsum("ii->i", A) if full else A
         mean_A = diagonal.mean() if self.n_features else 0.0
         mean_M = np.trace(M) / len(M)

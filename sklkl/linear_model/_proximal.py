@@ -6,7 +6,14 @@ import numpy as np
 
 from sklkl._kernels import _descent
 from sklkl.linear_model._descent import descend
-from sklkl.linear_model._lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE
+from sklkl.linear_model._lbfgs import (
+    ARMIJO,
+    MAX_TRIALS,
+    ROUNDING,
+    SHORT_MEMORY,
+    WOLFE,
+    two_loop,
+)
 from sklkl.linear_model._objective import FULL, TINY
 
 MAX_SWEEPS = 100
@@ -49,18 +56,52 @@ class Proximal:
         """Take the metric at W from now on."""
         A, self.M = self.objective.curvature(W, level == FULL)
         self.A = np.atleast_2d(A)
+        self.metric = self.objective.metric_of(A.copy(), self.M.copy())
 
     def propose(self, W, gradient):
-        """Return a direction, and the slope of the objective along each of its entries."""
-        violation = _violation(W, gradient, self.l1)
-        end = _minimize_model(
-            W, gradient, violation, self.pairs, self.A, self.M, self.ridge, self.l1
-        )
+        """Return a direction, the slope along it, and what stands for the Newton step.
+
+        The minimiser of the model may not have been found, so that its direction says nothing
+        of the distance from the optimum. A step of L-BFGS along the subgradient of least norm
+        does.
+        """
+        subgradient = _subgradient(W, gradient, self.l1)
+        violation = np.abs(subgradient)
+        end = self._minimize_model(W, gradient, violation)
         direction, l1 = end - W, self.l1[:, None]
         # Term by term, since at the optimum the gradient and the norm cancel.
         crossing = gradient * direction + l1 * (np.abs(end) - np.abs(W))
         slopes = np.where(W * end > 0.0, (gradient + l1 * np.sign(W)) * direction, crossing)
-        return direction, slopes
+        pairs = [(s, y, float(np.vdot(s, y))) for s, y in self.pairs]
+        newton = -two_loop(subgradient, pairs, self.metric)
+        return direction, float(np.sum(slopes)), (newton, subgradient * newton)
+
+    def _minimize_model(self, W, gradient, violation):
+        """Return the minimiser of the model, found where features have no mean.
+
+        Beside an intercept, a feature far from zero would hold up coordinate descent.
+        """
+        A, n_features = self.A, self.objective.n_features
+        rest = self.ridge, self.l1
+        if len(A) == 1 or len(A) == n_features or not A[-1, -1] > 0.0:
+            return _minimize_model(W, gradient, violation, self.pairs, A, self.M, *rest)
+        mean = A[:-1, -1] / A[-1, -1]
+        A = A.copy()
+        A[:-1, :-1] -= np.outer(mean, A[-1, :-1])
+        A[:-1, -1] = A[-1, :-1] = 0.0
+        diagonal = np.einsum("ii->i", A)
+        diagonal[:] = np.maximum(diagonal, 0.0)
+
+        def of_coefficients(W, sign=1.0):
+            return np.vstack([W[:-1], W[-1] + sign * (mean @ W[:-1])])
+
+        def of_gradient(G):
+            return np.vstack([G[:-1] - np.outer(mean, G[-1]), G[-1:]])
+
+        pairs = [(of_coefficients(s), of_gradient(y)) for s, y in self.pairs]
+        W, gradient = of_coefficients(W), of_gradient(gradient)
+        new_W = _minimize_model(W, gradient, violation, pairs, A, self.M, *rest)
+        return of_coefficients(new_W, -1.0)
 
     def search(self, W, value, gradient, direction, slope):
         """Return ``(W, value, gradient)`` after a step, None if none is found."""
@@ -80,12 +121,11 @@ def _norm(W, l1):
     return float(np.sum(l1 * np.abs(W).sum(axis=1)))
 
 
-def _violation(W, gradient, l1):
-    """Return the absolute values of the subgradient of least norm."""
+def _subgradient(W, gradient, l1):
+    """Return the subgradient of least norm."""
     l1 = l1[:, None]
-    return np.where(
-        W != 0.0, np.abs(gradient + l1 * np.sign(W)), np.maximum(np.abs(gradient) - l1, 0.0)
-    )
+    at_zero = np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0.0)
+    return np.where(W != 0.0, gradient + l1 * np.sign(W), at_zero)
 
 
 def _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1):
@@ -111,8 +151,11 @@ def _minimize_model(W, gradient, violation, pairs, A, M, ridge, l1):
         L = np.tril(SY, -1)
         middle = np.block([[S @ BS.T, L], [L.T, -np.diag(np.diag(SY))]])
         Z = np.concatenate([BS, Y]).T
-        CZ = np.linalg.solve(middle, Z.T).T
-    else:
+        try:
+            CZ = np.linalg.solve(middle, Z.T).T
+        except np.linalg.LinAlgError:  # steps that depend on one another
+            pairs = []
+    if not pairs:
         Z = CZ = np.zeros((W.size, 0))
     H = np.outer(diagonal, np.diag(M)) + ridge[:, None] - (Z * CZ).sum(axis=1).reshape(W.shape)
     features, classes = np.nonzero((W != 0.0) | (violation > 0.0))

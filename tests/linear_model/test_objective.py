@@ -86,6 +86,12 @@ class NumpyBlock:
         residual = (self.weight[:, None] * (p - self.y))[:, -W.shape[1] :]
         return float(-self.weight @ np.sum(self.y * np.log(p), axis=1)), self.X.T @ residual
 
+    def hessian(self, W):
+        p = self.probabilities(W)
+        spread = p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
+        hessian = np.einsum("i,ikl,if,ig->kflg", self.weight, spread, self.X, self.X)
+        return hessian.reshape(2 * [W.size])
+
     def largest_change(self, direction):
         z = self.X @ direction
         return np.abs(z).max() if z.shape[1] == 1 else np.ptp(z, axis=1).max()
@@ -357,7 +363,7 @@ def test_evaluations_do_not_change_blocks_nor_coefficients(n_classes):
 
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_any_object_with_three_methods_is_a_block(soft, n_classes):
+def test_any_object_with_four_methods_is_a_block(soft, n_classes):
     X, target, weight = make_data(n_classes, soft)
     compiled = make_objective(X, target, weight, n_classes)
     start, end = slice(0, 60), slice(60, None)

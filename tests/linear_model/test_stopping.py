@@ -198,6 +198,28 @@ def test_units_do_not_matter(solver, n_classes, scale, offset, weight):
     )
 
 
+@pytest.mark.parametrize("container", [np.asarray, csr_array])
+@pytest.mark.parametrize("params", [{"l1_ratio": 1.0}, {"solver": "proximal"}, {}])
+def test_two_days_in_unix_time(container, params):
+    """Beside an intercept an offset holds up coordinate descent, which sees a small step."""
+    time = np.repeat([1.7e9, 1.7e9 + 86400], 100)[:, None]
+    y = np.repeat([0, 1, 0, 1], [80, 20, 20, 80])
+    model = SoftLabelLogisticRegression(**params).fit(container(time), y)
+    proba = model.predict_proba(container(time))[[0, -1], 1]
+    np.testing.assert_allclose(proba, [0.2, 0.8], rtol=ENOUGH)
+
+
+def test_classes_that_are_absent_from_one_of_two_cells():
+    """A product of averages takes directions that only one cell knows for steep."""
+    counts = [[22, 30, 11, 15, 5], [0, 26, 0, 15, 0]]
+    X = np.repeat([[0.0], [1.0]], [sum(row) for row in counts], axis=0)
+    y = np.concatenate([np.repeat(np.arange(5), row) for row in counts])
+    model = SoftLabelLogisticRegression(C=1e3).fit(X, y)
+    expected = SoftLabelLogisticRegression(C=1e3, tol=1e-9).fit(X, y)
+    error = largest_error(model.predict_log_proba(X), expected.predict_log_proba(X))
+    assert error <= ENOUGH
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_unix_times_raise_no_alarm(dtype):
     rng = np.random.default_rng(0)
