@@ -44,6 +44,8 @@ class Posterior:
     surplus, variance : ndarray of shape (n_classes,)
         By how many rows the counts exceed what the shares before each batch let expect, and
         the variance of that by chance.
+    narrow : bool
+        Whether the last batch had at most half of the classes, and two rows of each.
     """
 
     mean: np.ndarray
@@ -53,6 +55,7 @@ class Posterior:
     counts: np.ndarray
     surplus: np.ndarray
     variance: np.ndarray
+    narrow: bool = False
 
     @classmethod
     def prior(cls, mean, n_features, C, *, full):
@@ -82,12 +85,14 @@ class Posterior:
 
     @property
     def forgetful(self):
-        """Whether classes come otherwise than before, and the rows before hardly count."""
+        """Whether classes come otherwise than before, and few at a time or hardly counted."""
         precision = np.einsum("kff->kf", self.precision) if self.full else self.precision
         gram = np.einsum("ff->f", self.gram) if self.full else self.gram
         seen = gram > 0.0
         if not (self.surprised and seen.any()):
             return False
+        if self.narrow:
+            return True
         counted = np.median(precision[:, seen] / gram[seen], axis=1)
         return bool((counted < FLOOR).any())
 
@@ -112,6 +117,7 @@ class Posterior:
         return replace(
             self,
             counts=self.counts + batch,
+            narrow=2 * np.count_nonzero(batch) <= min(len(batch), n),
             surplus=self.surplus + batch - n * share,
             variance=self.variance + variance,
         )

@@ -11,6 +11,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 
 from sklkl.linear_model import SoftLabelLogisticRegression, _stream
 from sklkl.metrics import kl_loss
@@ -233,6 +234,19 @@ def test_single_rows_one_class_after_the_other():
     """There nothing helps, but a warning does."""
     _, told = sorted_stream(*make_problem(3, False), 1, 3)
     assert FORGETFUL in str(told[0].message)
+
+
+def test_sorted_batches_of_many_classes_warn():
+    """Each class is kept well enough by itself, but not against those of other batches."""
+    X, y = load_digits(return_X_y=True)
+    order = np.argsort(y, kind="stable")[::5]
+    for rows, n_warnings in ((order, 1), (np.random.default_rng(0).permutation(order), 0)):
+        model = SoftLabelLogisticRegression()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for batch in np.array_split(rows, 18):
+                model.partial_fit(X[batch] / 16, y[batch], range(10))
+        assert len(told) == n_warnings
 
 
 def test_message_about_batches_that_are_not_mixed():
