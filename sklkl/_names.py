@@ -32,6 +32,18 @@ def is_default_index(index):
     return getattr(index, "start", None) == 0 and getattr(index, "step", None) == 1
 
 
+def is_default_of_polars(names):
+    """Return whether names are those of a polars data frame that nobody gave any."""
+    return str(next(iter(names), None)) == "column_0" and list(map(str, names)) == [
+        f"column_{j}" for j in range(len(names))
+    ]
+
+
+def has_default_columns(columns):
+    """Return whether the columns of a data frame have the names that its library gives."""
+    return is_default_index(columns) or is_default_of_polars(columns)
+
+
 def refuse_other_rows(named, strict=True):
     """Refuse data that belong together row by row, but whose rows have different labels.
 

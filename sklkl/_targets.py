@@ -7,14 +7,18 @@ soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` 
 from numbers import Real
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
-from sklkl._names import is_default_index, places, refuse_other_rows, shown
+from sklkl._names import (
+    has_default_columns,
+    places,
+    refuse_other_rows,
+    shown,
+)
 from sklkl.divergences._divergences import ENTROPY
-from sklkl.divergences._rows import ROUNDING, as_floating, by_row
+from sklkl.divergences._rows import ROUNDING, as_array, as_floating, by_row
 
 
 def check_target(y, *, classes=None, name="y", refuse_integers=False):
@@ -24,7 +28,7 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
         Labels, or one row of probabilities per sample. The columns of a data frame are
-        the classes, unless they are the default ones of pandas: see ``frame_columns``.
+        the classes, unless they are the default ones of its library: see ``frame_columns``.
     classes : array-like of shape (n_classes,), default=None
         The classes in the order of the columns of ``y``; a data frame's columns are put in
         this order. By default the sorted labels, the columns of the data frame, or
@@ -48,13 +52,8 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         raise ValueError(
             f"The call requires {name} to be passed, but the target {name} is None."
         )
-    if issparse(y):
-        raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
-    columns = frame_columns(y, classes)
-    try:
-        values = np.asarray(y)
-    except ValueError:
-        raise ValueError(f"{name} must be an array: its rows differ in length.") from None
+    columns = frame_columns(y, classes, name)
+    values = as_array(y, name)
     if values.ndim == 2 and values.shape[1] > 1:
         return _check_soft(values, columns, classes, name, refuse_integers)
     if values.ndim not in (1, 2):
@@ -67,7 +66,9 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         raise ValueError(f"{name} is empty: 0 {what}.")
     if values.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must hold labels.")
-    return _check_hard(column_or_1d(y, warn=True), classes, name)
+    if hasattr(y, "iloc"):
+        values = y  # which scikit-learn converts, as nullable integers with a missing value
+    return _check_hard(column_or_1d(values, warn=True), classes, name)
 
 
 def check_classes(classes, name="classes"):
@@ -92,21 +93,22 @@ def check_classes(classes, name="classes"):
     return values
 
 
-def frame_columns(y, classes=None):
+def frame_columns(y, classes=None, name="the data frame"):
     """Return the column labels of a data frame with several columns, otherwise None.
 
-    The default labels of pandas, 0, 1, ..., say nothing of the classes, so a frame with these
-    is as good as an array, unless all ``classes`` are among these numbers.
+    The default labels, 0, 1, ... of pandas and column_0, column_1, ... of polars, say nothing
+    of the classes, so a frame with these is as good as an array, unless all ``classes`` are
+    among these labels.
     """
     columns = getattr(y, "columns", None)
     if columns is None or getattr(y, "ndim", len(y.shape)) != 2 or y.shape[1] < 2:
         return None
-    if is_default_index(columns):
-        numbers = range(len(columns))
-        if classes is None or not set(np.asarray(classes).tolist()) <= set(numbers):
-            return None
     columns = getattr(y, "column_names", columns)  # an Arrow table has its data in columns
-    return check_classes(np.asarray(columns), "The columns of the data frame")
+    if has_default_columns(columns):
+        known = None if classes is None else set(np.asarray(classes).tolist())
+        if known is None or not known <= set(columns):
+            return None
+    return check_classes(np.asarray(columns), f"The list of the columns of {name}")
 
 
 def match_columns(values, columns, classes, name):
@@ -149,6 +151,8 @@ def match_rows(**arrays):
 def n_rows(x, name):
     """Return the number of samples of an argument."""
     try:
+        if isinstance(x, str | bytes | dict | set):  # which have a length
+            raise TypeError
         return _num_samples(x)
     except TypeError:
         raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
@@ -189,7 +193,7 @@ def encode(labels, classes, name="y"):
 def _check_hard(labels, classes, name):
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name=name)
-    if labels.dtype == "O":
+    if labels.dtype.kind in "OM":  # a date may be missing, too
         _refuse_mixed(labels.tolist(), name)
     try:
         check_classification_targets(labels)
@@ -215,6 +219,11 @@ def _refuse_mixed(labels, name):
                 f"{name}[{i}] is missing: {label!r}. Drop samples without a label; only a "
                 "DistilledClassifier takes them, with unlabeled=np.nan."
             )
+        if isinstance(label, list | np.ndarray) or hasattr(label, "to_numpy"):
+            raise TypeError(
+                f"{name}[{i}] is not a label, but a {type(label).__name__}; pass "
+                f"probabilities as a matrix, np.array(list({name})) or a data frame."
+            )
         if isinstance(label, str) != isinstance(labels[0], str):
             raise TypeError(
                 f"{name} mixes strings with other values: {name}[{i}] is {label!r} and "
@@ -222,11 +231,16 @@ def _refuse_mixed(labels, name):
             )
 
 
+def _are_several_labels(values):
+    """Return whether a matrix marks several classes, or none, of some samples."""
+    return np.isin(values, (0, 1)).all() and (values.sum(axis=1) != 1).any()
+
+
 def _check_soft(values, columns, classes, name, refuse_integers):
     n_samples, n_columns = values.shape
     if n_samples == 0:
         raise ValueError(f"{name} is empty: 0 samples.")
-    if refuse_integers and values.dtype.kind in "iu":
+    if refuse_integers and values.dtype.kind in "iu" and not _are_several_labels(values):
         raise ValueError(
             f"{name} is a matrix of integers, not probabilities: if these are counts, divide "
             f"each row by its sum; if one-hot rows, pass labels or {name}.astype(float). "
@@ -242,7 +256,7 @@ def _check_soft(values, columns, classes, name, refuse_integers):
     try:
         target = check_rows(target, name)
     except ValueError as error:
-        if not np.isin(target, (0, 1)).all():
+        if not _are_several_labels(target):
             raise
         raise ValueError(
             f"{error} If these are several labels per sample, 0 or 1 each: a target is one "
@@ -263,13 +277,17 @@ def _check_soft(values, columns, classes, name, refuse_integers):
 def encode_groups(groups, n_samples):
     """Return the number of groups and that of each sample, from 0 on."""
     try:
+        if not hasattr(groups, "iloc"):
+            groups = as_array(groups, "groups")
         groups = column_or_1d(
             check_array(
                 groups, ensure_2d=False, allow_nd=True, dtype=None, input_name="groups"
             )
         )
         names, group_of = np.unique(groups, return_inverse=True)
-    except TypeError:
+    except TypeError as error:
+        if "groups" in str(error):
+            raise
         raise TypeError(
             "groups mixes labels of different types, or some are missing; use labels of one "
             "type, and give rows of no group a label each."
@@ -349,8 +367,7 @@ def relative(weight):
 
 def is_unlabeled(y, marker):
     """Return which samples carry the marker, in every column if ``y`` is soft."""
-    # As objects, or NumPy would turn the NaN in a list of strings into the string "nan".
-    values = np.asarray(y, dtype=object if isinstance(y, list | tuple) else None)
+    values = as_array(y, "y")
     if values.dtype.kind == "O" or not isinstance(marker, Real | str):
         marked = np.array([_is_marker(v, marker) for v in values.ravel()], dtype=bool)
         marked = marked.reshape(values.shape)
@@ -366,6 +383,8 @@ def _is_missing(value):
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA, neither equal nor unequal to anything
         return True
+    except ValueError:  # an array
+        return False
 
 
 def _is_marker(value, marker):

@@ -17,7 +17,9 @@ from sklkl._targets import (
     check_target,
     check_weights,
     encode,
+    encode_groups,
     frame_columns,
+    is_unlabeled,
     match_columns,
     match_rows,
     one_hot,
@@ -156,11 +158,45 @@ def test_missing_value_of_a_nullable_column():
         (["b", None, "a"], ["target[1] is missing: None", "unlabeled=np.nan"]),
         (np.array([1, None], dtype=object), ["target[1] is missing: None"]),
         (np.array(["b", "a", 2], dtype=object), ["target[2] is 2", "target[0] is 'b'"]),
+        # Lists, of which NumPy alone makes strings.
+        (["b", "a", np.nan], ["target[2] is missing: nan"]),
+        ([["b"], ["a"], [np.nan]], ["target[2] is missing: nan"]),
+        (["a", 3], ["target[1] is 3", "target[0] is 'a'"]),
+        (np.array(["2026-01-01", "NaT"], dtype="M8[D]"), ["target[1] is missing"]),
+        (pd.Series([np.ones(2), np.ones(2)]), ["target[0] is not a label", "as a matrix"]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:A column-vector y")
 def test_labels_of_several_types(y, parts):
     with pytest.raises(TypeError, match=matches(*parts)):
         check_target(y, name="target")
+
+
+def test_masked_labels():
+    with pytest.raises(ValueError, match="target has masked entries"):
+        check_target(np.ma.array([0, 1, 1], mask=[0, 0, 1]), name="target")
+
+
+@pytest.mark.parametrize("groups", [["a", 1], ["a", np.nan]])
+def test_groups_of_several_types(groups):
+    with pytest.raises((TypeError, ValueError), match=r"^groups m"):
+        encode_groups(groups, 2)
+
+
+def test_tensors_are_exact_or_refused_by_name():
+    torch = pytest.importorskip("torch")
+    y = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    assert_array_equal(check_target(y.bfloat16())[1], y.numpy())
+    assert check_target(torch.tensor([3, 1]))[1].tolist() == [1, 0]
+    assert is_unlabeled(torch.tensor([1.0, -1.0]).bfloat16(), -1).tolist() == [False, True]
+    grad = y.requires_grad_()
+    for refuse, name in (
+        (lambda: check_target(grad), "y"),
+        (lambda: is_unlabeled(grad, -1), "y"),
+        (lambda: encode_groups(grad[:, 0], 2), "groups"),
+    ):
+        with pytest.raises(TypeError, match=rf"{name} is a tensor .*pass {name}\.detach"):
+            refuse()
 
 
 # Soft targets
@@ -255,8 +291,9 @@ def test_data_frame_with_other_columns_than_the_classes(classes, missing, unknow
 @pytest.mark.parametrize("classes", [None, ["a", "b", "c"]])
 def test_data_frame_with_a_column_twice(classes):
     frame = pd.DataFrame(SOFT, columns=["a", "b", "a"])
-    with pytest.raises(ValueError, match=matches("data frame", "twice", "['a', 'b', 'a']")):
-        check_target(frame, classes=classes)
+    parts = ["columns of y_true names a class twice", "['a', 'b', 'a']"]
+    with pytest.raises(ValueError, match=matches(*parts)):
+        check_target(frame, classes=classes, name="y_true")
 
 
 @pytest.mark.parametrize("classes", [["a", "b"], ["a", "b", "c", "d"]])
@@ -326,8 +363,9 @@ def test_a_missing_probability_is_named_by_its_row(dtype):
 
 @pytest.mark.parametrize("y", [[[1, 1, 0], [0, 1, 0]], [[1.0, 0.0], [0.0, 0.0]]])
 def test_several_labels_per_sample(y):
-    with pytest.raises(ValueError, match=r"^y\[\d\] sums to .* several labels per sample"):
-        check_target(y)
+    for refuse_integers in (False, True):
+        with pytest.raises(ValueError, match=r"^y\[\d\] sums to .* several labels per sample"):
+            check_target(y, refuse_integers=refuse_integers)
 
 
 def test_rows_of_different_lengths():
@@ -431,6 +469,10 @@ def test_default_columns_are_names_only_among_equal_numbers():
     assert frame_columns(frame, ["a", "b", "c"]) is None
     assert frame_columns(frame, [1, 2, 3]) is None
     assert frame_columns(frame, [2, 0]).tolist() == [0, 1, 2]
+    frame.columns = [f"column_{j}" for j in range(3)]  # as polars names them
+    assert frame_columns(frame, ["a", "b", "c"]) is None
+    assert frame_columns(frame, ["column_2", "column_0"]).tolist() == frame.columns.tolist()
+    frame.columns = range(3)
     _, target = check_target(frame, classes=["z", "a", "m"])
     assert_array_equal(target, SOFT)
     _, target = check_target(frame, classes=[2, 0, 1])
@@ -473,6 +515,9 @@ def test_rows_match_by_their_labels():
         match_rows(a=pd.Series([1, 2, 3]), b=same.set_axis([2, 0, 1]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples: a has 3, b has 2"):
         match_rows(a=a, b=[1, 2])
+    for other in ({"a": 1}, "abc"):
+        with pytest.raises(TypeError, match=r"^b must be an array of samples"):
+            match_rows(a=a, b=other)
 
 
 def test_match_columns():

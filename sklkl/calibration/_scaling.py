@@ -46,6 +46,7 @@ from sklkl._checks import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, numbe
 from sklkl._docs import documented
 from sklkl._names import shown
 from sklkl._targets import check_rows, check_target, check_weights, frame_columns, one_hot
+from sklkl.divergences._rows import without_tensor
 from sklkl.linear_model._data import Data, class_mass
 from sklkl.linear_model._objective import DIAGONAL, FULL, Objective
 from sklkl.linear_model._solve import solve
@@ -421,8 +422,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         """
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
         automatic = isinstance(self.smoothing, str)
-        values = validate_data(self, X, dtype=np.float64)
-        columns = frame_columns(X)
+        values = validate_data(self, without_tensor(X, "X"), dtype=np.float64)
+        columns = frame_columns(X, name="X")
         named = columns if np.ndim(y) == 1 else None
         classes = named if self.classes is None else self.classes
         classes, target = check_target(y, classes=classes, refuse_integers=True)
@@ -466,8 +467,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
 
     def _mapped(self, X):
         check_is_fitted(self)
-        values = validate_data(self, X, dtype=np.float64, reset=False)
-        columns = frame_columns(X)
+        values = validate_data(self, without_tensor(X, "X"), dtype=np.float64, reset=False)
+        columns = frame_columns(X, name="X")
         if columns is not None:
             _check_order(columns, self.classes_)
         return self._map(smoothed(self._log_proba(values), self.smoothing_))

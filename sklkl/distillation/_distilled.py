@@ -669,7 +669,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
 
     def _given(self, X, y, rows, teacher_proba):
         """Return ``teacher_proba`` as what a teacher says."""
-        columns = frame_columns(teacher_proba)
+        columns = frame_columns(teacher_proba, name="teacher_proba")
         proba = as_floating(teacher_proba, "teacher_proba")
         check_consistent_length(X, proba)
         if proba.ndim != 2:

@@ -7,6 +7,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklkl._names import refuse_other_rows
 from sklkl._targets import is_unlabeled
+from sklkl.divergences._rows import as_array
 
 
 def check_same_rows(**named):
@@ -49,7 +50,7 @@ def refuse_missing_labels(y, marker):
         missing &= ~is_unlabeled(y, marker)
     if missing.any():
         i = int(missing.argmax())
-        value = np.asarray(y, dtype=object)[i]
+        value = as_array(y, "y").tolist()[i]
         value = repr(value) if np.ndim(value) == 0 else "missing"
         also = "" if marker is None else f", and not {marker!r}, the value of unlabeled"
         raise ValueError(
@@ -75,5 +76,5 @@ def take(X, rows):
     if issparse(X):
         X = X.tocsr()
     elif not hasattr(X, "shape"):
-        X = np.asarray(X)
+        X = as_array(X, "X")
     return _safe_indexing(X, rows)

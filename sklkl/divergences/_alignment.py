@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklkl._names import is_default_index, places, shown
+from sklkl._names import is_default_index, is_default_of_polars, places, shown
 
 AS_IT_IS = slice(None)
 # Several of them may have one name, as rows of one patient, or tokens that are words.
@@ -29,14 +29,9 @@ def _names(index):
         return None
     if is_default_index(index):
         return range(len(index))
-    if str(next(iter(index), None)) == "column_0" and is_default_of_polars(index):
+    if is_default_of_polars(index):
         return None
     return index
-
-
-def is_default_of_polars(names):
-    """Return whether names are those of a polars data frame that nobody gave any."""
-    return list(map(str, names)) == [f"column_{j}" for j in range(len(names))]
 
 
 def is_named(x):

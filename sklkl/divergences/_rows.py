@@ -58,25 +58,14 @@ def nats_to(base):
 
 def as_floating(x, name):
     """Return ``x`` as an aligned native float32 or float64 array of any strides."""
-    if issparse(x):
-        raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
     if hasattr(x, "predict_proba"):
         raise TypeError(f"{name} is an estimator; pass {name}.predict_proba(X).")
-    if np.ma.is_masked(x):
-        raise ValueError(f"{name} has masked entries; fill or drop them.")
     if isinstance(x, list | tuple) and any(type(v) not in PLAIN and is_named(v) for v in x):
         raise TypeError(
             f"{name} is a list of Series or data frames, whose names would be lost; pass a "
             f"data frame, as pandas.DataFrame({name})."
         )
-    if hasattr(x, "requires_grad"):
-        x = _of_tensor(x, name)
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{name} must be an array: its rows differ in length.") from None
-    except Exception as error:  # whatever the library that x is from may raise
-        raise TypeError(f"{name} cannot be read as an array: {error}") from None
+    x = as_array(x, name)
     if x.dtype.kind == "O":
         x = _of_objects(x, name)
     if x.dtype.kind not in "fiub":
@@ -86,14 +75,45 @@ def as_floating(x, name):
         return np.require(x, np.float32 if small else np.float64, "A")
 
 
-def _of_tensor(x, name):
-    """Return a PyTorch tensor as one that NumPy reads."""
+def as_array(x, name):
+    """Return ``x``, labels or numbers, as an array of NumPy, or refuse it by its name.
+
+    A list in which strings stand among other values becomes an array of objects: NumPy alone
+    would turn NaN into the string "nan", and 3 into "3".
+    """
+    if issparse(x):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
+    if np.ma.is_masked(x):
+        raise ValueError(f"{name} has masked entries; fill or drop them.")
+    x = without_tensor(x, name)
+    try:
+        array = np.asarray(x)
+        if array.dtype.kind in "SU" and not hasattr(x, "__array__"):
+            objects = np.asarray(x, dtype=object)
+            text = str if array.dtype.kind == "U" else bytes
+            if not all(issubclass(kind, text) for kind in set(map(type, objects.flat))):
+                return objects
+    except ValueError:
+        raise ValueError(f"{name} must be an array: its rows differ in length.") from None
+    except Exception as error:  # whatever the library that x is from may raise
+        raise TypeError(f"{name} cannot be read as an array: {error}") from None
+    return array
+
+
+def without_tensor(x, name):
+    """Return ``x``, or its values as an array if it is a tensor of PyTorch."""
+    if not hasattr(x, "requires_grad"):
+        return x
     if x.requires_grad:
         raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
     if x.device.type != "cpu":
         raise TypeError(f"{name} is a tensor on {x.device}; pass {name}.cpu().")
     # bfloat16 and others of few bits, which NumPy lacks: exactly
-    return x.float() if x.is_floating_point() and x.element_size() < 4 else x
+    short = x.is_floating_point() and x.element_size() < 4
+    try:
+        return np.asarray(x.float() if short else x)
+    except Exception as error:  # as of a sparse one
+        raise TypeError(f"{name} cannot be read as an array: {error}") from None
 
 
 def _of_objects(x, name):

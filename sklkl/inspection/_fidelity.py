@@ -230,7 +230,7 @@ class FidelityDisplay:
         teacher_proba, student_proba : array-like of shape (n_samples, n_classes), or \
                 data frame
             The probabilities. The columns of two data frames are matched by name, unless
-            they are the default ones of pandas; a class that one of them lacks has
+            they are default ones; a class that one of them lacks has
             probability 0 there. The index of that of the teacher names the samples.
         classes : array-like of shape (n_classes,), default=None
             The classes, in the order of the columns of an array. By default the columns of

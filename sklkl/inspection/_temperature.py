@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklkl._checks import Rule, check, integer
 from sklkl._targets import check_weights, match_rows, relative
+from sklkl.divergences._rows import as_array
 from sklkl.inspection._drawing import (
     BLUE,
     ORANGE,
@@ -195,7 +196,7 @@ class TemperatureDisplay:
             check("cv", cv, integer(2).or_(None))
             refuse_unlabeled(estimator, y, "y")  # the folds would hold them
         # Markers of unlabelled samples make y no valid target, so it is not checked here.
-        target = np.asarray(y)
+        target = as_array(y, "y")
         if target.ndim == 2 and target.shape[1] == 1:
             target = target[:, 0]
         search = GridSearchCV(

@@ -20,6 +20,7 @@ from sklkl._checks import (
 )
 from sklkl._names import refuse_other_rows
 from sklkl._targets import check_target, check_weights
+from sklkl.divergences._rows import without_tensor
 from sklkl.linear_model._objective import LossTerm
 from sklkl.linear_model._solve import objective_of
 
@@ -87,7 +88,7 @@ def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
     refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
     X = validate_data(
         estimator,
-        X,
+        without_tensor(X, "X"),
         accept_sparse="csr",
         dtype=[np.float64, np.float32],
         ensure_all_finite=False,

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
+from sklkl.divergences._rows import without_tensor
 from sklkl.linear_model import _inference
 
 
@@ -85,7 +86,11 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
     def _predict(self, X, what):
         check_is_fitted(self)
         X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+            self,
+            without_tensor(X, "X"),
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            reset=False,
         )
         X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
         W = self._coefficients(intercept=True)

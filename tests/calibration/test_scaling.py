@@ -909,3 +909,15 @@ def test_search(scaling):
     assert_allclose(search.cv_results_["mean_test_score"], scores)
     assert search.best_params_["C"] == Cs[int(np.argmax(scores))]
     assert search.score(q, soft) > -kl_loss(soft, q)
+
+
+def test_tensors_are_exact_or_refused_by_name():
+    torch = pytest.importorskip("torch")
+    P = torch.tensor([[0.25, 0.75], [0.875, 0.125], [0.5, 0.5]])
+    expected = TemperatureScaling().fit(P.numpy(), P.numpy())
+    model = TemperatureScaling().fit(P.bfloat16(), P.bfloat16())
+    assert_allclose(
+        model.predict_proba(P.bfloat16()), expected.predict_proba(P.numpy()), rtol=1e-12
+    )
+    with pytest.raises(TypeError, match="X is a tensor that requires grad"):
+        model.fit(P.clone().requires_grad_(), P)

@@ -1132,3 +1132,18 @@ def test_features_next_to_nothing_leave_the_intercept_alone(n_classes):
     model = SoftLabelLogisticRegression(tol=1e-8).fit(1e-20 * X, y)
     frequencies = np.bincount(y, minlength=n_classes) / len(y)
     np.testing.assert_allclose(model.predict_proba(1e-20 * X[:1])[0], frequencies, atol=1e-6)
+
+
+def test_tensors_are_exact_or_refused_by_name():
+    torch = pytest.importorskip("torch")
+    X = torch.tensor([[0.5, 1.0], [2.0, -1.0], [-0.25, 0.5]])
+    y = torch.tensor([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+    expected = SoftLabelLogisticRegression().fit(X.numpy(), y.numpy())
+    short = X.bfloat16(), y.bfloat16()
+    model = SoftLabelLogisticRegression().fit(*short)
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    assert model.score(*short) == expected.score(X.numpy(), y.numpy())
+    grad = X.clone().requires_grad_()
+    for use in (lambda: model.fit(grad, y), lambda: model.predict_proba(grad)):
+        with pytest.raises(TypeError, match=r"X is a tensor .*pass X\.detach"):
+            use()

@@ -640,6 +640,12 @@ def test_bad_y(y, message):
         fidelity_report(TEACHER, STUDENT, samples(4), y)
 
 
+@pytest.mark.parametrize("X", [{"a": 1}, ""])
+def test_bad_x(X):
+    with pytest.raises(TypeError, match=r"^X must be an array of samples; got"):
+        fidelity_report(TEACHER, STUDENT, X)
+
+
 def test_sparse_y():
     with pytest.raises(TypeError, match=r"^y is a sparse matrix"):
         fidelity_report(TEACHER, STUDENT, samples(4), sparse.csr_array(np.eye(4, 3)))
