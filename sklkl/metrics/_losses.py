@@ -8,11 +8,12 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 import inspect
 import warnings
 from functools import partial
+from numbers import Integral
 
 import numpy as np
 
 from sklkl._checks import check, one_of
-from sklkl._names import is_default_index, shown
+from sklkl._names import has_default_columns, shown
 from sklkl._targets import (
     check_classes,
     check_rows,
@@ -66,7 +67,7 @@ def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
         )
     if proba.ndim == 1 or proba.shape[1] == 1:
         proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
-    columns = frame_columns(y_proba, classes)
+    columns = frame_columns(y_proba, classes, name)
     # The default columns of y_true name the classes, too, if those of y_proba do.
     named = (
         labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
@@ -84,7 +85,8 @@ def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
 def _both_columns(positive, y_proba, classes, name):
     """Return two columns from the probabilities of one class: the second, or who is named.
 
-    A Series may have any name, but the only column of a data frame is named by a class.
+    A Series may have any name, but the only column of a data frame is named by a class. The
+    number 0 among the classes 0 and 1 may be either class: pandas numbers columns by default.
     """
     outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
     if outside.any():
@@ -95,14 +97,21 @@ def _both_columns(positive, y_proba, classes, name):
         )
     proba = without_rounding(np.column_stack([1 - positive, positive]))
     column, classes = getattr(y_proba, "name", None), classes.tolist()
-    columns = getattr(y_proba, "columns", None)
-    if columns is not None and not is_default_index(columns):
-        column = next(iter(getattr(y_proba, "column_names", columns)))
+    columns = getattr(y_proba, "column_names", getattr(y_proba, "columns", None))
+    if columns is not None and not has_default_columns(columns):
+        column = next(iter(columns))
         if column not in classes:
             raise ValueError(
                 f"The only column of {name} is {column!r}, none of the classes "
                 f"{shown(classes)}; name it by the class whose probability it holds."
             )
+    numbered = isinstance(column, Integral) and not isinstance(column, bool | np.bool_)
+    if numbered and column == 0 and classes == [0, 1]:
+        raise ValueError(
+            f"{name} is named 0, which may be the class 0 or the number that pandas gives to "
+            f"a column. If it holds the probability of class 1, pass {name}.to_numpy(); if "
+            f"that of class 0, 1 - {name}.to_numpy()."
+        )
     return proba[:, ::-1] if len(classes) == 2 and column == classes[0] else proba
 
 
@@ -314,9 +323,10 @@ def _make_loss(name, divergence, reverse):
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
         of ``y_true``. The columns of a data frame are matched by name, unless they are the
-        default ones of pandas, or ``y_true`` is a matrix without names and ``labels`` is
-        None. With shape (n_samples,), the probability of the second of two classes, or of
-        the one that a Series or the only column of a data frame is named by.
+        default ones of pandas or polars, or ``y_true`` is a matrix without names and
+        ``labels`` is None. With shape (n_samples,), the probability of the second of two
+        classes, or of the one that a Series or the only column of a data frame is named by.
+        The name 0 is refused if the classes are 0 and 1: it may be the default of pandas.
 {"".join(PARAMETER_DOC[key] for key in divergence.parameters)}\
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
@@ -446,9 +456,10 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities: a column per class in sorted order of the labels, or that
         of ``y_true``. The columns of a data frame are matched by name, unless they are the
-        default ones of pandas, or ``y_true`` is a matrix without names and ``labels`` is
-        None. With shape (n_samples,), the probability of the second of two classes, or of
-        the one that a Series or the only column of a data frame is named by.
+        default ones of pandas or polars, or ``y_true`` is a matrix without names and
+        ``labels`` is None. With shape (n_samples,), the probability of the second of two
+        classes, or of the one that a Series or the only column of a data frame is named by.
+        The name 0 is refused if the classes are 0 and 1: it may be the default of pandas.
     labels : array-like of shape (n_classes,), default=None
         All classes, in sorted order. Needed where a class is absent from ``y_true``.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -528,6 +528,23 @@ def test_a_series_is_the_positive_column(metric):
 
 
 @each_metric
+def test_a_number_as_the_name_of_the_positive_column(metric):
+    """The name 0 may be the class, or the number that pandas gives to a column."""
+    y_true, positive = np.tile([0, 1, 1], 5), random_rows(15, 2)[:, 1]
+    expected = metric(y_true, positive)
+    named_0 = pd.DataFrame(positive)[0]
+    for named in (named_0, pd.DataFrame({"x": positive}).set_axis([0], axis=1)):
+        with pytest.raises(ValueError, match=matches("y_proba is named 0", "to_numpy()")):
+            metric(y_true, named)
+    polars_default = pd.DataFrame({"column_0": positive})
+    for named in (pd.DataFrame(positive), named_0.rename(1), polars_default):
+        assert metric(y_true, named) == expected
+    assert metric(np.where(y_true, "spam", "ham"), named_0) == expected
+    other = metric(y_true, 1 - positive)
+    assert metric(y_true == 1, named_0.rename(False)) == other
+
+
+@each_metric
 @pytest.mark.parametrize(
     "y_true",
     [
@@ -540,6 +557,8 @@ def test_columns_that_do_not_match(metric, y_true):
     model = pd.DataFrame(random_rows(6, 3), columns=["a", "b", "d"])
     with pytest.raises(ValueError, match=matches("y_proba", "['c']", "['d']")):
         metric(y_true, model)
+    with pytest.raises(ValueError, match="columns of y_proba names a class twice"):
+        metric(y_true, model.set_axis(["a", "b", "a"], axis=1))
 
 
 # Hard labels are not written as probabilities all at once
