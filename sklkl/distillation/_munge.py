@@ -3,11 +3,11 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklkl._checks import SHARE, Rule, check, integer, number
+from sklkl.divergences._rows import as_array
 
 SEED = Rule(
     "an integer from 0 to 2**32 - 1 or a RandomState",
@@ -62,10 +62,11 @@ def munge(
     Raises
     ------
     TypeError
-        If X, or a continuous column of it, is sparse, or X is a frame of another library.
+        If X, or a continuous column of it, is sparse, X is a frame of another library or a
+        tensor that requires grad, or a column holds lists or numbers that NumPy lacks.
     ValueError
-        If X is not a matrix of at least two rows, a continuous column is not numeric or
-        holds infinite values, or a parameter is bad.
+        If X is not a matrix of at least two rows, a continuous column is not numeric, holds
+        infinite values or ones too far apart for its dtype, or a parameter is bad.
 
     Notes
     -----
@@ -108,8 +109,6 @@ def munge(
     >>> round(model.score(X, y), 2)
     0.97
     """
-    if issparse(X):
-        raise TypeError("X is a sparse matrix; pass a dense array: X.toarray().")
     check("n_samples", n_samples, integer(1).or_(None))
     check("swap_probability", swap_probability, SHARE)
     check("local_variance", local_variance, number("a number > 0", lambda v: v > 0))
@@ -120,7 +119,7 @@ def munge(
         raise TypeError(
             f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
         )
-    X = X if is_frame else np.asarray(X)
+    X = X if is_frame else as_array(X, "X")
     if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
         raise ValueError(
             "X must have shape (n_rows, n_features), with at least two rows and one "
@@ -140,17 +139,18 @@ def munge(
     ]
     rest = rng.permutation(n_rows)[: n_samples % n_rows]
     row = np.concatenate([np.tile(np.arange(n_rows), n_samples // n_rows), rest])
-    other = _nearest_rows(columns, values)[row]
+    other = _nearest_rows(columns, values, names)[row]
     synthetic = []
-    for column, value in zip(columns, values, strict=True):
+    for column, value, name in zip(columns, values, names, strict=True):
         swap = rng.uniform(size=n_samples) < swap_probability
         out = _take(column, np.where(swap, other, row))
         if value is not None:
-            scale = np.abs(value[row] - value[other]) / local_variance
-            draws = value[other] + scale * rng.standard_normal(n_samples)
+            with np.errstate(over="ignore"):
+                scale = np.abs(value[row] - value[other]) / local_variance
+                draws = value[other] + scale * rng.standard_normal(n_samples)
             drawn = np.flatnonzero(swap & (scale > 0))  # not if a value is missing: NaN
             if drawn.size > 0:
-                _put(out, drawn, _cast(draws[drawn], column, value))
+                _put(out, drawn, _cast(draws[drawn], column, value, name))
         # Without its dtype pandas takes a column of objects for one of strings.
         is_pandas = hasattr(column, "iloc")
         synthetic.append(type(column)(out, dtype=column.dtype) if is_pandas else out)
@@ -171,7 +171,7 @@ def followed_by(X, synthetic):
         return pandas.concat([X, synthetic], ignore_index=True)
     if _is_polars(X):
         return X.vstack(synthetic)
-    return np.concatenate([np.asarray(X), synthetic])
+    return np.concatenate([as_array(X, "X"), synthetic])
 
 
 def _is_polars(X):
@@ -204,7 +204,7 @@ def _categorical_mask(features, columns, names, is_frame):
     """Return for each column whether it is categorical."""
     if features is None:
         return [is_frame and _kind(column) not in "iuf" for column in columns]
-    wanted = np.asarray(features)
+    wanted = as_array(features, "categorical_features")
     kind = wanted.dtype.kind if wanted.size > 0 else "i"
     if wanted.shape == (len(names),) and kind == "b":
         return wanted
@@ -232,23 +232,40 @@ def _as_float(column, name):
     if hasattr(column, "array"):
         value = column.to_numpy(np.float64, na_value=np.nan)
     elif _is_polars(column):
+        if "128" in str(column.dtype):
+            raise TypeError(
+                f"Column {name!r} of X has dtype {column.dtype}, which NumPy lacks; cast it "
+                "to Int64 or Float64."
+            )
         value = column.to_numpy().astype(np.float64)  # nulls are NaN
     else:
         value = column.astype(np.float64)
     if np.isinf(value).any():
         i = int(np.argmax(np.isinf(value)))
         raise ValueError(f"X is infinite in row {i}, column {name!r}; drop such rows.")
+    known = value[~np.isnan(value)]
+    with np.errstate(over="ignore"):
+        if known.size > 0 and np.isinf(np.ptp(known)):
+            raise ValueError(
+                f"Column {name!r} of X spans more than float64 holds; rescale the column."
+            )
     return value
 
 
-def _nearest_rows(columns, values):
+def _nearest_rows(columns, values, names):
     """Return the position of the row nearest to each, other than itself."""
     parts = [np.zeros((len(columns[0]), 1))]  # if all columns are constant
-    for column, value in zip(columns, values, strict=True):
+    for column, value, name in zip(columns, values, names, strict=True):
         if value is None:
             code = {}
             keys = map(_category, column.to_list() if _is_polars(column) else column.tolist())
-            codes = np.array([code.setdefault(key, len(code)) for key in keys])
+            try:
+                codes = np.array([code.setdefault(key, len(code)) for key in keys])
+            except (TypeError, ValueError):  # not hashable, or arrays
+                raise TypeError(
+                    f"Column {name!r} of X has the dtype {column.dtype}, whose values are no "
+                    "categories; drop the column, or make columns of its parts."
+                ) from None
             parts.append((codes[:, np.newaxis] == np.arange(len(code))) / np.sqrt(2.0))
             continue
         missing = np.isnan(value)
@@ -256,8 +273,9 @@ def _nearest_rows(columns, values):
         if missing.any():
             parts.append(missing[:, np.newaxis])
         if known.size > 0 and np.ptp(known) > 0:
-            filled = np.where(missing, known.mean(), value)[:, np.newaxis]
-            parts.append((filled - known.min()) / np.ptp(known))
+            scaled = (value - known.min()) / np.ptp(known)
+            scaled[missing] = scaled[~missing].mean()
+            parts.append(scaled[:, np.newaxis])
     neighbors = NearestNeighbors(n_neighbors=1).fit(np.hstack(parts))
     return neighbors.kneighbors(return_distance=False)[:, 0]
 
@@ -270,13 +288,20 @@ def _category(value):
         return None
 
 
-def _cast(draws, column, value):
+def _cast(draws, column, value, name):
     """Return draws in the dtype of a column, whole and within its range if its values are."""
     dtype = column.head(0).to_numpy().dtype if _is_polars(column) else column.dtype
     dtype = getattr(dtype, "numpy_dtype", dtype)  # pandas' nullable dtypes
     known = value[~np.isnan(value)]
     if (known != np.rint(known)).any():
-        return draws.astype(dtype)
+        with np.errstate(over="ignore"):
+            draws = draws.astype(dtype)
+        if not np.isfinite(draws).all():
+            raise ValueError(
+                f"A draw for column {name!r} of X is too large for its dtype, {column.dtype}; "
+                "rescale the column, or raise local_variance."
+            )
+        return draws
     draws = np.clip(draws, known.min(), known.max())
     if dtype.kind == "f":
         return np.rint(draws).astype(dtype)

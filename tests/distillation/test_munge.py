@@ -437,6 +437,13 @@ def test_a_column_without_values_counts_nothing():
         ([[0.0, 1.0], [2.0, -np.inf]], ValueError, r"infinite in row 1, column 1"),
         (pd.DataFrame({"a": [np.inf, 1.0]}), ValueError, r"infinite in row 0, column 'a'"),
         ([["a"], ["b"]], ValueError, r"Column 0 of X has dtype <U1, which is not numeric"),
+        ([[1.0, 2.0], [3.0]], ValueError, r"X must be an array: its rows differ in length"),
+        ([[1.7e308], [-1.7e308]], ValueError, r"Column 0 of X spans more than float64"),
+        (
+            pd.DataFrame({"a": [[1], [2]]}),
+            TypeError,
+            r"Column 'a' of X has the dtype object, .* no categories",
+        ),
         ([[True], [False]], ValueError, r"Column 0 of X has dtype bool"),
         ([[1j], [2.0]], ValueError, r"Column 0 of X has dtype complex128"),
         (np.array([[1], [2]], dtype=object), ValueError, r"Column 0 of X has dtype object"),
@@ -459,6 +466,7 @@ def test_bad_samples(X, error, message):
         (1, "must be a mask of the 3 columns"),
         ([True, False], "must be a mask of the 3 columns"),
         ([0.0, 1.0], "must be a mask of the 3 columns"),
+        ([[0], [0, 1]], "must be an array: its rows differ in length"),
         ([[0, 1]], "must be a mask of the 3 columns"),
         ([0, 3], r"names columns that X lacks: \[3\]"),
         ([-1], r"names columns that X lacks: \[-1\]"),
@@ -468,6 +476,40 @@ def test_bad_categorical_features(bad, message):
     for X in (data(), pd.DataFrame(data(), columns=["a", "b", "c"])):
         with pytest.raises(ValueError, match=f"categorical_features {message}"):
             munge(X, categorical_features=bad)
+
+
+@pytest.mark.parametrize(
+    ("X", "local_variance"), [(data(), 1e-320), (np.float16([[6e4], [-6e4], [1.5]]), 1.0)]
+)
+def test_draws_that_their_dtype_cannot_hold(X, local_variance):
+    with pytest.raises(ValueError, match=r"A draw for column 0 of X is too large"):
+        munge(X, 100, local_variance=local_variance, random_state=0)
+
+
+def test_polars_columns_that_are_neither_numbers_nor_categories():
+    pl = pytest.importorskip("polars")
+    wide = pl.Series([1, 2], dtype=pl.Int128)
+    for values, message in (
+        (wide, "Int128, which NumPy lacks"),
+        ([[1], [2]], "no categories"),
+        ([{"x": 1}, {"x": 2}], "no categories"),
+    ):
+        with pytest.raises(TypeError, match=f"Column 'a' of X has .*{message}"):
+            munge(pl.DataFrame({"a": values}))
+
+
+def test_tensors():
+    torch = pytest.importorskip("torch")
+    X = torch.tensor([[0.25, 1.0], [0.5, 2.0], [4.0, 0.125]])
+    expected = munge(X.numpy(), random_state=0)
+    np.testing.assert_array_equal(munge(X.bfloat16(), random_state=0), expected)
+    with pytest.raises(TypeError, match="X is a tensor that requires grad"):
+        munge(X.requires_grad_())
+
+
+def test_lists_of_strings_and_missing_values():
+    synthetic = munge([["a", np.nan], ["b", "c"]], 50, categorical_features=[0, 1])
+    assert {type(v) for v in synthetic[:, 1].tolist()} == {str, float}
 
 
 def test_unknown_names_of_categories():
