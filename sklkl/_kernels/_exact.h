@@ -80,7 +80,8 @@ static double IN(renyi_of_large)(
             else
                 sum += exp(moment - largest);
         }
-    return -(largest + log(sum)) * f->power.renyi_factor;
+    const double value = -(largest + log(sum)) * f->power.renyi_factor;
+    return value > 0 ? value : 0;  /* rounding of equal rows */
 }
 
 INLINE double IN(exact_divergence)(
@@ -175,8 +176,8 @@ INLINE double IN(exact_divergence)(
             return IN(renyi_of_large)(
                 f, p, p_stride, q, q_stride, k, p_sum, q_sum) * f->scale;
         const double gap_to_1 = value * f->power.one_less;
-        if (M == 0)
-            value = INFINITY;
+        if (M == 0)  /* at orders above 1, where it is at least 1, by rounding of equal rows */
+            value = f->power.alpha < 0 ? 0 : INFINITY;
         else if (fabs(gap_to_1) < 1e-290)  /* its own logarithm, but short of digits */
             value *= f->power.one_less * f->power.renyi_factor;
         else
