@@ -247,11 +247,6 @@ def _check_soft(values, columns, classes, name, refuse_integers):
             "scikit-learn's cross_val_predict turns soft targets into ranks like these; use "
             "sklkl.model_selection.soft_cross_val_predict."
         )
-    if values.dtype == "O":
-        missing = np.array([_is_missing(v) for v in values.ravel()]).reshape(values.shape)
-        if missing.any():
-            i = int(np.argmax(missing.any(axis=1)))
-            raise ValueError(f"{name}[{i}] contains a missing value; drop or fill such rows.")
     target = as_floating(values, name)
     try:
         target = check_rows(target, name)
@@ -272,6 +267,20 @@ def _check_soft(values, columns, classes, name, refuse_integers):
             f"{shown(classes)}."
         )
     return classes, np.ascontiguousarray(target)
+
+
+def refuse_missing(rows, name):
+    """Refuse a matrix with a missing value, naming the first row that has one."""
+    values = np.asarray(rows)
+    if values.ndim != 2 or values.dtype.kind not in "Of":
+        return
+    if values.dtype.kind == "O":
+        missing = np.array([_is_missing(v) for v in values.ravel()]).reshape(values.shape)
+    else:
+        missing = np.isnan(values)
+    if missing.any():
+        i = int(np.argmax(missing.any(axis=1)))
+        raise ValueError(f"{name}[{i}] contains NaN; drop or fill such rows.")
 
 
 def encode_groups(groups, n_samples):

@@ -355,9 +355,7 @@ def test_a_missing_probability_is_named_by_its_row(dtype):
     if dtype == "float64[pyarrow]":
         pytest.importorskip("pyarrow")
     frame = pd.DataFrame([[0.5, 0.5], [0.5, pd.NA]], columns=["a", "b"], dtype=dtype)
-    with pytest.raises(
-        ValueError, match=r"target\[1\] contains a missing value; drop or fill"
-    ):
+    with pytest.raises(ValueError, match=r"target\[1\] contains NaN; drop or fill"):
         check_target(frame, name="target")
 
 

@@ -38,14 +38,23 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._checks import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._docs import documented
-from sklkl._names import shown
-from sklkl._targets import check_rows, check_target, check_weights, frame_columns, one_hot
+from sklkl._names import refuse_other_rows, shown
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    check_weights,
+    encode,
+    frame_columns,
+    match_columns,
+    one_hot,
+    refuse_missing,
+)
 from sklkl.divergences._rows import without_tensor
 from sklkl.linear_model._data import Data, class_mass
 from sklkl.linear_model._objective import DIAGONAL, FULL, Objective
@@ -385,14 +394,6 @@ def fit_smoothing(log_proba, target, weight, doubt, *, intercepts=False, needed=
     return float(np.exp(best)) if needed or least < without - WORTHWHILE else 0.0
 
 
-def _check_order(columns, classes):
-    if columns.tolist() != classes.tolist():
-        raise ValueError(
-            f"The columns of X are {columns.tolist()}, the classes are {shown(classes)}; "
-            "bring them into the same order."
-        )
-
-
 class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     """A map of predicted probabilities, fitted to the targets."""
 
@@ -403,7 +404,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_classes), or data frame
             Predicted probabilities of the classes, or logits if ``from_logits``. Not those
-            of samples that the model was fitted to.
+            of samples that the model was fitted to. The named columns of a data frame are
+            matched to the classes by name. Those of an array are in the order of ``classes``,
+            by default that of the columns of ``y``, or the sorted order of labels.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -418,25 +421,33 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is bad, a row of ``X`` or ``y`` is no probability vector, or the
-            columns of ``X`` are not the classes of ``y``.
+            columns of ``X`` are not the classes of ``y``, or if arguments name their rows
+            in another order than ``X``.
         """
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
         automatic = isinstance(self.smoothing, str)
+        refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
+        refuse_missing(X, "X")
         values = validate_data(self, without_tensor(X, "X"), dtype=np.float64)
-        columns = frame_columns(X, name="X")
-        named = columns if np.ndim(y) == 1 else None
-        classes = named if self.classes is None else self.classes
-        classes, target = check_target(y, classes=classes, refuse_integers=True)
+        classes, target = check_target(y, classes=self.classes, refuse_integers=True)
         check_consistent_length(values, target)
+        columns = frame_columns(X, classes, name="X")
+        unnamed = target.ndim == 2 and frame_columns(y, columns) is None
+        if self.classes is None and columns is not None and unnamed:
+            classes = columns
+        elif self.classes is None and columns is not None and target.ndim == 1:
+            classes, labels = columns, classes[target]
+            target = encode(labels, classes)
         if len(classes) != values.shape[1]:
             raise ValueError(
                 f"X has {values.shape[1]} columns, but there are {len(classes)} classes, "
                 f"{shown(classes)}; name the classes of the columns with classes=."
             )
-        if columns is not None and columns.tolist() != classes.tolist():
-            if self.classes is not None or target.ndim == 1 or frame_columns(y) is not None:
-                _check_order(columns, classes)
-            classes = columns
+        self._columns = classes if columns is None else columns
+        if target.ndim == 1:
+            order = np.argsort(classes)
+            classes, target = classes[order], np.argsort(order)[target]
+        values = match_columns(values, self._columns, classes, "X")
         weight = check_weights(sample_weight, values)
         log_proba = self._log_proba(values)
         C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
@@ -467,10 +478,14 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
 
     def _mapped(self, X):
         check_is_fitted(self)
-        values = validate_data(self, without_tensor(X, "X"), dtype=np.float64, reset=False)
-        columns = frame_columns(X, name="X")
-        if columns is not None:
-            _check_order(columns, self.classes_)
+        refuse_missing(X, "X")
+        columns = frame_columns(X, self.classes_, name="X")
+        if columns is None:
+            columns = self._columns
+            values = validate_data(self, without_tensor(X, "X"), dtype=np.float64, reset=False)
+        else:  # scikit-learn would refuse another order
+            values = check_array(X, dtype=np.float64, estimator=self, input_name="X")
+        values = match_columns(values, columns, self.classes_, "X")
         return self._map(smoothed(self._log_proba(values), self.smoothing_))
 
     def predict_proba(self, X):
@@ -479,7 +494,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``.
+            Predicted probabilities of the classes, or logits if ``from_logits``. The named
+            columns of a data frame are matched to the classes by name; those of an array are
+            in the order of the columns that ``fit`` got.
 
         Returns
         -------
@@ -494,7 +511,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``.
+            Predicted probabilities of the classes, or logits if ``from_logits``. The named
+            columns of a data frame are matched to the classes by name; those of an array are
+            in the order of the columns that ``fit`` got.
 
         Returns
         -------
@@ -509,7 +528,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``.
+            Predicted probabilities of the classes, or logits if ``from_logits``. The named
+            columns of a data frame are matched to the classes by name; those of an array are
+            in the order of the columns that ``fit`` got.
 
         Returns
         -------
@@ -529,12 +550,12 @@ scaling_documented = documented(
         the map has them, have the least KL divergence. Probabilities below the epsilon of
         float64 are raised to it.
     classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns. By default the sorted labels, the columns of
-        a data frame, or 0, ..., n_classes - 1.
+        The classes in the order of the columns of arrays. By default the sorted labels, the
+        columns of a data frame, or 0, ..., n_classes - 1.
     from_logits : bool, default=False
         The input holds logits: log-probabilities up to a constant per row.""",
     attributes="""classes_ : ndarray of shape (n_classes,)
-        The classes.
+        The classes in the order of the columns of the result: sorted, if ``y`` held labels.
     smoothing_ : float
         The share of the uniform distribution.
     n_features_in_ : int

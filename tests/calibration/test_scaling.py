@@ -521,35 +521,75 @@ def test_frames(scaling):
     assert_array_equal(scaling().fit(q, Y).classes_, names)
     assert model.score(X, Y[["z", "m", "a"]]) == pytest.approx(model.score(X, Y))
     labels = np.array(names)[hard]
-    assert_array_equal(scaling().fit(X, pd.Series(labels)).classes_, names)
+    assert_array_equal(scaling().fit(X, pd.Series(labels)).classes_, ["a", "m", "z"])
     # They name the classes of labels, also of absent ones.
-    turned = X[["m", "a", "z"]]
-    assert_array_equal(scaling().fit(turned, labels).classes_, ["m", "a", "z"])
+    turned = X[["m", "z", "a"]]
+    assert_array_equal(scaling().fit(turned, labels).classes_, ["a", "m", "z"])
     present = labels != "m"
-    assert_array_equal(scaling().fit(X[present], labels[present]).classes_, names)
-    with pytest.raises(ValueError, match=r"columns of X are .*the same order"):
-        scaling().fit(turned, Y)
-    with pytest.raises(ValueError, match="the same order"):
-        scaling(classes=names).fit(turned, soft)
+    assert_array_equal(scaling().fit(X[present], labels[present]).classes_, ["a", "m", "z"])
+    for model in (scaling().fit(turned, Y), scaling(classes=names).fit(turned, soft)):
+        assert_allclose(model.predict_proba(X), expected, atol=1e-6)
     with pytest.raises(ValueError, match=r"not one of the classes \['p0', 'p1', 'p2'\]"):
         scaling().fit(pd.DataFrame(q, columns=["p0", "p1", "p2"]), labels)
     # A y in another order is put in that of classes=.
     model = scaling(classes=names).fit(X, Y[["z", "m", "a"]])
     assert_allclose(model.predict_proba(X), expected, atol=1e-6)
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict_proba(turned)
+    assert_array_equal(model.predict_proba(turned), model.predict_proba(X))
+    with pytest.raises(ValueError, match=r"columns of X are not the classes"):
+        model.predict_proba(X.rename(columns={"a": "b"}))
+
+
+@each_map
+def test_classes_of_labels_are_sorted(scaling):
+    q, hard, _, _ = data()
+    names = np.array(["a", "b", "c"])
+    labels, turned = names[hard], ["c", "a", "b"]
+    X = pd.DataFrame(q, columns=names)
+    expected = scaling().fit(q, labels).predict_proba(q)
+    by_frame = scaling().fit(X[turned], labels)
+    by_list = scaling(classes=turned).fit(X[turned].to_numpy(), labels)
+    for model in (by_frame, by_list):
+        assert_array_equal(model.classes_, names)
+        assert_allclose(model.predict_proba(X), expected, atol=1e-6)
+    # The columns of an array are those that fit got.
+    assert_allclose(by_list.predict_proba(X[turned].to_numpy()), expected, atol=1e-6)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        assert_allclose(by_frame.predict_proba(X[turned].to_numpy()), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "object", "float64[pyarrow]"])
+def test_missing_probabilities_are_named_by_their_row(dtype):
+    if dtype == "float64[pyarrow]":
+        pytest.importorskip("pyarrow")
+    good = pd.DataFrame([[0.5, 0.5], [0.4, 0.6]] * 5, columns=["a", "b"])
+    bad = good.astype(dtype)
+    bad.iloc[3, 1] = pd.NA
+    labels = ["a", "b"] * 5
+    with pytest.raises(ValueError, match=r"^X\[3\] contains NaN; drop or fill such rows"):
+        TemperatureScaling().fit(bad, labels)
+    with pytest.raises(ValueError, match=r"^X\[3\] contains NaN; drop or fill such rows"):
+        TemperatureScaling().fit(good, labels).predict_proba(bad)
+
+
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+def test_names_of_rows_are_matched(argument):
+    q, hard, _, _ = data()
+    rows = [f"r{i}" for i in range(len(q))]
+    given = {"y": pd.Series(hard, rows), "sample_weight": pd.Series(1.0, rows)}
+    given[argument] = given[argument].iloc[::-1]
+    with pytest.raises(ValueError, match=f"rows of X and {argument} have different labels"):
+        TemperatureScaling().fit(pd.DataFrame(q, rows), **given)
 
 
 @each_map
 def test_numbered_columns_at_prediction(scaling):
-    """scikit-learn compares the names of columns only if they are strings."""
+    """scikit-learn sees names of columns only if they are strings."""
     q, hard, _, _ = data()
     X = pd.DataFrame(q)
     model = scaling().fit(X, hard)
     assert_array_equal(model.predict_proba(X), model.predict_proba(q))
     for method in (model.predict_proba, model.predict_log_proba, model.predict):
-        with pytest.raises(ValueError, match=r"columns of X are \[2, 0, 1\].*same order"):
-            method(X[[2, 0, 1]])
+        assert_array_equal(method(X[[2, 0, 1]]), method(X))
 
 
 # -- Binary, and many classes --------------------------------------------------
