@@ -1,7 +1,6 @@
 """A classifier with its calibration."""
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
@@ -18,12 +17,14 @@ from sklearn.utils.validation import (
 
 from sklkl._base import SoftLabelClassifierMixin
 from sklkl._checks import BOOLEAN, Rule, check_parameters
-from sklkl._names import places, shown
+from sklkl._names import places, refuse_other_rows, shown
 from sklkl._targets import check_target, check_weights, frame_columns, spread
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.linear_model._data import class_mass
 from sklkl.model_selection._split import check_soft_cv
 from sklkl.model_selection._validation import (
+    N_JOBS,
+    by_row,
     check_partition,
     fit_fold,
     fit_to_target,
@@ -43,7 +44,7 @@ RULES = {
         (str, *METHODS.values()),
         lambda v: not isinstance(v, str) or v in METHODS,
     ),
-    "n_jobs": Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None),
+    "n_jobs": N_JOBS,
     "ensemble": BOOLEAN.or_("auto"),
 }
 
@@ -80,7 +81,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        The classes, sorted if ``y`` held labels.
     calibrated_classifiers_ : list
         The pairs of a fitted ``estimator`` and its fitted ``scaling``.
     n_features_in_ : int
@@ -166,8 +167,9 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         TypeError
             If the estimator has neither ``predict_proba`` nor ``decision_function``.
         ValueError
-            If ``y`` is no valid target or holds a single class, or a parameter is bad; or if
-            a model of a fold lacks a class and has only a ``decision_function``.
+            If ``y`` is no valid target or holds a single class, arguments name their rows in
+            another order than ``X``, or a parameter is bad; or if a model of a fold lacks a
+            class and has only a ``decision_function``.
 
         Warns
         -----
@@ -177,6 +179,8 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
             share that it has in ``y``, for every sample.
         """
         scaling, ensemble = self._check_parameters()
+        named = {"X": X, "y": y, "sample_weight": sample_weight, **by_row(X, fit_params)}
+        refuse_other_rows(named, strict=False)
         X, y = indexable(X, y)
         classes, target = check_target(y, refuse_integers=True)
         if len(classes) < 2:
@@ -196,6 +200,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         if not named:
             classes = known
         elif target.ndim == 1 and set(classes.tolist()) < set(known.tolist()):
+            known = np.sort(known)
             mass = mass[places(known.tolist(), classes.tolist())] * np.isin(known, classes)
             classes = known
         scaling.set_params(classes=classes, from_logits=not hasattr(first, "predict_proba"))

@@ -33,6 +33,7 @@ from sklkl.metrics._scorers import check_has_proba, check_kind
 from sklkl.model_selection._split import check_soft_cv
 from sklkl.model_selection._validation import (
     ABSENT,
+    N_JOBS,
     check_partition,
     fit_fold,
     fit_to_target,
@@ -54,7 +55,7 @@ FOLDS = Rule(
 RULES = {
     "pooling": one_of(POOLING),
     "cv": FOLDS,
-    "n_jobs": Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None),
+    "n_jobs": N_JOBS,
 }
 
 

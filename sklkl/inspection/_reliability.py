@@ -5,7 +5,14 @@ from sklearn.utils import check_consistent_length
 
 from sklkl._checks import check, one_of
 from sklkl._names import shown
-from sklkl._targets import check_target, check_weights, frame_columns, one_hot, spread
+from sklkl._targets import (
+    check_target,
+    check_weights,
+    frame_columns,
+    match_rows,
+    one_hot,
+    spread,
+)
 from sklkl.inspection._drawing import (
     COLORS,
     INCHES_PER_CHARACTER,
@@ -177,8 +184,8 @@ class ReliabilityDisplay:
         TypeError
             If the estimator has no ``predict_proba``.
         ValueError
-            If a row is not a probability vector, an argument is bad, or there are too few
-            samples for ``cv``.
+            If a row is not a probability vector, an argument is bad, or names its rows in
+            another order than ``X``, or there are too few samples for ``cv``.
 
         Examples
         --------
@@ -197,7 +204,8 @@ class ReliabilityDisplay:
         check_has_proba(estimator, "estimator")
         refuse_unlabeled(estimator, y, "y")
         proba = predict_proba(estimator, X, "The estimator's predict_proba")
-        target, known = align_target(y, estimator.classes_)
+        match_rows(X=X, y=y, sample_weight=sample_weight)
+        target, known = align_target(y, estimator.classes_, "y")
         check_consistent_length(target, proba)
         proba = spread(estimator.classes_, proba, known)
         return cls._compute(
@@ -273,8 +281,8 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If a row is not a probability vector, classes and columns do not match, an
-            argument is bad, or there are too few samples for ``cv``.
+            If a row is not a probability vector, classes, columns or names of rows do not
+            match, an argument is bad, or there are too few samples for ``cv``.
 
         Examples
         --------
@@ -288,7 +296,8 @@ class ReliabilityDisplay:
         'KL 0.655 = miscalibration 0.092 + refinement 0.562 nats'
         """
         check_ax(ax, 2)
-        target, proba = check_y_and_proba(y_true, y_proba, labels)
+        together = {"sample_weight": sample_weight}
+        target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
         known = None if labels is None else np.unique(labels)
         if known is None and target.ndim == 2 and frame_columns(y_true) is None:
             known = frame_columns(y_proba)
@@ -337,7 +346,7 @@ class ReliabilityDisplay:
             on_zero=on_zero,
         )
         weight = check_weights(sample_weight, target)
-        counted = weight / weight.max() > 0.0
+        counted = weight > 0.0
         of_labels = target.ndim == 1
         target = one_hot(target, len(known))[counted].astype(np.float64)
         proba, weight = proba[counted].astype(np.float64), weight[counted]
@@ -467,18 +476,19 @@ def _curve(target, proba, weight, edges, of_labels):
     Those of labels are what calibrated predictions would have: a bin of rare labels may hold
     none at all, and yet is not certain.
     """
-    weight = weight / weight.max()  # squares of huge or tiny ones are no numbers
     _, bins = np.unique(np.searchsorted(edges, proba), return_inverse=True)
+    # Of each bin by itself: squares of huge or tiny ones are no numbers.
     mass = np.bincount(bins, weight)
+    share = weight / mass[bins]
 
     def mean(values):
         return np.bincount(bins, weight * values) / mass
 
     if of_labels:
-        squares = np.bincount(bins, weight**2 * (proba * (1 - proba)).clip(0.0))
-        return mean(target), mean(proba), np.sqrt(squares) / mass
+        squares = np.bincount(bins, share**2 * (proba * (1 - proba)).clip(0.0))
+        return mean(target), mean(proba), np.sqrt(squares)
     residual = target - proba
-    squares = np.bincount(bins, (weight * (residual - mean(residual)[bins])) ** 2)
+    squares = np.bincount(bins, (share * (residual - mean(residual)[bins])) ** 2)
     n = np.bincount(bins)
     few = np.divide(n, n - 1, where=n > 1, out=np.full(len(n), np.nan))
-    return mean(target), mean(proba), np.sqrt(few * squares) / mass
+    return mean(target), mean(proba), np.sqrt(few * squares)

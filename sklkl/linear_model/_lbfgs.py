@@ -81,7 +81,9 @@ def two_loop(gradient, pairs, metric):
     d = metric(d)
     if pairs:
         s, y, sy = pairs[-1]
-        d *= sy / _dot(y, metric(y))
+        length = _dot(y, metric(y))
+        if length > 0:  # it may underflow
+            d *= sy / length
     for (s, y, sy), alpha in zip(pairs, reversed(alphas), strict=True):
         d += (alpha - _dot(y, d) / sy) * s
     return d

@@ -7,14 +7,13 @@ estimates it so that neither part is negative.
 
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
 from sklkl._checks import Rule, check, integer
-from sklkl._targets import check_weights, one_hot
+from sklkl._targets import check_weights, one_hot, relative
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
 from sklkl.divergences._rows import by_row, nats_to
@@ -143,9 +142,10 @@ def kl_decomposition(
     Raises
     ------
     ValueError
-        If a row is not a probability vector, if classes and columns do not match, if an
-        argument is bad, or if the method does not fit the number of classes; on zeros, if
-        ``on_zero="raise"`` and the divergence is infinite.
+        If a row is not a probability vector, if classes, columns or names of rows do not
+        match, if an argument is bad, if there are fewer samples than folds, or if the method
+        does not fit the number of classes; on zeros, if ``on_zero="raise"`` and the
+        divergence is infinite.
 
     See Also
     --------
@@ -185,13 +185,14 @@ def kl_decomposition(
     check_options(base, on_zero)
     check("n_bins", n_bins, integer(1))
     calibrator = _check_method(method)
-    given, proba = check_y_and_proba(y_true, y_proba, labels)
-    if calibrator is not None and isinstance(cv, Integral):
-        check("cv", cv, folds_of(len(given)))
+    together = {"sample_weight": sample_weight}
+    given, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    target = one_hot(given, proba.shape[1])
+    if calibrator is not None and cv is not None:
+        cv = check_soft_cv(cv, target)
     weight = check_weights(sample_weight, given)
     mapped = partial(_mapped, calibrator, weight=weight, cv=cv)
-    weight = weight / weight.max()  # squares of huge or tiny ones are no numbers
-    target = one_hot(given, proba.shape[1])
+    weight = relative(weight)
 
     def divergence(q, on_zero="clip"):
         options = {"sample_weight": weight, "base": base, "on_zero": on_zero}
@@ -227,15 +228,6 @@ def kl_decomposition(
     )
 
 
-def folds_of(n_samples):
-    """Return the rule of a number of folds."""
-    return Rule(
-        f"None, a splitter, or a number of folds from 2 to that of the samples, {n_samples}",
-        Integral,
-        lambda v: 2 <= v <= n_samples,
-    )
-
-
 def _check_method(method):
     """Return the unfitted calibration map that ``method`` stands for, or None."""
     # Calibration builds on metrics; only who asks for it by name needs it here.
@@ -263,7 +255,7 @@ def _mapped(calibrator, target, proba, *, weight, cv):
     """Return what a calibration map makes of the predictions."""
     if cv is None:
         return calibrator.fit(proba, target, sample_weight=weight).predict_proba(proba)
-    splits = list(check_soft_cv(cv, target).split(proba, target))
+    splits = list(cv.split(proba, target))
     check_partition([test for _, test in splits], len(target))
     calibrated = np.empty_like(proba)
     for train, test in splits:
@@ -308,7 +300,8 @@ def _of_bins(target, proba, weight, bins, base):
 
     mean = means(target)
     divergence = by_row(KL_KERNEL, mean, means(proba), base=base)
-    size = mass**2 / np.bincount(bins, weight**2)  # of as many equal weights
+    share = weight / mass[bins]  # squares of huge or tiny weights are no numbers
+    size = 1.0 / np.bincount(bins, share**2)  # of as many equal weights
     residual = target - proba
     variance = np.maximum(0.0, means(residual**2) - means(residual) ** 2)
     relative = np.divide(variance, mean, where=mean > 0.0, out=np.zeros_like(mean))

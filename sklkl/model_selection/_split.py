@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
 from sklkl._checks import Rule, check, integer
+from sklkl._names import refuse_other_rows
 from sklkl._targets import check_target, check_weights, encode_groups
 
 BOOLEAN = Rule("True or False", bool)
@@ -49,13 +50,17 @@ class Masses:
 
     Parameters
     ----------
+    X : array-like of shape (n_samples, n_features) or None
     y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
     groups : array-like of shape (n_samples,) or None
     sample_weight : array-like of shape (n_samples,) or None
     """
 
-    def __init__(self, y, groups, sample_weight):
+    def __init__(self, X, y, groups, sample_weight):
+        named = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}
+        refuse_other_rows(named, strict=False)
         self.classes, self.target = by_content(*check_target(y))
+        check_consistent_length(X, self.target)
         self.n_classes = len(self.classes)
         weight = check_weights(sample_weight, self.target)
         self.weight = weight / weight.max()
@@ -297,15 +302,15 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         Raises
         ------
         ValueError
-            If ``y`` is no valid target, or if there are fewer samples, or groups, than folds.
+            If ``y`` is no valid target, if arguments name their rows in another order than
+            ``X``, or if there are fewer samples, or groups, than folds.
 
         Warns
         -----
         UserWarning
             If a class has mass in fewer samples, or groups, than there are folds.
         """
-        masses = Masses(y, groups, sample_weight)
-        check_consistent_length(X, masses.target)
+        masses = Masses(X, y, groups, sample_weight)
         if masses.n_units < self.n_splits:
             what = "samples" if groups is None else "groups"
             raise ValueError(
@@ -438,17 +443,17 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
         Raises
         ------
         ValueError
-            If ``y`` is no valid target, or the sizes do not fit the number of samples. If
-            labels are split, without groups, and a class has a single one, or a set has fewer
-            samples than there are classes.
+            If ``y`` is no valid target, if arguments name their rows in another order than
+            ``X``, or if the sizes do not fit the number of samples. If labels are split,
+            without groups, and a class has a single one, or a set has fewer samples than
+            there are classes.
 
         Warns
         -----
         UserWarning
             If a class with mass has none in the training or the test set of a split.
         """
-        masses = Masses(y, groups, sample_weight)
-        check_consistent_length(X, masses.target)
+        masses = Masses(X, y, groups, sample_weight)
         rng = check_random_state(self.random_state)
         sizes = {"test_size": self.test_size, "train_size": self.train_size}
         if groups is not None and self.test_size is None and self.train_size is None:
@@ -513,16 +518,27 @@ def check_soft_cv(cv, target, groups=None):
     to be kept together, other than by an integer, ``cv`` is a splitter.
     """
     if cv is None or isinstance(cv, Integral):
-        check("cv", 5 if cv is None else cv, integer(2))
+        n_folds = 5 if cv is None else cv
+        check("cv", n_folds, integer(2))
+        if n_folds > len(target):
+            raise ValueError(
+                f"There are {len(target)} samples, fewer than the folds of cv, which is 5 by "
+                f"default; set cv to a number from 2 to {len(target)}, or pass more samples."
+            )
         if target.ndim == 2 or groups is not None:
-            return StratifiedSoftKFold(5 if cv is None else cv)
-    elif isinstance(cv, str) or not hasattr(cv, "split"):
+            return StratifiedSoftKFold(n_folds)
+    # Strings, arrays and tensors have a method of this name, too.
+    elif isinstance(cv, str | bytes) or hasattr(cv, "__array__") or not hasattr(cv, "split"):
+        given = cv
         try:
-            cv = [(train, test) for train, test in cv]
+            cv = [
+                tuple(_as_indices(rows, len(target)) for rows in (train, test))
+                for train, test in cv
+            ]
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "cv must be an integer >= 2, a splitter, or pairs of indices of training and "
-                f"test sets; got {cv!r}."
+                f"test sets; got {repr(given)[:200]}."
             ) from error
         if not cv:
             raise ValueError("cv holds no folds.")
@@ -532,3 +548,13 @@ def check_soft_cv(cv, target, groups=None):
                 "pass a splitter."
             )
     return check_cv(5 if cv is None else cv, target, classifier=target.ndim == 1)
+
+
+def _as_indices(rows, n_samples):
+    """Return an array of indices of samples; refuse anything else."""
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise TypeError("These are no indices.")
+    if rows.size and not -n_samples <= rows.min() <= rows.max() < n_samples:
+        raise ValueError(f"There are {n_samples} samples.")
+    return rows.astype(np.intp)

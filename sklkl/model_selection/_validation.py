@@ -11,11 +11,20 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sklkl._checks import Rule, check, integer, one_of
-from sklkl._targets import check_rows, check_target, frame_columns, spread
+from sklkl._names import refuse_other_rows
+from sklkl._targets import (
+    check_rows,
+    check_target,
+    frame_columns,
+    n_rows,
+    spread,
+)
 from sklkl.model_selection._split import check_soft_cv
 
 ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
-N_JOBS = Rule("an integer other than 0", Integral, lambda v: v != 0).or_(None)
+N_JOBS = Rule(
+    "an integer other than 0, of 32 bits", Integral, lambda v: v != 0 and abs(v) < 2**31
+).or_(None)
 PRE_DISPATCH = Rule(
     "an integer >= 1, or an expression as '2*n_jobs'",
     (Integral, str),
@@ -80,8 +89,9 @@ def soft_cross_val_predict(
     TypeError
         If the estimator has no such method.
     ValueError
-        If ``y`` is no valid target, a test set overlaps another, a model knows classes that
-        ``y`` does not, or an argument is bad.
+        If ``y`` is no valid target, arguments name their rows in another order than ``X``, a
+        test set overlaps another, a model knows classes that ``y`` does not, or an argument
+        is bad.
 
     See Also
     --------
@@ -105,6 +115,7 @@ def soft_cross_val_predict(
     check("verbose", verbose, integer(0))
     check("params", params, Rule("a dict", dict).or_(None))
     check("pre_dispatch", pre_dispatch, PRE_DISPATCH)
+    refuse_other_rows({"X": X, "y": y, "groups": groups, **by_row(X, params)}, strict=False)
     X, y = indexable(X, y)
     classes, target = check_target(y, refuse_integers=True)
     splitter = check_soft_cv(cv, target, groups)
@@ -133,6 +144,16 @@ def soft_cross_val_predict(
     rows = out if method == "predict_proba" else np.exp(out)
     check_rows(rows, f"{type(estimator).__name__}.predict_proba")
     return out
+
+
+def by_row(X, params):
+    """Return those parameters of a fit that hold an entry for each row of X."""
+    n_samples = n_rows(X, "X")
+    return {
+        name: value
+        for name, value in (params or {}).items()
+        if hasattr(value, "index") and np.shape(value)[:1] == (n_samples,)
+    }
 
 
 def check_partition(tests, n_samples):

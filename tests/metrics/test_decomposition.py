@@ -385,7 +385,11 @@ def test_repr():
         ({"method": TemperatureScaling}, ValueError, "method must be one of"),
         ({"method": "isotonic"}, ValueError, "for two classes, not 3"),
         ({"cv": []}, ValueError, "cv holds no folds"),
-        ({"cv": 1}, ValueError, "^cv must be None, a splitter, or a number of folds from 2"),
+        ({"cv": 1}, ValueError, "^cv must be an integer >= 2; got 1"),
+        ({"cv": 10**400}, ValueError, "samples, fewer than the folds of cv, which is 5 by"),
+        ({"cv": b"x"}, ValueError, "^cv must be an integer >= 2, a splitter, or pairs"),
+        ({"cv": np.ones((3, 2, 4))}, ValueError, "^cv must be an integer >= 2, a splitter"),
+        ({"cv": pd.DataFrame({"ab": [1], "cd": [2]})}, ValueError, "^cv must be an integer"),
         ({"n_bins": 0}, ValueError, "n_bins must be an integer >= 1"),
         ({"n_bins": 2.5}, ValueError, "n_bins must be an integer >= 1"),
         ({"base": 1}, ValueError, "base"),
@@ -404,3 +408,31 @@ def test_bad_rows_are_named():
     proba[7] *= 2
     with pytest.raises(ValueError, match=r"y_proba\[7\] sums to 2"):
         kl_decomposition(y, proba)
+
+
+def test_names_of_rows_are_matched():
+    y, proba, weight = problem(2, "hard")
+    rows = [f"r{i}" for i in range(len(y))]
+    y, weight = pd.Series(y, rows), pd.Series(weight, rows[::-1])
+    with pytest.raises(ValueError, match="rows of y_true and sample_weight have different"):
+        kl_decomposition(y, proba, sample_weight=weight)
+
+
+@pytest.mark.parametrize("others", [1.0, 1e-300])
+@pytest.mark.parametrize("method", ["temperature", "dirichlet", "binning", "isotonic"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_one_weight_above_all_others(method, others):
+    """Its row alone counts: what no other row can teach is not known out of fold."""
+    weight = [1e300, *[others] * 39]
+    y, proba = [0, 1] * 20, np.linspace(0.1, 0.9, 40)
+    parts = kl_decomposition(y, proba, method=method, sample_weight=weight)
+    assert_allclose(parts.kl, -np.log(0.9))
+    known = parts.kl if method in ("binning", "isotonic") else 0.0
+    assert_allclose(parts.miscalibration, known, atol=1e-12)
+
+
+def test_few_samples():
+    few = [0, 1, 0], [0.2, 0.8, 0.3]
+    with pytest.raises(ValueError, match="There are 3 samples, fewer than the folds of cv"):
+        kl_decomposition(*few)
+    assert kl_decomposition(*few, method="isotonic").refinement == 0.0
