@@ -2,6 +2,7 @@
 
 from sklearn.base import ClassifierMixin
 
+from sklkl._names import refuse_other_rows
 from sklkl._targets import check_target, check_weights
 from sklkl.metrics._losses import d2_kl
 from sklkl.metrics._scorers import align
@@ -34,7 +35,14 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         score : float
             ``sklearn.metrics.accuracy_score`` for labels,
             ``sklkl.metrics.d2_kl_score`` for soft targets.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or arguments name their rows in another order than
+            ``X``.
         """
+        refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
         _, target = check_target(y)
         if target.ndim == 2:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")

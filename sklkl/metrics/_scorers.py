@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names as sklearn_names
 from sklearn.metrics._scorer import _BaseScorer
 
-from sklkl._names import places, shown
+from sklkl._names import places, refuse_other_rows, shown
 from sklkl._targets import (
     check_rows,
     check_target,
@@ -102,7 +102,7 @@ class DivergenceScorer(_BaseScorer):
                 f"{self.name!r} needs; calibrate it, e.g. with "
                 "sklkl.calibration.SoftCalibratedClassifierCV."
             )
-        self._check_y(estimator, y_true)
+        self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
         # Of several scorers each gets the predictions of the first.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
@@ -110,8 +110,7 @@ class DivergenceScorer(_BaseScorer):
             cache[PREDICTIONS] = predict_proba(estimator, X, "y_proba")
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
-        # A single row would be repeated. Labels of rows do not count here: the folds of
-        # scikit-learn are taken by position, and what has default labels gets others.
+        # A single row would be repeated.
         match_rows(y_true=target, y_proba=proba)
         options = {**self._kwargs, **kwargs}
         spread_to = {"classes": estimator.classes_, "wanted": classes}
@@ -126,8 +125,9 @@ class DivergenceScorer(_BaseScorer):
         _, aligned = METRICS[self.name]
         return self._sign * aligned(target, spread(proba=proba, **spread_to), **options)
 
-    def _check_y(self, estimator, y_true):
+    def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")
+        refuse_other_rows({"X": X, "y_true": y_true, "sample_weight": weight}, strict=False)
 
     def _target(self, X, y_true, classes):
         """Return the target, and the classes that its columns or codes refer to."""
@@ -171,8 +171,9 @@ class FidelityScorer(DivergenceScorer):
         """
         return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
 
-    def _check_y(self, estimator, y_true):
-        """Take anything: it is not looked at."""
+    def _check_given(self, estimator, X, y_true, weight):
+        """Take anything for ``y_true``: it is not looked at."""
+        refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
 
     def _target(self, X, y_true, classes):
         proba = TEACHINGS.of(self._token, self.teacher, X)
