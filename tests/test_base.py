@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
 
+from sklkl.distillation import PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import d2_kl_score
 
@@ -40,3 +42,14 @@ def test_what_is_no_target():
         MODEL.score(X, SOFT[:-1])
     with pytest.raises(TypeError, match="sample_weight must hold real numbers"):
         MODEL.score(X, SOFT, sample_weight=["a"] * 150)
+
+
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+def test_names_of_rows_are_matched(argument):
+    rows = [f"r{i}" for i in range(150)]
+    given = {"y": pd.Series(NAMES[CODES], rows), "sample_weight": pd.Series(1.0, rows)}
+    given[argument] = given[argument].iloc[::-1]
+    pool = PooledClassifier([FrozenEstimator(MODEL)]).fit(X)
+    for model in (MODEL, pool):
+        with pytest.raises(ValueError, match=f"rows of X and {argument} have different"):
+            model.score(pd.DataFrame(X, rows), **given)

@@ -795,3 +795,13 @@ def test_estimator_that_refuses_soft_targets_is_named(ensemble):
     model = SoftCalibratedClassifierCV(LogisticRegression(), cv=2, ensemble=ensemble)
     with pytest.raises(ValueError, match=r"(?s)LogisticRegression\.fit refused.*Frozen"):
         model.fit(X, y)
+
+
+@pytest.mark.parametrize("argument", ["y", "sample_weight"])
+def test_names_of_rows_are_matched(argument):
+    rows = [f"r{i}" for i in range(20)]
+    X = pd.DataFrame(np.arange(20.0)[:, np.newaxis], rows)
+    given = {"y": pd.Series([0, 1] * 10, rows), "sample_weight": pd.Series(1.0, rows)}
+    given[argument] = given[argument].iloc[::-1]
+    with pytest.raises(ValueError, match=f"rows of X and {argument} have different labels"):
+        SoftCalibratedClassifierCV(LogisticRegression()).fit(X, **given)

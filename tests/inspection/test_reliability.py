@@ -403,3 +403,24 @@ def test_bad_data():
         ReliabilityDisplay.from_estimator(model, X, y[:50])
     with pytest.raises(ValueError, match="loss is infinite"):
         ReliabilityDisplay.from_predictions([0, 1] * 5, [[1.0, 0.0]] * 10, on_zero="raise")
+
+
+def test_names_of_rows_are_matched():
+    _, labels, proba, _ = problem(2)
+    rows = [f"r{i}" for i in range(len(labels))]
+    y, weight = pd.Series(labels, rows), pd.Series(1.0, rows[::-1])
+    with pytest.raises(ValueError, match="rows of y_true and sample_weight have different"):
+        ReliabilityDisplay.from_predictions(y, proba, sample_weight=weight, **FAST)
+    X = pd.DataFrame(proba, rows)
+    model = GaussianNB().fit(X, y)
+    with pytest.raises(ValueError, match="rows of X and y have different labels"):
+        ReliabilityDisplay.from_estimator(model, X, y.iloc[::-1], **FAST)
+
+
+def test_a_huge_weight_leaves_the_errors_of_other_bins():
+    y, proba = [0, 1] * 20, np.repeat([0.2, 0.8], 20)
+    weight = [1e300] + [1e-300] * 39
+    options = {"method": "isotonic", "strategy": "uniform"}
+    display = ReliabilityDisplay.from_predictions(y, proba, sample_weight=weight, **options)
+    # One row counts in the first bin, all twenty in the last.
+    assert_allclose(display.standard_errors[0], [0.4, 0.4 / np.sqrt(20)])

@@ -35,6 +35,7 @@ from sklkl.metrics import (
     get_scorer_names,
     kl_loss,
     make_divergence_scorer,
+    make_fidelity_scorer,
 )
 from sklkl.metrics._losses import ALIGNED, LOSSES
 from tests._cases import cases_of
@@ -890,3 +891,18 @@ def test_labels_of_another_type_than_the_classes():
     model, X = fixed(["a", "b"], [[0.9, 0.1], [0.2, 0.8]])
     with pytest.raises(ValueError, match="are of different types"):
         get_scorer("neg_kl_loss")(model, X, [0, 1])
+
+
+def test_names_of_rows_are_matched():
+    X, y = np.arange(20.0)[:, np.newaxis], np.array([0, 1] * 10)
+    model = LogisticRegression().fit(X, y)
+    rows = [f"r{i}" for i in range(20)]
+    X, y, weight = pd.DataFrame(X, rows), pd.Series(y, rows), pd.Series(1.0, rows)
+    score, fidelity = get_scorer("neg_kl_loss"), make_fidelity_scorer(model)
+    with pytest.raises(ValueError, match="rows of X and y_true have different labels"):
+        score(model, X, y.iloc[::-1])
+    for scorer in (score, fidelity):
+        with pytest.raises(ValueError, match="rows of X and sample_weight have different"):
+            scorer(model, X, y, sample_weight=weight.iloc[::-1])
+    # A teacher speaks for X, whatever y is.
+    assert fidelity(model, X, y.iloc[::-1], sample_weight=weight) == 0.0

@@ -1213,3 +1213,16 @@ def test_shuffle_split_starts_stratified():
     for part in (train, test, rest):
         share = np.bincount(codes[part]) / len(part)
         assert_allclose(share, np.bincount(codes) / 20_000, atol=5e-4)
+
+
+@pytest.mark.parametrize("splitter", [StratifiedSoftKFold(2), StratifiedSoftShuffleSplit(2)])
+@pytest.mark.parametrize("argument", ["y", "groups", "sample_weight"])
+def test_names_of_rows_are_matched(splitter, argument):
+    rows = [f"r{i}" for i in range(20)]
+    given = {"y": [0, 1] * 10, "groups": range(20), "sample_weight": [1.0] * 20}
+    given = {name: pd.Series(values, rows) for name, values in given.items()}
+    X = pd.DataFrame(np.zeros((20, 1)), rows)
+    assert len(list(splitter.split(X, **given))) == 2
+    given[argument] = given[argument].iloc[::-1]
+    with pytest.raises(ValueError, match=f"rows of X and {argument} have different labels"):
+        next(splitter.split(X, **given))

@@ -275,8 +275,8 @@ def test_forms_of_X(kind):
     X, y, _, _ = make_problem(kind)
     model = SoftLabelLogisticRegression()
     expected = soft_cross_val_predict(model, X, y)
-    # The index of a frame says nothing.
-    frame = pd.DataFrame(X, columns=["a", "b", "c"], index=np.arange(90) * 7 % 90)
+    index = getattr(y, "index", np.arange(90) * 7 % 90)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"], index=index)
     assert_array_equal(soft_cross_val_predict(model, frame, y), expected)
     assert_array_equal(soft_cross_val_predict(model, X.tolist(), y), expected)
     for sparse in (csr_array(X), coo_array(X)):
@@ -583,8 +583,8 @@ def test_no_partition(kind, cv):
 
 HOSTILE = {
     "method": ("one of", ("predict", "decision_function", "", None, 3)),
-    "cv": ("an integer >= 2", (1, 0, True, "folds", 2.5, [1, 2])),
-    "n_jobs": ("None or an integer other than 0", (0, 1.5, "2", True)),
+    "cv": ("an integer >= 2", (1, 0, True, "folds", b"x", 2.5, [1, 2])),
+    "n_jobs": ("None or an integer other than 0", (0, 1.5, "2", True, 10**400)),
     "verbose": ("an integer >= 0", (-1, None, "1")),
     "params": ("None or a dict", ([1.0], "sample_weight", 3)),
     "pre_dispatch": ("an integer >= 1", (0, 2.5, None)),
@@ -599,7 +599,7 @@ def test_hostile_arguments():
         for value in values:
             with pytest.raises(ValueError, match=f"^{name} must be {rule}"):
                 soft_cross_val_predict(model, X, y, **{name: value})
-    with pytest.raises(ValueError, match="n_splits=91 is greater"):
+    with pytest.raises(ValueError, match="There are 90 samples, fewer than the folds of cv"):
         soft_cross_val_predict(model, X, y, cv=91)
 
 
@@ -710,3 +710,17 @@ def test_rows_that_are_no_probabilities():
         warnings.simplefilter("ignore", ConvergenceWarning)
         with pytest.raises(ValueError, match=r"MLPClassifier\.predict_proba\[0\] sums to"):
             soft_cross_val_predict(network, X, one_hot)
+
+
+@pytest.mark.parametrize("argument", ["y", "groups", "weight"])
+def test_names_of_rows_are_matched(argument):
+    X, y, _, _ = make_problem()
+    rows = [f"r{i}" for i in range(len(X))]
+    given = {"y": y.argmax(axis=1), "groups": np.arange(90) // 2, "weight": np.ones(90)}
+    given = {name: pd.Series(values, rows) for name, values in given.items()}
+    given[argument] = given[argument].iloc[::-1]
+    params = {"sample_weight": given.pop("weight")}
+    with pytest.raises(ValueError, match="have different labels: row 0 is 'r0' in X"):
+        soft_cross_val_predict(
+            LogisticRegression(), pd.DataFrame(X, rows), **given, params=params
+        )
