@@ -294,7 +294,7 @@ class _KLAndAccuracy(DivergenceScorer):
 
     def _score(self, method_caller, estimator, X, y_true=None, sample_weight=None):
         check_has_proba(estimator, "estimator")
-        self._check_y(estimator, y_true)
+        self._check_given(estimator, X, y_true, sample_weight)
         proba = predict_proba(estimator, X, "y_proba")
         target, proba = align(y_true, proba, estimator.classes_)
         weight = relative(check_weights(sample_weight, target))
