@@ -388,16 +388,15 @@ class KLObjective(Objective):
     def _penalties(self, mean_A, mean_M):
         """Return what to add to A and to M, so that their product has about the penalty more.
 
-        Where the penalty is small it is added as if the other factor were its average. Where
-        it is not, the product of both additions counts, and is to be the penalty.
+        The penalty of a class is to be right within a factor of two, and the curvature of its
+        intercept, which has no penalty, too: what M gets is at most its average.
         """
         if self.binary:
             return self.penalty / (mean_M + TINY), 0.0
-        curvature = mean_A * mean_M
-        if not curvature > self.penalty * TINY:
+        if not mean_A * mean_M > self.penalty * TINY:
             return (np.sqrt(self.penalty),) * 2
-        damping = np.sqrt(1.0 + self.penalty / curvature)
-        return self.penalty / mean_M / damping, self.penalty / mean_A / damping
+        of_classes = min(self.penalty / mean_A, mean_M)
+        return self.penalty / (mean_M + of_classes), of_classes
 
     def _exact_metric(self, W):
         size, n_logits = self.shape

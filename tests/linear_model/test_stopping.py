@@ -262,6 +262,17 @@ def test_float32_needs_hardly_more_iterations(load, tol, most):
         )
 
 
+@pytest.mark.parametrize("C", [1e-8, 1e-20, 1e-300])
+@pytest.mark.parametrize("params", [{}, {"l1_ratio": 0.5}])
+def test_strong_penalty_leaves_the_rates_of_classes(C, params):
+    """Intercepts have none: their curvature is not to grow with it."""
+    X, y = load_iris(return_X_y=True)
+    y[:30] = 2
+    model = SoftLabelLogisticRegression(C=C, **params).fit(X, y)
+    rates = np.tile(np.bincount(y) / 150, (150, 1))
+    np.testing.assert_allclose(model.predict_proba(X), rates, rtol=ENOUGH)
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_separable_classes_warn(soft):
     X, y = load_iris(return_X_y=True)
