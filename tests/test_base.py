@@ -17,12 +17,13 @@ SOFT = 0.5 * np.eye(3)[CODES] + 0.5 * MODEL.predict_proba(X)[::-1]
 
 
 def test_soft_targets_in_frames():
-    """Columns are matched to classes_; rows by position, as in all of scikit-learn."""
+    """Columns are matched to classes_, rows refused if they are in another order."""
     expected = d2_kl_score(SOFT, MODEL.predict_proba(X))
     named = pd.DataFrame(SOFT, columns=NAMES)
     for y in (SOFT, pd.DataFrame(SOFT), named, named[NAMES[::-1]]):
         assert MODEL.score(X, y) == pytest.approx(expected, rel=1e-13)
-    assert MODEL.score(pd.DataFrame(X), named.set_axis(np.arange(150)[::-1])) == expected
+    with pytest.raises(ValueError, match="have different labels: row 0 is 149"):
+        MODEL.score(pd.DataFrame(X), named.set_axis(np.arange(150)[::-1]))
 
 
 def test_labels():

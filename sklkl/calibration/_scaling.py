@@ -427,8 +427,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
         automatic = isinstance(self.smoothing, str)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
+        X = without_tensor(X, "X")
         refuse_missing(X, "X")
-        values = validate_data(self, without_tensor(X, "X"), dtype=np.float64)
+        values = validate_data(self, X, dtype=np.float64)
         classes, target = check_target(y, classes=self.classes, refuse_integers=True)
         check_consistent_length(values, target)
         columns = frame_columns(X, classes, name="X")
@@ -478,11 +479,12 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
 
     def _mapped(self, X):
         check_is_fitted(self)
+        X = without_tensor(X, "X")
         refuse_missing(X, "X")
         columns = frame_columns(X, self.classes_, name="X")
         if columns is None:
             columns = self._columns
-            values = validate_data(self, without_tensor(X, "X"), dtype=np.float64, reset=False)
+            values = validate_data(self, X, dtype=np.float64, reset=False)
         else:  # scikit-learn would refuse another order
             values = check_array(X, dtype=np.float64, estimator=self, input_name="X")
         values = match_columns(values, columns, self.classes_, "X")

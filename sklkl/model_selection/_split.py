@@ -551,8 +551,10 @@ def check_soft_cv(cv, target, groups=None):
 
 
 def _as_indices(rows, n_samples):
-    """Return an array of indices of samples; refuse anything else."""
+    """Return an array of indices of samples, also of a mask; refuse anything else."""
     rows = np.asarray(rows)
+    if rows.dtype == bool and rows.shape == (n_samples,):
+        rows = np.flatnonzero(rows)
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
         raise TypeError("These are no indices.")
     if rows.size and not -n_samples <= rows.min() <= rows.max() < n_samples:

@@ -70,7 +70,7 @@ def make_problem(kind="soft", n_samples=90):
     y /= y.sum(axis=1, keepdims=True)
     groups, weight = rng.integers(0, 15, n_samples), rng.uniform(0.5, 2.0, n_samples)
     if kind == "frame":
-        y = pd.DataFrame(y, columns=NAMES[[2, 0, 1]], index=np.arange(n_samples)[::-1])
+        y = pd.DataFrame(y, columns=NAMES[[2, 0, 1]], index=np.arange(n_samples) + 7)
     elif kind == "hard":
         y = NAMES[y.argmax(axis=1)]
     return X, y, groups, weight
@@ -242,7 +242,7 @@ def test_forms_of_labels():
     for y in (
         labels.tolist(),
         labels.astype(object),
-        pd.Series(labels, index=np.arange(90)[::-1]),
+        pd.Series(labels, index=np.arange(90) + 7),
         pd.Series(labels).astype("category"),
         codes,
         codes.astype(float),
@@ -293,7 +293,7 @@ def test_frame_reaches_the_estimator_as_it_is():
             return super().fit(X, y, sample_weight)
 
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    weight = pd.Series(np.arange(1.0, 91.0), index=np.arange(90)[::-1])
+    weight = pd.Series(np.arange(1.0, 91.0), index=np.arange(90) + 7)
     soft_cross_val_predict(Spy(), frame, y, params={"sample_weight": weight})
     for (part, target, part_weight), (train, _) in zip(
         seen, StratifiedSoftKFold(5).split(X, y), strict=True
