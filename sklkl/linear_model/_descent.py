@@ -135,7 +135,8 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
             method.renew(W, renewals.level)
             rates_then, stale = rates, False
         direction, slope, newton = method.propose(W, gradient)
-        converged = arrival(gradient, *newton)
+        # The metric at 0 says nothing of a Newton step at W.
+        converged = failures < 2 and arrival(gradient, *newton)
         if converged and (renewals.certifies(n_iter) or stale):
             # Of a class that has become rare meanwhile the metric sees too much curvature, and
             # a product of averages may see too much of a flat direction.

@@ -286,7 +286,7 @@ class KLObjective(Objective):
         if self.absent.any():
             direction = direction.copy()
             direction[:, self.absent] = direction[:, [np.argmin(self.absent)]]
-        return max(block.largest_change(direction) for block in self.blocks)
+        return float(np.max([block.largest_change(direction) for block in self.blocks]))
 
     def widen(self):
         """Let blocks that compute in float32 go over to float64; return whether any did."""
@@ -522,8 +522,8 @@ class RowBlock:
             change = rows.predict(direction, LOG_ODDS)[:, 0]
             here = slice(start, start := start + len(change))
             counted = np.any([term.weight[here] > 0.0 for term in self.terms], axis=0)
-            largest = max(largest, float(change.max(initial=0.0, where=counted)))
-        return largest
+            largest = np.maximum(largest, change.max(initial=0.0, where=counted))
+        return float(largest)
 
     def objective(self, W):
         """Return the loss and its gradient; see ``LinearRows.objective``."""

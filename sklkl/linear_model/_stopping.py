@@ -64,10 +64,11 @@ class Arrival:
         absent = self.objective.absent
         if absent is None:
             absent = np.zeros(gradient.shape[1], dtype=bool)
-        self.sizes.append(math.sqrt(max(0.0, -float(np.sum(slopes[:, ~absent])))))
+        self.sizes.append(float(np.sqrt(np.maximum(0.0, -np.sum(slopes[:, ~absent])))))
         remaining = self._remaining()
         ratio = FIRST_RATIO if self.ratio is None else CAUTION * self.ratio
-        if ratio * self.size * remaining > self.tol:
+        # Written so that NaN is no arrival.
+        if not ratio * self.size * remaining <= self.tol:
             return False
         if np.abs(gradient[-1, absent]).max(initial=0.0) > ABSENT:
             return False

@@ -389,6 +389,15 @@ def test_any_object_with_four_methods_is_a_block(soft, n_classes):
         np.testing.assert_allclose(result.W, solution.W, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_step_without_numbers_is_none_of_size_zero(dtype):
+    X, target, weight = make_data(3, soft=False)
+    objective = make_objective(X.astype(dtype), target, weight, 3)
+    assert np.isnan(objective.largest_change(np.full(objective.shape, np.nan)))
+    objective.widen()
+    assert np.isnan(objective.largest_change(np.full(objective.shape, np.nan)))
+
+
 # The metric
 
 
