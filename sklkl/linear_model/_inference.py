@@ -35,6 +35,7 @@ from sklkl._checks import INNER_SHARE, check
 from sklkl._names import refuse_other_rows
 from sklkl._targets import encode_groups, one_hot
 from sklkl.linear_model._data import check_data
+from sklkl.linear_model._objective import add_curvature, row_products
 
 # A matrix of so many rows takes 200 MB, and there are about six at a time.
 MAX_PARAMETERS = 5_000
@@ -247,8 +248,7 @@ def _widths(X, rows, size):
 
 def _sums(data, width, V, rows, unit):
     """Return sums over rows, for the logits V: gradient, Hessian, and products of scores."""
-    size, n_logits = V.shape
-    m = V.size
+    m, n_logits = V.size, V.shape[1]
     gradient, hessian, products = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
     open_unit, of_open_unit = -1, np.zeros(m)  # the last of a chunk may go on in the next
     for chunk, X in _chunks(data.X, rows, width, n_logits):
@@ -257,13 +257,8 @@ def _sums(data, width, V, rows, unit):
         target = one_hot(data.target[here], len(data.classes))[:, 1:]
         proba = softmax(np.hstack([np.zeros((len(X), 1)), X @ V]), axis=1)[:, 1:]
 
-        of_rows = _row_products(np.sqrt(weight) * proba, X)
-        hessian -= of_rows.T @ of_rows
-        for k in range(n_logits):
-            block = slice(k * size, (k + 1) * size)
-            hessian[block, block] += (X * (weight * proba[:, k : k + 1])).T @ X
-
-        scores = _row_products(weight * (proba - target), X)
+        add_curvature(hessian, X, proba, weight[:, 0])
+        scores = row_products(weight * (proba - target), X)
         gradient += scores.sum(axis=0)
         begins = np.flatnonzero(np.diff(unit[chunk], prepend=-1))
         scores = np.add.reduceat(scores, begins, axis=0)
@@ -275,11 +270,6 @@ def _sums(data, width, V, rows, unit):
         products += scores[:-1].T @ scores[:-1]
     products += np.outer(of_open_unit, of_open_unit)
     return gradient, hessian, products
-
-
-def _row_products(A, X):
-    """Return the Kronecker product of each row of A and of X."""
-    return (A[:, :, np.newaxis] * X[:, np.newaxis, :]).reshape(len(X), -1)
 
 
 def _solve(hessian, products, gradient):
