@@ -151,6 +151,8 @@ class ScalingObjective(Objective):
     """
 
     full_cost = 1.0  # the curvature comes with the gradient
+    # Predictions that are always right have no best temperature: the colder, the better.
+    settled = np.finfo(np.float64).eps
 
     def __init__(self, z, target, weight, doubt, slopes=0.0, penalty=0.0):
         self.z, self.target, self.weight = z, target, weight / weight.sum()

@@ -96,8 +96,9 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
     objective : callable
         ``objective(W) -> (value, gradient)``. ``full_cost`` is what a full curvature costs,
         in evaluations, ``exact_cost`` the Hessian; ``widen()`` goes over to float64 and
-        returns whether that is new; ``rates(gradient)`` returns mean predictions; values up to
-        ``unattained`` are those of no minimum. For the rest see the method and ``Arrival``.
+        returns whether that is new; ``rates(gradient)`` returns mean predictions; for
+        ``unattained`` and ``settled`` see ``Objective``, for the rest the method and
+        ``Arrival``.
     W : ndarray of shape (size, n_logits)
         Start.
     tol : float
@@ -124,6 +125,9 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
             reported = n_iter
         # Written so that NaN stops.
         if stop or not value < np.inf:
+            break
+        if value <= objective.settled:
+            converged = True
             break
         rates = objective.rates(gradient)
         stale = rates_then is not None and _differ(rates, rates_then)

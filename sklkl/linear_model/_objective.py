@@ -79,12 +79,14 @@ class Objective:
         Which columns of coefficients belong to classes that no target has.
     unattained : float
         Values up to this one are those of no minimum.
+    settled : float
+        Values up to this one are taken for the least there is.
     """
 
     full_cost = exact_cost = np.inf
     l1 = 0.0
     absent = None
-    unattained = -np.inf
+    unattained = settled = -np.inf
 
     def widen(self):
         """Compute in float64 from now on; return whether that is new."""
