@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from sklkl._kernels import _openmp
 from sklkl._kernels._linear import DIVERGENCES, LOG_PROBA, PROBA, RAW, LinearRows
 from sklkl.linear_model._objective import LossTerm
-from tests import _reference
-from tests._reference import DIGITS_OF_TINY, error
+from tests._support import reference
+from tests._support.reference import DIGITS_OF_TINY, error
 
 # Around whole vectors and whole tiles, and of several runs.
 N_FEATURES = (*range(1, 10), 15, 16, 17, 40)
@@ -612,11 +612,11 @@ def logits_of(raw_row):
     return [0.0, *raw_row] if len(raw_row) == 1 else list(raw_row)
 
 
-def exact_loss(target, raw_row, digits=_reference.DIGITS):
+def exact_loss(target, raw_row, digits=reference.DIGITS):
     """Return the cross-entropy and its gradient by ``raw_row`` in many digits."""
     with mp.workdps(digits):
-        log_p = _reference.log_softmax(logits_of(raw_row), digits=digits)
-        y = _reference.normalised(target)
+        log_p = reference.log_softmax(logits_of(raw_row), digits=digits)
+        y = reference.normalised(target)
         loss = -sum(a * b for a, b in zip(y, log_p, strict=True))
         slopes = [mp.exp(b) - a for a, b in zip(y, log_p, strict=True)]
         return loss, slopes[-len(raw_row) :]
@@ -747,7 +747,7 @@ def test_curvature_of_rows_that_are_nearly_certain(logits, dtype):
     raw = np.array([logits], dtype)
     W = raw.astype(np.float64)
     with mp.workdps(DIGITS_OF_TINY):
-        log_p = _reference.log_softmax(logits_of(raw[0]), digits=DIGITS_OF_TINY)
+        log_p = reference.log_softmax(logits_of(raw[0]), digits=DIGITS_OF_TINY)
         p = [mp.exp(u) for u in log_p]
         # What rounding to digits leaves of zero does not matter: see LEAST.
         h = sum(x * (1 - x) for x in p)
@@ -788,7 +788,7 @@ def test_probabilities_of_single_rows(logits, dtype):
     rows = rows_of(raw)
     assert_array_equal(rows.predict(raw, RAW), raw)
     log_p, p = rows.predict(raw, LOG_PROBA)[0], rows.predict(raw, PROBA)[0]
-    exact = _reference.log_softmax(logits_of(raw[0]), digits=DIGITS_OF_TINY)
+    exact = reference.log_softmax(logits_of(raw[0]), digits=DIGITS_OF_TINY)
     for value, log_value, expected in zip(p, log_p, exact, strict=True):
         assert error(log_value, expected, atol=LEAST[dtype]) <= 6 * EPS[dtype]
         assert error(value, mp.exp(expected), atol=LEAST[dtype]) <= 10 * EPS[dtype]
@@ -802,7 +802,7 @@ def test_probabilities_of_ordinary_rows(n_columns, dtype):
     log_proba = rows_of(raw).predict(raw, LOG_PROBA)
     proba = rows_of(raw).predict(raw, PROBA)
     for i in range(len(raw)):
-        exact = _reference.log_softmax(logits_of(raw[i]))
+        exact = reference.log_softmax(logits_of(raw[i]))
         for value, log_value, expected in zip(proba[i], log_proba[i], exact, strict=True):
             assert error(log_value, expected, atol=LEAST[dtype]) <= rounding_of(raw[i])
             assert error(value, mp.exp(expected), atol=LEAST[dtype]) <= rounding_of(raw[i])

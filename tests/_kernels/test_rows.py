@@ -16,9 +16,9 @@ from sklkl.divergences import (
     kl_divergence,
     pairwise_divergences,
 )
-from tests import _reference
-from tests._cases import CASES
-from tests._reference import DIGITS_OF_TINY, error
+from tests._support import reference
+from tests._support.cases import CASES
+from tests._support.reference import DIGITS_OF_TINY, error
 
 LENGTHS = (2, 3, 9, 33, 300)
 BOUND = {"float64": 1e-13, "float32": 2e-6}
@@ -29,7 +29,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from sklkl._kernels import _rows
-from tests._cases import CASES
+from tests._support.cases import CASES
 
 results = {"level": _rows.LEVEL_NAME}
 rows = np.load(sys.argv[1])
@@ -171,7 +171,7 @@ def test_what_rounding_left_below_zero_counts_as_zero(k, dtype):
         for i, value in enumerate(CASES[name](p, q)):
             assert error(value, exact[i], **allowed) <= BOUND[dtype], f"{name}, row {i}"
     for i, value in enumerate(entropy(p)):
-        assert error(value, _reference.entropy(zeros_p[i]), **allowed) <= BOUND[dtype], i
+        assert error(value, reference.entropy(zeros_p[i]), **allowed) <= BOUND[dtype], i
     np.testing.assert_array_equal(kl_contributions(p, q), kl_contributions(zeros_p, zeros_q))
     pairs = pairwise_divergences(p, q, metric="kl_divergence")
     np.testing.assert_array_equal(pairs.diagonal(), kl_divergence(p, q))
@@ -248,7 +248,7 @@ def test_models_whose_shapes_do_not_agree_are_refused(name):
 STACK = """
 import threading
 import numpy as np
-from tests._cases import CASES
+from tests._support.cases import CASES
 
 def work():
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from sklkl.divergences import (
     pairwise_divergences,
     sampled_kl,
 )
-from tests._cases import CASES
+from tests._support.cases import CASES
 
 NAMES = ["a", "b", "c"]
 ORDER = [2, 0, 1]

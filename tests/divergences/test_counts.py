@@ -16,7 +16,7 @@ from scipy.stats import multinomial
 
 from sklkl.divergences import kl_divergence
 from sklkl.divergences._counts import kl_from_counts
-from tests._reference import DIGITS, error, in_many_digits
+from tests._support.reference import DIGITS, error, in_many_digits
 
 LN2 = math.log(2.0)
 ESTIMATORS = ["plugin", "miller-madow", "zhang-grabchak"]

@@ -28,9 +28,9 @@ from sklkl.divergences import (
     renyi_divergence,
     total_variation_distance,
 )
-from tests import _reference
-from tests._cases import CASES, case
-from tests._reference import DIGITS, DIGITS_OF_TINY, error
+from tests._support import reference
+from tests._support.cases import CASES, case
+from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
 
 FAIR = np.array([0.5, 0.5])
 BIASED = np.array([0.9, 0.1])
@@ -51,7 +51,7 @@ ROW_FUNCTIONS = {
     **{name: (divergence, divergence.exact) for name, divergence in CASES.items()},
     "entropy": (
         lambda p, q, **options: entropy(p, **options),
-        lambda p, q, **options: _reference.entropy(p, **options),
+        lambda p, q, **options: reference.entropy(p, **options),
     ),
 }
 PAIR_FUNCTIONS = {**CASES, "kl_contributions": kl_contributions}
@@ -117,9 +117,9 @@ def check_accuracy(name, p, q, *, digits=DIGITS):
 def test_fair_and_biased_coin():
     forward = kl_divergence(FAIR, BIASED, base=2)
     reverse = kl_divergence(BIASED, FAIR, base=2)
-    bit = _reference.entropy(FAIR)
-    assert error(forward, _reference.kl_divergence(FAIR, BIASED) / bit) <= 1e-15
-    assert error(reverse, _reference.kl_divergence(BIASED, FAIR) / bit) <= 1e-15
+    bit = reference.entropy(FAIR)
+    assert error(forward, reference.kl_divergence(FAIR, BIASED) / bit) <= 1e-15
+    assert error(reverse, reference.kl_divergence(BIASED, FAIR) / bit) <= 1e-15
     assert round(forward, 3) == 0.737
     assert round(reverse, 3) == 0.531
 
@@ -383,7 +383,7 @@ def test_accuracy_of_contributions(k, perturbation, off_sum):
     p *= 1 + rng.uniform(-off_sum, off_sum, size=(len(p), 1))
     q *= 1 + rng.uniform(-off_sum, off_sum, size=(len(q), 1))
     for values, p_row, q_row in zip(kl_contributions(p, q), p, q, strict=True):
-        exact = _reference.kl_contributions(p_row, q_row)
+        exact = reference.kl_contributions(p_row, q_row)
         for value, term, x in zip(values, exact, p_row, strict=True):
             assert error(value, term, atol=1e-30 * x) <= 1e-13
 
@@ -392,7 +392,7 @@ def test_accuracy_of_contributions(k, perturbation, off_sum):
 def test_contributions_of_zeros_and_tiny_entries(pair):
     p, q = AWKWARD_PAIRS[pair]
     for first, second in ((p, q), (q, p)):
-        exact = _reference.kl_contributions(first, second, digits=DIGITS_OF_TINY)
+        exact = reference.kl_contributions(first, second, digits=DIGITS_OF_TINY)
         values = kl_contributions(first, second)
         for value, term, x in zip(values, exact, first, strict=True):
             assert error(value, term, atol=max(1e-30 * x, 5e-324)) <= 1e-13
@@ -1232,6 +1232,6 @@ def test_long_rows_that_are_no_whole_vectors_keep_their_digits_and_their_zeros()
     """What fills them up counts neither as a probability nor as a zero."""
     for k in range(257, 290):
         p, q = random_pair(1, k, seed=k)
-        assert error(kl_divergence(p, q)[0], _reference.kl_divergence(p[0], q[0])) <= 1e-14
+        assert error(kl_divergence(p, q)[0], reference.kl_divergence(p[0], q[0])) <= 1e-14
         q[0, -1] = 0.0
         assert kl_divergence(p, q / q.sum())[0] == math.inf

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from sklkl.divergences import gaussian_kl_divergence
-from tests._reference import DIGITS, error
+from tests._support.reference import DIGITS, error
 
 BOUND = {"diagonal": 1e-13, "full": 1e-12}
 KINDS = ["diagonal", "full", "p full", "q full"]

@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from sklkl.divergences import kl_divergence, kl_divergence_from_logits
-from tests._reference import DIGITS, DIGITS_OF_TINY, error
+from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
 
 # The relative error that the library promises.
 BOUND = {np.float64: 1e-13, np.float32: 2e-6}

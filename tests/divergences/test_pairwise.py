@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from sklkl.divergences import kl_divergence, pairwise_divergences
 from sklkl.divergences._registry import DIVERGENCES
-from tests._cases import CASES
+from tests._support.cases import CASES
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 import sklkl.divergences
 from sklkl.divergences._registry import DIVERGENCES
-from tests import _reference
-from tests._cases import CASES, cases_of
-from tests._reference import DIGITS_OF_TINY, error
+from tests._support import reference
+from tests._support.cases import CASES, cases_of
+from tests._support.reference import DIGITS_OF_TINY, error
 
 each_divergence = pytest.mark.parametrize("divergence", DIVERGENCES, ids=lambda d: d.name)
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -33,7 +33,7 @@ def test_names_are_unique():
 
 @each_divergence
 def test_there_is_an_oracle(divergence):
-    assert callable(getattr(_reference, divergence.name, None))
+    assert callable(getattr(reference, divergence.name, None))
 
 
 @each_divergence

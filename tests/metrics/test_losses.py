@@ -26,7 +26,7 @@ from sklkl.metrics import (
 )
 from sklkl.metrics._losses import ALIGNED
 from sklkl.metrics._losses import LOSSES as PUBLIC
-from tests._cases import cases_of
+from tests._support.cases import cases_of
 
 LN2 = np.log(2.0)
 EPS = np.finfo(np.float64).eps

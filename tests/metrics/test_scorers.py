@@ -38,7 +38,7 @@ from sklkl.metrics import (
     make_fidelity_scorer,
 )
 from sklkl.metrics._losses import ALIGNED, LOSSES
-from tests._cases import cases_of
+from tests._support.cases import cases_of
 
 EPS = np.finfo(np.float64).eps
 CLASSES = {"binary": ["no", "yes"], "multiclass": ["a", "m", "z"]}

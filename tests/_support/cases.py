@@ -6,7 +6,7 @@ from itertools import product
 from math import inf
 
 from sklkl.divergences._registry import DIVERGENCES
-from tests import _reference
+from tests._support import reference
 
 # Around and at the limits, where formulas change.
 VALUES = {
@@ -45,7 +45,7 @@ class Case:
 
     def exact(self, p, q, **options):
         """Return the value for two rows in many digits."""
-        oracle = getattr(_reference, self.divergence.name)
+        oracle = getattr(reference, self.divergence.name)
         return oracle(p, q, **self.parameters, **options)
 
 

@@ -1,0 +1,1 @@
+"""What tests share: problems, layouts of arrays, models, messages and slow definitions."""
