@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, KFold
 
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
@@ -132,22 +131,6 @@ def test_events_of_cross_validation(refit, Kind):
         assert witness.models[-1].coef_ == pytest.approx(model.coef_)
     folds = ["begin fold", "end fold"] * 3
     assert witness.events == ["setup", "begin fit", *folds, *final, "end fit", "teardown"]
-
-
-@needs_callbacks
-def test_callbacks_of_a_search_reach_its_estimators():
-    witness = PropagatedWitness()
-    search = GridSearchCV(
-        SoftLabelLogisticRegression(), {"C": [0.1, 1.0]}, cv=KFold(3), error_score="raise"
-    )
-    search.set_callbacks(witness).fit(X, Y)
-    expected = sum(
-        SoftLabelLogisticRegression(C=C).fit(X[train], Y[train]).n_iter_
-        for C in (0.1, 1.0)
-        for train, _ in KFold(3).split(X)
-    )
-    n_iter = witness.events.count("end iteration")
-    assert n_iter == expected + search.best_estimator_.n_iter_
 
 
 @needs_callbacks

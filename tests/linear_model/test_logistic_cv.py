@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import get_scorer as sklearn_scorer
 from sklearn.metrics import log_loss, make_scorer
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -95,11 +95,7 @@ def reference(X, y, sample_weight=None, *, scoring, **params):
     parameters = inspect.signature(LogisticRegressionCV).parameters
     if "use_legacy_attributes" in parameters:
         params["use_legacy_attributes"] = False
-    if "l1_ratios" in params:
-        params = {"solver": "saga", "random_state": 0, **params}
-        if parameters["penalty"].default != "deprecated":
-            params["penalty"] = "elasticnet"  # before scikit-learn 1.8
-    elif parameters["l1_ratios"].default is not None:
+    if parameters["l1_ratios"].default is not None:
         params["l1_ratios"] = (0.0,)
     params = {"solver": "newton-cg", "tol": 1e-10, "max_iter": 100_000, **params}
     model = LogisticRegressionCV(scoring=scoring, **{"Cs": CS, **params})
@@ -130,21 +126,6 @@ def test_as_logistic_regression_cv(loader, scoring, weighted, refit):
     np.testing.assert_allclose(model.scores_, scores, atol=1e-7)
     np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
     np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-6)
-
-
-def test_elastic_net_as_logistic_regression_cv():
-    X, y = data("hard")
-    scorer, l1_ratios = sklearn_scorer("neg_log_loss"), (0.2, 0.8)
-    cv = StratifiedKFold(3, shuffle=True, random_state=1)
-    # SAGA does not care for the intercepts while all coefficients are zero.
-    params = {"scoring": scorer, "cv": cv, "l1_ratios": l1_ratios, "Cs": (0.1, 0.5, 10.0)}
-    C, scores, expected = reference(X, y, **params)
-    model = fit(X, y, **params)
-    assert np.count_nonzero(model.coefs_paths_ == 0.0) > 0
-    assert model.C_ == C
-    assert model.l1_ratio_ == np.ravel(expected.l1_ratio_)[0]
-    np.testing.assert_allclose(model.scores_, scores, atol=1e-6)
-    np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
 
 
 # -- A loop by hand ------------------------------------------------------------
@@ -294,14 +275,6 @@ def test_training_fold_of_a_single_class():
     assert model.scores_[0].max() < np.log(0.5)
 
 
-def test_named_class_that_is_absent_from_all_folds():
-    X, y = data("hard", 2)
-    model = fit(X, y, classes=[0, 1, 2], tol=1e-4)
-    assert model.coef_.shape == (3, 4)
-    assert model.predict_proba(X)[:, 2].max() < 0.01
-    assert np.isfinite(model.scores_).all()
-
-
 # -- Folds ---------------------------------------------------------------------
 
 
@@ -327,21 +300,13 @@ def test_iterable_of_indices_or_masks():
     assert_same(fit(X, y, weight, cv=masks), model)
 
 
-@pytest.mark.parametrize("splitter", [GroupKFold(3), LeaveOneGroupOut()])
-def test_groups(splitter):
-    X, y = data()
-    groups = make_problem().groups // 4
-    model = fit(X, y, groups=groups, cv=splitter)
-    assert_same(model, fit(X, y, cv=list(splitter.split(X, None, groups))))
-    assert_same(fit(X, y, groups=groups.tolist(), cv=splitter), model)
-    with pytest.raises(ValueError, match="groups"):
-        fit(X, y, cv=splitter)
-
-
-def test_groups_without_a_splitter():
-    """A number of folds keeps groups together, also of labels; fixed folds refuse them."""
+def test_groups():
+    """A number of folds keeps them together, also of labels; fixed folds refuse them."""
     X, y = data("hard")
-    groups = np.arange(90) // 3
+    groups = make_problem().groups
+    folds = list(GroupKFold(3).split(X, None, groups))
+    model = fit(X, y, groups=groups.tolist(), cv=GroupKFold(3))
+    assert_same(model, fit(X, y, cv=folds))
     folds = list(StratifiedSoftKFold(3).split(X, y, groups))
     assert_same(fit(X, y, groups=groups), fit(X, y, cv=folds))
     with pytest.raises(ValueError, match="groups are for a splitter"):
@@ -510,12 +475,9 @@ def test_callable_score():
     assert min(CS) == model.C_
     sizes = np.abs(model.coefs_paths_[..., :-1]).sum(axis=(3, 4))
     np.testing.assert_allclose(model.scores_, -sizes)
-
-
-def test_ties_choose_the_strongest_listed_first():
+    # Of equals the first is taken.
     model = fit(*data(), scoring=lambda model, X, y: 0.0, l1_ratios=[0.0, 0.5])
-    assert CS[0] == model.C_
-    assert model.l1_ratio_ == 0.0
+    assert (model.C_, model.l1_ratio_) == (CS[0], 0.0)
 
 
 def test_verbose_prints_the_mean_scores(capsys):

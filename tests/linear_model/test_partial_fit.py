@@ -104,12 +104,8 @@ def test_float32(container):
     model = SoftLabelLogisticRegression(tol=1e-5).partial_fit(X32, y)
     assert model.coef_.dtype == model.intercept_.dtype == np.float32
     np.testing.assert_allclose(model.coef_, fit(X32, y, tol=1e-5).coef_, atol=2e-3)
-    model, expected = (
-        stream(each, y, 50, container=CONTAINERS[container])
-        for each in (X.astype(np.float32), X)
-    )
+    model.partial_fit(X32, y)
     assert model.coef_.dtype == np.float32
-    assert_same_model(model, expected, atol=0.01)
 
 
 # -- Many batches --------------------------------------------------------------
@@ -144,17 +140,6 @@ def test_stream_ends_near_the_full_fit(
         assert gap(model, X, y, fit(X, y, **params)) < 0.05
 
 
-def test_larger_batches_come_nearer():
-    X, y = make_problem()
-    full = fit(X, y)
-    distances = [
-        np.linalg.norm(stream(X, y, size, tol=1e-8).coef_ - full.coef_)
-        for size in (5, 50, 200, N_SAMPLES)
-    ]
-    assert distances == sorted(distances, reverse=True)
-    assert distances[-1] < 1e-5
-
-
 def test_posterior_keeps_correlations_of_dense_features():
     X, y = make_problem(correlation=3.0)
     full = fit(X, y)
@@ -178,20 +163,13 @@ def test_wide_rows():
 
 def test_kinds_of_batches_may_alternate():
     X, y = make_problem()
-    kinds = [np.asarray, csr_array, np.asfortranarray, np.ndarray.tolist]
-    model = SoftLabelLogisticRegression()
-    for i, kind in enumerate(kinds):
-        batch = slice(100 * i, 100 * i + 100)
-        model.partial_fit(kind(X[batch]), y[batch])
-    assert_same_model(model, stream(X, y, 100), atol=1e-3)
-
-
-def test_soft_batches_after_hard_ones():
-    X, y = make_problem()
-    hard = y.argmax(axis=1)
-    model, expected = SoftLabelLogisticRegression(), SoftLabelLogisticRegression()
-    model.partial_fit(X[:100], hard[:100], [0, 1, 2]).partial_fit(X[100:], y[100:])
-    expected.partial_fit(X[:100], np.eye(3)[hard[:100]]).partial_fit(X[100:], y[100:])
+    hard = y[:100].argmax(axis=1)
+    model = SoftLabelLogisticRegression(tol=1e-8).partial_fit(X[:100], hard, [0, 1, 2])
+    expected = SoftLabelLogisticRegression(tol=1e-8).partial_fit(X[:100], np.eye(3)[hard])
+    assert_same_model(model, expected, atol=1e-6)
+    for i, kind in ((100, csr_array), (200, np.asfortranarray), (300, np.ndarray.tolist)):
+        model.partial_fit(kind(X[i : i + 100]), y[i : i + 100])
+        expected.partial_fit(X[i : i + 100], y[i : i + 100])
     assert_same_model(model, expected, atol=1e-6)
 
 
@@ -227,12 +205,6 @@ def test_classes_one_after_the_other(n_classes, size, container):
     assert model.score(X, y) > fit(X, y).score(X, y) - lost
 
 
-def test_single_rows_one_class_after_the_other():
-    """There nothing helps, but a warning does."""
-    X, y = make_problem(3, False)
-    assert sorted_stream(X[::2], y[::2], 1, 3)[1][0]
-
-
 def test_sorted_batches_of_many_classes_warn():
     """Each class is kept well enough by itself, but not against those of other batches."""
     X, y = load_digits(return_X_y=True)
@@ -244,15 +216,6 @@ def test_sorted_batches_of_many_classes_warn():
             for batch in np.array_split(rows, 18):
                 model.partial_fit(X[batch] / 16, y[batch], range(10))
         assert len(told) == n_warnings
-
-
-def test_message_about_batches_that_are_not_mixed():
-    X, y = make_problem(2, False)
-    labels = np.array(["ham", "spam"])[y]
-    model = SoftLabelLogisticRegression()
-    model.partial_fit(X[y == 0][:90], labels[y == 0][:90], classes=["ham", "spam"])
-    with pytest.warns(UserWarning, match=f"^Class 'spam' came 90 times.*{FORGETFUL}"):
-        model.partial_fit(X[y == 1][:90], labels[y == 1][:90])
 
 
 @pytest.mark.parametrize(("class_weight", "scale"), [(None, 1.0), ({1: 50.0}, 1e-9)])
@@ -273,10 +236,13 @@ def test_rare_class_in_mixed_batches(class_weight, scale):
 def test_half_of_the_classes_at_a_time_are_few():
     """Two classes after two others are forgotten although each batch has some of both."""
     X, y = make_problem(6, False)
-    X, y = X[y < 4], y[y < 4]
-    first, second = y < 2, y > 1
-    model = SoftLabelLogisticRegression().partial_fit(X[first], y[first], range(4))
-    with pytest.warns(UserWarning, match=FORGETFUL):
+    X, y = X[y < 4], np.array(list("abcd"))[y[y < 4]]
+    first, second = y < "c", y > "b"
+    model = SoftLabelLogisticRegression().partial_fit(X[first], y[first], list("abcd"))
+    n_rows = {label: np.count_nonzero(y == label) for label in "cd"}
+    label = max(n_rows, key=n_rows.get)
+    message = f"^Class '{label}' came {n_rows[label]} times.*{FORGETFUL}"
+    with pytest.warns(UserWarning, match=message):
         model.partial_fit(X[second], y[second])
 
 
@@ -380,13 +346,6 @@ def test_weight_is_repetition(soft, container):
     assert_same_model(weighted, repeated)
 
 
-def test_C_weighs_the_data_against_the_penalty():
-    """Weights and C enter by their product alone."""
-    X, y = make_problem()
-    scaled = stream(X, y, 200, weight=np.full(N_SAMPLES, 4.0), C=0.25, tol=1e-10)
-    assert_same_model(scaled, stream(X, y, 200, C=1.0, tol=1e-10), atol=1e-6)
-
-
 # -- State ---------------------------------------------------------------------
 
 
@@ -424,21 +383,15 @@ def test_stored_streams_go_on(container, tmp_path):
     convert = CONTAINERS[container]
     model = stream(X[:200], y[:200], 100, container=convert)
     joblib.dump(model, tmp_path / "model")
-    rest = convert(X[200:]), y[200:]
-    for tol in (1e-4, 1e3):  # at the latter, a batch moves nothing
-        mapped = joblib.load(tmp_path / "model", mmap_mode="r").set_params(tol=tol)
-        assert not mapped.coef_.flags.writeable
-        np.testing.assert_array_equal(
-            mapped.to_sklearn().coef_, mapped.coef_frame().to_numpy()[:-1].T
-        )
-        pickled = pickle.loads(pickle.dumps(model)).set_params(tol=tol)
-        again = joblib.load(tmp_path / "model", mmap_mode="r").set_params(tol=tol)
-        for each in (mapped, pickled, again):
-            each.partial_fit(*rest)
-            each.set_params(tol=1e-6).partial_fit(*rest)
-        assert_same_model(mapped, pickled, atol=0)
-        assert_same_model(again, pickled, atol=0)
     mapped = joblib.load(tmp_path / "model", mmap_mode="r")
+    assert not mapped.coef_.flags.writeable
+    # At the first tolerance, a batch moves nothing.
+    for each in (mapped, pickle.loads(pickle.dumps(model)), model):
+        for tol in (1e3, 1e-6):
+            each.set_params(tol=tol).partial_fit(convert(X[200:]), y[200:])
+        assert_same_model(each, mapped, atol=0)
+    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
+    assert mapped.to_sklearn().coef_.flags.writeable
     mapped.set_params(warm_start=True, tol=1e-8).fit(convert(X), y)
     assert len(mapped.sparsify().coef_inference(X, y)) == 3 * (N_FEATURES + 1)
 
@@ -467,30 +420,25 @@ def test_C_and_intercept_may_not_change_in_mid_stream(change):
 def test_refused_batch_leaves_the_stream_as_it_was():
     X, y = make_problem()
     frame = pd.DataFrame(X, columns=list("abcde"))
-    model, untouched = (stream(X[:200], y[:200], 100) for _ in range(2))
-    bad = X.copy()
-    bad[4, 2] = np.nan
-    before = dict(vars(model))
-    for arguments, message in (
-        ((bad, y), "Input X contains NaN"),
-        ((X[:, :3], y), "X has 3 features"),
-        ((X, 2.0 * y), r"y\[0\] sums to"),
-        ((X, y, None, np.zeros(N_SAMPLES)), r"zero for every sample|at least one non-zero"),
+    bad = frame.where(frame["a"] < 2.0)
+    for model in (
+        SoftLabelLogisticRegression(),
+        stream(frame[:200], y[:200], 100, container=pd.DataFrame),
     ):
-        with pytest.raises(ValueError, match=message):
-            model.partial_fit(*arguments)
-        assert vars(model).keys() == before.keys()
-        assert all(vars(model)[name] is before[name] for name in before)
-    model.partial_fit(X[200:], y[200:])
-    assert_same_model(model, untouched.partial_fit(X[200:], y[200:]), atol=0)
-    model = SoftLabelLogisticRegression()
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        model.partial_fit(bad[:, 1:], y)
-    assert [name for name in vars(model) if name.endswith("_")] == []
-    model.partial_fit(frame, y)
+        before = dict(vars(model))
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            model.partial_fit(bad, y)
+        with pytest.raises(ValueError, match=r"y\[0\] sums to"):
+            model.partial_fit(frame, 2.0 * y)
+        with pytest.raises(ValueError, match="C must be a number > 0"):
+            model.set_params(C=-1.0).partial_fit(frame, y)
+        assert vars(model.set_params(C=1.0)).keys() == before.keys()
+        assert all(vars(model)[name] is before[name] for name in before if name != "C")
     with pytest.raises(ValueError, match="feature names"):
         model.partial_fit(frame.rename(columns={"a": "z"}), y)
-    assert model.feature_names_in_.tolist() == list("abcde")
+    model.partial_fit(frame[200:], y[200:])
+    untouched = stream(X[:200], y[:200], 100).partial_fit(X[200:], y[200:])
+    assert_same_model(model, untouched, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -511,15 +459,6 @@ def test_no_stream_where_there_can_be_none(params, got):
         assert got in str(error.value.__cause__)
 
 
-def test_bad_parameters_are_refused():
-    X, y = make_problem()
-    for model in (SoftLabelLogisticRegression(), stream(X, y, N_SAMPLES)):
-        before = dict(vars(model.set_params(C=-1.0)))
-        with pytest.raises(ValueError, match="C must be a number > 0"):
-            model.partial_fit(X, y)
-        assert vars(model).keys() == before.keys()
-
-
 # -- Degenerate data -----------------------------------------------------------
 
 
@@ -537,15 +476,6 @@ def test_degenerate_columns(container, n_classes, size, largest_gap):
     assert (model.coef_[:, 0] == 0.0).all()
     np.testing.assert_allclose(model.coef_[:, 1], model.coef_[:, -1], atol=1e-3)
     assert gap(model, wide, y, fit(wide, y)) < largest_gap
-
-
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_nothing_but_zeros(container):
-    y = make_problem()[1]
-    X = np.zeros((N_SAMPLES, 2))
-    model = stream(X, y, 100, container=CONTAINERS[container])
-    assert (model.coef_ == 0.0).all()
-    np.testing.assert_allclose(model.predict_proba(X[:1])[0], y.mean(axis=0), atol=0.01)
 
 
 def test_column_that_appears_late():
