@@ -362,6 +362,15 @@ def test_other_data_and_rough_optima_warn():
         rough.coef_inference(X, y)
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_half_a_standard_error_from_the_optimum_warns(sign):
+    X, y = make_problem()
+    model = fit(X[:, :1], y, fit_intercept=False)
+    model.coef_ += sign * 0.5 * errors(model, X[:, :1], y)
+    with pytest.warns(ConvergenceWarning, match=r"up to 0\.\d+ standard errors"):
+        model.coef_inference(X[:, :1], y)
+
+
 def test_other_targets_are_refused():
     X, y = make_problem(soft=False)
     labels = np.array(["no", "yes"])[y]

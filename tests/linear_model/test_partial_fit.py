@@ -421,10 +421,10 @@ def test_refused_batch_leaves_the_stream_as_it_was():
     X, y = make_problem()
     frame = pd.DataFrame(X, columns=list("abcde"))
     bad = frame.where(frame["a"] < 2.0)
-    fresh, model, untouched = (SoftLabelLogisticRegression() for _ in range(3))
-    for each in (model, untouched):
-        each.partial_fit(frame[:200], y[:200])
-    for model in (fresh, model):
+    fresh, begun, untouched = (SoftLabelLogisticRegression() for _ in range(3))
+    for model in (begun, untouched):
+        model.partial_fit(frame[:200], y[:200])
+    for model in (fresh, begun):
         before = dict(vars(model))
         with pytest.raises(ValueError, match="Input X contains NaN"):
             model.partial_fit(bad, y)
