@@ -239,6 +239,10 @@ def test_half_of_the_classes_at_a_time_are_few():
     message = f"^Class '{label}' came {n_rows[label]} times.*{FORGETFUL}"
     with pytest.warns(UserWarning, match=message):
         model.partial_fit(X[second], y[second])
+    rows = np.r_[np.flatnonzero(first), np.flatnonzero(second)]
+    with pytest.warns(UserWarning, match=FORGETFUL) as told:
+        stream(X[rows], y[rows], 4, classes=list("abcd"))
+    assert len(told) == 1
 
 
 def test_class_of_weight_zero():
