@@ -587,6 +587,8 @@ def test_names_are_matched_by_all_methods():
             call(X[list("dcba")], y)
         with pytest.raises(ValueError, match="rows of X and y have different labels"):
             call(X, y[::-1])
+        with pytest.raises(ValueError, match="X and sample_weight have different labels"):
+            call(X, y, sample_weight=y[0][::-1])
     with pytest.raises(ValueError, match="rows of X and groups have different labels"):
         model.coef_inference(X, y, groups=y[0][::-1])
     # Without labels of their own, rows match by position.
