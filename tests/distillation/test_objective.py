@@ -6,7 +6,6 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
@@ -252,25 +251,11 @@ def test_float32(divergence, temperature):
     assert reference_of(model, X, proba, y, s).at(model.student_)[1] < 3e-6
 
 
-@pytest.mark.parametrize(
-    ("divergence", "temperature"),
-    [("reverse_kl", 1.0), ("jeffreys", 3.0), ("jensen_shannon", 3.0), ("alpha", 1.0)],
-)
-def test_other_divergences_start_from_the_optimum_of_kl(divergence, temperature):
-    X, y, s, proba = data(n_samples=30, seed=3)
-    params = {"temperature": temperature, "hard_label_weight": 0.2}
-    fit = {"X": X, "y": y, "sample_weight": s, "teacher_proba": proba}
-    model = distilled(exact(), divergence, **params).fit(**fit)
-    reference = reference_of(model, X, proba, y, s)
-    value, _ = reference.at(model.student_)
-    with np.errstate(all="ignore"):  # starts that are too far for alpha
-        best = min(
-            minimize(reference, start, jac=True, method="BFGS", tol=1e-9).fun
-            for start in 2.0 * np.random.default_rng(0).normal(size=(3, 9))
-        )
-    assert value <= best + 1e-8 * abs(best)
-    # Where there are several optima, too.
-    X, _, _, _ = data(n_samples=25, seed=1)
+@pytest.mark.parametrize("divergence", ["reverse_kl", "jeffreys", "jensen_shannon", "alpha"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_other_divergences_start_from_the_optimum_of_kl(divergence, seed):
+    """They are not convex: the teacher is too sure of itself to be followed."""
+    X, _, _, _ = data(n_samples=25, seed=seed)
     sharp = teacher_of(X, scale=4.0)
     model, forward = (
         distilled(exact(C=10.0), name, temperature=2.0).fit(X, teacher_proba=sharp)
@@ -398,27 +383,6 @@ def test_correction_is_that_of_its_formula(temperature, soft):
     assert_allclose(got.sum(axis=1), 1.0)
 
 
-@pytest.mark.parametrize(("temperature", "strength"), [(1.5, 0.5), (3.0, 1.0)])
-def test_correction_takes_away_first_order_errors(temperature, strength):
-    """The mean over labels of the target no longer depends on errors of the teacher."""
-    rng = np.random.default_rng(0)
-    truth = softmax(0.3 * rng.normal(size=(1, 4)), axis=1)
-    error = rng.normal(size=(1, 4))
-    error -= error.mean()
-    params = {"temperature": temperature, "loss_correction": strength}
-
-    def target(h):
-        return taught(np.tile(truth + h * error, (2, 1)), np.tile(truth, (2, 1)), **params)[:1]
-
-    h = 1e-4
-    slope = (target(h) - target(-h)) / (2.0 * h)
-    q = tempered(truth, temperature)
-    by_p = q / truth / temperature * error  # the first order, as documented
-    assert_allclose(slope, (1.0 - strength) * (by_p - q * by_p.sum()), atol=1e-7)
-    # The labels do not move the target of a teacher that is right, in the mean.
-    assert_allclose(target(0.0), q, atol=1e-14)
-
-
 def test_correction_takes_nothing_from_unlabeled_samples():
     """At temperature 1 it is a share of labels, which takes its part from these, too."""
     X, y, s, proba = data()
@@ -449,16 +413,9 @@ def test_student_with_more_classes(divergence):
     assert model.classes_.tolist() == ["a", "b", "c"]
     target = np.full((len(X), 3), 1e-300)
     target[:, 1:] = tempered(proba, 2.0)
+    ones = np.ones(len(X))
     reference = Reference(
-        X,
-        target,
-        0.7 * np.ones(60),
-        np.eye(3)[y + 1],
-        0.3 * np.ones(60),
-        2.0,
-        divergence,
-        0.5,
-        1.0,
+        X, target, 0.7 * ones, np.eye(3)[y + 1], 0.3 * ones, 2.0, divergence, 0.5, 1.0
     )
     assert reference.at(model.student_)[1] < 1e-9
     assert (model.predict_proba(X)[:, 0] < 0.1).all()
@@ -657,13 +614,7 @@ def test_loss(divergence, temperature, share):
 
 @pytest.mark.parametrize(
     ("divergence", "temperature"),
-    [
-        ("kl", 0.5),
-        ("reverse_kl", 4.0),
-        ("jeffreys", 1.0),
-        ("jensen_shannon", 0.5),
-        ("alpha", 4.0),
-    ],
+    [("kl", 0.5), ("reverse_kl", 4.0), ("jeffreys", 1.0), ("alpha", 4.0)],
 )
 def test_a_teacher_that_the_student_can_follow(divergence, temperature):
     """Every divergence leads to the teacher, at every temperature."""
