@@ -376,6 +376,11 @@ def test_marker_that_does_not_occur(marker):
     assert_array_equal(model.student_.coef_, plain.student_.coef_)
 
 
+def test_nothing_is_a_marker_by_default():
+    model = DistilledClassifier(GaussianNB()).fit(X, UNLABELED["int"][1])
+    assert model.classes_.tolist() == [-1, 0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("container", "student"),
     [

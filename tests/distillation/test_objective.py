@@ -547,9 +547,8 @@ def test_iterations_of_both_stages(capsys):
 class Counter:
     """A callback that counts iterations, and stops after some."""
 
-    def __init__(self, stop=None):
-        self.stop = stop
-        self.models = []
+    def __init__(self, stop):
+        self.stop, self.models = stop, []
 
     def setup(self, *args, **kwargs):
         """Do nothing."""
@@ -559,26 +558,23 @@ class Counter:
     def on_fit_task_end(
         self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
     ):
-        if context.task_name != "iteration":
-            return False
-        self.models.append(fitted_estimator)
+        if context.task_name == "iteration":
+            self.models.append(fitted_estimator)
         return len(self.models) == self.stop
 
 
 @needs_callbacks
 def test_callbacks_see_both_stages():
     X, _, _, proba = data()
-    forward = distilled(exact(), temperature=2.0).fit(X, teacher_proba=proba)
-    n_first = forward.student_.n_iter_
-    wanted = distilled(exact(), "jeffreys", temperature=2.0).fit(X, teacher_proba=proba)
-    wanted = wanted.student_.n_iter_
-    assert wanted > n_first + 2
-    for stop in (None, 2, n_first + 2):
+    forward, both = (
+        distilled(exact(), name, temperature=2.0).fit(X, teacher_proba=proba).student_.n_iter_
+        for name in ("kl", "jeffreys")
+    )
+    for stop in (forward - 1, forward + 2, both):
         # A deep copy of a callback would count elsewhere; the clone of a student shares it.
         student = exact().set_callbacks(counter := Counter(stop))
         model = distilled(student, "jeffreys", temperature=2.0).fit(X, teacher_proba=proba)
-        assert len(counter.models) == model.student_.n_iter_
-        assert model.student_.n_iter_ == (stop or wanted)
+        assert len(counter.models) == model.student_.n_iter_ == stop
         coef = counter.models[-1].coef_ * 2.0
         assert_allclose(coef, model.student_.coef_, rtol=0, atol=1e-8)
 
@@ -586,11 +582,8 @@ def test_callbacks_see_both_stages():
 @pytest.mark.parametrize(
     ("divergence", "temperature", "share"),
     [
-        ("kl", 1.0, 0.0),
         ("kl", 1.0, 0.3),
         ("kl", 3.0, 0.0),
-        ("reverse_kl", 1.0, 0.3),
-        ("jeffreys", 3.0, 0.0),
         ("jensen_shannon", 1.0, 0.3),
         ("alpha", 3.0, 0.0),
     ],
