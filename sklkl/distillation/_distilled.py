@@ -65,6 +65,7 @@ from sklkl.distillation._student import (
     rename_weight,
     to_sklearn,
     weight_name,
+    weight_request,
 )
 from sklkl.distillation._teaching import (
     Teaching,
@@ -448,7 +449,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         params = self._route(sample_weight, fit_params)
         of_labels = holds_labels(y)
         rows, y = self._labels(X, y, teacher_proba)
-        weight = params.student.fit.pop("sample_weight", None)
+        weight = params.student.fit.pop(weight_request(student), None)
         if not learns_from_probabilities(student) or self._weighs(weight, rows):
             check_weights_arrive(student)
         if params.teacher.fit and self._frozen() is None:

@@ -129,9 +129,10 @@ def check_weights_arrive(student):
     """Refuse a pipeline or search whose routing keeps weights from its last step."""
     if not get_config()["enable_metadata_routing"] or _inner(student) is None:
         return
-    process_routing(student, "fit", sample_weight=np.ones(1))
+    key = weight_request(student)
+    process_routing(student, "fit", **{key: np.ones(1)})
     last = innermost(student)
-    if not get_routing_for_object(last).consumes("fit", ["sample_weight"]):
+    if not get_routing_for_object(last).consumes("fit", [key]):
         raise ValueError(
             f"The student's last step, {type(last).__name__}, does not request sample_weight, "
             "by which it learns what the teacher says; call "
@@ -346,9 +347,22 @@ def weight_name(estimator):
     return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None
 
 
+def weight_request(student):
+    """Return the name by which metadata hold the weights of a student.
+
+    It is another one than ``sample_weight`` if the last step of a pipeline requests that.
+    """
+    if not get_config()["enable_metadata_routing"] or _inner(student) is None:
+        return "sample_weight"
+    of_fit = getattr(get_routing_for_object(innermost(student)), "fit", None)
+    alias = None if of_fit is None else of_fit.requests.get("sample_weight")
+    renamed = isinstance(alias, str) and alias.isidentifier()
+    return alias if renamed else "sample_weight"
+
+
 def _weight_key(estimator):
     routed = get_config()["enable_metadata_routing"]
-    return "sample_weight" if routed else weight_name(estimator)
+    return weight_request(estimator) if routed else weight_name(estimator)
 
 
 def rename_weight(params, estimator):

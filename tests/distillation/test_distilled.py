@@ -482,6 +482,23 @@ def test_routed_weights(of_teacher, of_student):
         assert_allclose(model.student_[-1].coef_, expected[-1].coef_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("last", [SoftLabelLogisticRegression(), Recorder()])
+def test_weights_of_another_name_inside_a_pipeline(last):
+    """They count in all that is chosen, too."""
+    models = []
+    for name, given in ((True, "sample_weight"), ("other", "other")):
+        with routing():
+            scale = StandardScaler().set_fit_request(sample_weight=False)
+            student = make_pipeline(scale, clone(last).set_fit_request(sample_weight=name))
+            model = DistilledClassifier(
+                GaussianNB().set_fit_request(sample_weight=False), student,
+                temperature="auto", hard_label_weight="auto", n_synthetic=5, random_state=0,
+            )  # fmt: skip
+            models.append(model.fit(X, CODES, **{given: WEIGHT}))
+    assert models[0].temperature_ == models[1].temperature_
+    assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+
+
 @pytest.mark.parametrize("student", [None, LogisticRegression()])
 def test_students_need_no_request_for_what_the_teacher_says(student):
     teacher = FrozenEstimator(LogisticRegression().fit(X, CODES))
