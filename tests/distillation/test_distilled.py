@@ -50,15 +50,6 @@ def exact(**params):
 # -- Teachers ------------------------------------------------------------------
 
 
-def test_teacher_and_student_are_cloned():
-    teacher, student = LogisticRegression(C=0.3), SoftLabelLogisticRegression(C=5.0)
-    model = DistilledClassifier(teacher, student).fit(X, CODES)
-    assert not hasattr(teacher, "coef_")
-    assert not hasattr(student, "coef_")
-    assert student.classes is None
-    assert_array_equal(model.teacher_.coef_, clone(teacher).fit(X, CODES).coef_)
-
-
 @pytest.mark.parametrize("y", [None, NAMED[::-3], np.full(N // 3, "?")], ids=type)
 def test_frozen_teacher_is_not_fitted(y):
     teacher = LogisticRegression().fit(X, NAMED)
