@@ -458,10 +458,7 @@ def test_clipping_by_hand():
     exact = 0.5 * np.log(0.5 / (1 - EPS)) + 0.5 * np.log(0.5 / EPS)
     for tiny in (0.0, 1e-20):
         assert_allclose(kl_loss([[0.5, 0.5]], [[1.0, tiny]]), exact, rtol=1e-13)
-    rows = [
-        0.75 * np.log(0.75) + 0.25 * np.log(0.25 / EPS),
-        np.log(0.5) - 0.5 * np.log(EPS),
-    ]
+    rows = [0.75 * np.log(0.75) + 0.25 * np.log(0.25 / EPS), np.log(0.5) - 0.5 * np.log(EPS)]
     y_true, y_proba = [0, 1], [[0.75, 0.25], [0.5, 0.5]]
     assert_allclose(reverse_kl_loss(y_true, y_proba), np.mean(rows), rtol=1e-13)
     assert reverse_kl_loss(y_true, y_proba, on_zero="inf") == np.inf
@@ -573,10 +570,7 @@ def test_d2_of_soft_targets_and_absent_classes(weighted):
     labels = ["a", "m", "z"]
     y_true = random_labels(30, ["a", "z"])
     one_hot = (y_true[:, None] == labels).astype(float)
-    for y, soft, options in (
-        (target, target, {}),
-        (y_true, one_hot, {"labels": labels}),
-    ):
+    for y, soft, options in ((target, target, {}), (y_true, one_hot, {"labels": labels})):
         options["sample_weight"] = weight
         prior = np.tile(np.average(soft, axis=0, weights=weight), (30, 1))
         worse = (1.1 - soft) / (1.1 - soft).sum(axis=1, keepdims=True)

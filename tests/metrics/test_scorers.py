@@ -1,34 +1,46 @@
-"""Tests of the scorers: values, columns, metadata routing, model selection."""
+"""Scorers, against targets and against teachers: values, columns, routing, searches."""
 
 import copy
 import pickle
-import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.metrics import check_scoring
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.model_selection import (
+    FixedThresholdClassifier,
     GridSearchCV,
     KFold,
     StratifiedKFold,
+    TunedThresholdClassifierCV,
     cross_val_score,
     cross_validate,
 )
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl import metrics
+from sklkl.distillation import DistilledClassifier
+from sklkl.divergences._registry import DIVERGENCES
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import (
     d2_kl_score,
     get_scorer,
@@ -37,99 +49,86 @@ from sklkl.metrics import (
     make_divergence_scorer,
     make_fidelity_scorer,
 )
-from sklkl.metrics._losses import ALIGNED, LOSSES
-from tests._support.cases import cases_of
+from tests._support.messages import matches
+from tests._support.models import Says, Table, routing
+from tests._support.problems import make_problem, random_rows
 
 EPS = np.finfo(np.float64).eps
-CLASSES = {"binary": ["no", "yes"], "multiclass": ["a", "m", "z"]}
-ESTIMATORS = {
-    "logistic": LogisticRegression(),
-    "dummy": DummyClassifier(strategy="prior"),
-    "forest": RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0),
-    "soft_logistic": SoftLabelLogisticRegression(),
-}
+LOSSES = [name for name in metrics.__all__ if name.endswith("_loss")]
 
 # Scorer name -> the arguments that it needs.
-VALUES = {"order": (2,), "alpha": (0.5,)}
 SCORERS = {name: {} for name in get_scorer_names()}
-for _loss, _job in ALIGNED.items():
-    if f"neg_{_loss}" not in SCORERS:
-        (_case,) = cases_of(_job.keywords["divergence"], VALUES)
-        SCORERS[f"neg_{_loss}"] = _case.parameters
-HAVE_UNIT = [loss for loss, job in ALIGNED.items() if job.keywords["divergence"].has_unit]
+SCORERS |= {"neg_renyi_loss": {"order": 2}, "neg_alpha_loss": {"alpha": 0.5}}
+
+PROBLEMS = {"binary": ("no", "yes"), "multiclass": ("a", "m", "z")}
+MODELS = {
+    "logistic": LogisticRegression(C=0.1),
+    "dummy": DummyClassifier(),
+    "forest": RandomForestClassifier(n_estimators=5, max_depth=4, random_state=0),
+    "soft": SoftLabelLogisticRegression(),
+}
 
 each_scorer = pytest.mark.parametrize("name", SCORERS)
-each_loss_with_unit = pytest.mark.parametrize("loss", HAVE_UNIT)
-each_problem = pytest.mark.parametrize("problem", CLASSES)
+# A scorer compares with a target, or with what a teacher says.
+each_way = pytest.mark.parametrize("taught", [False, True], ids=["target", "teacher"])
 
 
-def metric_of(name):
-    metric = d2_kl_score if name == "d2_kl" else LOSSES[name.removeprefix("neg_")]
-    return partial(metric, **SCORERS[name])
-
-
-def scorer_of(name, **options):
-    arguments = {**SCORERS[name], **options}
-    return make_divergence_scorer(name, **arguments) if arguments else get_scorer(name)
-
-
-def sign_of(name):
-    return 1 if name == "d2_kl" else -1
-
-
-def matches(*parts):
-    """Pattern of the literal ``parts`` in this order, with anything in between."""
-    return "(?s)" + ".*".join(re.escape(part) for part in parts)
-
-
-def routing(enabled=True):
-    return sklearn.config_context(enable_metadata_routing=enabled)
+def data(problem):
+    return make_problem(classes=PROBLEMS[problem])
 
 
 @cache
-def data(problem, n_samples=60):
-    """Features, labels, soft targets with columns in sorted order, weights."""
-    rng = np.random.default_rng(0)
-    classes = np.array(CLASSES[problem])
-    X = rng.normal(size=(n_samples, 3))
-    noise = rng.normal(size=(n_samples, len(classes)))
-    soft = np.exp(X @ rng.normal(size=(3, len(classes))) + noise)
-    soft /= soft.sum(axis=1, keepdims=True)
-    weight = rng.uniform(0.1, 3.0, n_samples)
-    weight[::7] = 0.0
-    return X, classes[soft.argmax(axis=1)], soft, weight
+def fitted(model, problem):
+    return clone(MODELS[model]).fit(data(problem).X, data(problem).hard)
 
 
 @cache
-def fitted(estimator, problem):
-    X, hard, _, _ = data(problem)
-    return clone(ESTIMATORS[estimator]).fit(X, hard)
+def teacher_of(problem):
+    return GaussianNB().fit(data(problem).X, data(problem).hard)
 
 
 def targets(problem, kind):
     """``y`` as a user passes it; the columns of data frames are in reverse order."""
-    _, hard, soft, _ = data(problem)
-    if kind == "hard":
-        return hard
-    if kind == "soft":
-        return soft
-    return pd.DataFrame(soft, columns=CLASSES[problem]).iloc[:, ::-1]
+    if kind == "frame":
+        return pd.DataFrame(data(problem).soft, columns=PROBLEMS[problem]).iloc[:, ::-1]
+    return data(problem).target(kind)
+
+
+def scorer_of(name, teacher=None, **options):
+    options = SCORERS[name] | options
+    if teacher is None:
+        return make_divergence_scorer(name, **options)
+    return make_fidelity_scorer(teacher, name, **options)
+
+
+def by_hand(name, model, X, y, **options):
+    """Signed metric of a target, or a teacher, and a model, matched by name.
+
+    What one side does not know has probability 0 there.
+    """
+    proba = pd.DataFrame(model.predict_proba(X), columns=model.classes_)
+    if hasattr(y, "predict_proba"):
+        y = pd.DataFrame(y.predict_proba(X), columns=y.classes_)
+    elif np.ndim(y) == 2 and not hasattr(y, "columns"):
+        y = pd.DataFrame(y, columns=model.classes_)
+    soft = hasattr(y, "columns")
+    classes = sorted({*model.classes_.tolist(), *(y.columns if soft else np.unique(y))})
+    if soft:
+        y = y.reindex(columns=classes, fill_value=0.0)
+    else:
+        options["labels"] = classes
+    proba = proba.reindex(columns=classes, fill_value=0.0)
+    metric = d2_kl_score if name == "d2_kl" else getattr(metrics, name.removeprefix("neg_"))
+    return (1 if name == "d2_kl" else -1) * metric(y, proba, **SCORERS[name], **options)
+
+
+def fixed(classes, proba):
+    """Return a model of these rows, and samples that stand for them."""
+    return Table(np.asarray(proba), classes), np.arange(len(proba))[:, None]
 
 
 def take(y, rows):
     return y.iloc[rows] if hasattr(y, "iloc") else y[rows]
-
-
-def all_scorers():
-    return {name: scorer_of(name) for name in SCORERS}
-
-
-def by_hand(name, estimator, X, y, **kwargs):
-    """Signed metric of both columns of ``predict_proba``, matched by name."""
-    proba = pd.DataFrame(estimator.predict_proba(X), columns=estimator.classes_)
-    if np.ndim(y) == 2 and not hasattr(y, "columns"):
-        y = pd.DataFrame(y, columns=estimator.classes_)
-    return sign_of(name) * metric_of(name)(y, proba, **kwargs)
 
 
 # Names
@@ -137,242 +136,161 @@ def by_hand(name, estimator, X, y, **kwargs):
 
 def test_names():
     names = get_scorer_names()
-    assert names == sorted(name for name, arguments in SCORERS.items() if not arguments)
+    assert names == sorted(name for name, needed in SCORERS.items() if not needed)
     assert set(SCORERS) == {"d2_kl", *(f"neg_{loss}" for loss in LOSSES)}
-    assert "neg_kl_loss" in names
 
 
-@pytest.mark.parametrize("name", [name for name, needed in SCORERS.items() if needed])
-def test_arguments_that_a_scorer_needs(name):
-    needed = sorted(SCORERS[name])
-    with pytest.raises(ValueError, match=matches(name, "needs", repr(needed), "make_")):
-        get_scorer(name)
-    with pytest.raises(ValueError, match=matches("needs", repr(needed))):
-        make_divergence_scorer(name)
+@each_way
+def test_names_of_losses_and_divergences_do(taught):
+    """The teacher, or the target, is the first argument of a divergence."""
+    X, hard, soft, _, _ = data("multiclass")
+    model, teacher = fitted("logistic", "multiclass"), teacher_of("multiclass")
+    if taught:
+        make, y, target = partial(make_fidelity_scorer, teacher), hard, teacher
+    else:
+        make, y, target = make_divergence_scorer, soft, soft
+    forms = {f"neg_{loss}": [loss, f"neg_{loss}"] for loss in LOSSES} | {"d2_kl": ["d2_kl"]}
+    forms["d2_kl"].append("d2_kl_score")
+    for divergence in DIVERGENCES:
+        stem = divergence.name.removesuffix("_divergence")
+        name = next(
+            name
+            for name in (f"neg_{stem}_loss", f"neg_{stem.removesuffix('_distance')}_loss")
+            if name in forms
+        )
+        forms[name].append(divergence.name)
+        if divergence.reversible:
+            forms[name.replace("neg_", "neg_reverse_")].append(f"reverse_{divergence.name}")
+    for name, equivalent in forms.items():
+        expected = by_hand(name, model, X, target)
+        for form in equivalent:
+            score = make(form, **SCORERS[name])(model, X, y)
+            assert_allclose(score, expected, rtol=1e-12, err_msg=form)
+    assert min(map(len, forms.values())) >= 2
+    expected = by_hand("neg_kl_loss", model, X, teacher)
+    assert_allclose(make_fidelity_scorer(teacher)(model, X), expected, rtol=1e-12)
+
+
+def fidelity(name, **options):
+    return make_fidelity_scorer(teacher_of("binary"), name, **options)
+
+
+@pytest.mark.parametrize("make", [make_divergence_scorer, fidelity])
+@pytest.mark.parametrize(
+    ("name", "options", "parts"),
+    [
+        ("bogus", {}, ["'bogus'", "'neg_kl_loss'"]),
+        ("neg_d2_kl", {}, ["'neg_d2_kl'", "'neg_kl_loss'"]),
+        ("KL_loss", {}, ["'KL_loss'", "'neg_kl_loss'", "kl_divergence"]),
+        ("neg_log_loss", {}, ["sklearn.metrics.get_scorer('neg_log_loss')"]),
+        ("renyi_loss", {}, ["renyi_loss needs ['order']"]),
+        ("kl_loss", {"labels": [0, 1]}, ["kl_loss takes no ['labels']", "on_zero"]),
+        ("d2_kl", {"sample_weight": 1}, ["d2_kl_score takes no ['sample_weight']"]),
+        ("kl_divergence", {"foo": 1}, ["kl_loss takes no ['foo']", "base"]),
+        ("hellinger_loss", {"base": 2}, ["hellinger_loss takes no ['base']"]),
+        ("kl_loss", {"on_zero": "bogus"}, ["on_zero must be one of"]),
+        ("kl_loss", {"base": 1}, ["base must be None"]),
+    ],
+)
+def test_names_and_arguments_that_are_refused(make, name, options, parts):
+    with pytest.raises(ValueError, match=matches(*parts)):
+        make(name, **options)
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"),
+    ("name", "parts"),
     [
-        ("renyi_loss", {"order": -1}),
-        ("renyi_loss", {"order": "2"}),
-        ("alpha_loss", {"alpha": np.nan}),
-        ("jensen_shannon_loss", {"weight": 1.5}),
+        ("accuracy", ["sklearn.metrics.get_scorer('accuracy')"]),
+        ("kl_loss", ["'kl_loss'", "'neg_kl_loss'"]),
+        ("neg_renyi_loss", ["'neg_renyi_loss'", "needs", "['order']", "make_"]),
     ],
 )
-def test_bad_parameters_are_refused(name, arguments):
-    """At the latest when the scorer is called."""
-    X, y, _, _ = data("binary")
-    (parameter,) = arguments
-    with pytest.raises(ValueError, match=f"^{parameter} must be"):
-        make_divergence_scorer(name, **arguments)(fitted("logistic", "binary"), X, y)
+def test_get_scorer_takes_names_of_scorers_only(name, parts):
+    with pytest.raises(ValueError, match=matches(*parts)):
+        get_scorer(name)
 
 
-def test_a_parameter_changes_the_score():
-    X, hard, soft, _ = data("multiclass")
-    model = fitted("logistic", "multiclass")
-
-    def scores(y):
-        kl = get_scorer("neg_kl_loss")(model, X, y)
-        scorers = [make_divergence_scorer("renyi_loss", order=order) for order in (0.5, 1, 2)]
-        return [scorer(model, X, y) - kl for scorer in scorers]
-
-    less, same, more = scores(soft)
-    assert more < -1e-3 < 1e-3 < less
-    assert same == pytest.approx(0, abs=1e-15)
-    # All orders agree where one outcome is certain.
-    assert scores(hard) == pytest.approx([0, 0, 0], abs=1e-15)
-
-
-@each_scorer
-def test_repr_makes_the_scorer_again(name):
-    arguments = "".join(f", {key}={value!r}" for key, value in SCORERS[name].items())
-    assert repr(scorer_of(name)) == f"make_divergence_scorer({name!r}{arguments})"
-    scorer = scorer_of(name, on_zero="raise")
-    assert repr(scorer) == f"make_divergence_scorer({name!r}{arguments}, on_zero='raise')"
-    again = eval(repr(scorer), {"make_divergence_scorer": make_divergence_scorer})
-    assert repr(again) == repr(scorer)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_name_of_a_loss_and_of_its_scorer_do(loss):
-    arguments = SCORERS[f"neg_{loss}"] | ({"base": 2} if loss in HAVE_UNIT else {})
-    scorer = make_divergence_scorer(loss, **arguments)
-    other = make_divergence_scorer(f"neg_{loss}", **arguments)
-    assert repr(scorer) == repr(other)
-    X, y, _, _ = data("multiclass")
-    model = fitted("logistic", "multiclass")
-    assert scorer(model, X, y) == other(model, X, y)
-
-
-@pytest.mark.parametrize("name", ["accuracy", "neg_d2_kl", "neg_neg_kl_loss", "", "KL_loss"])
-def test_unknown_names(name):
-    for make in (get_scorer, make_divergence_scorer):
-        with pytest.raises(ValueError, match=matches(repr(name), "'neg_kl_loss'")):
-            make(name)
-
-
-@pytest.mark.parametrize("make", [get_scorer, make_divergence_scorer])
-def test_names_of_scikit_learn(make):
-    with pytest.raises(ValueError, match=r"sklearn.metrics.get_scorer\('neg_log_loss'\)"):
-        make("neg_log_loss")
-
-
-def test_get_scorer_takes_names_of_scorers_only():
-    with pytest.raises(ValueError, match=matches("'kl_loss'", "'neg_kl_loss'")):
-        get_scorer("kl_loss")
-
-
-@each_scorer
-@pytest.mark.parametrize("argument", ["foo", "labels", "sample_weight", "y_true"])
-def test_unknown_arguments(name, argument):
-    function = metric_of(name).func.__name__
-    with pytest.raises(ValueError, match=matches(function, argument, "on_zero")):
-        make_divergence_scorer(name, **{argument: 1})
-
-
-@each_scorer
-def test_base_of_what_has_no_unit(name):
-    if name.removeprefix("neg_") not in HAVE_UNIT:
-        function = metric_of(name).func.__name__
-        with pytest.raises(ValueError, match=matches(function, "base", "on_zero")):
-            scorer_of(name, base=2)
+def test_bad_parameters_are_refused_when_the_scorer_is_called():
+    X, y, *_ = data("binary")
+    for name, options in (
+        ("renyi_loss", {"order": -1}),
+        ("alpha_loss", {"alpha": np.nan}),
+        ("jensen_shannon_loss", {"weight": 1.5}),
+    ):
+        with pytest.raises(ValueError, match=f"^{next(iter(options))} must be"):
+            make_divergence_scorer(name, **options)(fitted("logistic", "binary"), X, y)
 
 
 # Values
 
 
+@each_way
 @each_scorer
-@each_problem
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("kind", ["hard", "soft", "frame"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_scorer_is_its_metric(name, problem, estimator, kind, weighted):
-    X, _, _, weight = data(problem)
-    y = targets(problem, kind)
-    model = fitted(estimator, problem)
-    kwargs = {"sample_weight": weight} if weighted else {}
-    expected = by_hand(name, model, X, y, **kwargs)
-    assert np.isfinite(expected)
-    for enabled in (False, True):
-        with routing(enabled):
-            result = scorer_of(name)(model, X, y, **kwargs)
-        assert isinstance(result, float)
-        assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+def test_a_scorer_is_its_metric(name, taught):
+    """Each with each model; problems and kinds of targets in turn."""
+    i = list(SCORERS).index(name)
+    for j, model in enumerate(MODELS):
+        problem = list(PROBLEMS)[(i + j // 2) % 2]
+        X, _, _, weight, _ = data(problem)
+        y = targets(problem, ("hard", "soft", "frame")[(i + j) % 3])
+        teacher = teacher_of(problem) if taught else None
+        model = fitted(model, problem)
+        expected, weighted = (
+            by_hand(name, model, X, teacher if taught else y, sample_weight=w)
+            for w in (None, weight)
+        )
+        assert np.isfinite([expected, weighted]).all()
+        assert abs(weighted - expected) > 1e-6
+        scorer = scorer_of(name, teacher)
+        with routing(j % 2 == 0):
+            result = scorer(model, X, y)
+            assert isinstance(result, float)
+            assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+            result = scorer(model, X, y, sample_weight=weight)
+            assert_allclose(result, weighted, rtol=1e-12, atol=1e-14)
+            assert not taught or scorer(model, X, None, weight) == result
 
 
-@each_scorer
-@each_problem
-@pytest.mark.parametrize("kind", ["soft", "frame"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_model_of_soft_targets(name, problem, kind, weighted):
-    X, _, _, weight = data(problem)
-    y = targets(problem, kind)
-    kwargs = {"sample_weight": weight} if weighted else {}
-    model = SoftLabelLogisticRegression().fit(X, y)
-    result = scorer_of(name)(model, X, y, **kwargs)
-    assert_allclose(result, by_hand(name, model, X, y, **kwargs), rtol=1e-12)
-
-
-@each_scorer
-def test_weights_matter(name):
-    X, y, _, weight = data("multiclass")
-    model = fitted("logistic", "multiclass")
-    scorer = scorer_of(name)
-    kept = weight > 0
-    weighted = scorer(model, X, y, sample_weight=weight)
-    assert abs(weighted - scorer(model, X, y)) > 1e-6
-    dropped = scorer(model, X[kept], y[kept], sample_weight=weight[kept])
-    assert_allclose(dropped, weighted, rtol=1e-12)
-
-
-@each_loss_with_unit
-@each_problem
-def test_base(loss, problem):
-    X, y, _, weight = data(problem)
-    model = fitted("logistic", problem)
-    nats = scorer_of(f"neg_{loss}")(model, X, y, sample_weight=weight)
-    bits = scorer_of(f"neg_{loss}", base=2)(model, X, y, sample_weight=weight)
-    # The distance is a root, also of its unit.
-    unit = np.log(2) ** (0.5 if loss == "jensen_shannon_distance_loss" else 1)
-    assert_allclose(bits, nats / unit, rtol=1e-13)
-
-
-def test_on_zero():
-    """A tree gives probabilities of exactly 0, and some are wrong on new data."""
-    X, y, _, _ = data("multiclass")
-    model = fitted("forest", "multiclass")
-    X_new, y_new = X[::-1] + 0.5, y[::-1]
-    scorer = get_scorer("neg_kl_loss")
-    assert np.isfinite(scorer(model, X_new, y_new))
-    assert make_divergence_scorer("kl_loss", on_zero="clip")(model, X_new, y_new) == scorer(
-        model, X_new, y_new
-    )
-    for name in ("kl_loss", "d2_kl"):
-        exact = make_divergence_scorer(name, on_zero="inf")
-        assert exact(model, X_new, y_new) == -np.inf
-        strict = make_divergence_scorer(name, on_zero="raise")
+@each_way
+def test_options(taught):
+    X, hard, *_ = data("multiclass")
+    teacher = teacher_of("multiclass") if taught else None
+    model, target = fitted("forest", "multiclass"), teacher if taught else hard
+    for name, options in (
+        ("neg_kl_loss", {"base": 2}),
+        ("neg_jensen_shannon_distance_loss", {"base": 2}),
+        ("neg_jensen_shannon_loss", {"weight": 0.3, "base": 10}),
+        ("d2_kl", {"on_zero": "clip"}),
+    ):
+        result = scorer_of(name, teacher, **options)(model, X, hard)
+        assert_allclose(result, by_hand(name, model, X, target, **options), rtol=1e-12)
+    # A tree gives probabilities of exactly 0, and some are wrong on new data.
+    for name in ("neg_kl_loss", "d2_kl"):
+        assert np.isfinite(scorer_of(name, teacher)(model, X[::-1] + 0.5, hard))
+        assert scorer_of(name, teacher, on_zero="inf")(model, X + 0.5, hard[::-1]) == -np.inf
         with pytest.raises(ValueError, match=matches("y_proba[", "is 0 where y_true[")):
-            strict(model, X_new, y_new)
-
-
-# Columns
-
-
-class FixedModel(ClassifierMixin, BaseEstimator):
-    """Predicts the rows that it was given."""
-
-    def __init__(self, classes, proba):
-        self.classes = classes
-        self.proba = proba
-
-    def fit(self, X, y):
-        self.classes_ = np.asarray(self.classes)
-        return self
-
-    def predict_proba(self, X):
-        return np.array(self.proba)[: len(X)]
-
-
-def fixed(classes, proba):
-    proba = np.asarray(proba)
-    return FixedModel(classes, proba).fit(None, None), np.zeros((len(proba), 1))
+            scorer_of(name, teacher, on_zero="raise")(model, X + 0.5, hard[::-1])
 
 
 @each_scorer
-@pytest.mark.parametrize("kind", ["hard", "soft", "frame"])
-def test_columns_are_matched_through_unsorted_classes(name, kind):
-    X, hard, soft, _ = data("multiclass")
-    order = [2, 0, 1]
-    classes = ["z", "a", "m"]
-    targets = np.eye(3)[np.unique(hard, return_inverse=True)[1]]
-    model = SoftLabelLogisticRegression(classes=classes).fit(X, targets[:, order])
-    assert model.classes_.tolist() == classes
-    y = {
-        "hard": hard,
-        "soft": soft[:, order],
-        "frame": pd.DataFrame(soft, columns=["a", "m", "z"])[["m", "z", "a"]],
-    }[kind]
-    proba = model.predict_proba(X)[:, np.argsort(classes)]
-    expected = sign_of(name) * metric_of(name)(hard if kind == "hard" else soft, proba)
-    assert_allclose(scorer_of(name)(model, X, y), expected, rtol=1e-12)
+def test_the_teacher_is_its_own_best_student(name):
+    X, teacher = data("multiclass").X, teacher_of("multiclass")
+    scorer = scorer_of(name, teacher)
+    own = scorer(teacher, X)
+    assert own > scorer(fitted("logistic", "multiclass"), X)
+    if name != "neg_cross_entropy_loss":
+        assert own == (1 if name == "d2_kl" else 0)
 
 
-@pytest.mark.parametrize("tiny", [1e-17, 1e-12])
-def test_binary_columns_keep_their_digits(tiny):
+def test_binary_columns_keep_their_digits():
     """1 - p has no digits of the small column: for 1e-17 it is 0."""
-    model, X = fixed([0, 1], [[1.0 - tiny, tiny], [tiny, 1.0 - tiny]])
     exact = make_divergence_scorer("kl_loss", on_zero="inf")
-    for y in ([1, 0], np.eye(2)[[1, 0]]):
-        assert_allclose(exact(model, X, y), np.log(tiny), rtol=1e-14)
-    y = np.array([[0.5, 0.5], [0.5, 0.5]])
-    expected = np.log(2) + 0.5 * (np.log(tiny) + np.log1p(-tiny))
-    assert_allclose(exact(model, X, y), expected, rtol=1e-14)
-    clipped = get_scorer("neg_kl_loss")(model, X, [1, 0])
-    assert_allclose(clipped, np.log(max(tiny, EPS)), rtol=1e-14)
-
-
-def test_near_equal_binary_columns_keep_their_digits():
+    for tiny in (1e-17, 1e-12):
+        model, X = fixed([0, 1], [[1.0 - tiny, tiny], [tiny, 1.0 - tiny]])
+        for y in ([1, 0], np.eye(2)[[1, 0]]):
+            assert_allclose(exact(model, X, y), np.log(tiny), rtol=1e-14)
+        clipped = get_scorer("neg_kl_loss")(model, X, [1, 0])
+        assert_allclose(clipped, np.log(max(tiny, EPS)), rtol=1e-14)
     model, X = fixed(["no", "yes"], [[1.0 - 1e-12, 1e-12]])
     y = pd.DataFrame([[1.0 - 1.001e-12, 1.001e-12]], columns=["no", "yes"])
     t = 1e-3  # D((1 + t) e, e) of rare events is e ((1 + t) log(1 + t) - t)
@@ -380,517 +298,198 @@ def test_near_equal_binary_columns_keep_their_digits():
     assert_allclose(get_scorer("neg_kl_loss")(model, X, y), expected, rtol=1e-3)
 
 
-@each_scorer
-def test_a_label_that_the_model_never_saw_has_probability_0(name):
-    model, X = fixed(["a", "c"], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
-    y = ["a", "b", "c"]
-    proba = [[0.9, 0.0, 0.1], [0.3, 0.0, 0.7], [0.6, 0.0, 0.4]]
-    result = scorer_of(name)(model, X, y)
-    assert np.isfinite(result)
-    assert_allclose(result, sign_of(name) * metric_of(name)(y, proba), rtol=1e-13)
+@each_way
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, bool, object])
+def test_probabilities_of_any_dtype(taught, dtype):
+    model, X = fixed([0, 1], np.array([[1, 0], [0, 1], [1, 0]], dtype=dtype))
+    teacher, _ = fixed([0, 1], np.array([[1, 0], [1, 0], [0, 1]], dtype=dtype))
+    for name in ("neg_kl_loss", "neg_hellinger_loss", "d2_kl"):
+        y = [0, 0, 1]
+        result = scorer_of(name, teacher if taught else None)(model, X, y)
+        expected = by_hand(name, model, X, teacher if taught else y)
+        assert_allclose(result, expected, rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("container", [list, np.array, pd.Series])
-def test_unseen_labels_shorter_than_the_classes(container):
-    """Neither side's fixed-width strings may cut the other's: "ab" is not "a"."""
-    model, X = fixed(["a", "ab"], [[0.9, 0.1], [0.8, 0.2]])
-    expected = -kl_loss(["a", "x"], [[0.9, 0.1, 0], [0.8, 0.2, 0]], labels=["a", "ab", "x"])
-    y = container(["a", "x"])
-    assert_allclose(get_scorer("neg_kl_loss")(model, X, y), expected, rtol=1e-13)
+# Columns
 
 
-def test_unseen_labels_longer_than_the_classes():
-    model, X = fixed(["a", "b"], [[0.9, 0.1], [0.8, 0.2]])
-    expected = -kl_loss(["a", "ab"], [[0.9, 0, 0.1], [0.8, 0, 0.2]], labels=["a", "ab", "b"])
-    assert_allclose(get_scorer("neg_kl_loss")(model, X, ["a", "ab"]), expected, rtol=1e-13)
+@each_way
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("name", ["neg_reverse_kl_loss", "d2_kl"])
+def test_columns_are_matched_through_classes(name, problem, taught):
+    names = np.array(PROBLEMS[problem])
+    rows, others = random_rows(20, len(names)), random_rows(20, len(names), 1)
+    frame = pd.DataFrame(others, columns=names)
+    hard = names[others.argmax(axis=1)]
+    for turn, turn_target in ((0, 1), (1, 1), (1, 0), (2, 1)):
+        order, other = (np.roll(np.arange(len(names)), -k) for k in (turn, turn_target))
+        model, X = fixed(names[order], rows[:, order])
+        if taught:
+            teacher, _ = fixed(names[other], others[:, other])
+            expected = by_hand(name, model, X, frame)
+            assert_allclose(scorer_of(name, teacher)(model, X), expected, rtol=1e-12)
+            continue
+        for y in (hard, frame[names[other]]):
+            expected = by_hand(name, model, X, y)
+            assert_allclose(scorer_of(name)(model, X, y), expected, rtol=1e-12)
+        result = scorer_of(name)(model, X, others[:, order])
+        assert_allclose(result, by_hand(name, model, X, frame), rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float32])
-def test_unseen_labels_of_a_narrow_dtype(dtype):
-    model, X = fixed([3, 300], [[0.9, 0.1], [0.8, 0.2]])
-    expected = -kl_loss([3, 7], [[0.9, 0, 0.1], [0.8, 0, 0.2]], labels=[3, 7, 300])
-    y = np.array([3, 7], dtype=dtype)
-    assert_allclose(get_scorer("neg_kl_loss")(model, X, y), expected, rtol=1e-13)
-
-
-@each_scorer
-def test_labels_absent_from_y_keep_their_columns(name):
-    model, X = fixed(["a", "b", "c"], [[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
-    expected = sign_of(name) * metric_of(name)(["a", "c"], model.proba, labels=["a", "b", "c"])
-    assert_allclose(scorer_of(name)(model, X, ["a", "c"]), expected, rtol=1e-13)
-    single = scorer_of(name)(model, X[:1], ["a"])
-    assert np.isfinite(single)
-
-
-@each_scorer
-def test_soft_targets_with_other_columns_than_the_classes(name):
-    model, X = fixed(["a", "b"], [[0.9, 0.1], [0.3, 0.7]])
-    y = np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
-    with pytest.raises(ValueError, match=matches("y_true", "3 columns", "2", "['a', 'b']")):
-        scorer_of(name)(model, X, y)
-    frame = pd.DataFrame(y[:, :2] / 0.75, columns=["a", "d"])
-    with pytest.raises(ValueError, match=matches("y_true", "['b']", "['d']")):
-        scorer_of(name)(model, X, frame)
-
-
-@each_scorer
-@pytest.mark.parametrize(
-    ("bad", "problem"),
-    [([0.9, np.nan], "NaN"), ([1.5, -0.5], "negative"), ([0.9, 0.9], "sums to 1.8")],
-)
-def test_a_model_that_predicts_no_probabilities(name, bad, problem):
-    model, X = fixed(["a", "b"], [[0.9, 0.1], bad])
-    with pytest.raises(ValueError, match=matches("y_proba[1]", problem)):
-        scorer_of(name)(model, X, ["a", "b"])
-
-
-@each_scorer
-def test_an_estimator_without_predict_proba_is_named(name):
-    X, y, _, _ = data("binary")
-    model = Perceptron().fit(X, y)
-    with pytest.raises(TypeError, match=matches("Perceptron", "predict_proba", name)):
-        scorer_of(name)(model, X, y)
-    with pytest.raises(TypeError, match=matches("Perceptron", "predict_proba", name)):
-        cross_val_score(model, X, y, scoring=scorer_of(name), error_score="raise")
-
-
-def test_an_estimator_without_predict_proba_is_named_among_several_metrics():
-    X, y, _, _ = data("binary")
-    # With several scorers scikit-learn looks for the method first: an AttributeError.
-    match = matches("Perceptron", "predict_proba")
-    with pytest.raises((TypeError, AttributeError), match=match):
-        cross_validate(Perceptron(), X, y, scoring=all_scorers(), error_score="raise")
-
-
-def test_an_estimator_that_is_not_fitted():
-    X, y, _, _ = data("binary")
-    with pytest.raises(NotFittedError, match="LogisticRegression"):
-        get_scorer("neg_kl_loss")(LogisticRegression(), X, y)
-
-
-# Model selection
-
-
-@each_scorer
-@each_problem
-@pytest.mark.parametrize("kind", ["hard", "soft", "frame"])
-def test_cross_val_score(name, problem, kind):
-    X, _, _, _ = data(problem)
-    y = targets(problem, kind)
-    model = SoftLabelLogisticRegression()
-    cv = KFold(3)
-    scores = cross_val_score(model, X, y, scoring=scorer_of(name), cv=cv, error_score="raise")
-    expected = [
-        by_hand(name, clone(model).fit(X[train], take(y, train)), X[test], take(y, test))
-        for train, test in cv.split(X)
-    ]
-    assert_allclose(scores, expected, rtol=1e-10)
-
-
-@each_problem
-def test_cross_validate_mixes_with_the_scorers_of_scikit_learn(problem):
-    X, y, _, _ = data(problem)
-    scoring = {**all_scorers(), "neg_log_loss": "neg_log_loss", "accuracy": "accuracy"}
-    model = GaussianNB()
-    result = cross_validate(
-        model, X, y, scoring=scoring, cv=3, return_train_score=True, error_score="raise"
-    )
-    for part in ("test", "train"):
-        kl, log_loss = result[f"{part}_neg_kl_loss"], result[f"{part}_neg_log_loss"]
-        assert_allclose(kl, log_loss, rtol=1e-12)
-    for name, scorer in all_scorers().items():
-        alone = cross_val_score(model, X, y, scoring=scorer, cv=3, error_score="raise")
-        assert_allclose(result[f"test_{name}"], alone, rtol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["soft", "frame"])
-def test_cross_validate_with_several_metrics_of_soft_targets(kind):
-    X, _, _, _ = data("multiclass")
-    y = targets("multiclass", kind)
-    model = SoftLabelLogisticRegression()
-    result = cross_validate(model, X, y, scoring=all_scorers(), cv=3, error_score="raise")
-    for name, scorer in all_scorers().items():
-        alone = cross_val_score(model, X, y, scoring=scorer, cv=3, error_score="raise")
-        assert_allclose(result[f"test_{name}"], alone, rtol=1e-12)
-
-
-@each_scorer
-@pytest.mark.parametrize("kind", ["hard", "soft", "frame"])
-def test_grid_search(name, kind):
-    X, _, _, _ = data("multiclass")
-    y = targets("multiclass", kind)
-    search = GridSearchCV(
-        SoftLabelLogisticRegression(),
-        {"C": [1e-4, 1.0]},
-        scoring=scorer_of(name),
-        cv=3,
-        error_score="raise",
-    ).fit(X, y)
-    assert search.best_params_ == {"C": 1.0}
-    assert_allclose(search.score(X, y), by_hand(name, search.best_estimator_, X, y))
-
-
-def test_grid_search_with_several_metrics():
-    X, y, _, _ = data("multiclass")
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression()),
-        {"logisticregression__C": [1e-4, 1.0]},
-        scoring={**all_scorers(), "accuracy": "accuracy"},
-        refit="neg_kl_loss",
-        cv=3,
-        error_score="raise",
-    ).fit(X, y)
-    assert search.best_params_ == {"logisticregression__C": 1.0}
-    for name in SCORERS:
-        assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
-
-
-def test_grid_search_in_processes():
-    X, y, _, _ = data("binary")
-    results = [
-        GridSearchCV(
-            LogisticRegression(),
-            {"C": [0.01, 1.0]},
-            scoring=make_divergence_scorer("kl_loss", base=2),
-            cv=3,
-            n_jobs=n_jobs,
-            error_score="raise",
-        )
-        .fit(X, y)
-        .cv_results_["mean_test_score"]
-        for n_jobs in (1, 2)
-    ]
-    assert_allclose(*results, rtol=1e-12)
-
-
-@each_scorer
-@each_problem
-def test_pipelines_and_searches_are_estimators_too(name, problem):
-    X, y, _, weight = data(problem)
-    scorer = scorer_of(name)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
-    expected = by_hand(name, pipeline, X, y, sample_weight=weight)
-    assert_allclose(scorer(pipeline, X, y, sample_weight=weight), expected, rtol=1e-12)
-    search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9]}, cv=2).fit(X, y)
-    assert_allclose(scorer(search, X, y), by_hand(name, search, X, y), rtol=1e-12)
-
-
-def test_pandas_features_and_labels():
-    X, y, _, weight = data("multiclass")
-    index = range(len(y), 0, -1)
-    frame = pd.DataFrame(X, columns=["f", "g", "h"], index=index)
-    labels = pd.Series(y, index=index)
-    model = LogisticRegression().fit(frame, labels)
-    scorer = get_scorer("neg_kl_loss")
-    result = scorer(model, frame, labels, sample_weight=pd.Series(weight, index=index))
-    expected = by_hand("neg_kl_loss", model, frame, y, sample_weight=weight)
-    assert_allclose(result, expected, rtol=1e-12)
-
-
-# y has one "c" in its second half, and nowhere else; the last fold lacks "a" instead.
-LABELS = np.array(list("abababababab" + "abababababcb" + "bbcbbc"))
-SPLITS = [
-    (np.arange(12), np.arange(12, 30)),  # no "c" to train on
-    (np.arange(30), np.arange(12)),  # no "c" to test on
-    (np.arange(24), np.arange(24, 30)),  # no "a" to test on
+UNSEEN = [
+    (["a", "c"], ["a", "b", "c"]),
+    (["a", "ab"], np.array(["a", "x", "a"])),  # fixed-width strings cut no others
+    (["a", "b"], pd.Series(["a", "ab", "a"])),
+    ([3, 300], np.array([3, 7, 3], dtype=np.int8)),
+    ([3, 300], np.array([3, 7, 3], dtype=np.float32)),
 ]
 
 
-@each_scorer
-@pytest.mark.parametrize("container", [list, np.array, pd.Series])
-def test_folds_that_lack_a_class(name, container):
-    X = np.random.default_rng(0).normal(size=(len(LABELS), 2))
-    model = DummyClassifier()
-    scores = cross_val_score(
-        model, X, container(LABELS), scoring=scorer_of(name), cv=SPLITS, error_score="raise"
-    )
-    labels = ["a", "b", "c"]
-    expected = []
-    for train, test in SPLITS:
-        fold = clone(model).fit(X[train], LABELS[train])
-        proba = pd.DataFrame(fold.predict_proba(X[test]), columns=fold.classes_)
-        proba = proba.reindex(columns=labels, fill_value=0.0)
-        value = metric_of(name)(LABELS[test], proba, labels=labels)
-        expected.append(sign_of(name) * value)
-    assert np.isfinite(scores).all()
-    assert_allclose(scores, expected, rtol=1e-10)
+@pytest.mark.parametrize(("classes", "y"), UNSEEN, ids=str)
+def test_a_label_that_the_model_never_saw_has_probability_0(classes, y):
+    model, X = fixed(classes, [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    for name in ("neg_kl_loss", "neg_reverse_kl_loss", "d2_kl"):
+        result = scorer_of(name)(model, X, y)
+        assert np.isfinite(result)
+        assert_allclose(result, by_hand(name, model, X, y), rtol=1e-13)
+
+
+def test_labels_absent_from_y_keep_their_columns():
+    model, X = fixed(["a", "b", "c"], [[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    for name in ("neg_kl_loss", "d2_kl"):
+        result = scorer_of(name)(model, X, ["a", "c"])
+        assert_allclose(result, by_hand(name, model, X, ["a", "c"]), rtol=1e-13)
+    assert_allclose(scorer_of("neg_kl_loss")(model, X[:1], ["a"]), np.log(0.7), rtol=1e-13)
 
 
 @each_scorer
-@pytest.mark.parametrize(
-    "model", [LogisticRegression(), SoftLabelLogisticRegression(classes=["c", "a", "b"])]
-)
-def test_grid_search_over_folds_that_lack_a_class(name, model):
-    X = np.random.default_rng(0).normal(size=(len(LABELS), 2))
-    search = GridSearchCV(
-        model, {"C": [0.1, 1.0]}, scoring=scorer_of(name), cv=SPLITS, error_score="raise"
-    ).fit(X, LABELS)
-    scores = [search.cv_results_[f"split{i}_test_score"] for i in range(len(SPLITS))]
-    assert np.isfinite(scores).all()
+def test_classes_that_only_one_of_the_two_knows(name):
+    one, X = fixed(["b", "long", "a"], random_rows(9, 3))
+    other, _ = fixed(["a", "b", "c", "d"], random_rows(9, 4))
+    for teacher, student in ((one, other), (other, one)):
+        result = scorer_of(name, teacher)(student, X)
+        assert np.isfinite(result)
+        assert_allclose(result, by_hand(name, student, X, teacher), rtol=1e-12)
+    frame = pd.DataFrame(random_rows(9, 4), columns=["d", "long", "b", "a"])
+    expected = by_hand(name, one, X, frame)
+    assert_allclose(scorer_of(name)(one, X, frame), expected, rtol=1e-12)
 
 
-# Copies
+@each_way
+def test_a_class_that_the_model_never_saw_costs_the_clip_value(taught):
+    model, X = fixed(["b", "a"], [[0.75, 0.25]])
+    p, q = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.75, EPS]) / (1 + EPS)
+    teacher = fixed(["a", "b", "c"], [p])[0] if taught else None
+    y = pd.DataFrame([p], columns=["a", "b", "c"])
+    score = scorer_of("neg_kl_loss", teacher)(model, X, y)
+    assert_allclose(score, (p * np.log(q / p)).sum(), rtol=1e-13)
+    score = scorer_of("neg_cross_entropy_loss", teacher)(model, X, y)
+    assert_allclose(score, (p * np.log(q)).sum(), rtol=1e-13)
+    assert scorer_of("neg_kl_loss", teacher, on_zero="inf")(model, X, y) == -np.inf
+    with pytest.raises(ValueError, match=r"y_proba\[0, [02]\] is 0 where y_true\[0, [02]\]"):
+        scorer_of("neg_kl_loss", teacher, on_zero="raise")(model, X, y)
 
 
-COPIES = {
-    "pickled": lambda scorer: pickle.loads(pickle.dumps(scorer)),
-    "cloned": lambda scorer: clone(scorer, safe=False),
-    "deepcopied": copy.deepcopy,
-    "copied": copy.copy,
-}
-
-
-@each_scorer
-@pytest.mark.parametrize("how", COPIES)
-def test_copies(name, how):
-    X, y, _, weight = data("binary")
-    model = fitted("logistic", "binary")
-    scorer = scorer_of(name, on_zero="inf")
-    duplicate = COPIES[how](scorer)
-    assert repr(duplicate) == repr(scorer)
-    for kwargs in ({}, {"sample_weight": weight}):
-        assert duplicate(model, X, y, **kwargs) == scorer(model, X, y, **kwargs)
-
-
-@pytest.mark.parametrize("how", COPIES)
-def test_copies_keep_their_requests(how):
-    with routing():
-        scorer = get_scorer("neg_kl_loss").set_score_request(sample_weight=True)
-        duplicate = COPIES[how](scorer)
-        requests = duplicate.get_metadata_routing().score.requests
-        assert requests["sample_weight"] is True
-
-
-@each_scorer
-def test_get_scorer_makes_a_new_one_each_time(name):
-    """A request set on one must not show on the next."""
-    with routing():
-        scorer_of(name).set_score_request(sample_weight=True)
-        requests = scorer_of(name).get_metadata_routing().score.requests
-        assert requests.get("sample_weight") is None
-
-
-@each_scorer
-def test_check_scoring_returns_the_scorer(name):
-    scorer = scorer_of(name)
-    assert check_scoring(LogisticRegression(), scoring=scorer) is scorer
-
-
-# Metadata routing
-
-
-def expected_scores(name, model, problem, cv, fit_weight=False, score_weight=False):
-    X, y, _, weight = data(problem)
-    scores = []
-    for train, test in cv.split(X, y):
-        kwargs = {"sample_weight": weight[train]} if fit_weight else {}
-        fold = clone(model).fit(X[train], y[train], **kwargs)
-        kwargs = {"sample_weight": weight[test]} if score_weight else {}
-        scores.append(by_hand(name, fold, X[test], y[test], **kwargs))
-    return np.array(scores)
-
-
-@each_scorer
-@each_problem
-@pytest.mark.parametrize(
-    ("fit_weight", "score_weight"), [(True, False), (False, True), (True, True)]
-)
-def test_routing_through_cross_validate(name, problem, fit_weight, score_weight):
-    X, y, _, weight = data(problem)
-    cv = StratifiedKFold(3)
-    with routing():
-        model = GaussianNB().set_fit_request(sample_weight=fit_weight)
-        scorer = scorer_of(name).set_score_request(sample_weight=score_weight)
-        result = cross_validate(
-            model,
-            X,
-            y,
-            scoring=scorer,
-            cv=cv,
-            params={"sample_weight": weight},
-            error_score="raise",
-        )
-    job = (name, GaussianNB(), problem, cv)
-    expected = expected_scores(*job, fit_weight, score_weight)
-    assert_allclose(result["test_score"], expected, rtol=1e-10)
-    other = expected_scores(*job, fit_weight, not score_weight)
-    assert (np.abs(expected - other) > 1e-6).all()
-
-
-def test_routing_through_cross_validate_with_several_metrics():
-    """Each scorer gets the weights or not, as it requests."""
-    X, y, _, weight = data("multiclass")
-    cv = StratifiedKFold(3)
-    scoring, expected = {}, {}
-    with routing():
-        model = GaussianNB().set_fit_request(sample_weight=False)
-        for name in SCORERS:
-            for requested in (False, True):
-                key = f"{name}_{requested}"
-                scoring[key] = scorer_of(name).set_score_request(sample_weight=requested)
-                expected[key] = expected_scores(
-                    name, model, "multiclass", cv, score_weight=requested
-                )
-        accuracy = get_sklearn_scorer("accuracy").set_score_request(sample_weight=False)
-        result = cross_validate(
-            model,
-            X,
-            y,
-            scoring={**scoring, "accuracy": accuracy},
-            cv=cv,
-            params={"sample_weight": weight},
-            error_score="raise",
-        )
-    for key, scores in expected.items():
-        assert_allclose(result[f"test_{key}"], scores, rtol=1e-10)
-
-
-def test_routing_under_another_name():
-    X, y, _, weight = data("multiclass")
-    cv = StratifiedKFold(3)
-    with routing():
-        scorer = get_scorer("neg_kl_loss").set_score_request(sample_weight="importance")
-        result = cross_validate(
-            GaussianNB(),
-            X,
-            y,
-            scoring=scorer,
-            cv=cv,
-            params={"importance": weight},
-            error_score="raise",
-        )
-    expected = expected_scores(
-        "neg_kl_loss", GaussianNB(), "multiclass", cv, score_weight=True
-    )
-    assert_allclose(result["test_score"], expected, rtol=1e-10)
-
-
-@each_scorer
-@pytest.mark.parametrize("several", [False, True])
-def test_routing_through_grid_search(name, several):
-    X, y, _, weight = data("multiclass")
-    cv = StratifiedKFold(3)
-    with routing():
-        model = GaussianNB().set_fit_request(sample_weight=True)
-        scorer = scorer_of(name).set_score_request(sample_weight=True)
-        plain = scorer_of(name).set_score_request(sample_weight=False)
-        search = GridSearchCV(
-            model,
-            {"var_smoothing": [1e-9]},
-            scoring={"weighted": scorer, "plain": plain} if several else scorer,
-            refit="weighted" if several else True,
-            cv=cv,
-            error_score="raise",
-        ).fit(X, y, sample_weight=weight)
-        final = search.score(X, y, sample_weight=weight)
-    job = (name, GaussianNB(), "multiclass", cv)
-    weighted, unweighted = (expected_scores(*job, True, flag).mean() for flag in (True, False))
-    assert abs(weighted - unweighted) > 1e-6
-    results = search.cv_results_
-    key = "mean_test_weighted" if several else "mean_test_score"
-    assert_allclose(results[key], weighted, rtol=1e-10)
-    if several:
-        assert_allclose(results["mean_test_plain"], unweighted, rtol=1e-10)
-    expected = by_hand(name, search.best_estimator_, X, y, sample_weight=weight)
-    assert_allclose(final, expected, rtol=1e-12)
-
-
-def test_routing_of_soft_targets():
-    X, _, soft, weight = data("multiclass")
-    cv = KFold(3)
-    with routing():
-        model = SoftLabelLogisticRegression().set_fit_request(sample_weight=True)
-        scorer = get_scorer("d2_kl").set_score_request(sample_weight=True)
-        search = GridSearchCV(
-            model, {"C": [1.0]}, scoring=scorer, cv=cv, error_score="raise"
-        ).fit(X, soft, sample_weight=weight)
-    scores = []
-    for train, test in cv.split(X):
-        fold = SoftLabelLogisticRegression()
-        fold.fit(X[train], soft[train], sample_weight=weight[train])
-        proba = fold.predict_proba(X[test])
-        scores.append(d2_kl_score(soft[test], proba, sample_weight=weight[test]))
-    assert_allclose(search.best_score_, np.mean(scores), rtol=1e-10)
-
-
-@each_scorer
-@pytest.mark.parametrize("several", [False, True])
-def test_weights_that_nobody_requested(name, several):
-    """Newer scikit-learn refuses them, older passes them by: as for its own scorers."""
-    X, y, _, weight = data("binary")
-
-    def outcome(scorer):
-        model = GaussianNB().set_fit_request(sample_weight=True)
-        scoring = {"one": scorer, "two": scorer} if several else scorer
-        try:
-            cross_validate(
-                model,
-                X,
-                y,
-                scoring=scoring,
-                params={"sample_weight": weight},
-                error_score="raise",
-            )
-        except UnsetMetadataPassedError:
-            return "refused"
-        return "passed by"
-
-    with routing():
-        assert outcome(scorer_of(name)) == outcome(get_sklearn_scorer("accuracy"))
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_weights_of_fit_without_routing(several):
-    """They go at least to ``fit``; to scorers depends on the version of scikit-learn."""
-    X, y, _, weight = data("binary")
-    scorer = get_scorer("neg_kl_loss")
-    search = GridSearchCV(
-        GaussianNB(),
-        {"var_smoothing": [1e-9]},
-        scoring={"kl": scorer, "accuracy": "accuracy"} if several else scorer,
-        refit="kl" if several else True,
-        cv=3,
-        error_score="raise",
-    ).fit(X, y, sample_weight=weight)
-    assert np.isfinite(search.best_score_)
-
-
-@each_loss_with_unit
-def test_arguments_of_the_metric_can_be_routed(loss):
-    X, y, _, _ = data("binary")
-    model = fitted("logistic", "binary")
-    bits = scorer_of(f"neg_{loss}", base=2)(model, X, y)
-    with routing():
-        scorer = scorer_of(f"neg_{loss}").set_score_request(base=True)
-        assert scorer(model, X, y, base=2) == bits
-        overlapping = scorer_of(f"neg_{loss}", base=10)
-        with pytest.warns(UserWarning, match="base"):
-            assert overlapping(model, X, y, base=2) == bits
-
-
-@each_scorer
-def test_metadata_needs_routing(name):
-    X, y, _, _ = data("binary")
-    scorer = scorer_of(name)
-    with pytest.raises(ValueError, match="enable_metadata_routing"):
-        scorer(fitted("logistic", "binary"), X, y, on_zero="inf")
-    with pytest.raises(RuntimeError, match="enable_metadata_routing"):
-        scorer.set_score_request(sample_weight=True)
+# What models and users get wrong
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"on_zero": "bogus"}, "on_zero must be one of"), ({"base": 0}, "base must be None")],
+    ("says", "parts"),
+    [
+        ([[0.9, 0.1], [0.9, np.nan]], ["[1]", "NaN"]),
+        ([[0.9, 0.1], [1.5, -0.5]], ["[1]", "negative"]),
+        ([[0.9, 0.1], [0.9, 0.9]], ["[1]", "sums to 1.8"]),
+        ([[0.2, 0.3, 0.5]] * 2, ["(2, 3)", "2 classes_"]),
+        ([0.9, 0.1], ["shape (2,)"]),
+        ([[[0.9, 0.1]] * 2] * 2, ["shape (2, 2, 2)"]),
+        ([["a", "b"]] * 2, ["real numbers"]),
+    ],
 )
-def test_bad_options_are_refused_at_once(options, message):
-    with pytest.raises(ValueError, match=message):
-        make_divergence_scorer("kl_loss", **options)
+def test_who_predicts_no_probabilities_is_named(says, parts):
+    good, X = fixed(["a", "b"], [[0.9, 0.1], [0.3, 0.7]])
+    poor = Says(lambda X: np.array(says), ["a", "b"])
+    for teacher in (None, good):
+        with pytest.raises((ValueError, TypeError), match=matches("y_proba", *parts)):
+            scorer_of("neg_kl_loss", teacher)(poor, X, ["a", "b"])
+    parts = "teacher.predict_proba(X)", *parts
+    with pytest.raises((ValueError, TypeError), match=matches(*parts)):
+        scorer_of("d2_kl", poor)(good, X)
 
 
-def test_labels_of_another_type_than_the_classes():
-    model, X = fixed(["a", "b"], [[0.9, 0.1], [0.2, 0.8]])
-    with pytest.raises(ValueError, match="are of different types"):
-        get_scorer("neg_kl_loss")(model, X, [0, 1])
+def test_samples_and_predictions_of_different_lengths():
+    """A single row is not repeated."""
+    rows = random_rows(3, 2)
+    for n_rows, n_samples in ((1, 3), (3, 1), (2, 3)):
+        model, other = (Says(lambda X, n=n: rows[:n], ["a", "b"]) for n in (n_rows, n_samples))
+        frame = pd.DataFrame(rows[:n_samples], columns=["b", "a"])
+        for y in (["a", "b", "a"][:n_samples], rows[:n_samples], frame):
+            with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+                scorer_of("neg_kl_loss")(model, np.zeros((3, 1)), y)
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            scorer_of("neg_kl_loss", other)(model, np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("y", "parts"),
+    [
+        (random_rows(2, 3), ["y_true has 3 columns", "2 classes, ['a', 'b']", "data frame"]),
+        (pd.DataFrame(random_rows(2, 2), columns=["a", "d"]), ["y_true", "['b']", "['d']"]),
+        ([0, 1], ["y_true", "0", "['a', 'b']", "different types"]),
+        (None, ["requires y_true"]),
+    ],
+)
+def test_targets_that_do_not_fit(y, parts):
+    model, X = fixed(["a", "b"], [[0.9, 0.1], [0.3, 0.7]])
+    with pytest.raises(ValueError, match=matches(*parts)):
+        scorer_of("neg_kl_loss")(model, X, y)
+
+
+@each_way
+def test_models_without_probabilities(taught):
+    X, y, *_ = data("binary")
+    scorer = scorer_of("neg_kl_loss", teacher_of("binary") if taught else None)
+    model = Perceptron().fit(X, y)
+    match = matches("Perceptron", "predict_proba", "neg_kl_loss")
+    with pytest.raises(TypeError, match=match):
+        scorer(model, X, y)
+    with pytest.raises(TypeError, match=match):
+        cross_val_score(model, X, y, scoring=scorer, error_score="raise")
+    # With several scorers scikit-learn looks for the method first.
+    match = matches("Perceptron", "predict_proba")
+    with pytest.raises((TypeError, AttributeError), match=match):
+        cross_validate(model, X, y, scoring={"a": scorer, "b": scorer}, error_score="raise")
+    with pytest.raises(NotFittedError, match="LogisticRegression"):
+        scorer(LogisticRegression(), X, y)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "error", "parts"),
+    [
+        (Perceptron(), TypeError, ["Perceptron has no predict_proba", "calibrate it"]),
+        (make_pipeline(StandardScaler(), Perceptron()), TypeError, ["Pipeline", "predict_"]),
+        ("kl_divergence", TypeError, ["predict_proba"]),
+        (GaussianNB(), ValueError, ["GaussianNB is not fitted"]),
+        (make_pipeline(StandardScaler(), GaussianNB()), ValueError, ["not fitted"]),
+        (GridSearchCV(GaussianNB(), {}), ValueError, ["not fitted"]),
+        (FrozenEstimator(GaussianNB()), ValueError, ["not fitted"]),
+        (DistilledClassifier(GaussianNB()), ValueError, ["not fitted"]),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_teachers_that_are_refused(teacher, error, parts):
+    with pytest.raises(error, match=matches(*parts)):
+        make_fidelity_scorer(teacher)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(["a", "b"], [0, 1]), ([0, 1], ["a", "b"]), (["0", "1"], [0, 1])]
+)
+def test_classes_of_different_types(ours, theirs):
+    teacher, X = fixed(ours, [[0.9, 0.1]])
+    student, _ = fixed(theirs, [[0.9, 0.1]])
+    parts = "The teacher's classes", repr(ours[0]), repr(theirs), "different types"
+    with pytest.raises(ValueError, match=matches(*parts)):
+        make_fidelity_scorer(teacher)(student, X)
 
 
 def test_names_of_rows_are_matched():
@@ -904,5 +503,648 @@ def test_names_of_rows_are_matched():
     for scorer in (score, fidelity):
         with pytest.raises(ValueError, match="rows of X and sample_weight have different"):
             scorer(model, X, y, sample_weight=weight.iloc[::-1])
+    expected = -kl_loss(y.to_numpy(), model.predict_proba(X))
+    assert_allclose(score(model, X, y, sample_weight=weight), expected, rtol=1e-12)
     # A teacher speaks for X, whatever y is.
     assert fidelity(model, X, y.iloc[::-1], sample_weight=weight) == 0.0
+
+
+# y, if there is a teacher
+
+
+@pytest.mark.parametrize(
+    "y", [np.arange(90) % 7, np.full(90, -1), object(), ["a"], random_rows(9, 5)], ids=range(5)
+)
+def test_a_teacher_speaks_whatever_y_is(y):
+    X, teacher = data("multiclass").X, teacher_of("multiclass")
+    student = fitted("logistic", "multiclass")
+    expected = by_hand("neg_kl_loss", student, X, teacher)
+    scorer = make_fidelity_scorer(teacher)
+    assert scorer(student, X, y) == scorer(student, X) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("unlabeled", [-1, "unlabeled"])
+def test_samples_without_a_label(unlabeled):
+    """They have no target to be scored by, but a teacher says what they are."""
+    X, hard, *_ = data("multiclass")
+    y = hard.astype(object) if unlabeled == "unlabeled" else (hard == "a").astype(int)
+    teacher = GaussianNB().fit(X, y.tolist())
+    y[::2] = unlabeled
+    y = np.array(y.tolist())
+    student = DistilledClassifier(FrozenEstimator(teacher), unlabeled=unlabeled)
+    for model in (student, make_pipeline(StandardScaler(with_std=False), student)):
+        model.fit(X, y)
+        result = make_fidelity_scorer(teacher)(model, X, y)
+        assert_allclose(result, by_hand("neg_kl_loss", model, X, teacher), rtol=1e-12)
+        with pytest.raises(ValueError, match=matches("y_true", repr(unlabeled), "without a")):
+            get_scorer("neg_kl_loss")(model, X, y)
+        assert np.isfinite(get_scorer("neg_kl_loss")(model, X[1::2], y[1::2]))
+
+
+# Model selection
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"), [("binary", "hard"), ("multiclass", "soft"), ("multiclass", "frame")]
+)
+def test_cross_validate(problem, kind):
+    """With scikit-learn's scorers, of which some keep one column of binary problems."""
+    X, y = data(problem).X, targets(problem, kind)
+    teacher = SoftLabelLogisticRegression(C=10).fit(X, y)
+    names = SCORERS if kind == "hard" else ["neg_kl_loss", "neg_renyi_loss", "d2_kl"]
+    scoring = {name: scorer_of(name) for name in names}
+    scoring |= {f"fidelity_{name}": scorer_of(name, teacher) for name in names}
+    if kind == "hard":
+        scoring |= {"neg_log_loss": "neg_log_loss", "roc_auc": "roc_auc"}
+    for order in (scoring.items(), reversed(scoring.items())):
+        cv = KFold(3)
+        result = cross_validate(
+            SoftLabelLogisticRegression(),
+            X,
+            y,
+            scoring=dict(order),
+            cv=cv,
+            return_train_score=True,
+            return_estimator=True,
+            error_score="raise",
+        )
+        for i, (train, test) in enumerate(cv.split(X)):
+            model = result["estimator"][i]
+            for part, rows in (("test", test), ("train", train)):
+                for name in names:
+                    for key, target in ((name, take(y, rows)), (f"fidelity_{name}", teacher)):
+                        score = result[f"{part}_{key}"][i]
+                        expected = by_hand(name, model, X[rows], target)
+                        assert_allclose(score, expected, rtol=1e-12)
+        if kind == "hard":
+            ours, theirs = result["test_neg_kl_loss"], result["test_neg_log_loss"]
+            assert_allclose(ours, theirs, rtol=1e-12)
+            alone = cross_val_score(
+                SoftLabelLogisticRegression(), X, y, scoring="roc_auc", cv=cv
+            )
+            assert_allclose(result["test_roc_auc"], alone)
+
+
+@each_way
+@pytest.mark.parametrize("kind", ["hard", "soft", "frame"])
+def test_searches(kind, taught):
+    X, y = data("multiclass").X, targets("multiclass", kind)
+    teacher = SoftLabelLogisticRegression(C=10).fit(X, y) if taught else None
+    for name in ("neg_kl_loss", "d2_kl"):
+        scorer = scorer_of(name, teacher)
+        assert check_scoring(SoftLabelLogisticRegression(), scoring=scorer) is scorer
+        search = GridSearchCV(
+            SoftLabelLogisticRegression(),
+            {"C": [1e-4, 1.0]},
+            scoring=scorer,
+            cv=3,
+            error_score="raise",
+        ).fit(X, y)
+        assert search.best_params_ == {"C": 1.0}
+        expected = by_hand(name, search.best_estimator_, X, teacher if taught else y)
+        assert_allclose(search.score(X, y), expected, rtol=1e-12)
+        scorings = (scorer,) if taught else (scorer, name)
+        for scoring in scorings:
+            path = SoftLabelLogisticRegressionCV(Cs=[1e-4, 1.0], cv=3, scoring=scoring)
+            assert path.fit(X, y).C_ == 1.0
+            assert path.score(X, y) == scorer(path, X, y)
+
+
+# y has one "c" in its second half, and nowhere else; the last fold lacks "a" instead.
+LABELS = np.array(list("abababababab" + "abababababcb" + "bbcbbc"))
+SPLITS = [
+    (np.arange(12), np.arange(12, 30)),  # no "c" to train on
+    (np.arange(30), np.arange(12)),  # no "c" to test on
+    (np.arange(24), np.arange(24, 30)),  # no "a" to test on
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "container"),
+    [
+        (GaussianNB(), list),
+        (DummyClassifier(), pd.Series),
+        (SoftLabelLogisticRegression(classes=["c", "a", "b"]), np.array),
+    ],
+)
+def test_folds_that_lack_a_class(model, container):
+    X = np.random.default_rng(0).normal(size=(len(LABELS), 2))
+    scoring = {name: scorer_of(name) for name in SCORERS}
+    result = cross_validate(
+        model, X, container(LABELS), scoring=scoring, cv=SPLITS, error_score="raise"
+    )
+    for i, (train, test) in enumerate(SPLITS):
+        fold = clone(model).fit(X[train], LABELS[train])
+        for name in SCORERS:
+            expected = by_hand(name, fold, X[test], LABELS[test])
+            assert np.isfinite(expected)
+            assert_allclose(result[f"test_{name}"][i], expected, rtol=1e-10)
+
+
+def test_a_class_missing_from_a_training_fold_costs_the_clip_value():
+    X, (train, test) = np.zeros((len(LABELS), 1)), SPLITS[0]
+    names = ["neg_kl_loss", "neg_cross_entropy_loss", "d2_kl"]
+    scoring = {(n, o): scorer_of(n, on_zero=o) for n in names for o in ("clip", "inf")}
+    scoring = {"_".join(key): scorer for key, scorer in scoring.items()}
+    options = {"cv": SPLITS[:1], "error_score": "raise"}
+    result = cross_validate(DummyClassifier(), X, LABELS, scoring=scoring, **options)
+    p = np.mean(LABELS[train] == "a")
+    costs = {"a": -np.log(p), "b": -np.log(1 - p), "c": np.log1p(EPS) - np.log(EPS)}
+    loss = np.mean([costs[label] for label in LABELS[test]])
+    share = np.unique(LABELS[test], return_counts=True)[1] / len(test)
+    expected = [-loss, -loss, 1 + loss / (share @ np.log(share))]
+    assert_allclose([result[f"test_{n}_clip"][0] for n in names], expected, rtol=1e-12)
+    assert [result[f"test_{n}_inf"][0] for n in names] == [-np.inf] * 3
+    scoring = scorer_of("neg_kl_loss", on_zero="raise")
+    with pytest.raises(ValueError, match="on_zero='clip'"):
+        cross_val_score(DummyClassifier(), X, LABELS, scoring=scoring, **options)
+
+
+def test_several_scorers_share_a_prediction():
+    class Counting(BernoulliNB):
+        calls = 0
+
+        def predict_proba(self, X):
+            Counting.calls += 1
+            return super().predict_proba(X)
+
+    X, y, *_ = data("multiclass")
+    calls = []
+    for names in (["d2_kl"], SCORERS):
+        Counting.calls = 0
+        cross_validate(Counting(), X, y, scoring={name: scorer_of(name) for name in names})
+        calls.append(Counting.calls)
+    assert calls[0] == calls[1]
+
+
+@each_way
+def test_thresholds_do_not_change_probabilities(taught):
+    X, y, _, weight, _ = data("binary")
+    teacher = fitted("logistic", "binary") if taught else None
+    plain = GaussianNB().fit(X, y)
+    model = FixedThresholdClassifier(GaussianNB(), threshold=0.2).fit(X, y)
+    for name in ("neg_kl_loss", "d2_kl"):
+        scorer = scorer_of(name, teacher)
+        expected = by_hand(name, plain, X, teacher if taught else y, sample_weight=weight)
+        assert_allclose(scorer(model, X, y, sample_weight=weight), expected, rtol=1e-12)
+        tuned = TunedThresholdClassifierCV(GaussianNB(), scoring=scorer)
+        with pytest.raises(TypeError, match=matches("kl", "threshold", "balanced_accuracy")):
+            tuned.fit(X, y)
+
+
+@each_way
+def test_permutation_importance(taught):
+    """A teacher is asked about the permuted samples: of these its opinion differs too."""
+    X, y, _, weight, _ = data("multiclass")
+    X = np.column_stack([X, np.ones(len(X))])
+    model = LogisticRegression(C=0.1).fit(X, y)
+    teacher = LogisticRegression(C=10).fit(X, y) if taught else None
+    scoring = {name: scorer_of(name, teacher) for name in ("neg_kl_loss", "d2_kl")}
+    options = {"n_repeats": 2, "random_state": 0, "sample_weight": weight}
+    result = permutation_importance(model, X, y, scoring=scoring, **options)
+    for name, scorer in scoring.items():
+
+        def score(model, X, y, sample_weight, name=name):
+            return by_hand(name, model, X, teacher or y, sample_weight=sample_weight)
+
+        expected = permutation_importance(model, X, y, scoring=score, **options).importances
+        alone = permutation_importance(model, X, y, scoring=scorer, **options).importances
+        for ours in (alone, result[name].importances):
+            assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
+        assert expected[:4].max() > 1e-3
+        assert_allclose(expected[4], 0, atol=1e-15)
+
+
+@pytest.mark.slow
+@each_way
+def test_searches_in_processes(taught):
+    X, y, *_ = data("binary")
+    scorer = scorer_of("neg_kl_loss", teacher_of("binary") if taught else None, base=2)
+    one, two = (
+        GridSearchCV(BernoulliNB(), {"alpha": [0.1, 1]}, scoring=scorer, n_jobs=n).fit(X, y)
+        for n in (1, 2)
+    )
+    scores = (search.cv_results_["mean_test_score"] for search in (one, two))
+    assert_allclose(*scores, rtol=1e-12)
+
+
+# Copies and metadata
+
+COPIES = {
+    "pickled": lambda scorer: pickle.loads(pickle.dumps(scorer)),
+    "cloned": lambda scorer: clone(scorer, safe=False),
+    "deepcopied": copy.deepcopy,
+    "copied": copy.copy,
+}
+
+
+@each_way
+@pytest.mark.parametrize("how", COPIES)
+def test_copies(how, taught):
+    X, y, _, weight, _ = data("binary")
+    model, teacher = fitted("logistic", "binary"), teacher_of("binary") if taught else None
+    for name in ("neg_renyi_loss", "d2_kl"):
+        scorer = scorer_of(name, teacher, on_zero="inf")
+        duplicate = COPIES[how](scorer)
+        assert repr(duplicate) == repr(scorer)
+        for w in (None, weight):
+            expected = scorer(model, X, y, sample_weight=w)
+            assert duplicate(model, X, y, sample_weight=w) == expected
+    with routing():
+        scorer.set_score_request(sample_weight=True)
+        requests = COPIES[how](scorer).get_metadata_routing().score.requests
+        assert requests["sample_weight"] is True
+        # One set on a scorer does not show on the next.
+        fresh = scorer_of(name, teacher).get_metadata_routing().score.requests
+        assert fresh.get("sample_weight") is None
+
+
+@each_way
+@pytest.mark.parametrize("name", ["neg_kl_loss", "d2_kl"])
+def test_routing(name, taught):
+    """Each scorer gets the weights or not, as it requests, under the name that it says."""
+    X, y, _, weight, _ = data("multiclass")
+    teacher = fitted("logistic", "multiclass") if taught else None
+    cv = StratifiedKFold(3)
+    with routing():
+        scoring = {
+            request: scorer_of(name, teacher).set_score_request(sample_weight=request)
+            for request in (True, False, "importance")
+        }
+        model = GaussianNB().set_fit_request(sample_weight=True)
+        result = cross_validate(
+            model,
+            X,
+            y,
+            scoring={str(request): scorer for request, scorer in scoring.items()},
+            cv=cv,
+            params={"sample_weight": weight, "importance": weight**2},
+            return_estimator=True,
+            error_score="raise",
+        )
+        search = GridSearchCV(
+            model, {"var_smoothing": [1e-9]}, scoring=scoring[True], cv=cv, error_score="raise"
+        ).fit(X, y, sample_weight=weight)
+        final = search.score(X, y, sample_weight=weight)
+    for i, (train, test) in enumerate(cv.split(X, y)):
+        fold = GaussianNB().fit(X[train], y[train], weight[train])
+        rows = X[test], teacher if taught else y[test]
+        weights = {True: weight[test], False: None, "importance": weight[test] ** 2}
+        expected = {k: by_hand(name, fold, *rows, sample_weight=w) for k, w in weights.items()}
+        assert len({round(value, 6) for value in expected.values()}) == 3
+        for request, value in expected.items():
+            assert_allclose(result[f"test_{request}"][i], value, rtol=1e-10)
+    assert_allclose(search.best_score_, np.mean(result["test_True"]), rtol=1e-10)
+    model = search.best_estimator_
+    expected = by_hand(name, model, X, teacher if taught else y, sample_weight=weight)
+    assert_allclose(final, expected, rtol=1e-12)
+
+
+@each_way
+def test_weights_that_nobody_requested(taught):
+    """Newer scikit-learn refuses them, older passes them by: as for its own scorers."""
+    X, y, _, weight, _ = data("binary")
+    scorer = scorer_of("neg_kl_loss", teacher_of("binary") if taught else None)
+
+    def outcome(scoring):
+        model = GaussianNB().set_fit_request(sample_weight=True)
+        params = {"sample_weight": weight}
+        try:
+            cross_validate(model, X, y, scoring=scoring, params=params, error_score="raise")
+        except UnsetMetadataPassedError:
+            return "refused"
+        return "passed by"
+
+    accuracy = get_sklearn_scorer("accuracy")
+    with routing():
+        assert outcome(scorer) == outcome(accuracy)
+        assert outcome({"a": scorer, "b": scorer}) == outcome({"a": accuracy, "b": accuracy})
+    # Without routing they go at least to fit.
+    search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9]}, scoring=scorer, cv=3)
+    assert np.isfinite(search.fit(X, y, sample_weight=weight).best_score_)
+
+
+@each_way
+def test_arguments_of_the_metric_can_be_routed(taught):
+    X, y, *_ = data("binary")
+    model, teacher = fitted("logistic", "binary"), teacher_of("binary") if taught else None
+    scorer = scorer_of("neg_kl_loss", teacher)
+    bits = scorer_of("neg_kl_loss", teacher, base=2)(model, X, y)
+    with pytest.raises(ValueError, match="enable_metadata_routing"):
+        scorer(model, X, y, base=2)
+    with pytest.raises(RuntimeError, match="enable_metadata_routing"):
+        scorer.set_score_request(sample_weight=True)
+    with routing():
+        assert scorer.set_score_request(base=True)(model, X, y, base=2) == bits
+        with pytest.warns(UserWarning, match="base"):
+            result = scorer_of("neg_kl_loss", teacher, base=10)(model, X, y, base=2)
+        assert result == bits
+
+
+# Logarithms of what underflows
+
+
+class Logarithms(Says):
+    """Knows the logarithms of probabilities that its dtype need not hold."""
+
+    def __init__(self, logs, dtype=np.float64):
+        self.logs = np.array(logs)
+        self.dtype = dtype
+        self.classes = self.logs.shape[1]
+
+    def predict_log_proba(self, X):
+        return self.logs
+
+    def predict_proba(self, X):
+        return np.exp(self.logs).astype(self.dtype)
+
+
+def exact_scores(y, logs):
+    """Scores with ``on_zero="inf"`` of soft targets, in many digits."""
+    n = len(y)
+    with mpmath.workdps(60):
+        totals = [mpmath.log(sum(map(mpmath.exp, row))) for row in logs.tolist()]
+        log_q = [
+            [mpmath.mpf(value) - total for value in row]
+            for row, total in zip(logs.tolist(), totals, strict=True)
+        ]
+        p = [[mpmath.mpf(v) / mpmath.fsum(row) for v in row] for row in y.tolist()]
+        mean = [mpmath.fsum(column) / n for column in zip(*p, strict=True)]
+        kl = cross_entropy = reverse = prior = mpmath.mpf(0)
+        for row, log_row in zip(p, log_q, strict=True):
+            for v, m, lv in zip(row, mean, log_row, strict=True):
+                if v > 0:
+                    kl += v * (mpmath.log(v) - lv) / n
+                    cross_entropy -= v * lv / n
+                    reverse += mpmath.exp(lv) * (lv - mpmath.log(v)) / n
+                    prior += v * mpmath.log(v / m) / n
+        return {
+            "neg_kl_loss": float(-kl),
+            "neg_cross_entropy_loss": float(-cross_entropy),
+            "neg_jeffreys_loss": -np.inf if (y == 0).any() else float(-kl - reverse),
+            "d2_kl": float(1 - kl / prior),
+        }
+
+
+def assert_exact(model, X, y, rtol=1e-13):
+    logs, proba = np.asarray(model.predict_log_proba(X)), model.predict_proba(X)
+    assert (proba == 0).any()
+    soft = y if y.ndim == 2 else np.eye(proba.shape[1])[y]
+    for name, value in exact_scores(soft, logs).items():
+        score = scorer_of(name, on_zero="inf")(model, X, y)
+        assert_allclose(score, value, rtol=rtol, err_msg=name)
+    for name in ("neg_reverse_kl_loss", "neg_jensen_shannon_loss", "neg_hellinger_loss"):
+        plain = by_hand(name, model, X, y, on_zero="inf")
+        assert_allclose(scorer_of(name, on_zero="inf")(model, X, y), plain, rtol=1e-12)
+    # Whoever clips does not look at logarithms.
+    expected = by_hand("neg_kl_loss", model, X, y)
+    assert_allclose(scorer_of("neg_kl_loss")(model, X, y), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "model", [MultinomialNB(), GaussianNB(), SoftLabelLogisticRegression()], ids=str
+)
+def test_exact_logarithms(model):
+    rng = np.random.default_rng(0)
+    X = rng.poisson([50, 20, 5], size=(30, 3)).astype(float)
+    hard = np.arange(30) % 3
+    X[np.arange(30), hard] *= 20
+    scale = 100 if isinstance(model, SoftLabelLogisticRegression) else 1
+    model = clone(model).fit(X / scale, hard)
+    for y in (random_rows(30, 3), hard[::-1]):
+        assert_exact(model, X * 10, y)
+
+
+@pytest.mark.parametrize("dtypes", [("f8", "f8"), ("f4", "f8"), ("f8", "f4")])
+def test_exact_logarithms_of_any_dtype(dtypes):
+    dtype, target_dtype = dtypes
+    rng = np.random.default_rng(0)
+    logs = -(10.0 ** rng.uniform(0, 5, size=(40, 3)))
+    logs[np.arange(40), rng.integers(3, size=40)] = 0.0
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    y = random_rows(40, 3, dtype=target_dtype)
+    rtol = 2e-6 if "f4" in dtypes else 1e-13
+    assert_exact(Logarithms(logs, dtype), np.zeros((40, 1)), y, rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_subnormal_probabilities_have_lost_digits(dtype):
+    """With logarithms the losses have all theirs, however far below the normal numbers."""
+    for below in (0.5, 3, 10, 15.5, 30, 40):
+        logs = np.array([[0.0, np.log(np.finfo(dtype).tiny) - below]])
+        scorer = scorer_of("neg_kl_loss", on_zero="inf")
+        score = scorer(Logarithms(logs, dtype), [[0]], np.array([[0.5, 0.5]]))
+        rtol = 1e-13 if dtype is np.float64 else 1e-7
+        assert_allclose(score, np.log(2) + logs[0, 1] / 2, rtol=rtol)
+
+
+def test_logarithms_with_units_weights_and_classes_never_seen():
+    logs = [[0.0, -2000.0], [-1.0, np.log1p(-np.exp(-1.0))], [-9999.0, 0.0]]
+    model, X, y = Logarithms(logs), np.zeros((3, 1)), [1, 0, 0]
+    bits = make_divergence_scorer("kl_loss", on_zero="inf", base=2)
+    score = bits(model, X, y, sample_weight=[1.0, 2.0, 0.0])
+    assert_allclose(score, -(2000 + 2) / 3 / np.log(2), rtol=1e-13)
+    strict = make_divergence_scorer("kl_loss", on_zero="raise")
+    assert_allclose(strict(model, X, y), -(2000 + 1 + 9999) / 3, rtol=1e-13)
+
+    model, X = Logarithms([[0.0, -2000.0], [-2000.0, 0.0]]), np.zeros((2, 1))
+    scorer = make_divergence_scorer("kl_loss", on_zero="inf")
+    assert_allclose(scorer(model, X, [1, 1]), -1000, rtol=1e-13)
+    assert scorer(model, X, [1, 2]) == -np.inf
+    frame = pd.DataFrame([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], columns=[1, 0, 2])
+    assert scorer(model, X, frame) == -np.inf
+    frame = pd.DataFrame([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]], columns=[1, 0, 2])
+    assert_allclose(scorer(model, X, frame), -(1000 - np.log(2) + 2000) / 2, rtol=1e-13)
+
+
+def test_logarithms_of_many_labels():
+    """More than are written as probabilities at once."""
+    n_samples, n_classes = 1200, 500
+    logs = np.full((n_samples, n_classes), -1000.0 - np.arange(n_samples)[:, None])
+    y = np.arange(n_samples) % n_classes
+    logs[:, 0] = 0.0
+    score = scorer_of("neg_kl_loss", on_zero="inf")(Logarithms(logs), np.zeros((1200, 1)), y)
+    assert_allclose(score, logs[np.arange(n_samples), y].mean(), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [DecisionTreeClassifier(), KNeighborsClassifier(1), LinearDiscriminantAnalysis()],
+    ids=lambda model: type(model).__name__,
+)
+def test_zeros_of_which_no_logarithm_is_known_stay_infinite(model):
+    """LinearDiscriminantAnalysis puts the least normal number for them in its logarithms."""
+    y = np.arange(40) % 2
+    X = y[:, None] + 1e-4 * np.random.default_rng(0).normal(size=(40, 2))
+    model = clone(model).fit(X, y)
+    assert (model.predict_proba(X) == 0).any()
+    for name in ("neg_kl_loss", "d2_kl"):
+        assert scorer_of(name, on_zero="inf")(model, X, 1 - y) == -np.inf
+        with pytest.raises(ValueError, match="is 0 where"):
+            scorer_of(name, on_zero="raise")(model, X, 1 - y)
+        assert np.isfinite(scorer_of(name)(model, X, 1 - y))
+
+
+# How often a teacher is asked
+
+
+class Asked(ClassifierMixin, BaseEstimator):
+    """A fitted teacher; counts what all its copies are asked."""
+
+    questions = []  # noqa: RUF012
+
+    def __init__(self, model, name="teacher"):
+        self.model = model
+        self.name = name
+
+    @property
+    def classes_(self):
+        return self.model.classes_
+
+    def predict_proba(self, X):
+        Asked.questions.append(self.name)
+        return self.model.predict_proba(X)
+
+
+@pytest.fixture
+def asked():
+    """Make a teacher, and count its questions."""
+    Asked.questions.clear()
+    return Asked.questions
+
+
+def test_a_search_asks_once_for_each_set_of_samples(asked):
+    X, y, *_ = data("multiclass")
+    teacher = Asked(fitted("logistic", "multiclass"))
+    search = GridSearchCV(
+        BernoulliNB(),
+        {"alpha": [0.1, 1.0, 10.0]},
+        scoring=make_fidelity_scorer(teacher),
+        return_train_score=True,
+        refit=False,
+        cv=3,
+    )
+    search.fit(X, y)
+    assert len(asked) == 6
+    search.fit(X, y)
+    assert len(asked) == 6
+
+
+NUMBERS = np.abs(data("multiclass").X)
+WORDS = np.random.default_rng(0).choice(["red", "green", "blue"], size=(90, 5))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame(NUMBERS, columns=list("fghi")).assign(g=NUMBERS[:, 1].astype("f4")),
+        csr_matrix(NUMBERS),
+        NUMBERS.tolist(),
+        np.asfortranarray(NUMBERS),
+        NUMBERS.astype("f4"),
+        [" ".join(row) for row in WORDS],
+    ],
+    ids=["frame", "sparse", "list", "fortran", "float32", "texts"],
+)
+def test_samples_of_any_type_are_recognized(asked, X):
+    """Nothing that ``predict_proba`` does to X may make it look new."""
+    hard = data("multiclass").hard
+    model = MultinomialNB()
+    if isinstance(X, list) and isinstance(X[0], str):
+        model = make_pipeline(CountVectorizer(), model)
+    student = clone(model).fit(X, hard)
+    teacher = clone(model).fit(X, hard[::-1])
+    scorer = make_fidelity_scorer(Asked(teacher))
+    expected = by_hand("neg_kl_loss", student, X, teacher)
+    for _ in range(2):
+        assert_allclose(scorer(student, X), expected, rtol=1e-6)
+    assert len(asked) == 1
+
+
+def test_teachers_are_kept_apart(asked):
+    """Neither class, parameters nor place in memory tell teachers apart."""
+    X, y, *_ = data("multiclass")
+    student = fitted("logistic", "multiclass")
+    scorers = []
+    for seed in range(10):
+        rows = np.random.default_rng(seed).choice(90, size=60)
+        teacher = GaussianNB().fit(X[rows], y[rows])  # dies before the next one is made
+        expected = by_hand("neg_kl_loss", student, X, teacher)
+        scorers.append((make_fidelity_scorer(Asked(teacher, seed)), expected))
+        del teacher
+    for scorer, expected in scorers * 2:
+        assert_allclose(scorer(student, X), expected, rtol=1e-12)
+    assert sorted(asked) == list(range(10))
+
+
+def test_copies_share_what_was_said(asked):
+    """A search hands each task its own copy."""
+    X, student = data("multiclass").X, fitted("logistic", "multiclass")
+    scorer = make_fidelity_scorer(Asked(teacher_of("multiclass")))
+    assert len({make(scorer)(student, X) for make in COPIES.values()}) == 1
+    assert len(asked) == 1
+
+
+def test_no_two_teachers_or_samples_are_mixed():
+    """In any order, from many threads."""
+    X, hard, *_ = data("multiclass")
+    student = fitted("logistic", "multiclass")
+    jobs = []
+    for smoothing in (1e-9, 0.1, 1.0):
+        teacher = GaussianNB(var_smoothing=smoothing).fit(X, hard)
+        scorer = make_fidelity_scorer(teacher)
+        for samples in (X, X[::-1], X[:30], X[30:], X.astype("f4"), X + 1e-9):
+            jobs.append((scorer, samples, by_hand("neg_kl_loss", student, samples, teacher)))
+    order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(jobs)), 3))
+    with ThreadPoolExecutor(8) as pool:
+        scores = list(pool.map(lambda i: jobs[i][0](student, jobs[i][1]), order))
+    assert_allclose(scores, [jobs[i][2] for i in order], rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_oldest_answers_are_forgotten(asked):
+    """Of 256 MB in each process."""
+    proba = np.eye(8)[:1]
+    student = Says(lambda X: np.broadcast_to(proba, (len(X), 8)), 8)
+    scorer = make_fidelity_scorer(Asked(student))
+
+    def ask(*which, n_rows=100 * 2**20 // 64):  # 100 MB each
+        before = len(asked)
+        for i in which:
+            assert scorer(student, np.full((n_rows, 1), i, dtype=np.int8)) == 0
+        return len(asked) - before
+
+    assert ask(0, 1, 0, 1) == 2
+    assert ask(2) == 1  # forgets 0, the one that was not wanted for longest
+    assert ask(1) == 0
+    assert ask(0) == 1  # forgets 2
+    assert ask(2) == 1
+    assert ask(3, 3, n_rows=300 * 2**20 // 64) == 2  # too large to be kept
+
+
+def test_answers_are_not_changed_by_scoring(asked):
+    X, _, _, weight, _ = data("multiclass")
+    proba = random_rows(90, 3)
+    proba[::3] = [1, 0, 0]
+    teacher = Says(lambda X: proba, ["a", "m", "z"])
+    student = fitted("forest", "multiclass")
+    for name in SCORERS:
+        scorer = scorer_of(name, teacher)
+        first, _, last = (scorer(student, X, None, w) for w in (None, weight, None))
+        assert first == last
+    frozen = random_rows(90, 3)
+    frozen[::3] = [1, 0, 0]
+    assert (proba == frozen).all()
+
+
+def test_teachers_of_any_kind():
+    X, hard, *_ = data("multiclass")
+    student = fitted("logistic", "multiclass")
+    for teacher in (
+        GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 0.1]}).fit(X, hard),
+        make_pipeline(StandardScaler(), GaussianNB()).fit(X, hard),
+        FrozenEstimator(teacher_of("multiclass")),
+        DistilledClassifier(GaussianNB()).fit(X, hard),
+    ):
+        score = make_fidelity_scorer(teacher)(student, X)
+        assert_allclose(score, by_hand("neg_kl_loss", student, X, teacher), rtol=1e-12)
