@@ -68,3 +68,15 @@ def case(name, **parameters):
     """Return the registered divergence of this name."""
     (divergence,) = (d for d in DIVERGENCES if d.name == name)
     return Case(divergence, parameters)
+
+
+def losses():
+    """Yield each public loss: its name, its divergence, and whether its arguments swap."""
+    names = {d.name for d in DIVERGENCES}
+    for divergence in DIVERGENCES:
+        stem = divergence.name.removesuffix("_divergence")
+        short = stem.removesuffix("_distance")
+        stem = stem if f"{short}_divergence" in names else short
+        yield f"{stem}_loss", divergence, False
+        if divergence.reversible:
+            yield f"reverse_{stem}_loss", divergence, True

@@ -14,9 +14,8 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import d2_log_loss_score, log_loss
 
 from sklkl import metrics
-from sklkl.divergences._registry import DIVERGENCES
 from sklkl.metrics import cross_entropy_loss, d2_kl_score, kl_loss, reverse_kl_loss
-from tests._support.cases import Case, cases_of
+from tests._support.cases import Case, cases_of, losses
 from tests._support.messages import matches
 from tests._support.problems import random_rows
 
@@ -56,18 +55,10 @@ class Loss:
         return self.exact([[1, 0]], [[0, 1]])[0] < np.inf
 
 
-def name_of(divergence):
-    stem = divergence.name.removesuffix("_divergence")
-    short = stem.removesuffix("_distance")
-    taken = f"{short}_divergence" in {d.name for d in DIVERGENCES}
-    return f"{stem if taken else short}_loss"
-
-
-DIVERGENCE_OF = {name_of(d): d for d in DIVERGENCES}
-DIVERGENCE_OF |= {f"reverse_{name_of(d)}": d for d in DIVERGENCES if d.reversible}
+DIVERGENCE_OF = {name: divergence for name, divergence, _ in losses()}
 LOSSES = [
-    Loss(name, case, name.startswith("reverse_"))
-    for name, divergence in DIVERGENCE_OF.items()
+    Loss(name, case, reverse)
+    for name, divergence, reverse in losses()
     for case in cases_of(divergence, VALUES)
 ]
 

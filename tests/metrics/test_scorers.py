@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -39,8 +39,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklkl import metrics
 from sklkl.distillation import DistilledClassifier
-from sklkl.divergences._registry import DIVERGENCES
-from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import (
     d2_kl_score,
     get_scorer,
@@ -49,6 +48,8 @@ from sklkl.metrics import (
     make_divergence_scorer,
     make_fidelity_scorer,
 )
+from tests._support import reference
+from tests._support.cases import losses
 from tests._support.messages import matches
 from tests._support.models import Says, Table, routing
 from tests._support.problems import make_problem, random_rows
@@ -143,82 +144,47 @@ def test_names():
 @each_way
 def test_names_of_losses_and_divergences_do(taught):
     """The teacher, or the target, is the first argument of a divergence."""
-    X, hard, soft, _, _ = data("multiclass")
+    X, hard, soft, *_ = data("multiclass")
     model, teacher = fitted("logistic", "multiclass"), teacher_of("multiclass")
-    if taught:
-        make, y, target = partial(make_fidelity_scorer, teacher), hard, teacher
-    else:
-        make, y, target = make_divergence_scorer, soft, soft
-    forms = {f"neg_{loss}": [loss, f"neg_{loss}"] for loss in LOSSES} | {"d2_kl": ["d2_kl"]}
-    forms["d2_kl"].append("d2_kl_score")
-    for divergence in DIVERGENCES:
-        stem = divergence.name.removesuffix("_divergence")
-        name = next(
-            name
-            for name in (f"neg_{stem}_loss", f"neg_{stem.removesuffix('_distance')}_loss")
-            if name in forms
-        )
-        forms[name].append(divergence.name)
-        if divergence.reversible:
-            forms[name.replace("neg_", "neg_reverse_")].append(f"reverse_{divergence.name}")
+    y, target = (hard, teacher) if taught else (soft, soft)
+    make = partial(make_fidelity_scorer, teacher) if taught else make_divergence_scorer
+    forms = {"d2_kl": ["d2_kl", "d2_kl_score"]}
+    for loss, divergence, reverse in losses():
+        name = f"{'reverse_' * reverse}{divergence.name}"
+        forms[f"neg_{loss}"] = [loss, f"neg_{loss}", name]
     for name, equivalent in forms.items():
         expected = by_hand(name, model, X, target)
         for form in equivalent:
             score = make(form, **SCORERS[name])(model, X, y)
             assert_allclose(score, expected, rtol=1e-12, err_msg=form)
-    assert min(map(len, forms.values())) >= 2
     expected = by_hand("neg_kl_loss", model, X, teacher)
     assert_allclose(make_fidelity_scorer(teacher)(model, X), expected, rtol=1e-12)
 
 
-def fidelity(name, **options):
-    return make_fidelity_scorer(teacher_of("binary"), name, **options)
-
-
-@pytest.mark.parametrize("make", [make_divergence_scorer, fidelity])
 @pytest.mark.parametrize(
-    ("name", "options", "parts"),
+    ("makers", "name", "options", "parts"),
     [
-        ("bogus", {}, ["'bogus'", "'neg_kl_loss'"]),
-        ("neg_d2_kl", {}, ["'neg_d2_kl'", "'neg_kl_loss'"]),
-        ("KL_loss", {}, ["'KL_loss'", "'neg_kl_loss'", "kl_divergence"]),
-        ("neg_log_loss", {}, ["sklearn.metrics.get_scorer('neg_log_loss')"]),
-        ("renyi_loss", {}, ["renyi_loss needs ['order']"]),
-        ("kl_loss", {"labels": [0, 1]}, ["kl_loss takes no ['labels']", "on_zero"]),
-        ("d2_kl", {"sample_weight": 1}, ["d2_kl_score takes no ['sample_weight']"]),
-        ("kl_divergence", {"foo": 1}, ["kl_loss takes no ['foo']", "base"]),
-        ("hellinger_loss", {"base": 2}, ["hellinger_loss takes no ['base']"]),
-        ("kl_loss", {"on_zero": "bogus"}, ["on_zero must be one of"]),
-        ("kl_loss", {"base": 1}, ["base must be None"]),
+        ("all", "bogus", {}, ["'bogus'", "'neg_kl_loss'"]),
+        ("all", "neg_d2_kl", {}, ["'neg_d2_kl'", "'neg_kl_loss'"]),
+        ("all", "KL_loss", {}, ["'KL_loss'", "'neg_kl_loss'"]),
+        ("all", "neg_log_loss", {}, ["sklearn.metrics.get_scorer('neg_log_loss')"]),
+        ("all", "renyi_loss", {}, ["renyi_loss"]),
+        ("get", "kl_loss", {}, ["'kl_loss'", "'neg_kl_loss'"]),
+        ("get", "neg_renyi_loss", {}, ["'neg_renyi_loss'", "needs", "['order']", "make_"]),
+        ("make", "renyi_loss", {}, ["renyi_loss needs ['order']"]),
+        ("make", "kl_loss", {"labels": [0, 1]}, ["kl_loss takes no ['labels']", "on_zero"]),
+        ("make", "d2_kl", {"sample_weight": 1}, ["d2_kl_score takes no ['sample_weight']"]),
+        ("make", "kl_divergence", {"foo": 1}, ["kl_loss takes no ['foo']", "base"]),
+        ("make", "hellinger_loss", {"base": 2}, ["hellinger_loss takes no ['base']"]),
+        ("make", "kl_loss", {"on_zero": "bogus"}, ["on_zero must be one of"]),
+        ("make", "kl_loss", {"base": 1}, ["base must be None"]),
     ],
 )
-def test_names_and_arguments_that_are_refused(make, name, options, parts):
-    with pytest.raises(ValueError, match=matches(*parts)):
-        make(name, **options)
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("accuracy", ["sklearn.metrics.get_scorer('accuracy')"]),
-        ("kl_loss", ["'kl_loss'", "'neg_kl_loss'"]),
-        ("neg_renyi_loss", ["'neg_renyi_loss'", "needs", "['order']", "make_"]),
-    ],
-)
-def test_get_scorer_takes_names_of_scorers_only(name, parts):
-    with pytest.raises(ValueError, match=matches(*parts)):
-        get_scorer(name)
-
-
-def test_bad_parameters_are_refused_when_the_scorer_is_called():
-    X, y, *_ = data("binary")
-    for name, options in (
-        ("renyi_loss", {"order": -1}),
-        ("alpha_loss", {"alpha": np.nan}),
-        ("jensen_shannon_loss", {"weight": 1.5}),
-    ):
-        with pytest.raises(ValueError, match=f"^{next(iter(options))} must be"):
-            make_divergence_scorer(name, **options)(fitted("logistic", "binary"), X, y)
+def test_names_and_arguments_that_are_refused(makers, name, options, parts):
+    making = [make_divergence_scorer, partial(make_fidelity_scorer, teacher_of("binary"))]
+    for make in {"all": [*making, get_scorer], "get": [get_scorer], "make": making}[makers]:
+        with pytest.raises(ValueError, match=matches(*parts)):
+            make(name, **options)
 
 
 # Values
@@ -264,22 +230,14 @@ def test_options(taught):
     ):
         result = scorer_of(name, teacher, **options)(model, X, hard)
         assert_allclose(result, by_hand(name, model, X, target, **options), rtol=1e-12)
+    with pytest.raises(ValueError, match=r"^order must be"):
+        scorer_of("neg_renyi_loss", teacher, order=-1)(model, X, hard)
     # A tree gives probabilities of exactly 0, and some are wrong on new data.
     for name in ("neg_kl_loss", "d2_kl"):
         assert np.isfinite(scorer_of(name, teacher)(model, X[::-1] + 0.5, hard))
         assert scorer_of(name, teacher, on_zero="inf")(model, X + 0.5, hard[::-1]) == -np.inf
         with pytest.raises(ValueError, match=matches("y_proba[", "is 0 where y_true[")):
             scorer_of(name, teacher, on_zero="raise")(model, X + 0.5, hard[::-1])
-
-
-@each_scorer
-def test_the_teacher_is_its_own_best_student(name):
-    X, teacher = data("multiclass").X, teacher_of("multiclass")
-    scorer = scorer_of(name, teacher)
-    own = scorer(teacher, X)
-    assert own > scorer(fitted("logistic", "multiclass"), X)
-    if name != "neg_cross_entropy_loss":
-        assert own == (1 if name == "d2_kl" else 0)
 
 
 def test_binary_columns_keep_their_digits():
@@ -291,11 +249,6 @@ def test_binary_columns_keep_their_digits():
             assert_allclose(exact(model, X, y), np.log(tiny), rtol=1e-14)
         clipped = get_scorer("neg_kl_loss")(model, X, [1, 0])
         assert_allclose(clipped, np.log(max(tiny, EPS)), rtol=1e-14)
-    model, X = fixed(["no", "yes"], [[1.0 - 1e-12, 1e-12]])
-    y = pd.DataFrame([[1.0 - 1.001e-12, 1.001e-12]], columns=["no", "yes"])
-    t = 1e-3  # D((1 + t) e, e) of rare events is e ((1 + t) log(1 + t) - t)
-    expected = -1e-12 * ((1 + t) * np.log1p(t) - t)
-    assert_allclose(get_scorer("neg_kl_loss")(model, X, y), expected, rtol=1e-3)
 
 
 @each_way
@@ -336,30 +289,25 @@ def test_columns_are_matched_through_classes(name, problem, taught):
         assert_allclose(result, by_hand(name, model, X, frame), rtol=1e-12)
 
 
-UNSEEN = [
-    (["a", "c"], ["a", "b", "c"]),
-    (["a", "ab"], np.array(["a", "x", "a"])),  # fixed-width strings cut no others
-    (["a", "b"], pd.Series(["a", "ab", "a"])),
-    ([3, 300], np.array([3, 7, 3], dtype=np.int8)),
-    ([3, 300], np.array([3, 7, 3], dtype=np.float32)),
-]
-
-
-@pytest.mark.parametrize(("classes", "y"), UNSEEN, ids=str)
-def test_a_label_that_the_model_never_saw_has_probability_0(classes, y):
-    model, X = fixed(classes, [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+@pytest.mark.parametrize(
+    ("classes", "y"),
+    [
+        (["a", "c"], ["a", "b", "c"]),
+        (["a", "ab"], np.array(["a", "x", "a"])),  # fixed-width strings cut no others
+        (["a", "b"], pd.Series(["a", "ab", "a"])),
+        ([3, 300], np.array([3, 7, 3], dtype=np.int8)),
+        ([3, 300], np.array([3, 7, 3], dtype=np.float32)),
+        (["a", "b", "c"], ["a", "c", "a"]),  # which lacks one
+    ],
+    ids=str,
+)
+def test_labels_that_only_one_of_the_two_knows(classes, y):
+    model, X = fixed(classes, random_rows(3, len(classes)))
     for name in ("neg_kl_loss", "neg_reverse_kl_loss", "d2_kl"):
         result = scorer_of(name)(model, X, y)
         assert np.isfinite(result)
         assert_allclose(result, by_hand(name, model, X, y), rtol=1e-13)
-
-
-def test_labels_absent_from_y_keep_their_columns():
-    model, X = fixed(["a", "b", "c"], [[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
-    for name in ("neg_kl_loss", "d2_kl"):
-        result = scorer_of(name)(model, X, ["a", "c"])
-        assert_allclose(result, by_hand(name, model, X, ["a", "c"]), rtol=1e-13)
-    assert_allclose(scorer_of("neg_kl_loss")(model, X[:1], ["a"]), np.log(0.7), rtol=1e-13)
+    assert np.isfinite(scorer_of("neg_kl_loss")(model, X[:1], y[:1]))
 
 
 @each_scorer
@@ -481,15 +429,13 @@ def test_teachers_that_are_refused(teacher, error, parts):
         make_fidelity_scorer(teacher)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"), [(["a", "b"], [0, 1]), ([0, 1], ["a", "b"]), (["0", "1"], [0, 1])]
-)
-def test_classes_of_different_types(ours, theirs):
+@pytest.mark.parametrize("ours", [["a", "b"], ["0", "1"]])
+def test_classes_of_different_types(ours):
     teacher, X = fixed(ours, [[0.9, 0.1]])
-    student, _ = fixed(theirs, [[0.9, 0.1]])
-    parts = "The teacher's classes", repr(ours[0]), repr(theirs), "different types"
-    with pytest.raises(ValueError, match=matches(*parts)):
-        make_fidelity_scorer(teacher)(student, X)
+    student, _ = fixed([0, 1], [[0.9, 0.1]])
+    for first, second, label in ((teacher, student, ours[0]), (student, teacher, 0)):
+        with pytest.raises(ValueError, match=matches("The teacher's classes", label, "types")):
+            make_fidelity_scorer(first)(second, X)
 
 
 def test_names_of_rows_are_matched():
@@ -555,7 +501,7 @@ def test_cross_validate(problem, kind):
     scoring = {name: scorer_of(name) for name in names}
     scoring |= {f"fidelity_{name}": scorer_of(name, teacher) for name in names}
     if kind == "hard":
-        scoring |= {"neg_log_loss": "neg_log_loss", "roc_auc": "roc_auc"}
+        scoring["neg_log_loss"] = "neg_log_loss"
     for order in (scoring.items(), reversed(scoring.items())):
         cv = KFold(3)
         result = cross_validate(
@@ -579,10 +525,6 @@ def test_cross_validate(problem, kind):
         if kind == "hard":
             ours, theirs = result["test_neg_kl_loss"], result["test_neg_log_loss"]
             assert_allclose(ours, theirs, rtol=1e-12)
-            alone = cross_val_score(
-                SoftLabelLogisticRegression(), X, y, scoring="roc_auc", cv=cv
-            )
-            assert_allclose(result["test_roc_auc"], alone)
 
 
 @each_way
@@ -603,11 +545,6 @@ def test_searches(kind, taught):
         assert search.best_params_ == {"C": 1.0}
         expected = by_hand(name, search.best_estimator_, X, teacher if taught else y)
         assert_allclose(search.score(X, y), expected, rtol=1e-12)
-        scorings = (scorer,) if taught else (scorer, name)
-        for scoring in scorings:
-            path = SoftLabelLogisticRegressionCV(Cs=[1e-4, 1.0], cv=3, scoring=scoring)
-            assert path.fit(X, y).C_ == 1.0
-            assert path.score(X, y) == scorer(path, X, y)
 
 
 # y has one "c" in its second half, and nowhere else; the last fold lacks "a" instead.
@@ -639,25 +576,6 @@ def test_folds_that_lack_a_class(model, container):
             expected = by_hand(name, fold, X[test], LABELS[test])
             assert np.isfinite(expected)
             assert_allclose(result[f"test_{name}"][i], expected, rtol=1e-10)
-
-
-def test_a_class_missing_from_a_training_fold_costs_the_clip_value():
-    X, (train, test) = np.zeros((len(LABELS), 1)), SPLITS[0]
-    names = ["neg_kl_loss", "neg_cross_entropy_loss", "d2_kl"]
-    scoring = {(n, o): scorer_of(n, on_zero=o) for n in names for o in ("clip", "inf")}
-    scoring = {"_".join(key): scorer for key, scorer in scoring.items()}
-    options = {"cv": SPLITS[:1], "error_score": "raise"}
-    result = cross_validate(DummyClassifier(), X, LABELS, scoring=scoring, **options)
-    p = np.mean(LABELS[train] == "a")
-    costs = {"a": -np.log(p), "b": -np.log(1 - p), "c": np.log1p(EPS) - np.log(EPS)}
-    loss = np.mean([costs[label] for label in LABELS[test]])
-    share = np.unique(LABELS[test], return_counts=True)[1] / len(test)
-    expected = [-loss, -loss, 1 + loss / (share @ np.log(share))]
-    assert_allclose([result[f"test_{n}_clip"][0] for n in names], expected, rtol=1e-12)
-    assert [result[f"test_{n}_inf"][0] for n in names] == [-np.inf] * 3
-    scoring = scorer_of("neg_kl_loss", on_zero="raise")
-    with pytest.raises(ValueError, match="on_zero='clip'"):
-        cross_val_score(DummyClassifier(), X, LABELS, scoring=scoring, **options)
 
 
 def test_several_scorers_share_a_prediction():
@@ -861,29 +779,18 @@ class Logarithms(Says):
 
 def exact_scores(y, logs):
     """Scores with ``on_zero="inf"`` of soft targets, in many digits."""
-    n = len(y)
-    with mpmath.workdps(60):
-        totals = [mpmath.log(sum(map(mpmath.exp, row))) for row in logs.tolist()]
-        log_q = [
-            [mpmath.mpf(value) - total for value in row]
-            for row, total in zip(logs.tolist(), totals, strict=True)
-        ]
-        p = [[mpmath.mpf(v) / mpmath.fsum(row) for v in row] for row in y.tolist()]
-        mean = [mpmath.fsum(column) / n for column in zip(*p, strict=True)]
-        kl = cross_entropy = reverse = prior = mpmath.mpf(0)
-        for row, log_row in zip(p, log_q, strict=True):
-            for v, m, lv in zip(row, mean, log_row, strict=True):
-                if v > 0:
-                    kl += v * (mpmath.log(v) - lv) / n
-                    cross_entropy -= v * lv / n
-                    reverse += mpmath.exp(lv) * (lv - mpmath.log(v)) / n
-                    prior += v * mpmath.log(v / m) / n
-        return {
-            "neg_kl_loss": float(-kl),
-            "neg_cross_entropy_loss": float(-cross_entropy),
-            "neg_jeffreys_loss": -np.inf if (y == 0).any() else float(-kl - reverse),
-            "d2_kl": float(1 - kl / prior),
-        }
+    entropy = np.mean([reference.entropy(row) for row in y])
+    kl = np.mean([reference.kl_to_softmax(*pair) for pair in zip(y, logs, strict=True)])
+    prior = np.mean([reference.kl_divergence(row, y.mean(axis=0)) for row in y])
+    reverse = 0
+    for row, log_row in zip(y, map(reference.log_softmax, logs), strict=True):
+        for v, log_q in zip(reference.normalised(row), log_row, strict=True):
+            if v > 0:
+                reverse += mpmath.exp(log_q) * (log_q - mpmath.log(v)) / len(y)
+    jeffreys = np.inf if (y == 0).any() else kl + reverse
+    scores = {"kl_loss": kl, "cross_entropy_loss": kl + entropy, "jeffreys_loss": jeffreys}
+    scores = {f"neg_{name}": -float(value) for name, value in scores.items()}
+    return scores | {"d2_kl": float(1 - kl / prior)}
 
 
 def assert_exact(model, X, y, rtol=1e-13):
@@ -988,29 +895,21 @@ def test_zeros_of_which_no_logarithm_is_known_stay_infinite(model):
 # How often a teacher is asked
 
 
-class Asked(ClassifierMixin, BaseEstimator):
+class Asked(FrozenEstimator):
     """A fitted teacher; counts what all its copies are asked."""
 
-    questions = []  # noqa: RUF012
-
-    def __init__(self, model, name="teacher"):
-        self.model = model
-        self.name = name
-
-    @property
-    def classes_(self):
-        return self.model.classes_
+    questions = 0
 
     def predict_proba(self, X):
-        Asked.questions.append(self.name)
-        return self.model.predict_proba(X)
+        Asked.questions += 1
+        return self.estimator.predict_proba(X)
 
 
 @pytest.fixture
-def asked():
-    """Make a teacher, and count its questions."""
-    Asked.questions.clear()
-    return Asked.questions
+def asked(monkeypatch):
+    """Return how often a teacher was asked."""
+    monkeypatch.setattr(Asked, "questions", 0)
+    return lambda: Asked.questions
 
 
 def test_a_search_asks_once_for_each_set_of_samples(asked):
@@ -1025,9 +924,9 @@ def test_a_search_asks_once_for_each_set_of_samples(asked):
         cv=3,
     )
     search.fit(X, y)
-    assert len(asked) == 6
+    assert asked() == 6
     search.fit(X, y)
-    assert len(asked) == 6
+    assert asked() == 6
 
 
 NUMBERS = np.abs(data("multiclass").X)
@@ -1058,23 +957,19 @@ def test_samples_of_any_type_are_recognized(asked, X):
     expected = by_hand("neg_kl_loss", student, X, teacher)
     for _ in range(2):
         assert_allclose(scorer(student, X), expected, rtol=1e-6)
-    assert len(asked) == 1
+    assert asked() == 1
 
 
-def test_teachers_are_kept_apart(asked):
+def test_teachers_are_kept_apart():
     """Neither class, parameters nor place in memory tell teachers apart."""
     X, y, *_ = data("multiclass")
     student = fitted("logistic", "multiclass")
-    scorers = []
-    for seed in range(10):
+    for seed in range(20):
         rows = np.random.default_rng(seed).choice(90, size=60)
         teacher = GaussianNB().fit(X[rows], y[rows])  # dies before the next one is made
-        expected = by_hand("neg_kl_loss", student, X, teacher)
-        scorers.append((make_fidelity_scorer(Asked(teacher, seed)), expected))
+        score = make_fidelity_scorer(teacher)(student, X)
+        assert_allclose(score, by_hand("neg_kl_loss", student, X, teacher), rtol=1e-12)
         del teacher
-    for scorer, expected in scorers * 2:
-        assert_allclose(scorer(student, X), expected, rtol=1e-12)
-    assert sorted(asked) == list(range(10))
 
 
 def test_copies_share_what_was_said(asked):
@@ -1082,7 +977,7 @@ def test_copies_share_what_was_said(asked):
     X, student = data("multiclass").X, fitted("logistic", "multiclass")
     scorer = make_fidelity_scorer(Asked(teacher_of("multiclass")))
     assert len({make(scorer)(student, X) for make in COPIES.values()}) == 1
-    assert len(asked) == 1
+    assert asked() == 1
 
 
 def test_no_two_teachers_or_samples_are_mixed():
@@ -1109,10 +1004,10 @@ def test_the_oldest_answers_are_forgotten(asked):
     scorer = make_fidelity_scorer(Asked(student))
 
     def ask(*which, n_rows=100 * 2**20 // 64):  # 100 MB each
-        before = len(asked)
+        before = asked()
         for i in which:
             assert scorer(student, np.full((n_rows, 1), i, dtype=np.int8)) == 0
-        return len(asked) - before
+        return asked() - before
 
     assert ask(0, 1, 0, 1) == 2
     assert ask(2) == 1  # forgets 0, the one that was not wanted for longest
@@ -1122,29 +1017,15 @@ def test_the_oldest_answers_are_forgotten(asked):
     assert ask(3, 3, n_rows=300 * 2**20 // 64) == 2  # too large to be kept
 
 
-def test_answers_are_not_changed_by_scoring(asked):
+def test_answers_are_not_changed_by_scoring():
     X, _, _, weight, _ = data("multiclass")
     proba = random_rows(90, 3)
     proba[::3] = [1, 0, 0]
+    kept = proba.copy()
     teacher = Says(lambda X: proba, ["a", "m", "z"])
     student = fitted("forest", "multiclass")
     for name in SCORERS:
         scorer = scorer_of(name, teacher)
         first, _, last = (scorer(student, X, None, w) for w in (None, weight, None))
         assert first == last
-    frozen = random_rows(90, 3)
-    frozen[::3] = [1, 0, 0]
-    assert (proba == frozen).all()
-
-
-def test_teachers_of_any_kind():
-    X, hard, *_ = data("multiclass")
-    student = fitted("logistic", "multiclass")
-    for teacher in (
-        GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 0.1]}).fit(X, hard),
-        make_pipeline(StandardScaler(), GaussianNB()).fit(X, hard),
-        FrozenEstimator(teacher_of("multiclass")),
-        DistilledClassifier(GaussianNB()).fit(X, hard),
-    ):
-        score = make_fidelity_scorer(teacher)(student, X)
-        assert_allclose(score, by_hand("neg_kl_loss", student, X, teacher), rtol=1e-12)
+    assert (proba == kept).all()
