@@ -543,14 +543,11 @@ def test_d2_is_that_of_log_loss_for_hard_labels(classes):
             positive = y_proba[:, 1:]
             result = d2_kl_score(y_true, positive, sample_weight=weight)
             assert_allclose(result, expected, rtol=1e-12)
-
-
-def test_d2_with_clipping_is_that_of_log_loss():
-    y_true, y_proba = [0, 1, 2, 0], np.eye(3)[[0, 1, 2, 1]]
+    y_proba[3] = np.roll(one_hot[3], 1)  # clipped
     expected = d2_log_loss_score(y_true, y_proba)
     assert_allclose(d2_kl_score(y_true, y_proba), expected, rtol=1e-12)
     assert d2_kl_score(y_true, y_proba, on_zero="inf") == -np.inf
-    with pytest.raises(ValueError, match=matches("y_proba[3, 0]")):
+    with pytest.raises(ValueError, match=matches("y_proba[3, ", "is 0 where")):
         d2_kl_score(y_true, y_proba, on_zero="raise")
 
 

@@ -199,12 +199,6 @@ def test_weights_are_repetition_and_labels_one_hot_rows():
     assert_same(*reports, rtol=1e-14)
 
 
-def test_one_sample():
-    report = full(*(Table([[p, 1 - p]], ["a", "b"]) for p in (0.2, 0.3)), samples(1), ["b"])
-    assert report["fidelity"]["kl"] == kl_loss([[0.2, 0.8]], [[0.3, 0.7]])
-    assert report["teacher"]["accuracy"] == report["fidelity"]["agreement"] == 1
-
-
 # Classes
 
 
@@ -306,22 +300,16 @@ def test_containers_of_x(make):
     assert_same(report, full(*models, X, hard, sample_weight=weight))
 
 
-@pytest.mark.parametrize("make", [list, np.array, pd.Series])
-def test_texts(make):
-    X = make(["good film", "bad film", "very good", "very bad", "film"])
-    y = ["yes", "no", "yes", "no", "no"]
-    teacher, student = (
-        make_pipeline(CountVectorizer(), MultinomialNB(alpha=a)).fit(X, y) for a in (1, 5)
-    )
-    assert full(teacher, student, X, y, timing=True)["teacher"]["accuracy"] == 1
-
-
-def test_feature_names_reach_the_models():
+def test_texts_and_feature_names():
+    X, y = ["good film", "bad film", "very good", "very bad", "film"], list("ynynn")
+    models = [make_pipeline(CountVectorizer(), MultinomialNB(alpha=a)) for a in (1, 5)]
+    models = [model.fit(X, y) for model in models]
+    for make in (list, np.array, pd.Series):
+        assert full(*models, make(X), y, timing=True)["teacher"]["accuracy"] == 1
     X, hard, *_ = data("binary")
     X = pd.DataFrame(X, columns=["u", "v", "w"])
-    models = LogisticRegression().fit(X, hard), LogisticRegression(C=0.1).fit(X, hard)
-    report = full(*models, X, hard, timing=True)
-    assert_same(report, by_hand(*models, X, hard))
+    models = [LogisticRegression(C=C).fit(X, hard) for C in (1, 0.1)]
+    assert_same(full(*models, X, hard, timing=True), by_hand(*models, X, hard))
 
 
 def test_a_model_that_cannot_be_pickled():

@@ -615,22 +615,21 @@ def test_permutation_importance(taught):
     """A teacher is asked about the permuted samples: of these its opinion differs too."""
     X, y, _, weight, _ = data("multiclass")
     X = np.column_stack([X, np.ones(len(X))])
-    model = LogisticRegression(C=0.1).fit(X, y)
-    teacher = LogisticRegression(C=10).fit(X, y) if taught else None
-    scoring = {name: scorer_of(name, teacher) for name in ("neg_kl_loss", "d2_kl")}
+    model, teacher = (LogisticRegression(C=C).fit(X, y) for C in (0.1, 10))
+
+    def expected(model, X, y, sample_weight):
+        target = teacher if taught else y
+        return by_hand("d2_kl", model, X, target, sample_weight=sample_weight)
+
+    scorer = scorer_of("d2_kl", teacher if taught else None)
     options = {"n_repeats": 2, "random_state": 0, "sample_weight": weight}
-    result = permutation_importance(model, X, y, scoring=scoring, **options)
-    for name, scorer in scoring.items():
-
-        def score(model, X, y, sample_weight, name=name):
-            return by_hand(name, model, X, teacher or y, sample_weight=sample_weight)
-
-        expected = permutation_importance(model, X, y, scoring=score, **options).importances
-        alone = permutation_importance(model, X, y, scoring=scorer, **options).importances
-        for ours in (alone, result[name].importances):
-            assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
-        assert expected[:4].max() > 1e-3
-        assert_allclose(expected[4], 0, atol=1e-15)
+    ours, theirs = (
+        permutation_importance(model, X, y, scoring=scoring, **options).importances
+        for scoring in (scorer, expected)
+    )
+    assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert ours[:4].max() > 1e-3
+    assert_allclose(ours[4], 0, atol=1e-15)
 
 
 @pytest.mark.slow
