@@ -271,6 +271,7 @@ def _bins(proba, weight, n_bins):
     predicted = proba.argmax(axis=1)
     top = proba[np.arange(len(proba)), predicted]
     least = max(10, 5 * proba.shape[1])
+    n_bins = min(n_bins, len(proba))  # whose product with k must not overflow
     bins = np.empty(len(proba), dtype=np.intp)
     for k in np.unique(predicted):
         rows = np.flatnonzero(predicted == k)
