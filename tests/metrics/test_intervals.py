@@ -132,14 +132,6 @@ def test_a_level_next_to_1(method):
     assert -np.inf < result.low < narrow.low < narrow.high < result.high < np.inf
 
 
-@each_method
-def test_base(method):
-    y, p, *_ = random_data()
-    bits = interval(y, p, method=method, base=2)
-    nats = LossInterval(*(math.log(2) * x for x in astuple(bits)))
-    assert_same(nats, interval(y, p, method=method))
-
-
 # Weights and groups
 
 

@@ -441,8 +441,7 @@ def test_on_zero_clip(loss, dtypes):
             rows[6] = loss.of_rows(p, raised(y_true, y_proba), **unit)[6]
         expected = rows.mean(dtype=float)
         assert expected < np.inf
-        rtol = 1e-13 if dtypes == ("f8", "f8") else 1e-6
-        assert_allclose(loss(y_true, y_proba, **unit), expected, rtol=rtol)
+        assert_allclose(loss(y_true, y_proba, **unit), expected, rtol=1e-13)
 
 
 def test_clipping_by_hand():
