@@ -31,7 +31,7 @@ def normalised(row):
 
 
 # Many divergences are tried on the same rows, and logarithms are what takes the time.
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=1000)
 def _normalised(row, digits):
     exact = [mpf(x) for x in row]
     total = sum(exact)
@@ -43,7 +43,7 @@ def log_ratios(p, q):
     return _log_ratios(tuple(map(float, p)), tuple(map(float, q)), mp.dps)
 
 
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=1000)
 def _log_ratios(p, q, digits):
     return [
         log(x / y) if x > 0 and y > 0 else None
@@ -77,6 +77,11 @@ def divergence_of_order_1(p, q):
 
 def moment(p, q, order):
     """Return the sum of p^order q^(1 - order) over outcomes, for any order but 0 and 1."""
+    return _moment(tuple(map(float, p)), tuple(map(float, q)), order, mp.dps)
+
+
+@lru_cache(maxsize=5000)
+def _moment(p, q, order, digits):
     total = mpf(0)
     for x, y, u in outcomes(p, q):
         if u is not None:

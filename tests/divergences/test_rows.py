@@ -1,13 +1,21 @@
-"""What is read as an array, and what rows count as probability vectors."""
+"""What is read as an array, what rows count as probability vectors, and how others are named.
 
+All functions of rows share this; kl_divergence speaks for them.
+"""
+
+import math
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.naive_bayes import GaussianNB
 
 from sklkl.divergences import (
+    entropy,
     jensen_shannon_divergence,
     kl_contributions,
     kl_divergence,
@@ -15,15 +23,21 @@ from sklkl.divergences import (
     pairwise_divergences,
     renyi_divergence,
 )
-from sklkl.divergences._rows import as_floating, describe_bad_row
+from tests._support.messages import matches
+from tests._support.problems import random_rows
 
 NA = pd.NA
+FAIR = [0.5, 0.5]
+ROW = [0.2, 0.3, 0.5]
+
+# Reading
 
 
 @pytest.mark.parametrize(
     "p",
     [
         [[0.5, 0.5], [NA, 0.5]],
+        [[0.5, 0.5], [None, 0.5]],
         np.array([[0.5, 0.5], [None, 0.5]], dtype=object),
         pd.DataFrame({"a": [0.5, NA], "b": [0.5, 0.5]}, dtype="Float64"),
         pd.DataFrame({"a": [0.5, NA], "b": [0.5, 0.5]}, dtype=object),
@@ -31,34 +45,62 @@ NA = pd.NA
 )
 def test_the_row_of_a_missing_value_is_named(p):
     with pytest.raises(ValueError, match=r"^p\[1\] contains NaN; drop or fill"):
-        kl_divergence(p, [0.5, 0.5])
+        kl_divergence(p, FAIR)
 
 
 def test_missing_value_of_pyarrow():
     pytest.importorskip("pyarrow")
     p = pd.DataFrame({"a": [0.5, NA], "b": [0.5, 0.5]}, dtype="float64[pyarrow]")
     with pytest.raises(ValueError, match=r"^p\[1\] contains NaN; drop or fill"):
-        kl_divergence(p, [0.5, 0.5])
+        kl_divergence(p, FAIR)
 
 
 @pytest.mark.parametrize(
-    ("x", "message"),
+    ("p", "parts"),
     [
-        ([0.5, "0.5"], r"x\[1\] is '0\.5'"),
-        (pd.Series(["0.5", "0.5"], dtype=object), r"x\[0\] is '0\.5'"),
-        ([[0.5, 10**400]], r"x\[0, 1\] is 1000"),
-        (np.array([0.5, 1j], dtype=object), r"x\[1\] is 1j"),
-        ({"a": 1}, r"an array of real numbers; got \{'a': 1\}"),
-        (None, "got None"),
+        ([0.5, "0.5"], ("p must hold real numbers; p[1] is '0.5'",)),
+        (["0.5", "0.5"], ("p must hold real numbers",)),
+        (pd.Series(["0.5", "0.5"], dtype=object), ("p[0] is '0.5'",)),
+        ([[0.5, 10**400]], ("p[0, 1] is 1000",)),
+        (np.array([0.5, 1j], dtype=object), ("p[1] is 1j",)),
+        (np.array([0.5 + 0j, 0.5]), ("p must hold real numbers; its dtype is complex128",)),
+        (np.array([1, 2], dtype="datetime64[s]"), ("p must hold real numbers",)),
+        ({"a": 1}, ("p must be an array of real numbers; got {'a': 1}",)),
+        (None, ("got None",)),
+        (csr_array([FAIR]), ("p is a sparse matrix", "p.toarray()")),
+        (GaussianNB(), ("p is an estimator; pass p.predict_proba(X)",)),
+        ([pd.Series(FAIR, ["a", "b"])], ("p is a list of Series", "pandas.DataFrame(p)")),
     ],
 )
-def test_what_is_no_real_number_is_named(x, message):
-    with pytest.raises(TypeError, match=rf"^x must .*{message}"):
-        as_floating(x, "x")
+def test_what_holds_no_real_numbers(p, parts):
+    with pytest.raises(TypeError, match=matches(*parts)):
+        kl_divergence(p, FAIR)
+
+
+@pytest.mark.parametrize(
+    ("p", "parts"),
+    [
+        ([FAIR, [1.0]], ("p must be an array", "differ in length")),
+        (np.ma.array([*FAIR, 99.0], mask=[0, 0, 1]), ("p has masked entries",)),
+        (1.0, ("p is a single number; pass a vector",)),
+        (np.empty((3, 0)), ("p is empty: it has no outcomes along axis -1",)),
+        ([1.0], ("number of outcomes: p has 1, q has 2",)),
+    ],
+)
+def test_what_has_no_rows(p, parts):
+    with pytest.raises(ValueError, match=matches(*parts)):
+        kl_divergence(p, FAIR)
 
 
 def test_objects_that_are_numbers():
-    assert as_floating([Decimal("0.5"), 1], "x").tolist() == [0.5, 1.0]
+    for p in ([Decimal("0.5"), Fraction(1, 2)], np.ma.array(FAIR), memoryview(np.array(FAIR))):
+        assert kl_divergence(p, [0.9, 0.1]) == kl_divergence(FAIR, [0.9, 0.1])
+
+
+def test_long_doubles_that_no_double_holds():
+    p = np.array([1.0, 1.0], np.longdouble) * np.longdouble("1e400")
+    with pytest.raises(ValueError, match="p contains an infinite value"):
+        kl_divergence(p, FAIR)
 
 
 def test_tensors():
@@ -76,26 +118,82 @@ def test_tensors():
         kl_divergence(p.to_sparse(), q)
 
 
+def test_what_cannot_be_read():
+    class Unreadable:
+        def __array__(self, *_, **__):
+            raise RuntimeError("no data")
+
+    with pytest.raises(TypeError, match="p cannot be read as an array: no data"):
+        kl_divergence(Unreadable(), FAIR)
+
+
+# Rows that are no probability vectors
+
+BAD_ROWS = {
+    "NaN": ([0.2, np.nan, 0.8], "contains NaN; drop or fill such rows"),
+    "inf": ([0.2, np.inf, 0.8], "contains an infinite value; probabilities lie between 0"),
+    "-inf": ([0.2, -np.inf, 0.8], "contains an infinite value; probabilities lie between 0"),
+    "negative": ([0.7, -0.2, 0.5], "has the negative entry -0.2 at position 1; prob"),
+    "just negative": ([1.0, -1.01e-6, 0.0], "has the negative entry -1.01e-06 at position 1"),
+    "too much": ([0.3, 0.3, 0.5], "sums to 1.1 instead of 1; pass probabilities, or divide"),
+    "too little": ([0.2, 0.29964, 0.5], "sums to 0.99964 instead of 1"),
+    "counts": ([2.0, 3.0, 5.0], "sums to 10 instead of 1"),
+    "zeros": ([0.0, 0.0, 0.0], "sums to 0 instead of 1; "),
+    "huge": ([1e308, 1e308, 1e308], "sums to inf instead of 1; "),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_ROWS)
+def test_bad_row_is_named(problem):
+    row, message = BAD_ROWS[problem]
+    good = np.tile(ROW, (8, 1))
+    bad = good.copy()
+    bad[3] = bad[5] = row
+    for function in (kl_divergence, kl_contributions):
+        for p, q, where in (
+            (bad, good, "p[3]"),
+            (good, bad, "q[3]"),
+            (good, row, "q"),
+            (row, ROW, "p"),
+            (bad.reshape(2, 4, 3), good[0], "p[0, 3]"),
+            (good.reshape(2, 4, 3), bad[:4], "q[3]"),
+            (good.reshape(2, 4, 3), bad[2:4, None], "q[1, 0]"),
+        ):
+            with pytest.raises(ValueError, match=matches(f"{where} {message}")):
+                function(p, q)
+        with pytest.raises(ValueError, match=matches(f"q[:, 3] {message}")):
+            function(good.T, bad.T, axis=0)
+    with pytest.raises(ValueError, match=matches(f"p[3] {message}")):
+        entropy(bad)
+
+
+def test_first_bad_row_is_named():
+    p, q = random_rows(5000, 20, 1), random_rows(5000, 20, 2)
+    q[4321, 19] += 0.01
+    with pytest.raises(ValueError, match=r"^q\[4321\] sums to 1.01 "):
+        kl_divergence(p, q)
+    p[4400] = q[4000, 0] = np.nan
+    with pytest.raises(ValueError, match=r"^q\[4000\] contains NaN"):
+        kl_divergence(p, q)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sum_tolerance(dtype):
+    row = np.array([0.25, 0.25, 0.5], dtype)
+    for function in (kl_divergence, kl_contributions):
+        for factor in (1 - 3.4e-4, 1 + 3.4e-4):
+            assert np.max(function(row * dtype(factor), row)) < 1e-6
+            assert np.max(function(row, row * dtype(factor))) < 1e-6
+        for factor in (1 - 3.6e-4, 1 + 3.6e-4):
+            with pytest.raises(ValueError, match=r"^p sums to"):
+                function(row * dtype(factor), row)
+            with pytest.raises(ValueError, match=r"^q sums to"):
+                function(row, row * dtype(factor))
+
+
 @pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ([1.0, -1e-17], None),
-        ([1.00000536, 0.0], None),
-        ([1.0, -0.99e-6], None),
-        ([0.5, 0.5 - 3.4e-4], None),
-        (np.float32([1.0, -5.96e-8]), None),
-        ([1.0, -1.01e-6], "has the negative entry -1.01e-06 at position 1"),
-        ([0.5, 0.5 - 3.6e-4], "sums to 0.99964 instead of 1"),
-        # what counts as 0 is not taken from the sum
-        ([1.0005] + [-1e-6] * 500, "sums to 1.0005 instead of 1"),
-    ],
+    "row", [[1.0, -1e-17], [1.00000536, 0.0], [1.0002, -1e-6], [1.0, np.float32(-5.96e-8)]]
 )
-def test_rounding_is_no_error(row, problem):
-    found = describe_bad_row(np.asarray(row))
-    assert found is None if problem is None else found.startswith(problem)
-
-
-@pytest.mark.parametrize("row", [[1.0, -1e-17], [1.00000536, 0.0], [1.0002, -1e-6]])
 def test_rounding_is_taken_off(row):
     exact, q = [1.0, 0.0], [0.25, 0.75]
     for function in (kl_divergence, kl_contributions, jensen_shannon_divergence):
@@ -104,3 +202,29 @@ def test_rounding_is_taken_off(row):
     assert renyi_divergence(row, q, order=np.inf) == pytest.approx(np.log(4), rel=1e-13)
     assert pairwise_divergences([row], [q]) == pytest.approx(np.log(4), rel=1e-13)
     assert kl_from_counts([3, 0], q=row) == kl_from_counts([3, 0], q=exact)
+
+
+def test_what_counts_as_zero_is_not_taken_from_the_sum():
+    row = [1.0005] + [-1e-6] * 500
+    with pytest.raises(ValueError, match=r"p sums to 1\.0005 instead of 1"):
+        entropy(row)
+
+
+@pytest.mark.parametrize("base", [1, 1.0, 0, -2, 0.5, "2", math.nan, math.inf, 2j, [2], True])
+def test_bad_base(base):
+    with pytest.raises(ValueError, match=r"^base must be None \(nats\) or a number > 1"):
+        entropy(FAIR, base=base)
+
+
+def test_shapes_of_a_message():
+    with pytest.raises(ValueError, match=r"do not broadcast: p \(2,\) and q \(3,\)"):
+        kl_divergence([FAIR] * 2, [FAIR] * 3)
+    with pytest.raises(ValueError, match=r"axis=-3 is out of range for p of shape \(2, 2\)"):
+        kl_divergence([FAIR] * 2, [FAIR] * 2, axis=-3)
+
+
+def test_memory_map(tmp_path):
+    p, q = random_rows(6, 130, 1), random_rows(6, 130, 2)
+    np.save(tmp_path / "q.npy", q)
+    mapped = np.load(tmp_path / "q.npy", mmap_mode="r")
+    assert_array_equal(kl_divergence(p, mapped), kl_divergence(p, q))
