@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 from mpmath import nstr
-from numpy.testing import assert_allclose, assert_array_equal
-from scipy.spatial.distance import jensenshannon
+from numpy.testing import assert_array_equal
 
 from sklkl.divergences import (
     alpha_divergence,
     entropy,
-    jensen_shannon_distance,
     jensen_shannon_divergence,
     kl_contributions,
     kl_divergence,
@@ -99,7 +97,10 @@ def test_accuracy_at_every_length(name):
 
 @cache
 def rows_with_zeros():
-    """In p, in q, in both at different places, in both at the same; at the end, or at many."""
+    """In p, in q, in both at different places, in both at the same; at the end, or at many.
+
+    And rows without, flat ones and such whose sums are off.
+    """
     pairs = []
     for k in (2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65, 257):
         p, q = random_rows(8, k, 1), random_rows(8, k, 2)
@@ -109,6 +110,9 @@ def rows_with_zeros():
             q[i + 1, here] = q[i + 2, np.roll(here, 1)] = q[i + 3, here] = 0.0
         p, q = (x / x.sum(axis=1, keepdims=True) for x in (p, q))
         pairs += in_each_dtype([(p, q)])
+    for k in (2, 3, 10, 100):
+        p, q = random_rows(2, k, 4), random_rows(2, k, 5, concentration=100.0)
+        pairs += in_each_dtype([(p * (1 + OFF_SUM), p[::-1] * (1 - OFF_SUM)), (q, q[::-1])])
     return pairs
 
 
@@ -143,21 +147,6 @@ def near_equal_rows():
 @each_row_function
 def test_accuracy_for_near_equal_rows(name):
     check_accuracy(name, near_equal_rows(), digits=100)
-
-
-@cache
-def far_rows_of_other_kinds():
-    pairs = []
-    for k in (2, 3, 10, 100):
-        p, q = random_rows(2, k, 4), random_rows(2, k, 5)
-        pairs.append((p * [[1 + OFF_SUM], [1 - OFF_SUM]], q * [[1 - OFF_SUM], [1 - OFF_SUM]]))
-        pairs.append((random_rows(2, k, 6, 100.0), random_rows(2, k, 7, 100.0)))
-    return in_each_dtype(pairs)
-
-
-@each_row_function
-def test_accuracy_for_inexact_sums_and_flat_rows(name):
-    check_accuracy(name, far_rows_of_other_kinds())
 
 
 AWKWARD_PAIRS = {
@@ -205,11 +194,16 @@ def test_accuracy_for_rows_with_tiny_entries(name):
 
 
 @cache
-def entries_of_any_magnitude(step, k):
-    """From 1 to the least number."""
+def entries_of_any_magnitude():
+    """From 1 to the least number, in steps finer than what may be rounded away anywhere."""
     pairs = []
-    for dtype, lowest in ((np.float64, 324), (np.float32, 45)):
-        tiny = 10.0 ** -np.arange(0.5, lowest, step * lowest / 324)
+    for k, step, dtype, lowest in (
+        (2, 6.0, np.float64, 324),
+        (2, 1.0, np.float32, 45),
+        (17, 50.0, np.float64, 324),
+        (17, 8.0, np.float32, 45),
+    ):
+        tiny = 10.0 ** -np.arange(0.5, lowest, step)
         common = random_rows(1, k - 1)
         for a, b in ((0.5, tiny), (tiny, 0.5), (tiny, 3 * tiny), (0.0, tiny), (tiny, 0.0)):
             p, q = (
@@ -222,15 +216,7 @@ def entries_of_any_magnitude(step, k):
 
 @each_row_function
 def test_accuracy_for_entries_of_any_magnitude(name):
-    check_accuracy(name, entries_of_any_magnitude(6, 2), digits=DIGITS_OF_TINY)
-
-
-@pytest.mark.slow
-@each_row_function
-def test_accuracy_for_entries_of_every_magnitude(name):
-    """In steps finer than what may be rounded away anywhere."""
-    check_accuracy(name, entries_of_any_magnitude(3, 2), digits=DIGITS_OF_TINY)
-    check_accuracy(name, entries_of_any_magnitude(24, 100), digits=DIGITS_OF_TINY)
+    check_accuracy(name, entries_of_any_magnitude(), digits=DIGITS_OF_TINY)
 
 
 A_VOCABULARY = ["kl_divergence", "hellinger_distance", "alpha_divergence(alpha=0.5)"]
@@ -314,12 +300,6 @@ def test_contributions_of_equal_rows_are_zero():
 # Parameters
 
 
-def test_extreme_weight_leaves_one_row():
-    for weight in (0, 1):
-        for p, q in ((FAIR, BIASED), ([1.0, 0.0], [0.0, 1.0])):
-            assert jensen_shannon_divergence(p, q, weight=weight) == 0.0
-
-
 def test_renyi_grows_with_the_order():
     p, q = random_rows(20, 17, 1), random_rows(20, 17, 2)
     orders = [0, 1e-9, 0.3, 0.5, 1 - 1e-9, 1, 1 + 1e-9, 2, 5, 100, 1e5, 1e300, math.inf]
@@ -386,43 +366,7 @@ def test_parameters_are_checked(function, name, allowed, values):
             function(FAIR, BIASED)
 
 
-@each_case
-def test_what_has_no_unit_takes_no_base(name):
-    if not CASES[name].has_unit:
-        with pytest.raises(TypeError, match="base"):
-            CASES[name](FAIR, BIASED, base=2)
-
-
 # Properties
-
-
-@pytest.mark.parametrize("base", [None, 2])
-def test_jensen_shannon_distance_is_that_of_scipy(base):
-    p, q = random_rows(20, 17, 1), random_rows(20, 17, 2)
-    expected = jensenshannon(p, q, base=base, axis=1)
-    assert_allclose(jensen_shannon_distance(p, q, base=base), expected, rtol=1e-12)
-
-
-SYMMETRIC = [
-    "jeffreys_divergence",
-    "jensen_shannon_divergence(weight=0.5)",
-    "jensen_shannon_distance",
-    "hellinger_distance",
-    "total_variation_distance",
-    "bhattacharyya_distance",
-    "renyi_divergence(order=0.5)",
-    "alpha_divergence(alpha=0.5)",
-]
-
-
-@pytest.mark.parametrize("name", SYMMETRIC)
-def test_symmetry(name):
-    for k in (3, 17, 300):
-        p, q = random_rows(20, k, 1), random_rows(20, k, 2)
-        p[::4, 0] = q[1::4, 0] = 0.0
-        p, q = (x / x.sum(axis=1, keepdims=True) for x in (p, q))
-        for other, rtol in ((q, 1e-14), (near(p, 1e-9), 1e-13)):
-            assert_allclose(CASES[name](p, other), CASES[name](other, p), rtol=rtol)
 
 
 @st.composite
@@ -442,8 +386,12 @@ def counts(draw, n=2, max_k=10):
     return [np.array(draw(row)) for _ in range(n)]
 
 
-def check_signs(rows, whole):
-    """Nothing is negative, and zero of equal rows alone."""
+each_few = settings(deadline=None, max_examples=25)
+
+
+@each_few
+@given(distributions(), counts())
+def test_nothing_is_negative_and_zero_of_equal_rows_alone(rows, whole):
     for name, (function, _) in ROW_FUNCTIONS.items():
         for dtype in BOUND:
             assert function(*(x.astype(dtype) for x in rows)) >= 0, name
@@ -454,13 +402,12 @@ def check_signs(rows, whole):
     assert (jensen_shannon_divergence(p, q) == 0) == equal
 
 
-def check_theory(rows, n_merged, random):
-    """The order of outcomes does not matter, and merging them loses information."""
+@each_few
+@given(distributions(), st.integers(1, 39), st.randoms(use_true_random=False))
+def test_order_does_not_matter_and_merging_outcomes_loses_information(rows, n_merged, random):
     p, q = rows
     order = list(range(len(p)))
     random.shuffle(order)
-    assert entropy(p) <= math.log(len(p)) * (1 + 1e-14)
-    assert jensen_shannon_divergence(p, q) <= math.log(2) * (1 + 1e-14)
     merged = [np.append(x[n_merged:], x[:n_merged].sum()) for x in (p, q)]
     for function in (kl_divergence, jensen_shannon_divergence):
         result = function(p[order], q[order])
@@ -468,32 +415,3 @@ def check_theory(rows, n_merged, random):
         # The merged sums are rounded, and a divergence is the square of a distance.
         distance, before = (math.sqrt(function(*rows)) for rows in (merged, (p, q)))
         assert distance <= before * (1 + 1e-13) + 1e-14
-
-
-ARGUMENTS_OF_THEORY = distributions(), st.integers(1, 39), st.randoms(use_true_random=False)
-
-
-@settings(deadline=None, max_examples=25)
-@given(distributions(), counts())
-def test_signs(rows, whole):
-    check_signs(rows, whole)
-
-
-@settings(deadline=None, max_examples=25)
-@given(*ARGUMENTS_OF_THEORY)
-def test_theory(rows, n_merged, random):
-    check_theory(rows, n_merged, random)
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=300)
-@given(distributions(), counts())
-def test_signs_of_many_rows(rows, whole):
-    check_signs(rows, whole)
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=300)
-@given(*ARGUMENTS_OF_THEORY)
-def test_theory_of_many_rows(rows, n_merged, random):
-    check_theory(rows, n_merged, random)
