@@ -33,6 +33,11 @@ ROW = [0.2, 0.3, 0.5]
 # Reading
 
 
+class Unreadable:
+    def __array__(self, *_, **__):
+        raise RuntimeError("no data")
+
+
 @pytest.mark.parametrize(
     "p",
     [
@@ -46,13 +51,10 @@ ROW = [0.2, 0.3, 0.5]
 def test_the_row_of_a_missing_value_is_named(p):
     with pytest.raises(ValueError, match=r"^p\[1\] contains NaN; drop or fill"):
         kl_divergence(p, FAIR)
-
-
-def test_missing_value_of_pyarrow():
-    pytest.importorskip("pyarrow")
-    p = pd.DataFrame({"a": [0.5, NA], "b": [0.5, 0.5]}, dtype="float64[pyarrow]")
-    with pytest.raises(ValueError, match=r"^p\[1\] contains NaN; drop or fill"):
-        kl_divergence(p, FAIR)
+    if isinstance(p, pd.DataFrame):
+        pytest.importorskip("pyarrow")
+        with pytest.raises(ValueError, match=r"^p\[1\] contains NaN; drop or fill"):
+            kl_divergence(p.astype("float64[pyarrow]"), FAIR)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_missing_value_of_pyarrow():
         ({"a": 1}, ("p must be an array of real numbers; got {'a': 1}",)),
         (None, ("got None",)),
         (csr_array([FAIR]), ("p is a sparse matrix", "p.toarray()")),
+        (Unreadable(), ("p cannot be read as an array: no data",)),
         (GaussianNB(), ("p is an estimator; pass p.predict_proba(X)",)),
         ([pd.Series(FAIR, ["a", "b"])], ("p is a list of Series", "pandas.DataFrame(p)")),
     ],
@@ -116,15 +119,6 @@ def test_tensors():
         kl_divergence(p.to("meta"), q)
     with pytest.raises(TypeError, match=r"^p cannot be read as an array: .*to_dense"):
         kl_divergence(p.to_sparse(), q)
-
-
-def test_what_cannot_be_read():
-    class Unreadable:
-        def __array__(self, *_, **__):
-            raise RuntimeError("no data")
-
-    with pytest.raises(TypeError, match="p cannot be read as an array: no data"):
-        kl_divergence(Unreadable(), FAIR)
 
 
 # Rows that are no probability vectors
@@ -214,13 +208,6 @@ def test_what_counts_as_zero_is_not_taken_from_the_sum():
 def test_bad_base(base):
     with pytest.raises(ValueError, match=r"^base must be None \(nats\) or a number > 1"):
         entropy(FAIR, base=base)
-
-
-def test_shapes_of_a_message():
-    with pytest.raises(ValueError, match=r"do not broadcast: p \(2,\) and q \(3,\)"):
-        kl_divergence([FAIR] * 2, [FAIR] * 3)
-    with pytest.raises(ValueError, match=r"axis=-3 is out of range for p of shape \(2, 2\)"):
-        kl_divergence([FAIR] * 2, [FAIR] * 2, axis=-3)
 
 
 def test_memory_map(tmp_path):
