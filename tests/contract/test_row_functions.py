@@ -71,10 +71,6 @@ def counts(n, k):
     return rng.poisson(9, size=(n, k)) + 1.0, rng.poisson(4, size=(n, k)) + 1.0
 
 
-def counts_and_probabilities(n, k):
-    return counts(n, k)[0], random_rows(n, k)
-
-
 def mean_and_variances(n, k):
     mean, spread = np.random.default_rng(k).standard_normal((2, n, k))
     return mean, np.exp(spread)
@@ -115,12 +111,6 @@ FUNCTIONS = {d.name: of_divergence(d) for d in DIVERGENCES} | {
     "pairwise_divergences": RowFunction(
         pairwise_divergences, names=("P", "Q"), axis=False, stacks=False
     ),
-    "pairwise_divergences of order inf": RowFunction(
-        partial(pairwise_divergences, metric="renyi_divergence", order=np.inf),
-        names=("P", "Q"),
-        axis=False,
-        stacks=False,
-    ),
     "kl_divergence_from_logits": RowFunction(
         kl_divergence_from_logits, logits, names=("p_logits", "q_logits")
     ),
@@ -132,14 +122,6 @@ FUNCTIONS = {d.name: of_divergence(d) for d in DIVERGENCES} | {
         axis=False,
         narrow=False,
         whole=([[1, 0, 0], [0, 0, 1]], [[1, 2, 3], [3, 2, 1]]),
-        rtol=1e-13,
-    ),
-    "kl_from_counts of known q": RowFunction(
-        lambda p, q, **options: kl_from_counts(p, q=q, **options),
-        counts_and_probabilities,
-        names=("p_counts", "q"),
-        axis=False,
-        narrow=False,
         rtol=1e-13,
     ),
     "gaussian_kl_divergence": RowFunction(
@@ -186,14 +168,8 @@ def test_layout_does_not_matter(function):
                 assert_allclose(function(*pair), expected, rtol=function.rtol)
         if dtype == np.float64:
             assert_array_equal(function(p.tolist(), q.tolist()), expected)
-
-
-@each()
-def test_arguments_are_left_alone(function):
-    p, q = function.rows(7, 130)
-    copies = p.copy(), q.copy()
-    function(p, q)
-    assert_array_equal((p, q), copies)
+        # and the arguments are left alone
+        assert_array_equal((p, q), [x.astype(dtype) for x in function.rows(9, k)])
 
 
 WIDER = {
@@ -258,21 +234,21 @@ def test_leading_shapes_broadcast(function):
         assert_allclose(result, np.reshape(alone, result.shape), rtol=function.rtol)
 
 
-@each(STACKING)
-def test_vectors_give_a_python_float(function):
+@each()
+def test_vectors_and_empty_batches(function):
     for dtype in DTYPES:
+        empty = np.empty((0, 3), dtype)
+        result = function(empty, empty)
+        assert result.dtype == (dtype if function.narrow else np.float64)
+        if not function.stacks:
+            assert result.shape == (0, 0)
+            continue
+        assert result.shape == ((0, 3) if function.per_outcome else (0,))
+        empty = np.empty((2, 0, 3), dtype)
+        assert function(empty, empty).shape[:2] == (2, 0)
         p, q = (x[0].astype(dtype) for x in function.rows(1, 3))
         for pair in ((p, q), (p.tolist(), q.tolist())):
             assert type(function(*pair)) is (np.ndarray if function.per_outcome else float)
-
-
-@each()
-def test_empty_batch(function):
-    for shape, dtype in product(((0, 3), (2, 0, 3))[: 1 + function.stacks], DTYPES):
-        result = function(np.empty(shape, dtype), np.empty(shape, dtype))
-        rows = shape if function.per_outcome else shape[:-1] if function.stacks else (0, 0)
-        assert result.shape == rows
-        assert result.dtype == (dtype if function.narrow else np.float64)
 
 
 @each(ALONG_AXES)
@@ -283,6 +259,11 @@ def test_axis(function):
         if function.per_outcome:
             result = np.moveaxis(result, axis, -1)
         assert_allclose(result, function(p, q), rtol=function.rtol)
+    for axis in (3, -4):
+        with pytest.raises(ValueError, match=f"axis={axis} is out of range for "):
+            function(p, q, axis=axis)
+    with pytest.raises(ValueError, match=r"^axis must be .*an integer; got 0\.5"):
+        function(p, q, axis=0.5)
 
 
 @each()
@@ -302,6 +283,10 @@ def test_base(function):
         nats = np.log(base, dtype=float)
         expected = function(p, q) / (np.sqrt(nats) if function.root else nats)
         assert_allclose(function(p, q, base=base), expected, rtol=1e-14)
+    with pytest.raises(
+        ValueError, match=r"^base must be None \(nats\) or a number > 1 .* 0\.5"
+    ):
+        function(p, q, base=0.5)
 
 
 # Names
@@ -405,21 +390,3 @@ def test_shapes_are_checked(function):
     if function.stacks:
         with pytest.raises(ValueError, match=rf"not broadcast: .*{function.names[0]} \(3,"):
             function(p[:3], q)
-
-
-@each(ALONG_AXES)
-def test_axis_is_checked(function):
-    p, q = function.rows(4, 3)
-    for axis in (2, -3):
-        with pytest.raises(ValueError, match=f"axis={axis} is out of range for "):
-            function(p, q, axis=axis)
-    with pytest.raises(ValueError, match=r"^axis must be .*an integer; got 0\.5"):
-        function(p, q, axis=0.5)
-
-
-@each(WITH_BASE)
-def test_base_is_checked(function):
-    with pytest.raises(
-        ValueError, match=r"^base must be None \(nats\) or a number > 1 .* 0\.5"
-    ):
-        function(*function.rows(4, 3), base=0.5)

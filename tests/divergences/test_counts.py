@@ -237,8 +237,5 @@ WHICH = "estimator must be one of ('plugin', 'miller-madow', 'zhang-grabchak'); 
 def test_refusals(p_counts, options, parts):
     with pytest.raises(ValueError, match=matches(*parts)):
         kl_from_counts(p_counts, **options)
-
-
-def test_known_probabilities_are_no_counts_by_position():
     with pytest.raises(TypeError, match="takes from 1 to 2 positional"):
-        kl_from_counts([1, 2], None, [0.5, 0.5])
+        kl_from_counts(p_counts, None, [0.5, 0.5])  # which would be counts
