@@ -39,6 +39,11 @@ def shuffled(x):
     return x.iloc[ORDER] if x.ndim == 1 else x.iloc[:, ORDER]
 
 
+def test_one_row_along_axis_0():
+    result = kl_divergence(frame(P).T, shuffled(series(Q[0])), axis=0)
+    assert_array_equal(result, kl_divergence(P.T, Q[0], axis=0))
+
+
 def test_value_counts_come_in_the_order_of_their_counts():
     p, q = (
         pd.Series(list(letters)).value_counts(normalize=True)
@@ -59,12 +64,6 @@ def test_pairs_are_not_matched_by_rows():
     bad = frame([[0.2, 0.3, 0.5], [0.5, -0.5, 1.0]])
     with pytest.raises(ValueError, match=r"Q\[1\] has the negative entry -0.5 at position 2"):
         pairwise_divergences(frame(P), shuffled(bad))
-
-
-def test_one_row_along_axis_0():
-    q = shuffled(series(Q[0]))
-    result = kl_divergence(frame(P).T, q, axis=0)
-    assert_array_equal(result, kl_divergence(P.T, Q[0], axis=0))
 
 
 def test_samples_along_two_axes():

@@ -76,29 +76,23 @@ def exact_estimate(p_counts, q_counts=None, *, q=None, estimator):
 
 @each_estimator
 @pytest.mark.parametrize(
-    ("p_counts", "q_counts"),
+    ("p_counts", "q"),
     [
-        ([5], [3]),
-        ([1, 0], [0, 1]),
-        ([7, 2, 1], [4, 6, 0]),
-        ([7, 3, 0], [4, 5, 1]),
-        ([3, 0, 1, 2, 0, 9], [100, 1, 90, 33, 0, 2]),
-        ([250, 251, 249], [330, 340, 330]),
+        ([5], {"q_counts": [3]}),
+        ([1, 0], {"q_counts": [0, 1]}),
+        ([7, 2, 1], {"q_counts": [4, 6, 0]}),
+        ([3, 0, 1, 2, 0, 9], {"q_counts": [100, 1, 90, 33, 0, 2]}),
+        ([250, 251, 249], {"q_counts": [330, 340, 330]}),
+        ([3, 1], {"q": [0.5, 0.5]}),
+        ([7, 0], {"q": [0.125, 0.875]}),
+        ([500, 501], {"q": [0.75, 0.25]}),
     ],
 )
-def test_definition(p_counts, q_counts, estimator):
-    value = kl_from_counts(p_counts, q_counts, estimator=estimator)
-    exact = exact_estimate(p_counts, q_counts, estimator=estimator)
-    assert error(value, exact, atol=1e-14) <= 1e-13
-
-
-@each_estimator
-@pytest.mark.parametrize("p_counts", [[3, 1], [7, 0], [1, 0], [500, 501]])
-def test_definition_with_known_q(p_counts, estimator):
-    for q in ([0.5, 0.5], [0.125, 0.875], [0.75, 0.25]):
-        value = kl_from_counts(p_counts, q=q, estimator=estimator)
-        exact = exact_estimate(p_counts, q=q, estimator=estimator)
-        assert error(value, exact, atol=1e-14) <= 1e-13
+def test_definition(p_counts, q, estimator):
+    value = kl_from_counts(p_counts, **q, estimator=estimator)
+    assert (
+        error(value, exact_estimate(p_counts, **q, estimator=estimator), atol=1e-14) <= 1e-13
+    )
 
 
 @given(
@@ -187,13 +181,8 @@ def test_bias(known):
     assert bias["plugin"] == pytest.approx(first_order, rel=0.25)
     assert abs(bias["miller-madow"]) < 0.2 * bias["plugin"]
     assert abs(bias["zhang-grabchak"]) < 0.1 * bias["plugin"]
-
-
-def test_right_on_average_where_p_is_q():
-    counts = np.random.default_rng(1).multinomial(50, np.full(5, 0.2), size=(2, 20_000))
-    values = kl_from_counts(*counts)
-    assert (values < 0).mean() > 0.3
-    assert abs(values.mean()) < 4 * values.std() / math.sqrt(20_000) + 1e-4
+    # To be right on average where P is Q, estimates must be negative at times.
+    assert (kl_from_counts(p_counts[::2], p_counts[1::2]) < 0).mean() > 0.3
 
 
 # Types and bad input

@@ -20,28 +20,20 @@ each_kernel = pytest.mark.parametrize(
 
 
 def test_names_are_unique():
-    names = [divergence.name for divergence in DIVERGENCES]
-    assert len(set(names)) == len(names)
+    assert len({divergence.name for divergence in DIVERGENCES}) == len(DIVERGENCES)
 
 
 @each_divergence
-def test_there_is_an_oracle(divergence):
+def test_function_is_public_and_there_are_an_oracle_and_cases(divergence):
+    assert divergence.name in sklkl.divergences.__all__
+    assert getattr(sklkl.divergences, divergence.name) is divergence.function
+    assert divergence.title in inspect.getdoc(divergence.function).splitlines()[0]
     assert callable(getattr(reference, divergence.name, None))
-
-
-@each_divergence
-def test_there_are_cases(divergence):
     cases = list(cases_of(divergence))
     assert all(CASES[str(case)] == case for case in cases)
     for name, default in divergence.parameters.items():
         if default is not inspect.Parameter.empty:
             assert default in [case.parameters[name] for case in cases]
-
-
-@each_divergence
-def test_function_is_public(divergence):
-    assert divergence.name in sklkl.divergences.__all__
-    assert getattr(sklkl.divergences, divergence.name) is divergence.function
 
 
 @each_divergence
@@ -54,12 +46,6 @@ def test_signature(divergence):
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
     if divergence.has_unit:
         assert parameters["base"].default is None
-
-
-@each_divergence
-def test_title_is_what_the_docstring_calls_it(divergence):
-    summary = inspect.getdoc(divergence.function).splitlines()[0]
-    assert divergence.title in summary
 
 
 @each_kernel

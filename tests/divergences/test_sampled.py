@@ -5,8 +5,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mpmath import expm1, mp, mpf
 from mpmath import inf as infinite
 from numpy.testing import assert_allclose, assert_array_equal
@@ -106,6 +104,7 @@ def test_near_and_equal_policies(estimator):
         values = sampled_kl(log_p, log_q, estimator=estimator)
         for value, *rows in zip(values, log_p, log_q, strict=True):
             assert error(value, exact_estimate(*rows, estimator)) <= 1e-13
+        assert estimator == "k1" or (values > 0).all()
     assert_array_equal(sampled_kl(log_p, log_p.copy(), estimator=estimator), np.zeros(3))
 
 
@@ -143,19 +142,6 @@ def test_k3_needs_no_more_mass_of_q():
     logs = np.log([0.5, 0.5]), np.log([0.25, 0.25])
     assert sampled_kl(*logs, estimator="k1") == pytest.approx(math.log(2))
     assert sampled_kl(*logs, estimator="k3") == pytest.approx(math.log(2) - 0.5)
-
-
-@settings(deadline=None, max_examples=25)
-@given(
-    st.lists(st.tuples(st.floats(-1e6, 1e2), st.floats(-1e6, 1e2)), min_size=1, max_size=20)
-)
-def test_k2_and_k3_are_not_negative(rows):
-    log_p, log_q = np.array(rows).T
-    for estimator in ("k2", "k3"):
-        values = sampled_kl(log_p[:, None], log_q[:, None], estimator=estimator)
-        assert (values >= 0).all()
-        assert (values[abs(log_q - log_p) > 1e-100] > 0).all()
-        assert sampled_kl(log_p, log_q, estimator=estimator) >= 0
 
 
 # Shapes and types
