@@ -268,12 +268,13 @@ def test_axis(function):
 
 @each()
 def test_result_does_not_depend_on_threads(function):
-    p, q = function.rows(400 if function.stacks else 30, 100)
-    with threadpool_limits(limits=1):
-        expected = function(p, q)
-    for limit in (2, 3):
-        with threadpool_limits(limits=limit):
-            assert_array_equal(function(p, q), expected)
+    for n, k in ((400 if function.stacks else 30, 100), (2, 20_000)):
+        p, q = function.rows(n, k)
+        with threadpool_limits(limits=1):
+            expected = function(p, q)
+        for limit in (2, 3):
+            with threadpool_limits(limits=limit):
+                assert_array_equal(function(p, q), expected)
 
 
 @each(WITH_BASE)

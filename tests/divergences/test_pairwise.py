@@ -1,6 +1,6 @@
 """pairwise_divergences: equal to the row-wise functions, pair by pair."""
 
-from math import inf, nan
+from math import inf
 
 import numpy as np
 import pytest
@@ -109,7 +109,6 @@ METRIC = "metric must be one of"
         ),
         ({"metric": "renyi_divergence"}, ("needs ['order']; got []",)),
         ({"metric": "renyi_divergence", "order": -1}, ("order must be ",)),
-        ({"metric": "renyi_divergence", "order": nan}, ("order must be ",)),
         ({"metric": "alpha_divergence", "alpha": inf}, ("alpha must be a finite number",)),
         ({"metric": "chi2_divergence", "base": 2}, ("chi2_divergence has no unit", "got 2.")),
         ({"P": [1, 0]}, ("P must be a matrix", "it has shape (2,)")),

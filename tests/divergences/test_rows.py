@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 from sklearn.naive_bayes import GaussianNB
 
@@ -87,6 +87,7 @@ def test_what_holds_no_real_numbers(p, parts):
         (np.ma.array([*FAIR, 99.0], mask=[0, 0, 1]), ("p has masked entries",)),
         (1.0, ("p is a single number; pass a vector",)),
         (np.empty((3, 0)), ("p is empty: it has no outcomes along axis -1",)),
+        (np.array([np.longdouble("1e400")] * 2), ("p contains an infinite value",)),
         ([1.0], ("number of outcomes: p has 1, q has 2",)),
     ],
 )
@@ -95,15 +96,9 @@ def test_what_has_no_rows(p, parts):
         kl_divergence(p, FAIR)
 
 
-def test_objects_that_are_numbers():
+def test_other_arrays_of_numbers():
     for p in ([Decimal("0.5"), Fraction(1, 2)], np.ma.array(FAIR), memoryview(np.array(FAIR))):
         assert kl_divergence(p, [0.9, 0.1]) == kl_divergence(FAIR, [0.9, 0.1])
-
-
-def test_long_doubles_that_no_double_holds():
-    p = np.array([1.0, 1.0], np.longdouble) * np.longdouble("1e400")
-    with pytest.raises(ValueError, match="p contains an infinite value"):
-        kl_divergence(p, FAIR)
 
 
 def test_tensors():
@@ -208,10 +203,3 @@ def test_what_counts_as_zero_is_not_taken_from_the_sum():
 def test_bad_base(base):
     with pytest.raises(ValueError, match=r"^base must be None \(nats\) or a number > 1"):
         entropy(FAIR, base=base)
-
-
-def test_memory_map(tmp_path):
-    p, q = random_rows(6, 130, 1), random_rows(6, 130, 2)
-    np.save(tmp_path / "q.npy", q)
-    mapped = np.load(tmp_path / "q.npy", mmap_mode="r")
-    assert_array_equal(kl_divergence(p, mapped), kl_divergence(p, q))
