@@ -239,9 +239,9 @@ def test_leading_shapes_broadcast(shapes):
     assert result.shape == same[0].shape[:-1]
     assert_array_equal(result, gaussian_kl_divergence(*same))
     mean_p, cov_p, mean_q, cov_q = arguments
-    p, q = (cov[..., None] * np.eye(3) for cov in (cov_p, cov_q))
-    for covs in ((p, q), (p, cov_q), (cov_p, q)):
-        value = gaussian_kl_divergence(mean_p, covs[0], mean_q, covs[1])
+    for kind in KINDS:
+        p, q = as_kind(kind, cov_p, cov_q)
+        value = gaussian_kl_divergence(mean_p, p, mean_q, q)
         assert_allclose(value, result, rtol=1e-13)
 
 

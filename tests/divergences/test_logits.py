@@ -17,7 +17,7 @@ from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
 
 BOUND = {np.float64: 1e-13, np.float32: 2e-6}  # the relative error that the library promises
 SOME_SIZES = (1, 2, 3, 17, 100, 1025)  # around what vectors and the blocks of a row hold
-ALL_SIZES = (*range(1, 41), 64, 65, 100, 1000, 1024, 1025, 5000)
+ALL_SIZES = (*range(1, 41), 64, 65, 100, 1000, 1024, 1025, 5000, 50_257)
 NOTHING = 1e-50  # what so many digits leave of zero
 
 each_dtype = pytest.mark.parametrize("dtype", BOUND)
@@ -78,6 +78,10 @@ def random_logits(n, k, *, seed=0, scale=2.0):
 def test_ordinary_logits(dtype):
     for k in ALL_SIZES:
         check(*random_logits(1, k), dtype=dtype)
+    uniform, certain = np.zeros((2, 1, 50_257))
+    certain[0, 1234] = 20.0
+    check(uniform, certain, dtype=dtype)
+    check(certain, uniform, dtype=dtype)
 
 
 def spike(x):
@@ -194,17 +198,6 @@ def test_equal_logits(dtype):
             assert_array_equal(kl_divergence_from_logits(y, x, temperature=0.7), np.zeros(3))
 
 
-@each_dtype
-def test_large_vocabulary(dtype):
-    x, y = random_logits(1, 50_257, scale=4.0)
-    check(x, y, dtype=dtype)
-    check(x, x + 1e-3 * y, dtype=dtype)
-    x, y = np.zeros((2, 1, 50_257))
-    y[0, 1234] = 20.0
-    check(x, y, dtype=dtype)
-    check(y, x, dtype=dtype)
-
-
 @pytest.mark.parametrize("kind", ["ordinary", "masked", "broadcast", "axis", "sequences"])
 def test_memory_does_not_grow_with_the_input(kind):
     """Another array of the size of the input would take 8 MB."""
@@ -254,14 +247,12 @@ def test_bad_row_is_named(problem):
 
 def test_bad_value_anywhere_in_a_row():
     for k in (1, 17, 1025):
-        x, y = random_logits(2, k)
         for j, value in ((0, nan), (k // 2, inf), (k - 1, nan), (k - 1, inf)):
-            bad = x.copy()
+            good, bad = random_logits(2, k)
             bad[1, j] = value
-            with pytest.raises(ValueError, match=r"^p_logits\[1\] contains"):
-                kl_divergence_from_logits(bad, y)
-            with pytest.raises(ValueError, match=r"^q_logits\[1\] contains"):
-                kl_divergence_from_logits(y, bad)
+            for pair, name in (((bad, good), "p_logits"), ((good, bad), "q_logits")):
+                with pytest.raises(ValueError, match=rf"^{name}\[1\] contains"):
+                    kl_divergence_from_logits(*pair)
 
 
 def test_logits_at_the_limits_of_float64():
