@@ -3,6 +3,7 @@
 import pickle
 import re
 from functools import partial
+from itertools import product
 
 import joblib
 import numpy as np
@@ -44,7 +45,8 @@ PROBLEM = make_problem(n_samples=N)
 X, Y, SOFT, WEIGHT = PROBLEM.X, PROBLEM.hard, PROBLEM.soft, PROBLEM.weight
 LABELED = np.arange(N) % 3 > 0
 MARKED = np.where(LABELED, Y, -1)
-SAID = LogisticRegression().fit(X, Y).predict_proba(X)
+FROZEN = FrozenEstimator(LogisticRegression().fit(X, Y))
+SAID = FROZEN.predict_proba(X)
 TREE = DecisionTreeClassifier(min_samples_leaf=4, random_state=0)
 
 
@@ -73,14 +75,6 @@ def sharp(power=3.0):
 def taught(model):
     """Return what a ``Recorder`` as the student was taught, a row for each sample."""
     return model.student_.sample_weight_.reshape(-1, len(model.classes_))
-
-
-def on_rows(student, X, target, classes):
-    """Fit a student to a weighted row per sample and class."""
-    n_samples, n_classes = target.shape
-    rows = np.repeat(np.arange(n_samples), n_classes)
-    labels = np.tile(classes, n_samples)
-    return clone(student).fit(X[rows], labels, sample_weight=target.ravel())
 
 
 # Cross-fitting
@@ -219,7 +213,8 @@ def test_teacher_that_is_always_wrong(names, proba, temperature):
     model = auto(names).fit(X, Y, teacher_proba=proba)
     assert temperature in (None, model.temperature_)
     if proba is CONTRARY or "smoothing" in names:
-        assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=0.05)
+        atol = 0.01 if proba is CONTRARY else 0.05
+        assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=atol)
     assert (model.smoothing_ > 0.0) == (proba is WRONG and "smoothing" in names)
 
 
@@ -385,6 +380,13 @@ def test_memory_in_a_search(tmp_path, kind, cv, grid):
     assert Altered.n_fits == per_fit
 
 
+class NoMemory:
+    """All that is asked of a memory."""
+
+    def cache(self, function):
+        return function
+
+
 @slow_disk
 def test_memory_keeps_things_apart(tmp_path):
     other = X.copy()
@@ -406,21 +408,12 @@ def test_memory_keeps_things_apart(tmp_path):
             for teacher in (FrozenEstimator(Altered().fit(X[:n], Y[:n])) for n in (45, 60))
         ),
     ]
-    for params, X_, y, weight in cases * 2:
-        model = DistilledClassifier(Altered(), Recorder(), memory=str(tmp_path))
+    for memory, (params, X_, y, weight) in product([str(tmp_path)] * 2 + [NoMemory()], cases):
+        model = DistilledClassifier(Altered(), Recorder(), memory=memory)
         model.set_params(**params).fit(X_, y, sample_weight=weight)
         plain = clone(model).set_params(memory=None).fit(X_, y, sample_weight=weight)
         assert_array_equal(taught(model), taught(plain))
         assert_array_equal(model.teacher_.predict_proba(X), plain.teacher_.predict_proba(X))
-
-
-def test_memory_with_the_least_interface():
-    class Memory:
-        def cache(self, func):
-            return func
-
-    model = DistilledClassifier(GaussianNB(), Recorder(), memory=Memory()).fit(X, Y)
-    assert_array_equal(taught(model), taught(model.set_params(memory=None).fit(X, Y)))
 
 
 # Given probabilities
@@ -449,19 +442,16 @@ def test_given_probabilities_are_those_of_a_frozen_teacher(params):
     assert model.score(X, marked) == wanted.score(X, marked)
 
 
-def test_given_probabilities_without_labels():
-    wanted = exact().fit(X, SAID).coef_
+@pytest.mark.parametrize("teacher", [None, Altered()])
+def test_given_probabilities_without_labels(teacher):
     Altered.n_fits = 0
-    for teacher in (None, Altered()):
-        model = DistilledClassifier(teacher, exact()).fit(X, teacher_proba=SAID)
-        assert_array_equal(model.student_.coef_, wanted)
-        assert model.classes_.tolist() == [0, 1, 2]
+    frame = pd.DataFrame(SAID, columns=NAMES)
+    for given, classes in ((SAID, [0, 1, 2]), (frame, NAMES.tolist())):
+        model = DistilledClassifier(teacher, Recorder()).fit(X, teacher_proba=given)
+        assert_array_equal(taught(model), SAID)
+        assert model.classes_.tolist() == classes
         assert model.teacher_ is None
     assert Altered.n_fits == 0
-    frame = pd.DataFrame(SAID, columns=NAMES)
-    named = DistilledClassifier(None, GaussianNB()).fit(X, teacher_proba=frame)
-    expected = on_rows(GaussianNB(), X, SAID, NAMES)
-    assert_array_equal(named.predict_proba(X), expected.predict_proba(X))
 
 
 CEDAR_FIRST = NAMES[[2, 0, 1]]
@@ -611,47 +601,31 @@ def test_search_slices_given_probabilities(route):
 # Synthetic samples
 
 
+UNLABELED = np.full((45, 3), -1.0)
+
+
 @pytest.mark.parametrize(
-    ("n_synthetic", "n", "weight", "frame"),
-    [(40, 40, WEIGHT, False), (0.5, 45, None, True), (2.0, 180, WEIGHT, False)],
+    ("n_synthetic", "teacher", "y", "y_with_synthetic", "weight", "container"),
+    [
+        (45, GaussianNB(), MARKED, np.r_[MARKED, UNLABELED[:, 0]], WEIGHT, np.asarray),
+        (0.5, exact(), SOFT, np.vstack([SOFT, UNLABELED]), None, pd.DataFrame),
+        (45, FROZEN, None, None, WEIGHT, np.ndarray.tolist),
+    ],
+    ids=["labels", "soft", "none"],
 )
-def test_synthetic_samples(n_synthetic, n, weight, frame):
+def test_synthetic_samples(n_synthetic, teacher, y, y_with_synthetic, weight, container):
     """They are samples without label, of average weight."""
-    given = pd.DataFrame(X, columns=list("abcd"), index=np.arange(N) + 7) if frame else X
-    params = {"temperature": 2.0, "hard_label_weight": 0.3, "unlabeled_weight": 0.4}
-    params = {**params, "unlabeled": -1, "student": exact()}
-    model = DistilledClassifier(GaussianNB(), n_synthetic=n_synthetic, **params)
-    model.set_params(random_state=3).fit(given, MARKED, sample_weight=weight)
-    everything = np.vstack([X, np.asarray(munge(given, n, random_state=3))])
-    wanted = DistilledClassifier(FrozenEstimator(GaussianNB()), **params)
-    known = X[LABELED], Y[LABELED], None if weight is None else weight[LABELED]
-    wanted.teacher.estimator.fit(*known)
-    weights = None if weight is None else np.r_[weight, np.full(n, weight.mean())]
-    wanted.fit(everything, np.r_[MARKED, np.full(n, -1)], sample_weight=weights)
+    given, synthetic = container(X), munge(X, 45, random_state=3)
+    params = {"temperature": 2.0, "unlabeled": -1, "unlabeled_weight": 0.4}
+    params = {**params, "hard_label_weight": 0.0 if y is None else 0.3}
+    model = DistilledClassifier(teacher, exact(), n_synthetic=n_synthetic, **params)
+    model.set_params(random_state=3).fit(given, y, sample_weight=weight)
+    plain = clone(model).set_params(n_synthetic=1e-6).fit(given, y, sample_weight=weight)
+    wanted = clone(model).set_params(n_synthetic=0, teacher=FrozenEstimator(plain.teacher_))
+    weights = None if weight is None else np.r_[weight, np.full(45, weight.mean())]
+    wanted.fit(np.vstack([X, synthetic]), y_with_synthetic, sample_weight=weights)
     assert_allclose(model.student_.coef_, wanted.student_.coef_, rtol=0, atol=1e-8)
-    assert hasattr(model, "feature_names_in_") == frame
-
-
-def test_synthetic_samples_of_soft_targets():
-    params = {"random_state": 0, "hard_label_weight": 0.5}
-    model = DistilledClassifier(exact(), Recorder(), n_synthetic=30, **params)
-    model.fit(X.tolist(), SOFT)
-    teacher = exact().fit(X, SOFT)
-    synthetic = munge(X, 30, random_state=0)
-    mixed = 0.5 * (SOFT + teacher.predict_proba(X))
-    wanted = np.vstack([mixed, 0.5 * teacher.predict_proba(synthetic)])
-    assert_allclose(taught(model), wanted, rtol=0, atol=1e-7)
-    none, plain = (clone(model).set_params(n_synthetic=n).fit(X, SOFT) for n in (1e-6, 0))
-    assert_array_equal(taught(none), taught(plain))
-
-
-def test_synthetic_samples_without_labels():
-    teacher = FrozenEstimator(LogisticRegression().fit(X, NAMES[Y]))
-    model = DistilledClassifier(teacher, Recorder(), n_synthetic=1.0, random_state=0)
-    model.fit(X, sample_weight=WEIGHT)
-    said = teacher.predict_proba(np.vstack([X, munge(X, N, random_state=0)]))
-    weights = np.r_[WEIGHT, np.full(N, WEIGHT.mean())]
-    assert_allclose(taught(model), said * weights[:, np.newaxis], rtol=1e-12)
+    assert abs(model.student_.coef_ - plain.student_.coef_).max() > 1e-3
 
 
 def test_synthetic_samples_do_not_help_to_choose():
@@ -709,12 +683,11 @@ def test_teachers_that_are_all_frozen():
 )
 def test_students_of_labels(params):
     """They get what the formula says, and predict at temperature 1."""
-    teacher = FrozenEstimator(LogisticRegression().fit(X, Y))
-    model = DistilledClassifier(teacher, Recorder(TREE), unlabeled=-1, **params)
+    model = DistilledClassifier(FROZEN, Recorder(TREE), unlabeled=-1, **params)
     model.fit(X, MARKED, sample_weight=WEIGHT)
     T = params.get("temperature", 1.0)
     w = params.get("hard_label_weight", 0.0)
-    proba = smoothed(teacher.predict_proba(X), params.get("smoothing", 0.0))
+    proba = smoothed(SAID, params.get("smoothing", 0.0))
     p, labels, known = tempered(proba, T), one_hot(Y), LABELED[:, np.newaxis]
     if g := params.get("loss_correction"):
         a = np.minimum(1.0, g * p / (T * proba))[np.arange(N), Y][:, np.newaxis]
@@ -789,10 +762,8 @@ def test_fit_leaves_no_trace():
     defaults = model.get_params(deep=False)
     for settings in (
         {"temperature": "auto", "smoothing": "auto", "hard_label_weight": "auto"},
-        {"divergence": "reverse_kl", "temperature": 2.0},
+        {"divergence": "reverse_kl", "temperature": 2.0, "hard_label_weight": 0.4},
         {"n_synthetic": 20, "random_state": 0, "cv": 3},
-        {"temperature": 3.0, "hard_label_weight": 0.4},
-        {},
     ):
         model.set_params(**{**defaults, **settings}).fit(X, Y, sample_weight=WEIGHT)
         fresh = DistilledClassifier(teacher, student, **settings)
@@ -853,7 +824,6 @@ def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
 
 # Refusals
 
-FROZEN = FrozenEstimator(LogisticRegression().fit(X, Y))
 HALVED = np.where(np.arange(N)[:, np.newaxis] == 7, 0.5, 1.0) * SAID
 NEGATIVE = np.where(np.arange(N)[:, np.newaxis] == 4, [-0.5, 0.5, 1.0], SAID)
 GIVEN = DistilledClassifier(None)
