@@ -104,7 +104,7 @@ def test_probability_0_copies_rows_equally_often():
 
 def test_neighbours_of_mixed_columns():
     """Also columns, dtypes and categories of the frame are kept, but not its index."""
-    X = mixed(n_rows=100)
+    X = mixed(n_rows=12)
     before = X.copy(deep=True)
     nearest = nearest_rows(X, categorical=(1, 3, 4))
     pd.testing.assert_frame_equal(swapped(X), X.iloc[nearest].reset_index(drop=True))

@@ -136,9 +136,8 @@ def test_zeros():
 def test_a_row_without_any_class():
     p, q = [[0.5, 0.5], [1.0, 0.0]], [[0.5, 0.5], [0.0, 1.0]]
     model = PooledClassifier(tables(p, q), pooling="geometric").fit(rows(2))
-    message = r"every class of row 1 of X.*pooling='arithmetic'"
-    for method in (model.predict, model.predict_proba, model.predict_log_proba):
-        with pytest.raises(ValueError, match=message):
+    for method in (model.predict_proba, model.predict_log_proba):
+        with pytest.raises(ValueError, match=r"every class of row 1 of X.*='arithmetic'"):
             method(rows(2))
     assert_allclose(model.predict_proba([[0]]), [[0.5, 0.5]])
 
@@ -181,16 +180,18 @@ def test_weights_are_normalised(weights):
 
 
 @each_pooling
-@pytest.mark.parametrize(("scale", "soft"), [(0.1, False), (1.0, True), (30.0, False)])
-def test_conditions_of_the_optimum(pooling, scale, soft):
+@pytest.mark.parametrize(
+    ("scale", "soft", "factor"), [(0.1, False, 2e299), (1.0, True, 1e-300), (30.0, False, 1.0)]
+)
+def test_conditions_of_the_optimum(pooling, scale, soft, factor):
     """Slopes are equal where weights are positive, and nowhere less."""
     models = [known(seed, scale) for seed in range(6)]
     logs = logs_of(models)
     proba = pool(logs, [0.4, 0.4, 0.2, 0.0, 0.0, 0.0], pooling)
     target = 0.8 * proba + 0.2 * SOFT if soft else np.eye(3)[drawn(proba)]
     y = target if soft else target.argmax(axis=1)
-    model = PooledClassifier(models, pooling=pooling, weights="learned").fit(X, y, WEIGHT)
-    found = model.weights_
+    model = PooledClassifier(models, pooling=pooling, weights="learned")
+    found = model.fit(X, y, WEIGHT * factor).weights_
     of_rows = WEIGHT / WEIGHT.sum()
     if pooling == "arithmetic":  # as in kl_loss
         logs = [np.maximum(log, np.log(np.finfo(float).eps)) for log in logs]
@@ -204,15 +205,6 @@ def test_conditions_of_the_optimum(pooling, scale, soft):
     assert 1 < positive.sum() < 6 or soft
     assert np.ptp(slopes[positive]) < 1e-7 * max(1.0, scale)
     assert (slopes >= slopes[positive].mean() - 1e-7 * max(1.0, scale)).all()
-
-
-@pytest.mark.parametrize(("pooling", "scale"), zip(POOLINGS, [2e299, 1e-300], strict=True))
-def test_only_ratios_of_weights_count(scale, pooling):
-    pooled = PooledClassifier(
-        [known(0), known(1), known(2)], weights="learned", pooling=pooling
-    )
-    wanted = clone(pooled).fit(X, Y, WEIGHT).weights_
-    assert_allclose(pooled.fit(X, Y, WEIGHT * scale).weights_, wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -240,42 +232,33 @@ def test_zeros_when_learning(pooling, dtype, small, floor):
     assert_allclose(found, wanted, rtol=1e-7)
 
 
+BY_NAME = pd.DataFrame(SOFT, columns=["z", "a", "m"])
+SOFT_MODELS = [SoftLabelLogisticRegression(C=C) for C in (3.0, 1e-3)]
+
+
 @pytest.mark.parametrize(
-    ("pooling", "kind"),
-    [("arithmetic", "strings"), ("geometric", "soft"), ("arithmetic", "frame")],
+    ("pooling", "y", "classes", "fitted"),
+    [
+        ("arithmetic", NAMES[Y], NAMES, [LogisticRegression(), GaussianNB()]),
+        ("geometric", SOFT, [0, 1, 2], SOFT_MODELS),
+        ("arithmetic", BY_NAME, BY_NAME.columns, SOFT_MODELS),
+    ],
+    ids=["labels", "soft", "frame"],
 )
-def test_weights_are_learned_out_of_fold(pooling, kind):
+def test_weights_are_learned_out_of_fold(pooling, y, classes, fitted):
     """Frozen estimators that say what each does out of fold get the same weights."""
-    y = {
-        "strings": NAMES[Y],
-        "soft": SOFT,
-        "frame": pd.DataFrame(SOFT, columns=["z", "a", "m"]),
-    }[kind]
-    names = {"soft": [0, 1, 2], "frame": ["z", "a", "m"]}.get(kind, NAMES)
-    second = GaussianNB() if kind == "strings" else SoftLabelLogisticRegression(C=1e-3)
-    frozen = known(0, classes=names)
-    models = {"l": SoftLabelLogisticRegression(C=3.0), "frozen": frozen, "other": second}
-    model = PooledClassifier(models, cv=KFold(4), pooling=pooling, weights="learned")
-    model.fit(X, y, WEIGHT)
-    says = {
-        name: soft_cross_val_predict(m, X, y, cv=KFold(4), params={"sample_weight": WEIGHT})
-        for name, m in models.items()
-        if m is not frozen
-    }
-    says["frozen"] = frozen.predict_proba(X)
-    known_to_be = [FrozenEstimator(Table(says[name], names)) for name in models]
-    wanted = PooledClassifier(known_to_be, pooling=pooling, weights="learned")
+    params = {"pooling": pooling, "weights": "learned"}
+    frozen = known(0, classes=classes)
+    model = PooledClassifier([frozen, *fitted], cv=KFold(4), **params).fit(X, y, WEIGHT)
+    of_rows = {"sample_weight": WEIGHT}
+    says = [soft_cross_val_predict(m, X, y, cv=KFold(4), params=of_rows) for m in fitted]
+    says = [frozen.predict_proba(X), *says]
+    wanted = PooledClassifier([FrozenEstimator(Table(p, classes)) for p in says], **params)
     wanted.fit(rows(len(X)), y, WEIGHT)
     assert np.count_nonzero(wanted.weights_) > 1
     assert_allclose(model.weights_, wanted.weights_, rtol=1e-6, atol=1e-9)
-    whole = [
-        frozen if m is frozen else clone(m).fit(X, y, sample_weight=WEIGHT)
-        for m in models.values()
-    ]
-    expected = pool(logs_of(whole), model.weights_, pooling)
-    assert_allclose(model.predict_proba(X), expected, rtol=1e-9, atol=1e-14)
-    assert_array_equal(model.classes_, names)
-    assert model.estimators_[1] is frozen
+    assert_array_equal(model.classes_, classes)
+    assert model.estimators_[0] is frozen
 
 
 # Classes
@@ -292,11 +275,6 @@ def test_columns_are_matched_by_name(pooling, weights):
     assert_array_equal(model.classes_, NAMES)
     said = pool(np.log(proba), model.weights_, pooling)
     assert_allclose(model.predict_proba(X), said, rtol=1e-12)
-    frame = pd.DataFrame(np.eye(3)[Y], columns=NAMES)
-    framed = clone(model).fit(X, frame[["z", "m", "a"]])
-    assert_array_equal(framed.classes_, ["z", "m", "a"])
-    assert_allclose(framed.weights_, model.weights_, rtol=1e-9)
-    assert_allclose(framed.predict_proba(X)[:, ::-1], model.predict_proba(X))
 
 
 def test_frozen_estimators_that_know_other_classes():
