@@ -349,28 +349,6 @@ def test_tensors():
 SPARSE = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0])})
 
 
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        (csr_array(np.eye(3)), TypeError, r"X is a sparse matrix; .*X\.toarray"),
-        ([1.0, 2.0], ValueError, r"X must have shape .* got shape \(2,\)"),
-        (pd.Series([1.0, 2.0]), ValueError, r"got shape \(2,\)"),
-        ([[1.0, 2.0]], ValueError, r"at least two rows .* got shape \(1, 2\)"),
-        (np.ones((3, 0)), ValueError, r"one feature; got shape \(3, 0\)"),
-        ([[0.0, 1.0], [2.0, -np.inf]], ValueError, r"infinite in row 1, column 1"),
-        (pd.DataFrame({"a": [np.inf, 1.0]}), ValueError, r"infinite in row 0, column 'a'"),
-        ([["a"], ["b"]], ValueError, r"Column 0 of X has dtype <U1, .* name it in categ"),
-        ([[True], [False]], ValueError, r"Column 0 of X has dtype bool"),
-        ([[1.7e308], [-1.7e308]], ValueError, r"Column 0 of X spans more than float64"),
-        (pd.DataFrame({"a": [[1], [2]]}), TypeError, r"Column 'a' .* object.* no categories"),
-        (SPARSE, TypeError, r"Column 'a' of X is sparse; .*to_dense"),
-    ],
-)
-def test_bad_samples(X, error, message):
-    with pytest.raises(error, match=message):
-        munge(X)
-
-
 def test_bad_frames_of_others():
     pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
     with pytest.raises(TypeError, match="X is a Table; pass an array, or a data frame"):
@@ -383,32 +361,43 @@ def test_bad_frames_of_others():
             munge(pl.DataFrame({"a": values}))
 
 
+X = data()
+NAMED = pd.DataFrame(X, columns=["a", "b", "c"])
+OBJECTS = pd.DataFrame({"a": [[1], [2]]})
+MASK = "categorical_features must be a mask of the 3 columns"
+
+
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("X", "params", "message"),
     [
-        ({"categorical_features": "a"}, "must be a mask of the 3 columns"),
-        ({"categorical_features": [True, False]}, "must be a mask of the 3 columns"),
-        ({"categorical_features": [0.0, 1.0]}, "must be a mask of the 3 columns"),
-        ({"categorical_features": [[0, 1]]}, "must be a mask of the 3 columns"),
-        ({"categorical_features": [0, 3]}, r"names columns that X lacks: \[3\]"),
-        ({"categorical_features": [-1]}, r"names columns that X lacks: \[-1\]"),
-        ({"n_samples": 0}, "n_samples must be"),
-        ({"swap_probability": 1.1}, "swap_probability must be"),
-        ({"local_variance": 0}, "local_variance must be"),
-        ({"random_state": -1}, "random_state must be"),
-        ({"local_variance": 1e-320, "random_state": 0}, "A draw for column 0 .* too large"),
+        (csr_array(np.eye(3)), {}, r"X is a sparse matrix; .*X\.toarray"),
+        ([1.0, 2.0], {}, r"X must have shape .* got shape \(2,\)"),
+        (pd.Series([1.0, 2.0]), {}, r"got shape \(2,\)"),
+        ([[1.0, 2.0]], {}, r"at least two rows .* got shape \(1, 2\)"),
+        (np.ones((3, 0)), {}, r"one feature; got shape \(3, 0\)"),
+        ([[0.0, 1.0], [2.0, -np.inf]], {}, "infinite in row 1, column 1"),
+        (pd.DataFrame({"a": [np.inf, 1.0]}), {}, "infinite in row 0, column 'a'"),
+        ([["a"], ["b"]], {}, "Column 0 of X has dtype <U1, .* name it in categ"),
+        ([[True], [False]], {}, "Column 0 of X has dtype bool"),
+        ([[1.7e308], [-1.7e308]], {}, "Column 0 of X spans more than float64"),
+        (OBJECTS, {}, "Column 'a' .* object, .* no categories"),
+        (SPARSE, {}, "Column 'a' of X is sparse; .*to_dense"),
+        (X, {"categorical_features": "a"}, MASK),
+        (X, {"categorical_features": ["a"]}, MASK),
+        (X, {"categorical_features": [True, False]}, MASK),
+        (X, {"categorical_features": [0.0, 1.0]}, MASK),
+        (X, {"categorical_features": [[0, 1]]}, MASK),
+        (X, {"categorical_features": [0, 3]}, r"names columns that X lacks: \[3\]"),
+        (X, {"categorical_features": [-1]}, r"names columns that X lacks: \[-1\]"),
+        (NAMED, {"categorical_features": ["a", "d"]}, r"columns that X lacks: \['d'\]"),
+        (X, {"n_samples": 0}, "n_samples must be"),
+        (X, {"swap_probability": 1.1}, "swap_probability must be"),
+        (X, {"local_variance": 0}, "local_variance must be"),
+        (X, {"random_state": -1}, "random_state must be"),
+        (X, {"local_variance": 1e-320}, "A draw for column 0 .* too large"),
+        (np.float16([[6e4], [-6e4], [1.5]]), {"n_samples": 100}, "A draw for column 0 of X"),
     ],
 )
-def test_bad_parameters(params, message):
-    with pytest.raises(ValueError, match=message):
-        munge(data(), **params)
-
-
-def test_names_of_categories_are_those_of_columns():
-    with pytest.raises(ValueError, match="must be a mask of the 3 columns"):
-        munge(data(), categorical_features=["a"])
-    X = pd.DataFrame(data(), columns=["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"columns that X lacks: \['d'\]"):
-        munge(X, categorical_features=["a", "d"])
-    with pytest.raises(ValueError, match="A draw for column 0 of X is too large"):
-        munge(np.float16([[6e4], [-6e4], [1.5]]), 100, random_state=0)
+def test_refusals(X, params, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        munge(X, **{"random_state": 0, **params})

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
-from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit
@@ -248,10 +248,10 @@ SOFT_MODELS = [SoftLabelLogisticRegression(C=C) for C in (3.0, 1e-3)]
 def test_weights_are_learned_out_of_fold(pooling, y, classes, fitted):
     """Frozen estimators that say what each does out of fold get the same weights."""
     params = {"pooling": pooling, "weights": "learned"}
-    frozen = known(0, classes=classes)
-    model = PooledClassifier([frozen, *fitted], cv=KFold(4), **params).fit(X, y, WEIGHT)
+    frozen, folds = known(0, classes=classes), KFold(4, shuffle=True, random_state=0)
+    model = PooledClassifier([frozen, *fitted], cv=folds, **params).fit(X, y, WEIGHT)
     of_rows = {"sample_weight": WEIGHT}
-    says = [soft_cross_val_predict(m, X, y, cv=KFold(4), params=of_rows) for m in fitted]
+    says = [soft_cross_val_predict(m, X, y, cv=folds, params=of_rows) for m in fitted]
     says = [frozen.predict_proba(X), *says]
     wanted = PooledClassifier([FrozenEstimator(Table(p, classes)) for p in says], **params)
     wanted.fit(rows(len(X)), y, WEIGHT)
@@ -296,6 +296,18 @@ def test_frozen_estimators_that_know_other_classes():
     assert_allclose(model.predict_proba(X)[:, 1], many.predict_proba(X)[:, 1] / 2)
     single = PooledClassifier([many]).fit(X, ["z"] * len(X))
     assert_array_equal(single.classes_, ["a", "b", "z"])
+
+
+def test_classes_that_do_not_occur_change_no_weight():
+    said = [known(seed).predict_proba(X) for seed in (0, 1)]
+    few = [FrozenEstimator(Table(p, NAMES)) for p in said]
+    wide = Table(np.insert(said[0], 1, 0.0, axis=1), [*"abmz"])
+    learned, wanted = (
+        PooledClassifier(models, weights="learned").fit(rows(len(X)), NAMES[Y]).weights_
+        for models in ([FrozenEstimator(wide), few[1]], few)
+    )
+    assert 0.01 < wanted[0] < 0.99
+    assert_allclose(learned, wanted, rtol=1e-6)
 
 
 def test_a_class_that_a_fold_lacks():
@@ -405,83 +417,62 @@ def test_the_same_if_estimators_share_a_generator(backend):
 
 # Refusals
 
-
-@pytest.mark.parametrize(
-    ("estimators", "message"),
-    [
-        ([], "not empty"),
-        (GaussianNB(), "must be a list"),
-        ([("a", GaussianNB()), GaussianNB()], "must be a list"),
-        ([GaussianNB], "is a class"),
-        ([GaussianNB(), LinearSVC()], r"'linearsvc' LinearSVC has no predict_proba"),
-        ([("a", GaussianNB()), ("a", GaussianNB())], "'a' twice"),
-        ({"a__b": GaussianNB()}, "'a__b'"),
-        ({"cv": GaussianNB()}, "'cv'"),
-        ({3: GaussianNB()}, "3"),
-        ({"a": "drop", "b": "drop"}, "all dropped"),
-        ([FrozenEstimator(GaussianNB())], "not fitted"),
-    ],
-)
-def test_bad_estimators(estimators, message):
-    with pytest.raises((TypeError, ValueError, NotFittedError), match=message):
-        PooledClassifier(estimators).fit(X, Y)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"pooling": "harmonic"}, "pooling must be one of .*'harmonic'"),
-        ({"weights": "equal"}, "'learned'; got 'equal'"),
-        ({"weights": [1, 2, 3]}, r"each of the 2 estimators; got shape \(3,\)"),
-        ({"weights": [1, -0.5]}, "that of 'lr' is -0.5"),
-        ({"weights": [np.nan, 1]}, "that of 'nb' is nan"),
-        ({"weights": [1, np.inf]}, "that of 'lr' is inf"),
-        ({"weights": [0, 0]}, "all 0"),
-        ({"weights": [1, 0], "nb": "drop"}, "all 0"),
-        ({"weights": {"nb": 1}}, r"\['nb'\], but the estimators are \['nb', 'lr'\]"),
-        ({"weights": {"nb": 1, "lr": 1, "x": 1}}, "'x'"),
-        ({"weights": "learned", "cv": 1}, "cv must be"),
-        ({"n_jobs": 0}, "n_jobs must be"),
-    ],
-)
-def test_bad_parameters(params, message):
-    model = PooledClassifier({"nb": GaussianNB(), "lr": LogisticRegression()})
-    with pytest.raises(ValueError, match=message):
-        model.set_params(**params).fit(X, Y)
-
-
+PAIR = {"nb": GaussianNB(), "lr": LogisticRegression()}
+ALL_DROPPED = {"a": "drop", "b": "drop"}
+FROZEN, NAMED = known(0), known(0, classes=["a", "b", "z"])
+FEW = known(1, n_classes=2, classes=["a", "z"])
 BAD_ROW = SOFT * np.where(np.arange(len(SOFT)) == 3, 2.0, 1.0)[:, np.newaxis]
-FIRST = PooledClassifier([known(0)])
-NAMED = PooledClassifier([known(0, classes=["a", "b", "z"])])
-MIXED = PooledClassifier([known(0), known(1, classes=NAMES)])
-FEW = PooledClassifier([known(1, n_classes=2, classes=["a", "z"])] * 2)
+ONE_CLASS = np.full(len(X), 2)
 
 
 @pytest.mark.parametrize(
-    ("model", "y", "message"),
+    ("estimators", "params", "y", "message"),
     [
-        (PooledClassifier([known(0), GaussianNB()]), None, "requires y to be passed"),
-        (PooledClassifier([known(0)], weights="learned"), None, "requires y to be passed"),
-        (PooledClassifier([GaussianNB()]), np.full(len(X), 2), "only 1 class, 2"),
-        (PooledClassifier([GaussianNB()]), SOFT, r"GaussianNB\.fit refused soft targets"),
-        (FIRST, Y[1:], "inconsistent numbers of samples"),
-        (FIRST, BAD_ROW, r"y\[3\] sums to 2"),
-        (NAMED, pd.DataFrame(SOFT, columns=NAMES), r"estimator' knows.*\['b'\].*data frame"),
-        (FEW, SOFT, r"'frozenestimator-1' knows.*\['a', 'z'\]"),
-        (FIRST, NAMES[Y], r"The labels in y.*different types"),
-        (MIXED, None, r"The classes of the first.*different types"),
+        ([], {}, Y, "not empty"),
+        (GaussianNB(), {}, Y, "must be a list"),
+        ([("a", GaussianNB()), GaussianNB()], {}, Y, "must be a list"),
+        ([GaussianNB], {}, Y, "is a class"),
+        ([GaussianNB(), LinearSVC()], {}, Y, "'linearsvc' LinearSVC has no predict_proba"),
+        ([("a", GaussianNB()), ("a", GaussianNB())], {}, Y, "'a' twice"),
+        ({"a__b": GaussianNB()}, {}, Y, "'a__b'"),
+        ({"cv": GaussianNB()}, {}, Y, "'cv'"),
+        ({3: GaussianNB()}, {}, Y, "3"),
+        (ALL_DROPPED, {}, Y, "all dropped"),
+        ([FrozenEstimator(GaussianNB())], {}, Y, "not fitted"),
+        (PAIR, {"pooling": "harmonic"}, Y, "pooling must be one of .*'harmonic'"),
+        (PAIR, {"weights": "equal"}, Y, "'learned'; got 'equal'"),
+        (PAIR, {"weights": [1, 2, 3]}, Y, r"each of the 2 estimators; got shape \(3,\)"),
+        (PAIR, {"weights": [1, -0.5]}, Y, "that of 'lr' is -0.5"),
+        (PAIR, {"weights": [np.nan, 1]}, Y, "that of 'nb' is nan"),
+        (PAIR, {"weights": [1, np.inf]}, Y, "that of 'lr' is inf"),
+        (PAIR, {"weights": [0, 0]}, Y, "all 0"),
+        ({**PAIR, "nb": "drop"}, {"weights": [1, 0]}, Y, "all 0"),
+        (PAIR, {"weights": {"nb": 1}}, Y, r"\['nb'\], but the estimators are \['nb', 'lr'\]"),
+        (PAIR, {"weights": {"nb": 1, "lr": 1, "x": 1}}, Y, "'x'"),
+        (PAIR, {"weights": "learned", "cv": 1}, Y, "cv must be"),
+        (PAIR, {"n_jobs": 0}, Y, "n_jobs must be"),
+        ([FROZEN, GaussianNB()], {}, None, "requires y to be passed"),
+        ([FROZEN], {"weights": "learned"}, None, "requires y to be passed"),
+        (PAIR, {}, ONE_CLASS, "only 1 class, 2"),
+        (PAIR, {}, SOFT, r"GaussianNB\.fit refused soft targets"),
+        ([FROZEN], {}, Y[1:], "inconsistent numbers of samples"),
+        ([FROZEN], {}, BAD_ROW, r"y\[3\] sums to 2"),
+        ([NAMED], {}, pd.DataFrame(SOFT, columns=NAMES), r"' knows.*\['b'\].*data frame"),
+        ([FEW, FEW], {}, SOFT, r"'frozenestimator-1' knows.*\['a', 'z'\]"),
+        ([FROZEN], {}, NAMES[Y], "The labels in y.*different types"),
+        ([FROZEN, NAMED], {}, None, "The classes of the first.*different types"),
     ],
 )
-def test_bad_targets(model, y, message):
-    with pytest.raises(ValueError, match=message):
-        model.fit(X, y)
+def test_refusals(estimators, params, y, message):
+    with pytest.raises((TypeError, ValueError), match=message):  # or NotFittedError
+        PooledClassifier(estimators, **params).fit(X, y)
 
 
 @pytest.mark.parametrize(
     ("bad", "sample_weight", "message"),
     [
         ({"weights": "learned", "cv": ShuffleSplit(3)}, None, "exactly one test set"),
-        ({"known": known(0, classes=NAMES)}, None, "different types"),
+        ({"known": NAMED}, None, "different types"),
         ({}, np.full(len(X), 2e299), "divide it by its largest"),
     ],
 )

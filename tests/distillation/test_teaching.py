@@ -277,12 +277,16 @@ SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 @pytest.mark.parametrize(
-    "params", [{"unlabeled_weight": 0.3}, {"temperature": 2.0}, {"smoothing": 0.05}], ids=str
+    "params",
+    [
+        {"unlabeled_weight": 0.3, "loss_correction": 0.3},
+        {"temperature": 2.0},
+        {"divergence": "reverse_kl", "smoothing": 0.05},
+    ],
+    ids=str,
 )
 def test_auto_share_is_the_best_on_the_folds(params):
-    params = {"unlabeled": -1, "divergence": "kl", **params}
-    if "smoothing" in params:
-        params["divergence"] = "reverse_kl"
+    params = {"unlabeled": -1, **params}
     rows = np.flatnonzero(LABELED)
     teacher = LogisticRegression(C=0.01)
     model = DistilledClassifier(teacher, exact(), hard_label_weight="auto", **params)
@@ -298,16 +302,9 @@ def test_auto_share_is_the_best_on_the_folds(params):
             losses[k] -= WEIGHT[test] @ np.log(q[np.arange(len(test)), Y[test]])
     assert model.hard_label_weight_ == SHARES[np.argmin(losses)]
     assert np.ptp(losses) > 1e-3
-
-
-@pytest.mark.parametrize(
-    "params", [{"temperature": "auto"}, {"cv": KFold(4), "loss_correction": 0.3}], ids=str
-)
-def test_auto_share_is_that_share(params):
-    model = DistilledClassifier(TREE, hard_label_weight="auto", **params).fit(X, Y)
-    fixed = clone(model).set_params(hard_label_weight=model.hard_label_weight_).fit(X, Y)
-    assert_array_equal(model.predict_proba(X), fixed.predict_proba(X))
-    assert model.hard_label_weight == "auto"
+    fixed = clone(model).set_params(hard_label_weight=model.hard_label_weight_)
+    fixed.fit(X, MARKED, sample_weight=WEIGHT)
+    assert_array_equal(fixed.predict_proba(X), model.predict_proba(X))
 
 
 class Nearest(GaussianNB):
@@ -379,13 +376,9 @@ def test_memory_in_a_search(tmp_path, kind, cv, grid):
     assert Altered.n_fits == per_fit * 4
     plain = clone(search).set_params(estimator__memory=None).fit(X, Y)
     assert Altered.n_fits == per_fit * (4 + 3 * len(ParameterGrid(grid)) + 1)
-    scores = [s.cv_results_["mean_test_score"] for s in (search, plain)]
-    assert_array_equal(*scores)
-    Altered.n_fits = 0
-    wanted = clone(model).set_params(memory=None).fit(X, Y).predict_proba(X)
-    assert Altered.n_fits == per_fit
-    assert_array_equal(model.fit(X, Y).predict_proba(X), wanted)
-    assert Altered.n_fits == per_fit
+    assert_array_equal(*(s.cv_results_["mean_test_score"] for s in (search, plain)))
+    model.fit(X, Y)  # as the search did
+    assert Altered.n_fits == per_fit * (4 + 3 * len(ParameterGrid(grid)) + 1)
 
 
 class NoMemory:
@@ -430,9 +423,7 @@ def test_memory_keeps_things_apart(tmp_path):
 @pytest.mark.parametrize(
     "params",
     [
-        {"temperature": 2.0, "hard_label_weight": 0.3},
         {"hard_label_weight": "auto", "temperature": "auto"},
-        {"divergence": "jensen_shannon", "smoothing": 0.1},
         {"loss_correction": 0.5, "temperature": 3.0, "unlabeled_weight": 0.5},
     ],
     ids=str,
@@ -463,17 +454,14 @@ def test_given_probabilities_without_labels(teacher):
 
 
 CEDAR_FIRST = NAMES[[2, 0, 1]]
+TOLD = exact(classes=CEDAR_FIRST)
 
 
-@pytest.mark.parametrize("kind", ["bare", "pipeline", "search"])
-def test_given_probabilities_have_the_columns_of_the_student(kind):
+@pytest.mark.parametrize(
+    "student", [TOLD, make_pipeline(TOLD), GridSearchCV(TOLD, {"C": [1.0]}, cv=2)], ids=type
+)
+def test_given_probabilities_have_the_columns_of_the_student(student):
     """Also where the logistic student is inside another one."""
-    logistic = exact(classes=CEDAR_FIRST)
-    student = {
-        "bare": logistic,
-        "pipeline": make_pipeline(StandardScaler(), logistic),
-        "search": GridSearchCV(logistic, {"C": [1.0]}, cv=2),
-    }[kind]
     for labels, classes in ((NAMES[Y], NAMES), (None, CEDAR_FIRST)):
         model = DistilledClassifier(None, student)
         model.fit(X, labels, teacher_proba=SAID[:, [2, 0, 1]])
@@ -491,7 +479,6 @@ def test_decision_functions_have_the_order_of_the_classes(n_classes):
     assert_allclose(logits, said[:, 1] if n_classes == 2 else said, atol=1e-12)
 
 
-TOLD = exact(classes=CEDAR_FIRST)
 FITTED = FrozenEstimator(clone(TOLD).fit(X, one_hot(Y)[:, [2, 0, 1]]))
 FRAME = pd.DataFrame(FITTED.predict_proba(X), columns=CEDAR_FIRST)
 
@@ -528,14 +515,9 @@ def test_rows_of_given_probabilities():
     search.fit(frame, Y, teacher_proba=proba.reset_index(drop=True))
 
 
-SETTINGS = [
-    {"temperature": 1e6},
-    {"temperature": "auto", "smoothing": "auto"},
-    {"temperature": 3.0, "loss_correction": 0.5, "hard_label_weight": 0.3},
-]
-
-
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
+@pytest.mark.parametrize(
+    "params", [{"temperature": 1e6}, {"temperature": "auto", "smoothing": "auto"}], ids=str
+)
 def test_probabilities_are_those_of_the_normalised_rows(params):
     """Rounding below 0 counts as 0, and a sum off by less than 3.5e-4 as 1."""
     proba = SAID.copy()
@@ -543,14 +525,11 @@ def test_probabilities_are_those_of_the_normalised_rows(params):
     proba /= proba.sum(axis=1, keepdims=True)
     rounded = np.where(proba == 0.0, -1e-9, proba)
     off = proba * (1.0 + np.linspace(-3e-4, 3e-4, N)[:, np.newaxis])
-    said, *others = (
-        DistilledClassifier(None, exact(), **params)
-        .fit(X, Y, teacher_proba=p)
-        .predict_proba(X)
-        for p in (proba, rounded, off)
-    )
-    for other in others:
-        assert_allclose(other, said, rtol=0, atol=1e-9)
+    model = DistilledClassifier(None, Recorder(), loss_correction=0.5, **params)
+    wanted = taught(model.fit(X, Y, teacher_proba=proba))
+    for other in (rounded, off):
+        found = taught(model.fit(X, Y, teacher_proba=other))
+        assert_allclose(found, wanted, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [2e299, 1e-300])
@@ -585,19 +564,15 @@ def test_a_high_temperature_and_probabilities_in_float32():
     assert_allclose(single.coef_, double.coef_, rtol=1e-5)
 
 
-@pytest.mark.parametrize("route", [False, True])
-def test_search_slices_given_probabilities(route):
-    given = pd.DataFrame(SOFT, columns=NAMES, index=np.arange(N)[::-1]) if route else SOFT
-    labels, folds = NAMES[Y] if route else Y, KFold(3)
-    with routing(route):
-        model = DistilledClassifier(None, exact())
-        if route:
-            model.set_fit_request(teacher_proba=True)
-        grid, options = {"student__C": [0.01, 1.0]}, {"scoring": "neg_log_loss"}
-        search = GridSearchCV(model, grid, cv=folds, error_score="raise", **options)
-        search.fit(X, labels, teacher_proba=given)
-    found = search.cv_results_["mean_test_score"]
-    for C, score in zip(grid["student__C"], found, strict=True):
+def test_search_slices_given_probabilities():
+    given = pd.DataFrame(SOFT, columns=NAMES, index=np.arange(N)[::-1])
+    model, folds = DistilledClassifier(None, exact()), KFold(3)
+    params = {"param_grid": {"student__C": [0.01, 1.0]}, "scoring": "neg_log_loss"}
+    with routing():
+        model.set_fit_request(teacher_proba=True)
+        search = GridSearchCV(model, **params, cv=folds, error_score="raise")
+        search.fit(X, NAMES[Y], teacher_proba=given)
+    for C, score in zip([0.01, 1.0], search.cv_results_["mean_test_score"], strict=True):
         scores = []
         for train, test in folds.split(X):
             q = exact(C=C).fit(X[train], SOFT[train]).predict_proba(X[test])
@@ -649,17 +624,17 @@ def test_synthetic_samples_do_not_help_to_choose():
 # Several teachers
 
 
-@pytest.mark.parametrize("form", [list, tuple, dict, "pairs"])
-def test_teachers(form):
-    several = [LogisticRegression(), GaussianNB(), FrozenEstimator(Altered().fit(X, Y))]
-    named = dict(zip("abc", several, strict=True))
-    teacher = {dict: named, "pairs": list(named.items())}.get(form, several)
-    teacher = tuple(teacher) if form is tuple else teacher
+SEVERAL = [LogisticRegression(), GaussianNB(), FROZEN]
+NAMED = list(zip("abc", SEVERAL, strict=True))
+
+
+@pytest.mark.parametrize("teacher", [SEVERAL, tuple(SEVERAL), NAMED, dict(NAMED)])
+def test_teachers(teacher):
     model = DistilledClassifier(teacher, Recorder(), temperature=2.0)
     model.fit(X, Y, sample_weight=WEIGHT)
     assert isinstance(model.teacher_, PooledClassifier)
     assert model.teacher is teacher
-    fitted = [*(clone(e).fit(X, Y, WEIGHT) for e in several[:2]), several[2]]
+    fitted = [*(clone(e).fit(X, Y, WEIGHT) for e in SEVERAL[:2]), FROZEN]
     said = np.mean([e.predict_proba(X) for e in fitted], axis=0)
     assert_allclose(model.teacher_.predict_proba(X), said, atol=1e-12)
     assert_allclose(taught(model), tempered(said, 2.0) * WEIGHT[:, None], atol=1e-12)
@@ -683,7 +658,7 @@ def test_teachers_that_are_all_frozen():
     [
         ([PolynomialFeatures(2), make_pipeline(StandardScaler(), exact())], {}),
         ([StandardScaler(), GridSearchCV(exact(), {"C": [0.1, 1.0]}, cv=2)], {}),
-        ([exact(classes=CEDAR_FIRST)], {}),
+        ([TOLD], {}),
         ([TREE], {"hard_label_weight": 1.0}),  # which is learned at temperature 1
     ],
 )
@@ -739,8 +714,6 @@ class Fails(GaussianNB):
 @pytest.mark.parametrize("broken", [{"teacher": Fails()}, {"student": Fails()}, {"cv": 1}])
 def test_failed_fit_changes_nothing(broken):
     model = DistilledClassifier(LogisticRegression(), exact(), temperature=2.0)
-    with pytest.raises(ValueError, match=r"no lesson|cv"):
-        clone(model).set_params(**broken).fit(X, Y)
     said = model.fit(X, Y).predict_proba(X)
     fitted = {name for name in vars(model) if name.endswith("_")}
     with pytest.raises(ValueError, match=r"no lesson|cv"):
@@ -796,11 +769,7 @@ def told(proba, y=Y):
         (GIVEN, told(one_hot(Y % 2, 2)), ["has 2 columns, but there are 3"]),
         (GIVEN, told(pd.DataFrame(SAID, columns=NAMES)), ["not one of the classes"]),
         (GIVEN, told(pd.DataFrame(SAID, columns=[*"aab"]), None), ["class twice"]),
-        (
-            DistilledClassifier(None, n_synthetic=9),
-            told(SAID),
-            ["n_synthetic needs a teacher"],
-        ),
+        (DistilledClassifier(None, n_synthetic=9), told(SAID), ["n_synthetic needs a"]),
         (DistilledClassifier(FROZEN, n_synthetic=9), {"X": csr_array(X)}, ["sparse matrix"]),
     ],
 )
