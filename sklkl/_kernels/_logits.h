@@ -115,16 +115,18 @@ static NOINLINE double IN(masked_logits_row)(
     const char *x, ptrdiff_t x_stride, const char *y, ptrdiff_t y_stride, ptrdiff_t k,
     const IN(inverse) *inverse)
 {
-    int uncovered = 0, bad = 0;
+    int uncovered = 0, bad = 0, x_any = 0, y_any = 0;
     for (ptrdiff_t j = 0; j < k; j++) {
         const INPUT x_j = *(const INPUT *)(x + j * x_stride);
         const INPUT y_j = *(const INPUT *)(y + j * y_stride);
         bad |= x_j != x_j || y_j != y_j;
+        x_any |= x_j > -INFINITY;
+        y_any |= y_j > -INFINITY;
         uncovered |= x_j > -INFINITY && y_j == -INFINITY;
     }
-    if (bad)
+    /* clang begins a maximum with the least finite number, which hides -inf alone. */
+    if (bad || !x_any || !y_any)
         return NAN;
-    /* also to find rows of -inf alone */
     const double value = IN(logits_row)(1, x, x_stride, y, y_stride, k, inverse);
     return uncovered && value == value ? INFINITY : value;
 }
