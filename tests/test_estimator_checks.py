@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from numpydoc.validate import validate
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklkl.calibration import SoftCalibratedClassifierCV, TemperatureScaling, VectorScaling
-from sklkl.distillation import DistilledClassifier
+from sklkl.calibration import (
+    DirichletScaling,
+    SoftCalibratedClassifierCV,
+    TemperatureScaling,
+    VectorScaling,
+)
+from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -34,25 +40,31 @@ ACCEPTED = {"ES01", "SA01", "RT02"}
 # The example of a class shows its methods.
 ACCEPTED_IN_METHODS = ACCEPTED | {"EX01"}
 
+# An instance of each class, and of each path that differs much from another of its class.
+LOGISTIC = SoftLabelLogisticRegression()
+VECTOR = VectorScaling(C=0.1, smoothing=0.01)
 ESTIMATORS = [
-    SoftLabelLogisticRegression(),
-    SoftLabelLogisticRegression(C=0.1),
-    SoftLabelLogisticRegressionCV(Cs=[0.01, 1.0], cv=3),
-    SoftCalibratedClassifierCV(LogisticRegression()),
+    LOGISTIC,
+    SoftLabelLogisticRegressionCV(Cs=[0.01, 1.0], cv=2),
+    SoftCalibratedClassifierCV(LogisticRegression(), method=VECTOR, cv=2),
     SoftCalibratedClassifierCV(
-        SoftLabelLogisticRegression(), method="dirichlet", ensemble=False
+        LOGISTIC, method=DirichletScaling(smoothing=0.01), cv=2, ensemble=False
     ),
     # Its default gamma depends on how often a row is repeated.
-    SoftCalibratedClassifierCV(SVC(gamma=1.0, tol=1e-10), method=VectorScaling(C=0.1), cv=3),
+    SoftCalibratedClassifierCV(SVC(gamma=1.0, tol=1e-10), method=VECTOR, cv=2),
     DistilledClassifier(LogisticRegression()),
     DistilledClassifier(
-        SoftLabelLogisticRegression(),
-        temperature=2.0,
-        hard_label_weight=0.5,
-        divergence="jensen_shannon",
+        LOGISTIC, temperature=2.0, hard_label_weight=0.5, divergence="jensen_shannon"
     ),
-    DistilledClassifier(LogisticRegression(), temperature="auto", hard_label_weight="auto"),
+    DistilledClassifier(
+        LogisticRegression(), temperature="auto", hard_label_weight="auto", cv=3
+    ),
+    PooledClassifier([LogisticRegression(), LOGISTIC]),
+    PooledClassifier(
+        {"a": LOGISTIC, "b": GaussianNB()}, pooling="geometric", weights="learned", cv=2
+    ),
 ]
+CLASSES = {type(e): e for e in [*ESTIMATORS, TemperatureScaling()]}
 
 
 @parametrize_with_checks(ESTIMATORS)
@@ -60,7 +72,7 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", [*ESTIMATORS, TemperatureScaling()])
+@pytest.mark.parametrize("estimator", CLASSES.values(), ids=lambda e: type(e).__name__)
 def test_diagram_links_to_the_documentation(estimator):
     module = ".".join(type(estimator).__module__.split(".")[:2])
     page = f"{module}.{type(estimator).__name__}.html"
