@@ -20,11 +20,8 @@ SHOW = "import sklkl; sklkl.show_config()"
 
 def run(code, **environment):
     """Run ``code`` in a new interpreter."""
-    inherited = {
-        name: x
-        for name, x in os.environ.items()
-        if name not in ("OMP_NUM_THREADS", "SKLKL_SIMD")
-    }
+    changed = {"OMP_NUM_THREADS", "SKLKL_SIMD"}
+    inherited = {name: x for name, x in os.environ.items() if name not in changed}
     return subprocess.run(
         [sys.executable, "-c", code],
         env=inherited | environment,
@@ -34,75 +31,50 @@ def run(code, **environment):
     )
 
 
-def show(**environment):
+def show(code=SHOW, **environment):
     """Return what is printed in a new interpreter, by what stands before the colon."""
-    result = run(SHOW, **environment)
+    result = run(code, **environment)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line)
-
-
-def test_is_public():
-    assert "show_config" in sklkl.__all__
-
-
-def test_prints_and_returns_nothing(capsys):
-    assert sklkl.show_config() is None
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    assert printed.out.endswith("\n")
-    assert all(line == line.strip() != "" for line in printed.out.splitlines())
-
-
-def test_versions(capsys):
-    sklkl.show_config()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"sklkl {sklkl.__version__}"
-    assert lines[1].startswith(f"Python {platform.python_version()} on ")
-    for name in ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl"):
-        assert f"{name} {version(name)}" in lines
-
-
-def test_instruction_set_and_threads(capsys):
-    sklkl.show_config()
-    lines = capsys.readouterr().out.splitlines()
-    assert f"instruction set: {LEVEL_NAME} (available: {', '.join(available())})" in lines
-    (threads,) = (line for line in lines if line.startswith("threads: "))
-    assert threads.endswith("(OpenMP)" if OPENMP_ENABLED else "(built without OpenMP)")
-
-
-def test_the_best_instruction_set_is_the_default():
-    assert available()[0] == "baseline"
-    assert show()["instruction set"].split()[0] == available()[-1]
-    # as is an empty variable
-    assert show(SKLKL_SIMD="")["instruction set"].split()[0] == available()[-1]
-
-
-@pytest.mark.parametrize("level", available())
-def test_environment_variable_names_the_instruction_set(level):
-    assert show(SKLKL_SIMD=level)["instruction set"].startswith(
-        f"{level} (available: baseline"
-    )
-
-
-def test_unknown_instruction_set():
-    result = run(SHOW, SKLKL_SIMD="avx1024")
-    assert result.returncode != 0
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith(
-        "ImportError: SKLKL_SIMD=avx1024 is not available; this machine has"
-    )
-    assert all(level in last for level in available())
 
 
 def threads(n):
     return f"{n} (OpenMP)" if OPENMP_ENABLED else "1 (built without OpenMP)"
 
 
-def test_number_of_threads():
-    assert show()["threads"] == threads(joblib.cpu_count())
-    for n in (1, 3):
-        assert show(OMP_NUM_THREADS=str(n))["threads"] == threads(n)
+def test_what_is_printed(capsys):
+    assert "show_config" in sklkl.__all__
+    assert sklkl.show_config() is None
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"sklkl {sklkl.__version__}"
+    assert lines[1].startswith(f"Python {platform.python_version()} on ")
+    for name in ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl"):
+        assert f"{name} {version(name)}" in lines
+    assert f"instruction set: {LEVEL_NAME} (available: {', '.join(available())})" in lines
+
+
+def test_the_best_instruction_set_and_all_threads_are_the_default():
+    assert available()[0] == "baseline"
+    for environment in ({}, {"SKLKL_SIMD": ""}):
+        shown = show(**environment)
+        assert shown["instruction set"].split()[0] == available()[-1]
+        assert shown["threads"] == threads(joblib.cpu_count())
+
+
+@pytest.mark.parametrize("level", available())
+def test_environment_names_the_instruction_set_and_threads(level):
+    shown = show(SKLKL_SIMD=level, OMP_NUM_THREADS="3")
+    assert shown["instruction set"].startswith(f"{level} (available: baseline")
+    assert shown["threads"] == threads(3)
+
+
+def test_unknown_instruction_set():
+    result = run(SHOW, SKLKL_SIMD="avx1024")
+    assert result.returncode != 0
+    last = result.stderr.splitlines()[-1]
+    assert "SKLKL_SIMD=avx1024 is not available; this machine has" in last
+    assert all(level in last for level in available())
 
 
 def test_number_of_threads_is_that_of_a_call_now():
@@ -110,7 +82,7 @@ def test_number_of_threads_is_that_of_a_call_now():
         "from threadpoolctl import threadpool_limits; import sklkl\n"
         "with threadpool_limits(limits=1): sklkl.show_config()"
     )
-    assert f"threads: {threads(1)}" in run(code).stdout.splitlines()
+    assert show(code)["threads"] == threads(1)
 
 
 def test_import_of_sources_that_are_not_compiled(tmp_path):

@@ -15,6 +15,8 @@ PAGES = {
 LANGUAGES = {"python", "pycon", "text", "sh"}
 # The blocks of this page belong together; tests/distillation/test_deployment.py runs them.
 TOGETHER = "docs/deployment.md"
+# Those that fit many models.
+LONG = {f"docs/{page}.md" for page in ("distillation", "model_selection", "scoring", "tour")}
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -22,8 +24,12 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
 
 
-def pages_with(language):
-    return [page for page in PAGES if blocks(page, language)]
+def each_page_with(language):
+    """Parametrise by the pages with code in a language that is to be run."""
+    pages = [page for page in PAGES if blocks(page, language) and page != TOGETHER]
+    marks = {page: pytest.mark.slow for page in LONG}
+    pages = [pytest.param(page, marks=marks.get(page, ())) for page in pages]
+    return pytest.mark.parametrize("page", pages)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -33,7 +39,7 @@ def test_no_block_is_left_out(page):
     assert {name for name in openings if not name.startswith("{")} <= LANGUAGES
 
 
-@pytest.mark.parametrize("page", [page for page in pages_with("python") if page != TOGETHER])
+@each_page_with("python")
 def test_scripts(page, capsys):
     printed = []
     for code in blocks(page, "python"):
@@ -45,7 +51,7 @@ def test_scripts(page, capsys):
         assert shown in printed
 
 
-@pytest.mark.parametrize("page", pages_with("pycon"))
+@each_page_with("pycon")
 def test_sessions(page):
     text = "\n".join(blocks(page, "pycon"))
     session = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)

@@ -238,7 +238,11 @@ def test_predictions_agree(name):
 
 @each_with_own_score
 def test_score_of_labels_is_accuracy(name):
+    """Weighted, whatever the size of the weights."""
     model, given = fitted(name), samples(name)
+    hit = model.predict(given) == HARD
+    score = model.score(given, HARD, sample_weight=1e299 * PROBLEM.weight)
+    assert score == pytest.approx(np.average(hit, weights=PROBLEM.weight), rel=1e-13)
     assert model.score(given, HARD) == accuracy_score(HARD, model.predict(given))
 
 
@@ -265,11 +269,13 @@ def test_bad_targets_are_refused(name, fault):
 
 
 @each
-def test_score_refuses_bad_targets(name):
+def test_score_refuses_bad_data(name):
     with pytest.raises(ValueError, match=r"\[4\] sums to 1.5"):
         fitted(name).score(samples(name), ONE_BAD_ROW)
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples|samples: y has 59"):
         fitted(name, "soft").score(samples(name), SOFT[:-1])
+    with pytest.raises(TypeError, match="sample_weight must hold real numbers"):
+        fitted(name, "soft").score(samples(name), SOFT, sample_weight=["a"] * len(X))
 
 
 # Names of columns and rows
