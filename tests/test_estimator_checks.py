@@ -56,9 +56,7 @@ ESTIMATORS = [
     DistilledClassifier(
         LOGISTIC, temperature=2.0, hard_label_weight=0.5, divergence="jensen_shannon"
     ),
-    DistilledClassifier(
-        LogisticRegression(), temperature="auto", hard_label_weight="auto", cv=3
-    ),
+    DistilledClassifier(LOGISTIC, temperature="auto", hard_label_weight="auto", cv=3),
     PooledClassifier([LogisticRegression(), LOGISTIC]),
     PooledClassifier(
         {"a": LOGISTIC, "b": GaussianNB()}, pooling="geometric", weights="learned", cv=2
