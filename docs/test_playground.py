@@ -150,7 +150,7 @@ def pairs():
     yield [0.5, 0.5], [0.9, 0.1]
     yield [1.0, 0.0, 0.0], [0.7, 0.2, 0.1]
     yield [1 - 1e-12, 1e-12], [1 - 2e-9, 2e-9]
-    for k, _ in itertools.product(range(2, 13), range(8)):
+    for k in [*range(2, 13)] * 3:
         p, q, noise = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(k)), rng.normal(size=k)
         some = rng.permutation(k)[: k // 2]
         yield p, q
@@ -288,53 +288,49 @@ def test_typing(page):
     assert "heads" in find(page, ".pg-notes")[0].text
 
 
+KEYS = [
+    (Keys.ARROW_RIGHT, 0.51), (Keys.ARROW_UP, 0.52), (Keys.ARROW_LEFT, 0.51),
+    (Keys.ARROW_DOWN, 0.5), (Keys.PAGE_UP, 0.6), (Keys.PAGE_DOWN, 0.5), (Keys.END, 1),
+    (Keys.HOME, 0), (Keys.PAGE_UP, 0.1),
+]  # fmt: skip
+REACHED = {
+    "One-hot truth", "Near-equal rows", "Name of outcome 1", "P, heads", "P, tails",
+    "P, heads, as a number", "Q, heads", "Remove heads", "Swap P and Q", "Make Q uniform",
+    "Copy link", "bits", "kl",
+}  # fmt: skip
+
+
 def test_keyboard_alone(page):
     """Tab reaches every bar, field and button; keys change them."""
 
     def send(*keys):
         ActionChains(page, duration=0).send_keys(*keys).perform()
 
-    def focused():
-        active = page.switch_to.active_element
-        return (
-            active.get_attribute("aria-label") or active.text or active.get_attribute("value")
-        )
-
     page.execute_script(
         "const first = document.querySelector('.pg button'); first.focus(); first.blur();"
     )
-    reached = []
+    reached = set()
     for _ in range(40):
         send(Keys.TAB)
-        reached.append(focused())
-        if reached[-1] == "P, heads":
-            for key, value in (
-                (Keys.ARROW_RIGHT, 0.51), (Keys.ARROW_UP, 0.52), (Keys.ARROW_LEFT, 0.51),
-                (Keys.ARROW_DOWN, 0.5), (Keys.PAGE_UP, 0.6), (Keys.PAGE_DOWN, 0.5),
-                (Keys.END, 1), (Keys.HOME, 0), (Keys.PAGE_UP, 0.1),
-            ):  # fmt: skip
+        active = page.switch_to.active_element
+        name = active.get_attribute("aria-label") or active.text
+        name = name or active.get_attribute("value")
+        reached.add(name)
+        if name == "P, heads":
+            for key, value in KEYS:
                 send(key)
                 assert rows(page)[0] == pytest.approx([value, 1 - value])
-            outline = page.execute_script(
-                "return getComputedStyle(document.activeElement).outlineStyle"
-            )
-            assert outline == "solid"
-        elif reached[-1] == "Q, tails, as a number":
+            assert active.value_of_css_property("outline-style") == "solid"
+        elif name == "Q, tails, as a number":
             send("0.75")
             assert rows(page)[1] == [0.25, 0.75]
-        elif reached[-1] == "bits":
+        elif name == "bits":
             send(Keys.ARROW_RIGHT)
-        elif reached[-1] == "kl":
+        elif name == "kl":
             send(Keys.ARROW_DOWN)
             break
-    expected = [
-        "One-hot truth", "Near-equal rows", "Name of outcome 1", "P, heads",
-        "P, heads, as a number", "Q, heads", "Remove heads", "P, tails", "Swap P and Q",
-        "Make Q uniform", "Copy link", "bits", "kl",
-    ]  # fmt: skip
-    assert [name for name in expected if name not in reached] == []
-    p, q = check(page)
-    assert (p, q) == (pytest.approx([0.1, 0.9]), [0.25, 0.75])
+    assert reached >= REACHED
+    assert check(page) == (pytest.approx([0.1, 0.9]), [0.25, 0.75])
     assert find(page, ".pg-units input")[1].is_selected()
     assert "D(Q‖P)" in find(page, ".pg-title")[0].text
 
@@ -387,33 +383,20 @@ def test_address(page):
     page.execute_script("location.hash = '#p=0.25,0.75&q=1,0'")
     wait_for_address(page, "0.25")
     assert check(page) == ([0.25, 0.75], [1, 0])
-
-
-def test_addresses_that_went_through_other_programs(page):
-    load(page, "#p=0.25%2C0.75&q=0.9%2C0.1")
-    assert check(page) == ([0.25, 0.75], [0.9, 0.1])
     page.execute_script("location.hash = '#main-content'")  # a link to skip the navigation
     wait_for_address(page, "#p=0.25,0.75")
-    name = find(page, ".pg-name")[0]
-    page.execute_script(
-        "arguments[0].value = 'a' + String.fromCharCode(0xd83d);"
-        "arguments[0].dispatchEvent(new Event('input'))",
-        name,
-    )
-    wait_for_address(page, "names=a,")
+    load(page, "#p=0.25%2C0.75&q=0.9%2C0.1")  # as other programs quote it
+    assert check(page) == ([0.25, 0.75], [0.9, 0.1])
 
 
-@pytest.mark.parametrize(
-    "fragment",
-    [
+def test_no_note_on_the_plain_sum_where_nothing_cancels(page):
+    for fragment in (
         "#p=0.2,0.3,0.5&q=0.200001,0.299998,0.500001",  # enough digits are left
         "#p=0.3333333333,0.3333333333,0.3333333333&q=0.333,0.333,0.334",  # sums below 1
         "#p=1e-310,1&q=1,1e-310",  # a quotient overflows
-    ],
-)
-def test_no_note_on_the_plain_sum_where_nothing_cancels(page, fragment):
-    load(page, fragment)
-    assert "plain sum" not in find(page, ".pg-notes")[0].text
+    ):
+        load(page, fragment)
+        assert "plain sum" not in find(page, ".pg-notes")[0].text
 
 
 @pytest.mark.parametrize(
@@ -438,20 +421,16 @@ def test_bad_address(page, fragment, reason):
     assert check(page) == ([0.5, 0.5], [0.9, 0.1])
 
 
-def test_copy_link(page):
+def test_copy_link_and_summary_for_screen_readers(page):
     page.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     press(page, "Copy link")
     [link] = find(page, ".pg-link")
     assert link.is_displayed()
     assert link.get_property("value") == page.current_url
     assert "p=0.5,0.5&q=0.9,0.1" in page.current_url
-
-
-def test_summary_for_screen_readers_waits(page):
-    for _ in range(5):
-        bars(page, "p")[0].send_keys(Keys.ARROW_RIGHT)
+    bars(page, "p")[0].send_keys(Keys.ARROW_RIGHT)
     assert "0.737" not in find(page, ".pg-speech")[0].get_property("textContent")
-    time.sleep(1.3)
+    time.sleep(1.3)  # it waits until nothing changes
     text = find(page, ".pg-speech")[0].get_property("textContent")
     assert f"Forward KL {find(page, '[data-key=kl]')[0].text} bits" in text
 
@@ -494,7 +473,7 @@ def test_contrast(page, theme):
 TWELVE = f"#p={','.join(['0.05'] * 10)},0.25,0.25&q={','.join(['0.08'] * 10)},0.2,0"
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("width", [320, 768, 1280])
 def test_layout(page, width):
     resize(page, width)
     load(page, f"{TWELVE}&names=a%20name%20of%20many%20letters")
@@ -523,9 +502,3 @@ def test_nothing_comes_from_a_network(page):
         "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     )
     assert [name for name in loaded if not re.match("(file|data|blob):", name)] == []
-    sources = page.execute_script(
-        "return [...document.querySelectorAll('script[src], link[rel=stylesheet], img')]"
-        ".map((node) => node.src || node.href)"
-    )
-    assert any("playground.js" in name for name in sources)
-    assert [name for name in sources if not name.startswith(("file:", "data:"))] == []
