@@ -20,6 +20,11 @@ PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
 NO_UNIT = {"p": P, "q": Q, "axis": -1}
 GAUSSIAN = {"mean_p": [0.0, 1.0], "cov_p": [[2.0, 0.5], [0.5, 1.0]]}
 GAUSSIAN |= {"mean_q": [1.0, 1.0], "cov_q": [1.0, 2.0], "covariance_type": "auto", "base": 2}
+LOGITS = {"p_logits": P, "q_logits": Q, "temperature": 2.0, "axis": -1, "base": None}
+COUNTS = {"p_counts": [3, 1], "q_counts": [2, 2], "estimator": "plugin", "base": None}
+ROWS = {"P": P, "Q": Q, "metric": "renyi_divergence", "base": None, "order": 0.5}
+SAMPLES = {"log_p": [-1.0, -2.0], "log_q": [-2.0, -1.0], "estimator": "k1"}
+SAMPLES |= {"axis": -1, "base": None}
 
 PACKAGES = [divergences]
 FUNCTIONS = {
@@ -35,42 +40,19 @@ FUNCTIONS = {
     divergences.jensen_shannon_divergence: PAIR | {"weight": 0.3},
     divergences.kl_contributions: PAIR,
     divergences.kl_divergence: PAIR,
-    divergences.kl_divergence_from_logits: {
-        **{"p_logits": P, "q_logits": Q, "temperature": 2.0, "axis": -1, "base": None}
-    },
-    divergences.kl_from_counts: {
-        **{"p_counts": [3, 1], "q_counts": [2, 2], "estimator": "plugin", "base": None}
-    },
-    divergences.pairwise_divergences: {
-        **{"P": P, "Q": Q, "metric": "renyi_divergence", "base": None, "order": 0.5}
-    },
+    divergences.kl_divergence_from_logits: LOGITS,
+    divergences.kl_from_counts: COUNTS,
+    divergences.pairwise_divergences: ROWS,
     divergences.renyi_divergence: PAIR | {"order": 0.5},
-    divergences.sampled_kl: {
-        **{"log_p": [-1.0, -2.0], "log_q": [-2.0, -1.0], "estimator": "k1"},
-        **{"axis": -1, "base": None},
-    },
+    divergences.sampled_kl: SAMPLES,
     divergences.total_variation_distance: NO_UNIT,
 }
 HOSTILE = [
     *(None, "a", "", b"a", True, np.True_, 0, 0.0, -1, 0.5, 2, 1e306, -1e306, 5e-324, 10**400),
     *(np.nan, np.inf, -np.inf, 1j, np.float32(0.5), np.int64(1), np.array(0.5)),
     *([], [[]], {}, set(), {"a": 1}, {1, 2}, object, len, lambda: 0, object(), range(2)),
-    *(
-        [[0.5, 0.5], [1.0]],
-        ["a", "b"],
-        ["0.5", "0.5"],
-        [None, 1.0],
-        [np.nan, 1.0],
-        [0.5 + 0j] * 2,
-    ),
-    *(
-        [1e306, 1e306],
-        [1e308, -1e308],
-        [5e-324, 1.0],
-        [1.0, -1e306],
-        [-np.inf, 0.0],
-        [10**400, 1],
-    ),
+    *([[0.5, 0.5], [1.0]], ["a", "b"], ["0.5", "0.5"], [None, 1.0], [0.5 + 0j] * 2),
+    *([x, 1.0] for x in (np.nan, np.inf, -np.inf, 1e306, 1e308, -1e308, 5e-324, 10**400)),
     *([1, 2], [[1, 2], [3, 4]], [[0.5, 0.5]] * 2, np.ones((2, 2, 2, 2)) / 2, np.ones((0, 2))),
     *(np.array([0.5, None]), np.array([pd.NA, 0.5]), np.array([[1.0], "a"], dtype=object)),
     *(datetime.date(2026, 1, 1), np.array(["2026", "2027"], dtype="datetime64[Y]")),
