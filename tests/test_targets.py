@@ -24,6 +24,7 @@ from sklkl._targets import (
     spread,
 )
 from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.metrics import kl_interval
 from tests._support.layouts import LAYOUTS
 from tests._support.messages import matches
 
@@ -286,6 +287,7 @@ def test_a_missing_probability_is_named_by_its_row(dtype):
 def test_a_missing_value_of_a_matrix_is_named_by_its_row(dtype):
     rows = np.array([[1.0, 2.0], [1.0, 2.0], [np.nan, 2.0]], dtype=dtype)
     refuse_missing(rows[:2], "X")
+    refuse_missing(["labels"], "X")
     with pytest.raises(ValueError, match=r"X\[2\] contains NaN; drop or fill"):
         refuse_missing(rows, "X")
 
@@ -349,6 +351,7 @@ def test_slices_of_default_labels_are_no_names(given):
     odd = [1, 3, 5, 7, 9, 0]
     part = {"X": X.iloc[:6], "y": y.iloc[:6], given: {"X": X, "y": y}[given].iloc[odd]}
     model.fit(**part)
+    model.fit(X.iloc[odd], y.iloc[[8, 6, 4, 2, 1, 0]])
     part = {"X": X, "y": y, given: {"X": X, "y": y}[given].iloc[rows[::-1]]}
     with pytest.raises(ValueError, match="have different labels: row 0 is"):
         model.fit(**part)
@@ -473,3 +476,10 @@ def test_parameters_obey_the_rule_of_their_name(name, good, bad):
     for value in bad:
         with pytest.raises(ValueError, match=matches(f"{name} must be", f"got {value!r}")):
             model.set_params(**{name: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.0, True, "0.9", np.nan])
+def test_shares_within_0_and_1(level):
+    assert kl_interval(SOFT, SOFT[::-1], confidence_level=0.5).low >= 0.0
+    with pytest.raises(ValueError, match="confidence_level must be a number between 0 and 1"):
+        kl_interval(SOFT, SOFT[::-1], confidence_level=level)
