@@ -16,7 +16,7 @@ LANGUAGES = {"python", "pycon", "text", "sh"}
 # The blocks of this page belong together; tests/distillation/test_deployment.py runs them.
 TOGETHER = "docs/deployment.md"
 # Those that fit many models.
-LONG = {f"docs/{page}.md" for page in ("distillation", "model_selection", "scoring", "tour")}
+LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -27,7 +27,7 @@ def blocks(page, language):
 def each_page_with(language):
     """Parametrise by the pages with code in a language that is to be run."""
     pages = [page for page in PAGES if blocks(page, language) and page != TOGETHER]
-    marks = {page: pytest.mark.slow for page in LONG}
+    marks = {f"docs/{page}.md": pytest.mark.slow for page in LONG}
     pages = [pytest.param(page, marks=marks.get(page, ())) for page in pages]
     return pytest.mark.parametrize("page", pages)
 
