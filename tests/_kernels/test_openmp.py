@@ -33,24 +33,12 @@ def threads(wanted):
     return wanted if _openmp.OPENMP_ENABLED else 1
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3])
-def test_small_inputs_get_one_thread(limit):
-    with threadpool_limits(limits=limit):
-        assert _openmp.n_threads_for(0) == 1
-        assert _openmp.n_threads_for(SMALL) == 1
-
-
 def test_threadpoolctl_limits_are_asked_at_each_call(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    for limit in (1, 2, 1):
+    for limit in (1, 2, 1, 4096):
         with threadpool_limits(limits=limit):
             assert _openmp.n_threads_for(LARGE) == threads(min(limit, joblib.cpu_count()))
-
-
-def test_no_more_threads_than_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with threadpool_limits(limits=4096):
-        assert _openmp.n_threads_for(LARGE) == threads(joblib.cpu_count())
+            assert _openmp.n_threads_for(SMALL) == _openmp.n_threads_for(0) == 1
 
 
 PRINT_THREADS = f"""
@@ -59,14 +47,9 @@ print(n_threads_for({SMALL}), n_threads_for({LARGE}))
 """
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 3])
-def test_environment_variable_wins(n_threads):
+def test_environment_variable_wins():
     """Also over the number of cores, as in every program that uses OpenMP."""
-    printed = run(PRINT_THREADS, OMP_NUM_THREADS=str(n_threads))
-    assert printed == f"1 {threads(n_threads)}"
-
-
-def test_default_is_the_number_of_cores():
+    assert run(PRINT_THREADS, OMP_NUM_THREADS="3") == f"1 {threads(3)}"
     assert run(PRINT_THREADS) == f"1 {threads(joblib.cpu_count())}"
 
 
@@ -92,7 +75,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize(
+    "method",
+    [
+        method if method == "fork" else pytest.param(method, marks=pytest.mark.slow)
+        for method in multiprocessing.get_all_start_methods()
+    ],
+)
 def test_child_process_works_after_its_parent_used_threads(method):
     code = CHILD_AFTER_PARENT.replace("sys.argv[1]", repr(method))
     printed = run(code, OMP_NUM_THREADS="2")
