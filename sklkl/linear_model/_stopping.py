@@ -72,13 +72,18 @@ class Arrival:
             return False
         if np.abs(gradient[-1, absent]).max(initial=0.0) > ABSENT:
             return False
-        return self.measure(direction) * remaining <= self.tol
+        change = self.measure(direction)
+        if self.size > 0.0:
+            self.ratio = change / self.size
+        return change * remaining <= self.tol
 
     def measure(self, direction):
-        """Return the largest change of log-odds that a step makes."""
+        """Return the largest change of log-odds that a step makes.
+
+        The ratio stays: where no step is found, it is that of no Newton step, and out of all
+        proportion where there is hardly any curvature.
+        """
         self.change = self.objective.largest_change(direction)
-        if self.size > 0.0:
-            self.ratio = self.change / self.size
         return self.change
 
     def _remaining(self):

@@ -498,7 +498,7 @@ def test_metric_of_many_dependent_features(n_classes, dtype):
 
 @pytest.mark.parametrize(
     ("n_classes", "scale", "C"),
-    [(2, 10, np.inf), (3, 10, 1e6), (2, 1e3, 1), (3, 1e5, 1)],
+    [(2, 10, np.inf), (3, 10, 1e6), (2, 1e3, 1), (3, 1e3, np.inf), (3, 1e5, 1)],
 )
 def test_minimum_is_found_from_where_rows_are_certain(n_classes, scale, C):
     """A warm start may be far away, and have hardly any curvature."""
