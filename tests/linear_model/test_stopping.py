@@ -105,9 +105,12 @@ def random_problem(seed):
     return X, y / y.sum(axis=1, keepdims=True), weight, C, 10.0 ** rng.uniform(-8, 8)
 
 
-def test_every_prediction_is_that_of_the_optimum():
+@pytest.mark.parametrize(
+    "seeds", [range(60), pytest.param(range(60, 1000), marks=pytest.mark.slow)], ids=len
+)
+def test_every_prediction_is_that_of_the_optimum(seeds):
     worst, compared = 0.0, 0
-    for seed in range(1000):
+    for seed in seeds:
         X, y, weight, C, unit = random_problem(seed)
         if not (y.max(axis=0) > 0.0).all():
             continue
@@ -121,12 +124,11 @@ def test_every_prediction_is_that_of_the_optimum():
         assert not caught or error > 1e-4, f"false alarm, seed {seed}"
         if not caught:
             worst, compared = max(worst, error), compared + 1
-    assert compared > 900
+    assert compared > 0.85 * len(seeds)
     assert worst <= ENOUGH
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("intercept", [-9.5, -12.0])
+@pytest.mark.parametrize(("dtype", "intercept"), [("f4", -9.5), ("f8", -12.0)])
 def test_rare_class(dtype, intercept):
     x = np.linspace(-2, 2, 41, dtype=dtype)[:, None]
     y = columns(expit(x[:, 0].astype("f8") + intercept))
@@ -156,31 +158,16 @@ def test_rare_class_of_many_rows_and_of_a_distilled_student():
         assert rate == pytest.approx(y[:, 1].mean(), rel=ENOUGH)
 
 
-def test_tiny_features():
-    x, p = np.array([[1], [2], [3], [4]]) * 1e-4, np.array([0.1, 0.3, 0.7, 0.9])
-    model = SoftLabelLogisticRegression(C=np.inf).fit(x, columns(p))
-    expected = [0.0936, 0.3193, 0.6807, 0.9064]
-    np.testing.assert_allclose(model.predict_proba(x)[:, 1], expected, atol=1e-4)
-
-
 @pytest.mark.parametrize("solver", ["lbfgs", "proximal"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(
     ("scale", "offset", "weight"),
-    [
-        (1e-8, 0.0, 1.0),
-        (1e8, 0.0, 1.0),
-        (1.0, 1e6, 1.0),
-        (1.0, 0.0, 1e-200),
-        (1.0, 0.0, 1e200),
-    ],
+    [(1e-8, 0.0, 1e-200), (1e8, 0.0, 1.0), (1.0, 1e6, 1e200)],
 )
 def test_units_do_not_matter(solver, n_classes, scale, offset, weight):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 4))
-    y = softmax(
-        2 * X[:, :n_classes] + rng.normal(size=(200, n_classes)) - [3] * 1 + [0] * 1, axis=1
-    )
+    y = softmax(2 * X[:, :n_classes] + rng.normal(size=(200, n_classes)) - 3, axis=1)
     expected = SoftLabelLogisticRegression(C=np.inf, solver=solver).fit(X, y)
     Z = X.copy()
     Z[:, 1] = (Z[:, 1] + offset) * scale
@@ -233,12 +220,13 @@ def test_unix_times_raise_no_alarm(dtype):
     )
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("weight", [2e299, 1e-300, 5e-324])
-def test_weights_of_any_size(dtype, sparse, weight):
+@pytest.mark.parametrize(
+    ("weight", "dtype", "container"),
+    [(2e299, "f4", csr_array), (1e-300, "f8", np.asarray), (5e-324, "f4", np.asarray)],
+)
+def test_weights_of_any_size(weight, dtype, container):
     X, y = load_iris(return_X_y=True)
-    X = csr_array(X.astype(dtype)) if sparse else X.astype(dtype)
+    X = container(X.astype(dtype))
     fit = SoftLabelLogisticRegression(C=np.inf if weight < 1 else 1 / weight, l1_ratio=0.0).fit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the classes are separable
@@ -248,10 +236,8 @@ def test_weights_of_any_size(dtype, sparse, weight):
     assert model.score(X, y) > 0.95
 
 
-@pytest.mark.parametrize(
-    ("load", "tol", "most"), [(load_wine, 1e-6, 60), (load_iris, 1e-8, 60)]
-)
-def test_float32_needs_hardly_more_iterations(load, tol, most):
+@pytest.mark.parametrize(("load", "tol"), [(load_wine, 1e-6), (load_iris, 1e-8)])
+def test_float32_needs_hardly_more_iterations(load, tol):
     X, y = load(return_X_y=True)
     for target in (y, np.eye(3)[y]):
         narrow = SoftLabelLogisticRegression(tol=tol).fit(X.astype("f4"), target)
@@ -262,8 +248,9 @@ def test_float32_needs_hardly_more_iterations(load, tol, most):
         )
 
 
-@pytest.mark.parametrize("C", [1e-8, 1e-20, 1e-300])
-@pytest.mark.parametrize("params", [{}, {"l1_ratio": 0.5}])
+@pytest.mark.parametrize(
+    ("C", "params"), [(1e-8, {"l1_ratio": 0.5}), (1e-20, {}), (1e-300, {"l1_ratio": 0.5})]
+)
 def test_strong_penalty_leaves_the_rates_of_classes(C, params):
     """Intercepts have none: their curvature is not to grow with it."""
     X, y = load_iris(return_X_y=True)
