@@ -1,5 +1,7 @@
 """The minimiser on convex functions whose minimum is known."""
 
+from zlib import crc32
+
 import numpy as np
 import pytest
 
@@ -239,6 +241,49 @@ def test_unreachable_tolerance_ends_where_rounding_leaves_no_descent():
     assert result.n_iter < 10_000
     # Also where no step was found an iteration is reported once.
     assert seen == list(range(result.n_iter + 1))
+
+
+def test_steps_may_become_so_small_that_their_squares_underflow():
+    objective = Quadratic(spectrum(np.geomspace(1e-3, 1.0, 10)), np.zeros((10, 1)))
+    result = solve(objective, np.ones((10, 1)), tol=1e-250, max_iter=10_000)
+    assert np.isfinite(result.W).all()
+    assert np.abs(result.W).max() < 1e-150
+
+
+def test_settled_value_ends_it():
+    objective = quadratic(1e3)
+    start = solve(objective, tol=1e-14, max_iter=5)
+    objective.settled = start.value
+    result = solve(objective, start.W, tol=1e-14)
+    assert result.converged
+    assert result.n_iter == 0
+
+
+@pytest.mark.parametrize("noise", [1e-7, 1e-3])
+def test_what_rounding_is_in_the_way_of_is_found_in_float64(noise):
+    """Be it that no step is found or that steps do not become smaller."""
+
+    class Rough(Quadratic):
+        narrow = True
+
+        def __call__(self, W):
+            value, gradient = super().__call__(W)
+            if self.narrow:
+                rng = np.random.default_rng(crc32(W.tobytes()))
+                value = 1.0 + np.float32(value)
+                gradient = gradient + noise * rng.normal(size=W.shape)
+            return float(value), gradient
+
+        def widen(self):
+            self.narrow, was = False, self.narrow
+            return was
+
+    plain = quadratic(1e3)
+    objective = Rough(plain.A, plain.centre)
+    result = solve(objective, tol=1e-9, max_iter=1000)
+    assert result.converged
+    assert not objective.narrow
+    np.testing.assert_allclose(result.W, plain.centre, atol=1e-5)
 
 
 # Callbacks

@@ -268,6 +268,13 @@ def test_separable_classes_warn(soft):
         SoftLabelLogisticRegression(C=np.inf).fit(X, y)
 
 
+def test_start_whose_predictions_overflow_is_refused():
+    X, y = load_iris(return_X_y=True)
+    model = SoftLabelLogisticRegression(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="The objective overflows: scale X"):
+        model.fit(2e307 * X, y)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_absent_class_gets_no_probability_and_raises_no_alarm(n_classes):
     X = np.random.default_rng(0).normal(size=(100, 2))
