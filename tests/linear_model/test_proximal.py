@@ -1,15 +1,18 @@
-"""The elastic net: its optimality conditions, scikit-learn's SAGA, limits, odd columns."""
+"""Optimality conditions of both solvers, and the elastic net: SAGA, limits, odd columns."""
 
 import inspect
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array, issparse
 from scipy.special import log_softmax, softmax, xlogy
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._objective import MAX_FULL_CURVATURE
@@ -79,21 +82,68 @@ def objective_value(model, X, y, weight=None):
     return loss + (ridge + model.l1_ratio * np.abs(coef).sum()) / (model.C * s.sum())
 
 
+@st.composite
+def models_and_data(draw):
+    """Draw the sizes and kinds; the numbers come from a seed."""
+    n_samples, n_features = draw(st.integers(2, 40)), draw(st.integers(1, 6))
+    n_classes = draw(st.integers(2, 5))
+    soft, weighted, scaled = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+    make = draw(st.sampled_from([np.asarray, np.asfortranarray, csr_array]))
+    model = SoftLabelLogisticRegression(
+        C=10.0 ** draw(st.integers(-3, 3)),
+        l1_ratio=draw(st.sampled_from([0.0, 0.0, 0.05, 0.5, 0.95, 1.0])),
+        fit_intercept=draw(st.booleans()),
+        classes=range(n_classes),
+        max_iter=5000,
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    X = rng.normal(size=(n_samples, n_features))
+    X[rng.random(X.shape) < 0.2] = 0.0
+    if scaled:
+        X *= 10.0 ** rng.uniform(-2.0, 2.0, size=n_features)
+    y = rng.integers(n_classes, size=n_samples)
+    if soft:
+        Y = softmax(rng.choice([0.5, 3.0]) * rng.normal(size=(n_samples, n_classes)), axis=1)
+        Y[:: rng.integers(2, 9)] = np.eye(n_classes)[y[0]]
+        y = Y
+    weight = rng.uniform(0.0, 3.0, size=n_samples) if weighted else None
+    if weighted:
+        weight[1:][rng.random(n_samples - 1) < 0.2] = 0.0
+    return model, make(X), y, weight
+
+
+@given(models_and_data())
+def check_optimality(drawn):
+    model, X, y, weight = drawn
+    size = max(1.0, np.abs(X).max())
+    smooth = model.l1_ratio == 0.0
+    model.set_params(tol=1e-9 if smooth else 1e-4).fit(X, y, weight)
+    # A class without any weight has no optimal intercept: the gradient approaches 0.
+    s = np.ones(len(y)) if weight is None else weight
+    Y = np.eye(len(model.classes_))[y] if y.ndim == 1 else y
+    absent = not (s @ Y > 0.0).all()
+    atol = 1e-4 if not smooth else 2e-6 if absent else 1e-8
+    assert_optimal(model, X, y, weight, atol=atol * size)
+
+
+@pytest.mark.parametrize("n_examples", [40, pytest.param(1200, marks=pytest.mark.slow)])
+def test_optimality_conditions_of_random_problems(n_examples):
+    options = {"deadline": None, "derandomize": True, "database": None}
+    settings(max_examples=n_examples, **options)(check_optimality)()
+
+
 @pytest.mark.parametrize(
-    ("n_classes", "kind", "make", "fit_intercept", "l1_ratio", "C", "weighted"),
+    ("n_classes", "kind", "make", "fit_intercept", "l1_ratio", "C"),
     [
-        (2, "soft", csr_array, True, 0.1, 5.0, True),
-        (2, "hard", np.asfortranarray, False, 1.0, 0.3, False),
-        (2, "hard", np.asarray, True, 0.5, 0.02, True),
-        (3, "soft", np.asarray, False, 0.5, 5.0, True),
-        (3, "hard", csr_array, True, 1.0, 0.3, True),
-        (3, "soft", np.asfortranarray, True, 0.5, 0.3, False),
-        (3, "hard", csr_array, False, 0.1, 0.02, False),
+        (2, "soft", csr_array, True, 0.1, 5.0),
+        (2, "hard", np.asfortranarray, False, 1.0, 0.3),
+        (3, "soft", np.asarray, False, 0.5, 5.0),
+        (3, "hard", csr_array, True, 1.0, 0.3),
     ],
 )
-def test_optimality_conditions(n_classes, kind, make, fit_intercept, l1_ratio, C, weighted):
+def test_optimality_conditions(n_classes, kind, make, fit_intercept, l1_ratio, C):
     X, problem = make_problem(n_classes)
-    data = make(X), problem.target(kind), problem.weight if weighted else None
+    data = make(X), problem.target(kind), problem.weight
     model = fit(*data, C=C, l1_ratio=l1_ratio, fit_intercept=fit_intercept)
     assert_optimal(model, *data)
 
@@ -384,3 +434,37 @@ def test_columns_of_very_different_scales():
     model = fit(X, y, C=5.0, l1_ratio=0.5)
     assert_optimal(model, X, y, atol=1e-8)
     assert 0 < np.count_nonzero(model.coef_) < model.coef_.size
+
+
+# The same bits twice, and with any number of threads
+
+
+def attributes(X, y, **params):
+    model = SoftLabelLogisticRegression(tol=1e-4, **params).fit(X, y)
+    assert model.n_iter_ >= 3
+    log_proba = model.predict_log_proba(X)
+    return model.coef_, model.intercept_, model.n_iter_, model.loss_, log_proba
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "soft", "make", "shape", "params"),
+    [
+        (3, True, np.asarray, (1500, 24), {"l1_ratio": 0.5}),
+        (2, True, csr_array, (1500, 24), {}),
+        (3, False, np.float32, (1500, 24), {"class_weight": "balanced"}),
+        # Sums by several threads, the diagonal of the curvature alone.
+        (3, True, csr_array, (300, 2100), {"C": 0.03}),
+    ],
+)
+def test_same_bits(n_classes, soft, make, shape, params):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=shape) * (rng.random(shape) < (0.05 if shape[1] > 1000 else 0.5))
+    y = softmax(X[:, :n_classes] + rng.normal(size=(shape[0], n_classes)), axis=1)
+    X, y = make(X), y if soft else y.argmax(axis=1)
+    results = []
+    for n_threads in (1, 2, 2):
+        with threadpool_limits(n_threads):
+            results.append(attributes(X, y, **{"C": 0.01, **params}))
+    for result in results[1:]:
+        for got, want in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(got, want)
