@@ -125,7 +125,7 @@ def check_optimality(drawn):
     assert_optimal(model, X, y, weight, atol=atol * size)
 
 
-@pytest.mark.parametrize("n_examples", [40, pytest.param(1200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_examples", [25, pytest.param(1200, marks=pytest.mark.slow)])
 def test_optimality_conditions_of_random_problems(n_examples):
     options = {"deadline": None, "derandomize": True, "database": None}
     settings(max_examples=n_examples, **options)(check_optimality)()
