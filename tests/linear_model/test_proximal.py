@@ -88,9 +88,10 @@ def models_and_data(draw):
     n_classes = draw(st.integers(2, 5))
     soft, weighted, scaled = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
     make = draw(st.sampled_from([np.asarray, np.asfortranarray, csr_array]))
+    l1_ratio = draw(st.sampled_from([0.0, 0.0, 0.05, 0.5, 0.95, 1.0]))
     model = SoftLabelLogisticRegression(
-        C=10.0 ** draw(st.integers(-3, 3)),
-        l1_ratio=draw(st.sampled_from([0.0, 0.0, 0.05, 0.5, 0.95, 1.0])),
+        C=10.0 ** draw(st.integers(-3, 2 if l1_ratio else 3)),
+        l1_ratio=l1_ratio,
         fit_intercept=draw(st.booleans()),
         classes=range(n_classes),
         max_iter=5000,
@@ -115,17 +116,15 @@ def models_and_data(draw):
 def check_optimality(drawn):
     model, X, y, weight = drawn
     size = max(1.0, np.abs(X).max())
-    smooth = model.l1_ratio == 0.0
-    model.set_params(tol=1e-9 if smooth else 1e-4).fit(X, y, weight)
     # A class without any weight has no optimal intercept: the gradient approaches 0.
     s = np.ones(len(y)) if weight is None else weight
-    Y = np.eye(len(model.classes_))[y] if y.ndim == 1 else y
-    absent = not (s @ Y > 0.0).all()
-    atol = 1e-4 if not smooth else 2e-6 if absent else 1e-8
-    assert_optimal(model, X, y, weight, atol=atol * size)
+    Y = np.eye(len(model.classes))[y] if y.ndim == 1 else y
+    exact = model.l1_ratio == 0.0 and (s @ Y > 0.0).all()
+    model.set_params(tol=1e-9 if exact else 3e-5).fit(X, y, weight)
+    assert_optimal(model, X, y, weight, atol=(1e-8 if exact else 1e-4) * size)
 
 
-@pytest.mark.parametrize("n_examples", [25, pytest.param(1200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_examples", [25, pytest.param(1000, marks=pytest.mark.slow)])
 def test_optimality_conditions_of_random_problems(n_examples):
     options = {"deadline": None, "derandomize": True, "database": None}
     settings(max_examples=n_examples, **options)(check_optimality)()
