@@ -315,7 +315,7 @@ def test_smoothing_is_a_mixture(scaling):
 def test_smoothing_of_many_rows():
     """A sample of them serves; of those of weight 0 it has none."""
     n_classes = 200
-    q, y = forest_like(n_classes, 700)
+    q, y = forest_like(n_classes, 520)
     plain = TemperatureScaling(classes=range(n_classes)).fit(q, y)
     both = np.column_stack([np.zeros_like(y), y]).ravel()
     weight = np.tile([0.0, 1.0], len(y))
