@@ -264,10 +264,10 @@ def test_many_classes(scaling):
 # Smoothing
 
 
-def forest_like(n_classes=4, n_samples=300):
+def forest_like(n_classes=4, n_samples=300, scale=1.5):
     """Predictions with zeros where there should be none."""
     rng = np.random.default_rng(1)
-    p = softmax(1.5 * rng.normal(size=(n_samples, n_classes)), axis=1)
+    p = softmax(scale * rng.normal(size=(n_samples, n_classes)), axis=1)
     y = np.array([rng.choice(n_classes, p=row) for row in p])
     votes = np.stack([rng.multinomial(10, row) for row in p])
     return votes / 10, y
@@ -315,7 +315,7 @@ def test_smoothing_is_a_mixture(scaling):
 def test_smoothing_of_many_rows():
     """A sample of them serves; of those of weight 0 it has none."""
     n_classes = 200
-    q, y = forest_like(n_classes, 520)
+    q, y = forest_like(n_classes, 520, scale=6.0)
     plain = TemperatureScaling(classes=range(n_classes)).fit(q, y)
     both = np.column_stack([np.zeros_like(y), y]).ravel()
     weight = np.tile([0.0, 1.0], len(y))
