@@ -40,7 +40,6 @@ LETTERS = NAMES_BACKWARDS[::-1]
 
 each_splitter = pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS)
 each_side = pytest.mark.parametrize("name", ["fold", "rest"])
-each_shuffle = pytest.mark.parametrize("shuffle", [False, True])
 
 
 def make_y(n_samples=200, concentrations=(0.3, 1.0, 2.0, 0.5), seed=0):
@@ -115,24 +114,18 @@ def worst(splitter, y, labels=None):
 # Partitions and the choice among them
 
 
-@pytest.mark.parametrize(
-    ("n_samples", "n_splits", "shuffle", "hard"),
-    [
-        (10, 10, False, False),
-        (11, 10, True, True),
-        (59, 2, True, False),
-        (200, 3, False, True),
-    ],
-)
-def test_partition(n_samples, n_splits, shuffle, hard):
+@pytest.mark.parametrize(("n_samples", "n_splits"), [(2, 2), (10, 10), (11, 10), (200, 3)])
+@pytest.mark.filterwarnings("ignore:The class")
+def test_partition(n_samples, n_splits):
     y = make_y(n_samples, (1.0, 2.0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of rare classes
-        folds = splits(
-            StratifiedSoftKFold(n_splits, shuffle=shuffle), y.argmax(axis=1) if hard else y
-        )
-    assert len(folds) == n_splits
-    assert_partition(folds, n_samples)
+    for target, shuffle in (
+        (y, True),
+        (y.argmax(axis=1), False),
+        (np.arange(n_samples) % 20, True),
+    ):
+        folds = splits(StratifiedSoftKFold(n_splits, shuffle=shuffle), target)
+        assert len(folds) == n_splits
+        assert_partition(folds, n_samples)
 
 
 def test_unshuffled_folds_are_the_same_every_time():
@@ -166,12 +159,6 @@ def test_random_state(splitter_class, options):
     c, d = twice(None)
     assert_same_splits(c, a)
     assert_same_splits(d, b)
-
-
-@pytest.mark.parametrize("y", [make_y(), np.arange(200) % 2], ids=["soft", "hard"])
-def test_shuffling_changes_the_folds(y):
-    shuffled = splits(StratifiedSoftKFold(4, shuffle=True, random_state=0), y)
-    assert not same_splits(splits(StratifiedSoftKFold(4), y), shuffled)
 
 
 def test_shuffling_leaves_the_choice_to_chance():
@@ -220,17 +207,14 @@ def test_bad_parameters_are_refused_where_they_are_passed(splitter_class, name, 
         splitter_class(**{name: value})
 
 
-def test_random_state_without_shuffling_is_refused():
-    with pytest.raises(ValueError, match="random_state has no effect"):
-        StratifiedSoftKFold(random_state=0)
-
-
-def test_number_of_splits():
+def test_what_parameters_mean():
     assert StratifiedSoftKFold().get_n_splits() == 5
     assert StratifiedSoftShuffleSplit().get_n_splits() == 10
     assert StratifiedSoftKFold(7).get_n_splits([0], [1], [2], [3]) == 7
     with pytest.raises(TypeError):
         StratifiedSoftKFold(5, True)
+    with pytest.raises(ValueError, match="random_state has no effect"):
+        StratifiedSoftKFold(random_state=0)
 
 
 def test_pickle_and_clone():
@@ -252,12 +236,8 @@ def test_layout_does_not_matter(layout):
     expected = splits(StratifiedSoftKFold(3), y, sample_weight=weight, groups=groups)
     given = {"sample_weight": layout(weight), "groups": groups}
     assert_same_splits(splits(StratifiedSoftKFold(3), layout(y), **given), expected)
-
-
-def test_float32():
-    y = make_y()
-    for train, test in splits(SPLITTERS["rest"], y.astype(np.float32)):
-        assert max(deviation(test, y), deviation(train, y)) < 2e-3
+    for _, test in splits(StratifiedSoftKFold(3), y.astype(np.float32), sample_weight=weight):
+        assert deviation(test, y, weight) < 2e-3
 
 
 @each_side
@@ -416,20 +396,6 @@ def test_masses(splitter, concentration, weighted):
         assert_allclose(share_of_mass(train, y, weight), len(train) / 800, atol=3e-3)
 
 
-@each_side
-def test_sorted_data(name):
-    y = make_y(500)
-    y = y[np.lexsort(y.T)]
-    assert worst(KFold(3), y) > 0.1
-    assert worst(SPLITTERS[name], y) < 1e-3
-    assert worst(SPLITTERS[name], y[::-1]) < 1e-3
-
-
-def test_duplicated_rows():
-    y = np.tile([[0.5, 0.5], [0.9, 0.1]], (30, 1))
-    assert worst(StratifiedSoftKFold(3), y) < 1e-12
-
-
 def test_many_classes_and_threads_of_blas():
     y = make_y(1000, np.full(200, 0.1))
     with threadpool_limits(1):
@@ -455,31 +421,39 @@ def test_class_without_mass(row):
 CODES = np.zeros(60, dtype=int)
 CODES[[5, 40]] = 1
 FRAME = pd.DataFrame(np.eye(2)[CODES], columns=["a", "b"])
+TWO, THREE = (StratifiedSoftKFold(n) for n in (2, 3))
+FEW = SPLITS(2, test_size=2, random_state=0)
+ONE_HOT = pd.DataFrame(np.eye(3)[TWICE], columns=["a", "b", "c"])
+TOGETHER = {"groups": np.r_[0, np.arange(38) % 13 + 1, 0]}
 
 
 @pytest.mark.parametrize(
-    ("y", "n_splits", "options", "message"),
+    ("splitter", "y", "options", "message"),
     [
-        (CODES, 3, {}, "class 1 has mass in only 2 of the samples, fewer than n_splits=3"),
-        (FRAME, 3, {}, "class 'b' has mass in only 2 of the samples"),
-        (
-            CODES,
-            2,
-            {"groups": np.arange(60) % 5},
-            "only 1 of the groups, fewer than n_splits=2",
-        ),
-        (CODES, 2, {"sample_weight": np.arange(60) != 5}, "in only 1 of the samples"),
+        (THREE, CODES, {}, "1 has mass in only 2 of the samples, fewer than n_splits=3"),
+        (THREE, FRAME, {}, "class 'b' has mass in only 2 of the samples"),
+        (TWO, CODES, {"groups": np.arange(60) % 5}, "in only 1 of the groups, fewer than"),
+        (TWO, CODES, {"sample_weight": np.arange(60) != 5}, "in only 1 of the samples"),
+        (SPLITS(2, test_size=4), TWICE, {}, "The class 2 has no mass in the test set"),
+        (FEW, ONE_HOT, {}, "The class '.' has no mass in the test set"),
+        (FEW, TWICE, TOGETHER, "The class 2 has no mass in the (training|test) set"),
     ],
 )
-def test_rare_class_warns(y, n_splits, options, message):
+def test_rare_class_warns(splitter, y, options, message):
     with pytest.warns(UserWarning, match=message) as record:
-        splits(StratifiedSoftKFold(n_splits), y, **options)
+        splits(splitter, y, **options)
     assert len(record) == 1
 
 
-def test_as_many_samples_of_a_class_as_folds():
-    for _, test in splits(StratifiedSoftKFold(2), CODES):
+def test_each_set_has_every_class_if_there_are_enough_samples():
+    """Those of few samples, too; a class that nobody has is not missing."""
+    for _, test in splits(TWO, CODES):
         assert CODES[test].sum() == 1
+    for train, test in splits(SPLITS(2, test_size=0.5), TWICE):
+        assert set(TWICE[train]) == set(TWICE[test]) == {0, 1, 2}
+    for train, test in splits(SPLITS(3, test_size=1), make_y(2)):
+        assert sorted([*train, *test]) == [0, 1]
+    splits(SPLITS(2), np.insert(make_y(), 1, 0.0, axis=1))
 
 
 def test_rare_classes_leave_the_others_balanced():
@@ -492,7 +466,7 @@ def test_rare_classes_leave_the_others_balanced():
     assert plain > 5 * max(deviation(test, y[:, :4]) for _, test in folds)
 
 
-# Weights
+# Weights and groups
 
 
 def test_weighted_labels():
@@ -504,22 +478,18 @@ def test_weighted_labels():
         assert_allclose(share_of_mass(test, np.eye(4)[labels], weight), 0.25, atol=3e-3)
 
 
-@each_side
-def test_equal_weights_are_none(name):
-    expected = splits(SPLITTERS[name], make_y())
-    for weight in (np.full(200, 1e-9), 2.5):
-        assert_same_splits(splits(SPLITTERS[name], make_y(), sample_weight=weight), expected)
-
-
 @pytest.mark.parametrize("exponent", [-1000, 1000])
 @each_side
 def test_extreme_weights(name, exponent):
     """Only their ratios count, to the last bit: 1e-300 and 2e299 are ordinary weights."""
-    (groups, y), weight = make_groups(), make_weight()
-    for kwargs in ({}, {"groups": groups}):
-        expected = splits(SPLITTERS[name], y, sample_weight=weight, **kwargs)
-        found = splits(SPLITTERS[name], y, sample_weight=np.ldexp(weight, exponent), **kwargs)
-        assert_same_splits(found, expected)
+    groups, y = make_groups()
+    for weight in (1.5, make_weight()):
+        for kwargs in ({}, {"groups": groups}):
+            a, b = (
+                splits(SPLITTERS[name], y, sample_weight=w, **kwargs)
+                for w in (weight if np.ndim(weight) else None, np.ldexp(weight, exponent))
+            )
+            assert_same_splits(a, b)
 
 
 @pytest.mark.parametrize("giant", [100.0, 1e20, 1e300])
@@ -534,17 +504,12 @@ def test_giant_weight(giant):
     assert np.ptp(shares, axis=0).max() < 0.1
 
 
-@each_shuffle
-def test_weight_on_few_samples(shuffle):
-    weight = np.zeros(200)
-    weight[[3, 4]] = 1.0
+def test_weight_on_few_samples():
+    weight = np.isin(np.arange(200), [3, 4])
     with pytest.warns(UserWarning, match="in only 2 of the samples"):
-        folds = splits(StratifiedSoftKFold(4, shuffle=shuffle), make_y(), sample_weight=weight)
+        folds = splits(StratifiedSoftKFold(4), make_y(), sample_weight=weight)
     assert_partition(folds, 200)
-    assert sum(weight[test].sum() > 0 for _, test in folds) == 2
-
-
-# Groups
+    assert sum(weight[test].any() for _, test in folds) == 2
 
 
 @pytest.mark.parametrize(("seed", "weighted", "shuffle"), [(0, False, True), (1, True, False)])
@@ -571,14 +536,6 @@ def test_forms_of_groups_and_targets():
     for names in (groups + 0.5, LETTERS[groups].tolist(), dates.to_numpy()):
         found = splits(StratifiedSoftKFold(3), np.eye(4)[labels], groups=names)
         assert_same_splits(found, expected)
-
-
-def test_a_group_per_sample_balances_as_none():
-    y, groups = make_y(), np.arange(200)[::-1]
-    folds = splits(StratifiedSoftKFold(4), y, groups=groups)
-    assert_partition(folds, 200, groups)
-    for _, test in folds:
-        assert_allclose(share_of_mass(test, y), 0.25, atol=2e-3)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -614,13 +571,9 @@ def test_groups_without_mass_are_spread():
     "sizes",
     [
         {},
-        {"test_size": 0.25},
-        {"train_size": 0.6},
         {"test_size": 0.301, "train_size": 0.699},
         {"test_size": 30},
         {"test_size": 30, "train_size": 0.5},
-        {"train_size": 30},
-        {"test_size": 100, "train_size": 101},
     ],
     ids=str,
 )
@@ -636,17 +589,6 @@ def test_sizes(sizes):
     assert len({tuple(test) for _, test in found}) == 4
     assert len({tuple(sorted(test)) for _, test in found}) == 4
     assert not any(len(p) > 1 and np.array_equal(p, np.sort(p)) for s in found for p in s)
-
-
-@pytest.mark.parametrize("train_size", [None, 0.5])
-def test_shuffle_split_balances_both_sets(train_size):
-    y = make_y(500)
-    options = {"test_size": 0.2, "train_size": train_size, "random_state": 0}
-    plain = splits(ShuffleSplit(5, **options), y)
-    found = splits(StratifiedSoftShuffleSplit(5, **options), y)
-    for side in (0, 1):
-        ours, theirs = (np.mean([deviation(s[side], y) for s in of]) for of in (found, plain))
-        assert theirs > 10 * ours
 
 
 def test_shuffle_split_of_labels():
@@ -680,37 +622,6 @@ def test_shuffle_split_of_groups(sizes, weighted):
         assert_allclose(share, len(in_test) / 60, rtol=0.15)
 
 
-ONE_HOT = pd.DataFrame(np.eye(3)[TWICE], columns=["a", "b", "c"])
-TOGETHER = np.r_[0, np.arange(38) % 13 + 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("test_size", "y", "groups", "message"),
-    [
-        (4, TWICE, None, "The class 2 has no mass in the test set"),
-        (2, ONE_HOT, None, "The class '.' has no mass in the test set"),
-        (4, TWICE, TOGETHER, "The class 2 has no mass in the (training|test) set"),
-    ],
-)
-def test_shuffle_split_warns_of_a_set_that_lacks_a_class(test_size, y, groups, message):
-    splitter = StratifiedSoftShuffleSplit(2, test_size=test_size, random_state=0)
-    with pytest.warns(UserWarning, match=message) as record:
-        splits(splitter, y, groups=groups)
-    assert len(record) == 1
-
-
-def test_shuffle_split_gives_each_set_every_class():
-    """Even those of two samples; a class that nobody has is not missing."""
-    for train, test in splits(StratifiedSoftShuffleSplit(2, test_size=0.5), TWICE):
-        assert set(TWICE[train]) == set(TWICE[test]) == {0, 1, 2}
-    splits(StratifiedSoftShuffleSplit(2), np.insert(make_y(), 1, 0.0, axis=1))
-
-
-def test_shuffle_split_of_two_samples():
-    for train, test in splits(StratifiedSoftShuffleSplit(3, test_size=1), make_y(2)):
-        assert sorted([*train, *test]) == [0, 1]
-
-
 # scikit-learn's tools
 
 
@@ -731,11 +642,6 @@ def assert_splits_of_tools(splitter, expected, model=None, **params):
     search = GridSearchCV(model, {"C": [1.0]}, **given).fit(PROBLEM.X, PROBLEM.soft, **params)
     assert search.n_splits_ == len(expected)
     assert search.best_score_ == pytest.approx(result["test_score"].mean(), rel=1e-9)
-
-
-@each_side
-def test_tools(name):
-    assert_splits_of_tools(SPLITTERS[name], splits(SPLITTERS[name], PROBLEM.soft))
 
 
 @pytest.mark.parametrize("name", ["fold", "shuffle split"])

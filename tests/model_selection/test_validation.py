@@ -10,8 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.linear_model import Perceptron
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -19,7 +18,6 @@ from sklearn.model_selection import (
     RepeatedKFold,
     ShuffleSplit,
     StratifiedKFold,
-    cross_val_predict,
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
@@ -129,24 +127,15 @@ def test_one_sample_left_out():
 @pytest.mark.parametrize(
     "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
 )
-def test_jobs(backend):
+def test_jobs_and_verbosity(backend, capfd):
     options = {"cv": 4, "params": {"sample_weight": WEIGHT}}
     expected = soft_cross_val_predict(STUDENT, X, FRAME, **options)
     with joblib.parallel_config(backend):
-        found = soft_cross_val_predict(STUDENT, X, FRAME, **options, n_jobs=2, pre_dispatch=2)
+        found = soft_cross_val_predict(
+            STUDENT, X, FRAME, **options, n_jobs=2, pre_dispatch=2, verbose=1
+        )
     assert_array_equal(found, expected)
-
-
-def test_verbosity(capfd):
-    soft_cross_val_predict(STUDENT, X, SOFT, cv=2, verbose=1)
     assert "Done" in "".join(capfd.readouterr())
-
-
-def test_labels_as_by_scikit_learn():
-    model = GaussianNB()
-    for params in (None, {"sample_weight": WEIGHT}):
-        expected = cross_val_predict(model, X, LABELS, method="predict_proba", params=params)
-        assert_array_equal(soft_cross_val_predict(model, X, LABELS, params=params), expected)
 
 
 def test_forms_of_data():
@@ -183,12 +172,6 @@ def test_dtype_of_the_predictions(dtype):
     assert_array_equal(proba, np.full((60, 3), 1 / 3, dtype))
 
 
-def test_frozen_estimator():
-    model = clone(STUDENT).fit(X, SOFT)
-    proba = soft_cross_val_predict(FrozenEstimator(model), X, SOFT)
-    assert_allclose(proba, model.predict_proba(X), rtol=1e-12)
-
-
 # Columns
 
 
@@ -209,14 +192,6 @@ def test_class_missing_in_a_fold(missing, method, absent):
     model = GaussianNB().fit(X[some], HARD[some])
     expected[~lacks] = getattr(model, method)(X[~lacks])
     assert_array_equal(proba, expected)
-
-
-def test_classes_that_a_model_knows_without_seeing_them():
-    order = np.argsort(HARD)
-    model = SoftLabelLogisticRegression(classes=NAMES[::-1])
-    proba = soft_cross_val_predict(model, X[order], LABELS[order], cv=KFold(2))
-    assert (proba > 0).all()
-    assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
 
 
 @each_method
@@ -258,7 +233,6 @@ PARTITION = ["Every sample must be in exactly one test set"]
 @pytest.mark.parametrize(
     ("y", "options", "parts"),
     [
-        (ONE_HOT.astype(int), {}, ["matrix of integers"]),
         (2 * SOFT, {}, ["y[0] sums to"]),
         (SOFT[:-1], {}, ["inconsistent numbers of samples"]),
         (SOFT, {"method": "predict"}, ["method must be one of"]),
@@ -301,45 +275,33 @@ def test_bad_arguments(y, options, parts):
         soft_cross_val_predict(STUDENT, X, y, **options)
 
 
+LOG = "predict_log_proba"
+NO_ARRAY = "no array with a column per class"
+
+
 @pytest.mark.parametrize(
-    ("model", "y", "parts"),
+    ("model", "y", "options", "parts"),
     [
-        (MORE, LABELS, ["A model knows", "y does not: ['maybe']"]),
-        (Leading(), FRAME, ["A model knows", "y does not: [0, 1, 2]"]),
-        (LogisticRegression(), SOFT, ["LogisticRegression.fit refused soft targets", "1d"]),
-        (RandomForestClassifier(), SOFT, ["refused soft targets", "Unknown label type"]),
-        (Perceptron(), LABELS, ["The estimator Perceptron has no predict_proba"]),
+        (MORE, LABELS, {}, ["A model knows", "y does not: ['maybe']"]),
+        (Leading(), FRAME, {}, ["A model knows", "y does not: [0, 1, 2]"]),
+        (Leading(), ONE_HOT.astype(int), {}, ["matrix of integers"]),
+        (GaussianNB(), SOFT, {}, ["GaussianNB.fit refused soft targets", "1d", "Frozen"]),
+        (Perceptron(), LABELS, {}, ["The estimator Perceptron has no predict_proba"]),
         # Rows of 0 and 1 are several labels at once for a network.
-        (NETWORK, ONE_HOT, ["MLPClassifier.predict_proba[0] sums to"]),
+        (NETWORK, ONE_HOT, {}, ["MLPClassifier.predict_proba[0] sums to"]),
+        (Says(lambda X: np.ones(len(X))), SOFT, {}, ["Says.predict_proba returned", NO_ARRAY]),
+        (Says(lambda X: np.ones((len(X), 1))), SOFT, {}, [NO_ARRAY]),
+        # The columns of y are outputs of their own for others.
+        (RandomForestClassifier(2), ONE_HOT, {}, ["RandomForestClassifier", NO_ARRAY]),
+        (RandomForestClassifier(2), np.eye(2)[HARD // 2], {}, [NO_ARRAY]),
+        (DecisionTreeClassifier(), ONE_HOT, {"method": LOG}, [LOG, NO_ARRAY]),
+        (DummyClassifier(strategy="prior"), UNEQUAL, {"cv": KFold(3)}, [NO_ARRAY]),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_bad_models(model, y, parts):
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:divide by zero")
+def test_bad_models(model, y, options, parts):
     with pytest.raises((ValueError, TypeError), match=matches(*parts)):
-        soft_cross_val_predict(model, X, y)
-
-
-@pytest.mark.parametrize(
-    ("model", "y", "method"),
-    [
-        (RandomForestClassifier(2), ONE_HOT, "predict_proba"),
-        (DecisionTreeClassifier(), pd.DataFrame(ONE_HOT, columns=NAMES), "predict_log_proba"),
-        (DummyClassifier(strategy="prior"), UNEQUAL, "predict_proba"),
-        (RandomForestClassifier(2), np.eye(2)[HARD // 2], "predict_proba"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:divide by zero")
-def test_classifiers_that_take_the_columns_for_outputs(model, y, method):
-    message = f"{type(model).__name__}.{method} returned no array with a column per class"
-    with pytest.raises(ValueError, match=message):
-        soft_cross_val_predict(model, X, y, method=method, cv=KFold(3))
-
-
-@pytest.mark.parametrize("shape", [(), (2,), (1,), (3, 1)], ids=str)
-def test_predictions_of_other_shapes(shape):
-    model = Says(lambda X: np.full((len(X), *shape), 0.5))
-    with pytest.raises(ValueError, match=r"Says.predict_proba returned no array"):
-        soft_cross_val_predict(model, X, SOFT)
+        soft_cross_val_predict(model, X, y, **options)
 
 
 @pytest.mark.parametrize("argument", ["y", "groups", "weight"])
@@ -383,15 +345,6 @@ def test_requests_are_honoured(fit, split):
     assert_array_equal(proba, expected)
 
 
-def test_groups_are_routed():
-    expected = by_hand(STUDENT, LABELS, GroupKFold(3).split(X, LABELS, GROUPS))
-    given = {"cv": GroupKFold(3), "params": {"groups": GROUPS}}
-    with routing():
-        assert_array_equal(soft_cross_val_predict(STUDENT, X, LABELS, **given), expected)
-        with pytest.raises(ValueError, match=r"pass groups in params: params=\{'groups'"):
-            soft_cross_val_predict(STUDENT, X, LABELS, cv=3, groups=GROUPS)
-
-
 def test_metadata_that_nobody_asked_for():
     with routing():
         deaf = clone(STUDENT).set_fit_request(sample_weight=False)
@@ -401,3 +354,5 @@ def test_metadata_that_nobody_asked_for():
             soft_cross_val_predict(deaf, X, SOFT, params={"sample_weight": WEIGHT})
         with pytest.raises(TypeError, match=r"unexpected argument.*groups"):
             soft_cross_val_predict(STUDENT, X, SOFT, cv=KFold(3), params={"groups": GROUPS})
+        with pytest.raises(ValueError, match=r"pass groups in params: params=\{'groups'"):
+            soft_cross_val_predict(STUDENT, X, SOFT, cv=3, groups=GROUPS)
