@@ -53,14 +53,12 @@ NAMED = SoftLabelLogisticRegression(classes=["z", "a", "m"])
 each_ensemble = pytest.mark.parametrize("ensemble", [True, False])
 
 
-def target_of(kind):
-    return {
-        "hard": HARD,
-        "strings": NAMES[HARD],
-        "soft": SOFT,
-        # Not in the order of the alphabet.
-        "frame": pd.DataFrame(SOFT, columns=["z", "a", "m"]),
-    }[kind]
+TARGETS = {
+    "hard": HARD,
+    "strings": NAMES[HARD],
+    "soft": SOFT,
+    "frame": pd.DataFrame(SOFT, columns=["z", "a", "m"]),  # in another order than sorted
+}
 
 
 def estimator_of(kind):
@@ -69,9 +67,6 @@ def estimator_of(kind):
 
 def take(y, rows):
     return y.iloc[rows] if hasattr(y, "iloc") else y[rows]
-
-
-# The same by hand
 
 
 @pytest.mark.parametrize(
@@ -87,7 +82,7 @@ def take(y, rows):
     ],
 )
 def test_by_hand(kind, method, ensemble, weighted):
-    y, estimator = target_of(kind), estimator_of(kind)
+    y, estimator = TARGETS[kind], estimator_of(kind)
 
     def fit(model, rows_of_X, y, rows):
         return model.fit(rows_of_X, y, WEIGHT[rows]) if weighted else model.fit(rows_of_X, y)
@@ -151,15 +146,12 @@ def test_decision_function(n_classes, ensemble):
     assert accuracy_score(NAMES[hard], model.predict(X)) > 0.5
 
 
-# Frozen estimators
-
-
 @pytest.mark.parametrize(
     ("kind", "method", "ensemble"),
     [("strings", "vector", "auto"), ("frame", "dirichlet", False), ("soft", "vector", True)],
 )
 def test_frozen(kind, method, ensemble):
-    y = target_of(kind)
+    y = TARGETS[kind]
     fitted = estimator_of(kind).fit(X[:60], take(y, slice(60)))
     frozen = FrozenEstimator(fitted)
     model = SoftCalibratedClassifierCV(frozen, method=method, ensemble=ensemble)
@@ -185,9 +177,6 @@ def test_frozen_that_does_not_know_a_class():
     # Soft targets without names cannot say which column it knows.
     with pytest.raises(ValueError, match=r"3 columns|2 columns"):
         SoftCalibratedClassifierCV(fitted).fit(X, SOFT)
-
-
-# Classes
 
 
 @pytest.mark.parametrize(("method", "ensemble"), [("vector", True), ("dirichlet", False)])
@@ -231,7 +220,7 @@ def test_soft_targets_have_the_classes_of_the_estimator(ensemble):
     expected = model.predict_proba(X)
     plain = clone(model).set_params(estimator=SoftLabelLogisticRegression()).fit(X, SOFT)
     assert_allclose(plain.predict_proba(X), expected, rtol=1e-9)
-    frame = target_of("frame")[["m", "a", "z"]]
+    frame = TARGETS["frame"][["m", "a", "z"]]
     proba = pd.DataFrame(model.fit(X, frame).predict_proba(X), columns=model.classes_)
     assert_allclose(proba[["z", "a", "m"]], expected, atol=1e-6)
 
@@ -250,7 +239,7 @@ def test_labels_may_be_fewer_than_the_classes_of_the_estimator():
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 def test_cv(kind):
-    y = target_of(kind)
+    y = TARGETS[kind]
     model = SoftCalibratedClassifierCV(
         estimator_of(kind), method=VectorScaling(smoothing=0.01)
     )
@@ -314,12 +303,9 @@ def test_an_estimator_that_takes_no_weights():
         assert pair.scaling.temperature_ == pytest.approx(expected, rel=1e-9)
 
 
-# Company
-
-
 @pytest.mark.parametrize(("kind", "ensemble"), [("hard", True), ("soft", False)])
 def test_sparse(kind, ensemble):
-    y = target_of(kind)
+    y = TARGETS[kind]
     estimator, method = SoftLabelLogisticRegression(tol=1e-9), TemperatureScaling()
     model = SoftCalibratedClassifierCV(estimator, method=method, cv=3, ensemble=ensemble)
     expected = model.fit(X, y).predict_proba(X)

@@ -53,9 +53,6 @@ def spoilt(array, row, value):
     return array
 
 
-# The optimum
-
-
 @pytest.mark.parametrize(
     ("n_classes", "kind", "smoothing"), [(2, "soft", 0.0), (3, "hard", 0.1), (6, "soft", 0.1)]
 )
@@ -219,9 +216,6 @@ def test_many_classes(scaling):
     assert kl_loss(soft, scaling().fit(q, soft).predict_proba(q)) < 0.5 * kl_loss(soft, q)
 
 
-# Smoothing
-
-
 def forest_like(n_classes=4, n_samples=300, scale=1.5):
     """Predictions with zeros where there should be none."""
     rng = np.random.default_rng(1)
@@ -285,9 +279,6 @@ def test_smoothing_of_many_rows():
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
-# Class frequencies
-
-
 def shifted(n_samples, n_classes, rate):
     """Labels of which ``rate`` have the last class, a model that takes all for as frequent."""
     rng = np.random.default_rng(0)
@@ -341,13 +332,13 @@ def test_uniform_predictions_of_rare_classes(scaling, n_classes, rate, scale):
     assert (np.abs(proba - mean) <= 0.5 * errors).all()
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e6])  # many rows leave no doubt
 @each_matrix
-def test_the_scale_of_weights_is_that_of_C(scaling):
+def test_the_scale_of_weights_is_that_of_C(scaling, scale):
     q, hard, _, weight = data()
     expected = scaling(C=0.01).fit(q, hard, weight).predict_proba(q)
-    for scale in (1e-300, 1e6):  # many rows leave no doubt, in the second case
-        model = scaling(C=0.01 / scale).fit(q, hard, scale * weight)
-        assert_allclose(model.predict_proba(q), expected, atol=0.02)
+    model = scaling(C=0.01 / scale).fit(q, hard, scale * weight)
+    assert_allclose(model.predict_proba(q), expected, atol=0.02)
 
 
 # Zeros, logits, extremes
@@ -366,24 +357,18 @@ def test_certain_predictions_that_err(scaling, n_classes):
 
 
 @each_map
-def test_certain_predictions_that_are_right(scaling):
-    """So far: 60 rows cannot exclude an error in 300."""
+def test_zeros_that_were_right_so_far(scaling):
+    """They are small, not impossible: 60 rows cannot exclude an error in 300."""
     y = np.arange(60) % 3
     proba = scaling().fit(np.eye(3)[y], y).predict_proba(np.eye(3))
     assert_allclose(proba, np.eye(3), atol=1 / 300)
     assert (proba > 1e-3).all()
-
-
-@each_map
-def test_zeros_that_no_row_has_at_its_truth(scaling):
-    """A forest's zeros are small, not impossible: the next row may have one."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # as votes of a forest
     p = rng.beta(0.3, 0.3, size=100)
-    votes = rng.binomial(20, p) / 20
-    y = rng.binomial(1, p)
+    votes, y = rng.binomial(20, p) / 20, rng.binomial(1, p)
     y[votes == 0.0], y[votes == 1.0] = 0, 1
-    model = scaling().fit(np.column_stack([1 - votes, votes]), y)
-    assert 1e-3 < model.predict_proba([[1.0, 0.0]])[0, 1] < 0.05
+    proba = scaling().fit(np.column_stack([1 - votes, votes]), y).predict_proba([[1.0, 0.0]])
+    assert 1e-3 < proba[0, 1] < 0.05
 
 
 @pytest.mark.parametrize("smoothing", ["auto", 0.0])
@@ -529,9 +514,8 @@ def test_numbered_columns_at_prediction():
     q, hard, _, _ = data()
     X = pd.DataFrame(q)
     model = VectorScaling().fit(X, hard)
-    assert_array_equal(model.predict_proba(X), model.predict_proba(q))
     for method in (model.predict_proba, model.predict_log_proba, model.predict):
-        assert_array_equal(method(X[[2, 0, 1]]), method(X))
+        assert_array_equal(method(X[[2, 0, 1]]), method(q))
 
 
 # What is refused
@@ -593,9 +577,4 @@ def test_bad_input(X, y, options, parts):
 )
 def test_bad_input_at_prediction(X, parts):
     with pytest.raises((ValueError, TypeError), match=matches(*parts)):
-        fitted_to_names().predict_proba(X)
-
-
-@cache
-def fitted_to_names():
-    return TemperatureScaling().fit(Q, NAMES[HARD])
+        TemperatureScaling().fit(Q, NAMES[HARD]).predict_proba(X)

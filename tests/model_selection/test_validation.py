@@ -79,9 +79,6 @@ class Leading(ClassifierMixin, BaseEstimator):
         return self.model_.predict_log_proba(X)
 
 
-# Values
-
-
 @each_kind
 @each_method
 def test_loop_by_hand(y, method):
@@ -170,9 +167,6 @@ def test_dtype_of_the_predictions(dtype):
     proba = soft_cross_val_predict(model, X, SOFT)
     assert proba.dtype == dtype
     assert_array_equal(proba, np.full((60, 3), 1 / 3, dtype))
-
-
-# Columns
 
 
 @pytest.mark.parametrize(
