@@ -241,13 +241,19 @@ def test_centered_is_the_same_function_of_other_intercepts(n_classes):
 
 @each_n_classes
 def test_rates_are_mean_predictions(n_classes):
-    X, target, weight = make_data(n_classes)
-    objective = make_objective(X, target, weight, n_classes)
+    """Of two terms with the weights that they have in the gradient of the intercepts."""
+    X, soft, weight = make_data(n_classes)
+    terms = [LossTerm(soft, weight, 2.0), LossTerm(soft.argmax(axis=1), weight[::-1].copy())]
+    options = {"n_classes": n_classes, "C": 0.7, "l1_ratio": 0.0}
+    objective = objective_of(X, terms, fit_intercept=True, **options)
     W = point_of(objective)
-    expected = weight @ softmax(full_logits(X, W), axis=1) / weight.sum()
+    expected = 0.0
+    for term in terms:
+        p = softmax(full_logits(X, W) / term.temperature, axis=1)
+        expected = expected + term.weight @ p / term.temperature
     rates = objective.rates(objective(W)[1])
-    np.testing.assert_allclose(np.sort(rates), np.sort(expected), rtol=1e-12)
-    without = make_objective(X, target, weight, n_classes, fit_intercept=False)
+    np.testing.assert_allclose(np.sort(rates), np.sort(expected / expected.sum()), rtol=1e-12)
+    without = objective_of(X, terms, fit_intercept=False, **options)
     assert len(without.rates(without(W[:-1])[1])) == 0
 
 
