@@ -166,17 +166,22 @@ def test_frozen(kind, method, ensemble):
     assert_array_equal(model.classes_, fitted.classes_)
 
 
+@pytest.mark.filterwarnings("ignore:A training fold")
 def test_frozen_that_does_not_know_a_class():
-    some = HARD > 0
-    fitted = FrozenEstimator(GaussianNB().fit(X[some], NAMES[HARD[some]]))
+    """It has its share in y, with weights."""
+    y, some, times = NAMES[HARD], HARD > 0, np.where(HARD == 0, 5, 1)
+    fitted = FrozenEstimator(GaussianNB().fit(X[some], y[some]))
+    model = SoftCalibratedClassifierCV(fitted, method="temperature")
+    weighted = model.fit(X, y, times).predict_proba(X)
+    repeated = model.fit(X.repeat(times, axis=0), y.repeat(times)).predict_proba(X)
+    assert_allclose(weighted, repeated, atol=1e-6)
     with pytest.warns(UserWarning, match=r"frozen estimator learnt from, lacks the classes"):
-        model = SoftCalibratedClassifierCV(fitted).fit(X, NAMES[HARD])
+        share = model.set_params(method="vector").fit(X, y).predict_proba(X)[:, 0].mean()
     assert_array_equal(model.classes_, NAMES)
-    share = model.predict_proba(X)[:, 0].mean()
     assert share == pytest.approx(np.mean(HARD == 0), abs=0.02)
     # Soft targets without names cannot say which column it knows.
     with pytest.raises(ValueError, match=r"3 columns|2 columns"):
-        SoftCalibratedClassifierCV(fitted).fit(X, SOFT)
+        model.fit(X, SOFT)
 
 
 @pytest.mark.parametrize(("method", "ensemble"), [("vector", True), ("dirichlet", False)])
@@ -232,9 +237,6 @@ def test_labels_may_be_fewer_than_the_classes_of_the_estimator():
     assert_array_equal(model.classes_, ["a", "m", "z"])
     assert np.isfinite(model.predict_proba(X)).all()
     assert accuracy_score(labels, model.predict(X[some])) > 0.7
-
-
-# Splitters, weights, metadata
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft"])

@@ -310,9 +310,6 @@ def test_names_of_rows_are_matched(argument):
         soft_cross_val_predict(GaussianNB(), frame, **given, params=params)
 
 
-# Metadata routing
-
-
 def test_parameters_of_a_pipeline():
     model = make_pipeline(StandardScaler(), STUDENT)
     params = {"softlabellogisticregression__sample_weight": WEIGHT}
