@@ -15,6 +15,7 @@ Blank lines separate faults; indentation before the first character does not cou
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from queue import SimpleQueue
 
 ROOT = Path(__file__).parents[1]
 LISTS = ROOT / "tools" / "mutants"
-TIMEOUT = 400  # seconds; a fault may turn a loop into an endless one
+LIMIT = 150  # seconds of processor time; a fault may turn a loop into an endless one
 ENOUGH = 3  # failing tests to name
 
 
@@ -83,6 +84,24 @@ def copy_of_the_tree(folder):
     return tree
 
 
+def failing(tests, tree):
+    """Return the first tests that fail, or what else came of them."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no"]
+    command += ["-rfE", f"--maxfail={ENOUGH}"]
+    command += [path for path in tests if (tree / path).exists()]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    options = {"capture_output": True, "text": True, "preexec_fn": _limit}
+    ended = subprocess.run(command, cwd=tree, env=environment, **options)
+    if ended.returncode < 0:
+        return ["no end"]
+    failed = [
+        line.split(" ", 1)[1].split(" - ")[0]
+        for line in ended.stdout.splitlines()
+        if line.startswith(("FAILED", "ERROR"))
+    ]
+    return failed or ([f"exit {ended.returncode}"] if ended.returncode else [])
+
+
 def run(mutant, tree):
     """Return the tests that find the fault, or what else came of it; none if it survives."""
     path = tree / mutant.path
@@ -102,32 +121,16 @@ def run(mutant, tree):
             command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
             if subprocess.run(command, cwd=tree, capture_output=True).returncode != 0:
                 return ["does not compile"]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no"]
-        command += ["-rfE", f"--maxfail={ENOUGH}"]
-        command += [path for path in mutant.tests if (tree / path).exists()]
-        environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-        try:
-            tests = subprocess.run(
-                command,
-                cwd=tree,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-            )
-        except subprocess.TimeoutExpired:
-            return ["timeout"]
-        failed = [
-            line.split(" ", 1)[1].split(" - ")[0]
-            for line in tests.stdout.splitlines()
-            if line.startswith(("FAILED", "ERROR"))
-        ]
-        return failed or ([f"exit {tests.returncode}"] if tests.returncode else [])
+        return failing(mutant.tests, tree)
     finally:
         path.write_text(source)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         for binary, copy in kept.items():
             copy.replace(binary)
+
+
+def _limit():
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
 
 
 def main():
@@ -148,6 +151,13 @@ def main():
         for job in range(options.jobs):
             trees.put(copy_of_the_tree(Path(folder, str(job))))
 
+        def judge_without(tests):
+            tree = trees.get()
+            if failed := failing(tests, tree):
+                print("These fail without any fault:", *failed, sep="\n    ")
+            trees.put(tree)
+            return not failed
+
         def judge(mutant):
             tree, start = trees.get(), time.perf_counter()
             try:
@@ -162,6 +172,8 @@ def main():
             return bool(killers)
 
         with ThreadPoolExecutor(options.jobs) as pool:
+            if not all(list(pool.map(judge_without, dict.fromkeys(m.tests for m in mutants)))):
+                raise SystemExit(1)
             killed = list(pool.map(judge, mutants))
     print(f"{sum(killed)} of {len(killed)} faults killed; these survived:")
     print(*(m.name for m, k in zip(mutants, killed, strict=True) if not k), sep="\n")

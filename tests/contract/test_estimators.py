@@ -347,7 +347,7 @@ def test_refit_forgets(name):
 @each
 def test_fits_in_threads(name):
     """Many at once, of one object's clones: the same bits as one after the other."""
-    with joblib.parallel_config(backend="threading"):
+    with joblib.parallel_backend("threading"):
         models = joblib.Parallel(n_jobs=4)(
             joblib.delayed(fit)(name, samples(name), y) for y in (HARD, SOFT) * 3
         )
@@ -362,7 +362,7 @@ def test_fits_in_threads(name):
 )
 def test_result_does_not_depend_on_n_jobs(name, backend):
     model = clone(ESTIMATORS[name]).set_params(n_jobs=2)
-    with joblib.parallel_config(backend=backend):
+    with joblib.parallel_backend(backend):
         model.fit(X, SOFT)
     assert_array_equal(model.predict_proba(X), fitted(name, "soft").predict_proba(X))
 

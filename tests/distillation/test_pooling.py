@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import parallel_config
+from joblib import parallel_backend
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
@@ -393,7 +393,7 @@ def test_the_same_if_estimators_share_a_generator(backend):
     three = {"one": tree, "two": tree, "forest": RandomForestClassifier(3, random_state=rng)}
     pooled = PooledClassifier(three, weights="learned", cv=3)
     wanted = clone(pooled).fit(X, Y)
-    with parallel_config(backend, n_jobs=2):
+    with parallel_backend(backend, n_jobs=2):
         model = pooled.fit(X, Y)
     assert_array_equal(model.weights_, wanted.weights_)
     assert_array_equal(model.predict_proba(X), wanted.predict_proba(X))

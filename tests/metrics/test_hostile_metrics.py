@@ -23,7 +23,7 @@ HOSTILE = [
     np.array([[None, 1.0], [0.5, 0.5], [0.5, 0.5]], dtype=object),
     *(np.full((3, 2, 2), 0.5), np.full((3, 2), np.nan), np.full((3, 2), np.inf), np.eye(3)),
     np.ma.masked_invalid([np.nan, 1.0, 0.0]),
-    sparse.eye_array(3).tocsr(),
+    sparse.csr_array(np.eye(3)),
     np.array(["2020-01-01"] * 3, dtype="datetime64[D]"),
 ]
 

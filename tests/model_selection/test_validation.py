@@ -127,7 +127,7 @@ def test_one_sample_left_out():
 def test_jobs_and_verbosity(backend, capfd):
     options = {"cv": 4, "params": {"sample_weight": WEIGHT}}
     expected = soft_cross_val_predict(STUDENT, X, FRAME, **options)
-    with joblib.parallel_config(backend):
+    with joblib.parallel_backend(backend):
         found = soft_cross_val_predict(
             STUDENT, X, FRAME, **options, n_jobs=2, pre_dispatch=2, verbose=1
         )
