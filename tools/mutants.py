@@ -75,13 +75,21 @@ def read(path):
         yield Mutant(name, file, before, after, tests, build)
 
 
-def copy_of_the_tree(folder):
-    """Copy the source tree; compile with less optimisation, which takes less time."""
-    ignored = shutil.ignore_patterns(".git", "_build", "generated", "gallery", "__pycache__")
+def copy_of_the_tree(folder, compile_it):
+    """Copy the source tree, and compile it if a fault will be planted in C."""
+    ignored = shutil.ignore_patterns(
+        ".git", "build", "_build", "generated", "gallery", "__pycache__"
+    )
     tree = Path(shutil.copytree(ROOT, folder, ignore=ignored))
-    setup = tree / "setup.py"
-    setup.write_text(setup.read_text().replace('"-O3"', '"-O1"'))
+    if compile_it and not compiled(tree):
+        raise SystemExit("The source does not compile.")
     return tree
+
+
+def compiled(tree):
+    """Compile what is out of date; return whether that went well."""
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    return subprocess.run(command, cwd=tree, capture_output=True).returncode == 0
 
 
 def failing(tests, tree):
@@ -113,13 +121,12 @@ def run(mutant, tree):
         if path.suffix != ".py":
             modules = mutant.build if path.suffix == ".h" else (path.stem,)
             for module in modules:
-                for binary in path.parent.glob(f"{module}.*.so"):
+                for binary in [*tree.rglob(f"{module}.*.so")]:  # in build/, too
                     kept[binary] = binary.with_suffix(".kept")
                     binary.rename(kept[binary])
             if path.suffix == ".h":  # or all extensions would be compiled
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-            command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-            if subprocess.run(command, cwd=tree, capture_output=True).returncode != 0:
+            if not compiled(tree):
                 return ["does not compile"]
         return failing(mutant.tests, tree)
     finally:
@@ -148,8 +155,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         trees = SimpleQueue()
+        compile_them = any(not m.path.endswith(".py") for m in mutants)
         for job in range(options.jobs):
-            trees.put(copy_of_the_tree(Path(folder, str(job))))
+            trees.put(copy_of_the_tree(Path(folder, str(job)), compile_them))
 
         def judge_without(tests):
             tree = trees.get()
