@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold
 
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.metrics import KLDecomposition, kl_decomposition, kl_loss
+from sklkl.metrics import kl_decomposition, kl_loss
 from tests._support.messages import matches
 
 MAPS = {
@@ -236,12 +236,14 @@ def test_maps_by_hand(method):
 def test_map_that_makes_it_worse_counts_as_the_identity():
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.ones(8), size=40)
-    options = {"cv": 4, "labels": np.arange(8)}
-    parts = kl_decomposition(
-        draw(truth, rng), truth, method=DirichletScaling(C=np.inf), **options
-    )
+    options = {"method": DirichletScaling(C=np.inf), "cv": 4, "labels": np.arange(8)}
+    parts = kl_decomposition(draw(truth, rng), truth, **options)
     assert parts.miscalibration == 0.0
     assert parts.refinement == parts.kl
+
+
+def miscalibration(y, proba, **options):
+    return kl_decomposition(y, proba, method="binning", **options).miscalibration
 
 
 def test_equal_predictions_share_a_bin():
@@ -249,19 +251,13 @@ def test_equal_predictions_share_a_bin():
     kinds = np.array([[0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
     proba = kinds[rng.integers(3, size=300)]
     y = draw(proba, rng)
-    few, *many = (
-        kl_decomposition(y, proba, method="binning", n_bins=n).miscalibration
-        for n in (3, 50, 2**62, 10**30)
-    )
+    few, *many = (miscalibration(y, proba, n_bins=n) for n in (3, 50, 2**62, 10**30))
     assert_allclose(many, few, rtol=1e-12)
 
 
 def test_more_bins_find_more_miscalibration():
     y, proba, _ = problem(3)
-    found = [
-        kl_decomposition(y, proba, method="binning", n_bins=2**i).miscalibration
-        for i in range(3)
-    ]
+    found = [miscalibration(y, proba, n_bins=n) for n in (1, 2, 4)]
     assert (np.diff(found) > 0).all()
 
 
@@ -271,13 +267,11 @@ def test_bins_of_different_classes_are_kept_apart():
     few, many = np.tile([0.1, 0.9], (12, 1)), np.sort(rng.dirichlet([1, 4], size=400))[:, ::-1]
     proba = np.r_[few, many]
     y = draw(np.r_[few[:, ::-1], 0.5 * many + 0.25], rng)
-    parts = kl_decomposition(y, proba, method="binning")
-    alone = [
-        kl_decomposition(y[rows], proba[rows], method="binning", labels=[0, 1]).miscalibration
-        for rows in (slice(12), slice(12, None))
-    ]
+    halves = slice(12), slice(12, None)
+    alone = [miscalibration(y[rows], proba[rows], labels=[0, 1]) for rows in halves]
     assert alone[0] > 0.5 > alone[1] > 0.0
-    assert_allclose(parts.miscalibration, np.average(alone, weights=[12, 400]), rtol=1e-10)
+    expected = np.average(alone, weights=[12, 400])
+    assert_allclose(miscalibration(y, proba), expected, rtol=1e-10)
 
 
 # Weights
@@ -344,17 +338,14 @@ def test_zeros():
     parts = kl_decomposition(y, proba, cv=2)
     assert_allclose(parts.kl, log_loss(y, proba), rtol=1e-12)
     assert_allclose(parts.miscalibration + parts.refinement, parts.kl, rtol=1e-12)
-    infinite = kl_decomposition(y, proba, on_zero="inf", method="isotonic")
-    assert infinite.kl == infinite.miscalibration == np.inf
-    assert np.isfinite(infinite.refinement)
-    infinite = kl_decomposition(y, proba, on_zero="inf", method="binning")
-    assert infinite.kl == np.inf
-    assert np.isfinite(infinite.refinement)
     with pytest.raises(ValueError, match="infinite"):
         kl_decomposition(y, proba, on_zero="raise", cv=2)
-    # float32 is clipped as in the loss.
+    single = proba.astype(np.float32)
     for method in ("isotonic", "binning"):
-        single = proba.astype(np.float32)
+        infinite = kl_decomposition(y, proba, on_zero="inf", method=method)
+        assert infinite.kl == np.inf > infinite.refinement
+        assert method == "binning" or infinite.miscalibration == np.inf
+        # float32 is clipped as in the loss.
         parts = kl_decomposition(y, single, method=method)
         assert_allclose(parts.kl, kl_loss(y, single), rtol=1e-12)
 
@@ -380,12 +371,7 @@ def test_forms():
     assert kl_decomposition(labels, proba[:, 1]) == kl_decomposition(y, both)
 
 
-def test_repr():
-    parts = KLDecomposition(*np.arange(7.0))
-    assert repr(parts).startswith("KLDecomposition(cross_entropy=0, kl=1, miscalibration=2,")
-
-
-ROWS = [f"r{i}" for i in range(500)]
+ROWS, HARD = [f"r{i}" for i in range(500)], np.arange(500) % 3
 
 
 @pytest.mark.parametrize(
@@ -403,10 +389,7 @@ ROWS = [f"r{i}" for i in range(500)]
         ({"sample_weight": [1.0]}, ["sample_weight has 1"]),
         ({"y_proba": 2 * problem(3)[1]}, ["y_proba[0] sums to 2"]),
         (
-            {
-                "y_true": pd.Series(np.arange(500) % 3, ROWS),
-                "sample_weight": pd.Series(1.0, ROWS[::-1]),
-            },
+            {"y_true": pd.Series(HARD, ROWS), "sample_weight": pd.Series(1.0, ROWS[::-1])},
             ["rows of y_true and sample_weight have different"],
         ),
     ],

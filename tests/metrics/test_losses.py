@@ -81,26 +81,16 @@ def random_weights(n_samples):
     return np.random.default_rng(0).uniform(0.1, 3.0, n_samples)
 
 
-# The family
-
-
-def test_every_divergence_has_a_loss():
-    public = {name for name in metrics.__all__ if name.endswith("_loss")}
-    assert public == set(DIVERGENCE_OF)
-
-
 @pytest.mark.parametrize("name", DIVERGENCE_OF)
 def test_signature(name):
     loss, divergence = getattr(metrics, name), DIVERGENCE_OF[name]
-    parameters = inspect.signature(loss).parameters
     options = {**divergence.parameters, "labels": None, "sample_weight": None}
     options |= {"base": None} if divergence.has_unit else {}
     options["on_zero"] = "clip"
-    assert list(parameters) == ["y_true", "y_proba", *options]
-    for option, default in options.items():
-        assert parameters[option].kind is inspect.Parameter.KEYWORD_ONLY
-        assert parameters[option].default is default
-    assert loss.__name__ == name
+    first, second, *parameters = inspect.signature(loss).parameters.values()
+    assert (first.name, second.name) == ("y_true", "y_proba")
+    assert [(p.name, p.default) for p in parameters] == list(options.items())
+    assert {p.kind for p in parameters} == {inspect.Parameter.KEYWORD_ONLY}
 
     y = random_rows(4, 3)
     own = next(cases_of(divergence, VALUES)).parameters
@@ -369,14 +359,12 @@ def test_weights(metric, kind):
     y_proba = random_rows(12, 3, 2)
     times = np.array([1, 2, 3, 1, 1, 4, 2, 2, 1, 3, 5, 1])
     expected = metric(np.repeat(y_true, times, axis=0), np.repeat(y_proba, times, axis=0))
-    for scale in (1, 1e-300, 2e-9, 7.0, 1e299):
-        result = metric(y_true, y_proba, sample_weight=scale * times)
-        assert_allclose(result, expected, rtol=1e-12)
     series = pd.Series(times, index=range(12, 0, -1))
-    assert_allclose(metric(y_true, y_proba, sample_weight=series), expected, rtol=1e-12)
-    assert_allclose(
-        metric(y_true, y_proba, sample_weight=2.0), metric(y_true, y_proba), rtol=1e-12
-    )
+    for weight in (times, series, *(scale * times for scale in (1e-300, 2e-9, 7.0, 1e299))):
+        result = metric(y_true, y_proba, sample_weight=weight)
+        assert_allclose(result, expected, rtol=1e-12)
+    number = metric(y_true, y_proba, sample_weight=2.0)
+    assert_allclose(number, metric(y_true, y_proba), rtol=1e-12)
 
 
 @each_metric
@@ -442,16 +430,6 @@ def test_on_zero_clip(loss, dtypes):
         expected = rows.mean(dtype=float)
         assert expected < np.inf
         assert_allclose(loss(y_true, y_proba, **unit), expected, rtol=1e-13)
-
-
-def test_clipping_by_hand():
-    exact = 0.5 * np.log(0.5 / (1 - EPS)) + 0.5 * np.log(0.5 / EPS)
-    for tiny in (0.0, 1e-20):
-        assert_allclose(kl_loss([[0.5, 0.5]], [[1.0, tiny]]), exact, rtol=1e-13)
-    rows = [0.75 * np.log(0.75) + 0.25 * np.log(0.25 / EPS), np.log(0.5) - 0.5 * np.log(EPS)]
-    y_true, y_proba = [0, 1], [[0.75, 0.25], [0.5, 0.5]]
-    assert_allclose(reverse_kl_loss(y_true, y_proba), np.mean(rows), rtol=1e-13)
-    assert reverse_kl_loss(y_true, y_proba, on_zero="inf") == np.inf
 
 
 @each_loss
@@ -535,12 +513,10 @@ def test_d2_is_that_of_log_loss_for_hard_labels(classes):
         result = d2_kl_score(y_true, y_proba, sample_weight=weight)
         assert isinstance(result, float)
         assert_allclose(result, expected, rtol=1e-12)
-        assert_allclose(
-            d2_kl_score(one_hot, y_proba, sample_weight=weight), result, rtol=1e-13
-        )
+        soft = d2_kl_score(one_hot, y_proba, sample_weight=weight)
+        assert_allclose(soft, result, rtol=1e-13)
         if len(classes) == 2:
-            positive = y_proba[:, 1:]
-            result = d2_kl_score(y_true, positive, sample_weight=weight)
+            result = d2_kl_score(y_true, y_proba[:, 1:], sample_weight=weight)
             assert_allclose(result, expected, rtol=1e-12)
     y_proba[3] = np.roll(one_hot[3], 1)  # clipped
     expected = d2_log_loss_score(y_true, y_proba)
@@ -626,10 +602,8 @@ def test_d2_of_nearly_constant_soft_targets():
     ("row", "problem"),
     [
         ([0.0, np.nan, 1.0], "contains NaN"),
-        ([0.0, np.inf, 0.5], "infinite"),
         ([-np.inf, 0.5, np.inf], "infinite"),  # whose sum is invalid: no warning of NumPy
         ([-2e-6, 0.5, 0.5], "negative entry -2e-06 at position 0"),
-        ([0.0, 1.0, -1e-5], "negative entry -1e-05 at position 2"),
         ([0.0, 0.0, 0.0], "sums to 0 instead of 1"),
         ([0.0, 0.5, 0.75], "sums to 1.25 instead of 1"),
         ([1e-20, 0.5, 0.25], "sums to 0.75 instead of 1"),
@@ -663,6 +637,7 @@ NAMED = pd.DataFrame(THREE, columns=["a", "b", "c"])
         ([0, 1, 1], [0.2, 0.7, 1.5], {}, ["y_proba[2] is 1.5", "positive"]),
         ([0, 1, 1], [[0.2], [-0.1], [0.3]], {}, ["y_proba[1] is -0.1", "positive"]),
         ([0, 1, 1], [0.2, 0.7, np.nan], {}, ["y_proba[2] is nan", "positive"]),
+        ([0, 1], [["a", "b"], ["b", "a"]], {}, ["y_proba", "real numbers"]),
         ([0, 1, 0, 1], THREE, {}, ["y_proba has 3 columns", "2 classes", "labels="]),
         (THREE, TWO, {}, ["y_proba has 2 columns", "3 classes", "labels="]),
         ([0, 1, 2], [0.5, 0.5, 0.5], {}, ["y_proba has 2 columns", "3 classes"]),
@@ -686,20 +661,9 @@ NAMED = pd.DataFrame(THREE, columns=["a", "b", "c"])
     ],
 )
 def test_refusals(y_true, y_proba, options, parts):
-    with pytest.raises(ValueError, match=matches(*parts)):
-        kl_loss(y_true, y_proba, **options)
-
-
-@each_metric
-def test_the_score_refuses_too(metric):
-    with pytest.raises(TypeError, match=matches("y_proba", "real numbers")):
-        metric(["a", "b"], [["a", "b"], ["b", "a"]])
-    with pytest.raises(ValueError, match="Negative values"):
-        metric([0, 1], [0.2, 0.3], sample_weight=[1, -1])
-    with pytest.raises(ValueError, match=matches("on_zero", "'ignore'")):
-        metric([0, 1], [0.2, 0.3], on_zero="ignore")
-    with pytest.raises(ValueError, match="inconsistent"):
-        metric([0, 1], [0.2, 0.3], sample_weight=[1])
+    for metric in (kl_loss, d2_kl_score)[: 1 if "base" in options else 2]:
+        with pytest.raises((ValueError, TypeError), match=matches(*parts)):
+            metric(y_true, y_proba, **options)
 
 
 @each_metric
