@@ -159,8 +159,13 @@ def test_labels_of_groups(method):
     y, p, _, weight, groups = random_data()
     names = np.array(list("abcdefghijkl"))[groups]
     expected = interval(y, p, groups=groups, method=method)
-    same = (names, names.tolist(), names.astype(object), pd.Series(names), groups + 0.5)
-    for labels in (*same, pd.Categorical(names)):
+    for labels in (
+        names,
+        names.tolist(),
+        pd.Series(names),
+        pd.Categorical(names),
+        groups + 0.5,
+    ):
         assert interval(y, p, groups=labels, method=method) == expected
     alone = interval(y, p, sample_weight=weight, method=method)
     groups = [f"patient {i:03}" for i in range(80)]
@@ -250,12 +255,14 @@ def test_ties_are_no_bias(base):
 
 def test_random_state():
     y, p, *_ = random_data()
-    options = {"method": "bootstrap", "n_resamples": 200}
-    first = kl_interval(y, p, random_state=3, **options)
-    assert kl_interval(y, p, random_state=3, **options) == first
-    assert kl_interval(y, p, random_state=np.random.RandomState(3), **options) == first
-    assert kl_interval(y, p, random_state=4, **options) != first
-    assert kl_interval(y, p, random_state=None, **options).estimate == first.estimate
+
+    def of(random_state):
+        return kl_interval(
+            y, p, random_state=random_state, method="bootstrap", n_resamples=200
+        )
+
+    assert of(3) == of(3) == of(np.random.RandomState(3)) != of(4)
+    assert of(None).estimate == of(3).estimate
 
 
 def test_memory_of_the_bootstrap():
@@ -358,32 +365,20 @@ def test_coverage(case, n_data_sets):
     assert np.sqrt(np.mean(error**2)) == pytest.approx(estimate.std(), rel=rel)
 
 
-@each_case("delta", fast=["delta"])
+@each_case(*METHODS, fast=METHODS)
 def test_coverage_of_clusters(case, n_data_sets):
+    """The bootstrap of losses of little skew: those of KL ask for more rows and resamples."""
     y, p, draw = clusters()
-    truth, results, ignorant = kl_loss(y, p), [], []
-    for _ in range(n_data_sets):
-        drawn, groups = draw(40)
-        results.append(kl_interval(y[drawn], p[drawn], groups=groups))
-        ignorant.append(kl_interval(y[drawn], p[drawn]))
-    assert_covers(results, truth)
-    assert share_that_covers(ignorant, truth) < 0.8
-
-
-@each_case("grouped", "rows", fast=["grouped"])
-def test_coverage_of_the_bootstrap(case, n_data_sets):
-    """Of losses of little skew: that of the KL divergence asks for more rows and resamples."""
-    if case == "grouped":
-        y, p, draw = clusters()
-    else:
-        y, p, _, rng = population()
-    options = {"loss": "hellinger_loss", "method": "bootstrap", "n_resamples": 400}
-    results = []
+    loss = kl_loss if case == "delta" else hellinger_loss
+    results, ignorant = [], []
     for seed in range(n_data_sets):
-        drawn, groups = draw(60) if case == "grouped" else (rng.integers(3000, size=100), None)
-        given = {"groups": groups, "random_state": seed}
-        results.append(kl_interval(y[drawn], p[drawn], **given, **options))
-    assert_covers(results, hellinger_loss(y, p))
+        drawn, groups = draw(60 if case == "bootstrap" else 40)
+        args, options = (y[drawn], p[drawn]), {"loss": loss.__name__, "method": case}
+        options |= {"n_resamples": 400, "random_state": seed}
+        results.append(kl_interval(*args, groups=groups, **options))
+        ignorant.append(kl_interval(*args, loss=loss.__name__))
+    assert_covers(results, loss(y, p))
+    assert share_that_covers(ignorant, loss(y, p)) < 0.8
 
 
 # Infinite losses
@@ -394,18 +389,13 @@ def test_infinite_losses(method):
     y, fine, p, other = (np.full((4, 2), 0.5) for _ in range(4))
     p[1] = other[2] = [0, 1]
     p[3] = other[3] = [0.1, 0.9]
-    for args, estimate in (
-        ((y, p), np.inf),
-        ((y, p, fine), np.inf),
-        ((y, fine, p), -np.inf),
-        ((y, p, other), np.nan),
-        ((y, p, p), np.nan),
-    ):
-        result = interval(*args, on_zero="inf", method=method)
-        assert_array_equal(astuple(result), [estimate, np.nan, np.nan, np.nan])
-        if np.isnan(estimate):
+    signs = {np.inf: [(p,), (p, fine)], -np.inf: [(fine, p)], np.nan: [(p, other), (p, p)]}
+    for estimate, models in signs.items():
+        for args in models:
+            result = interval(y, *args, on_zero="inf", method=method)
+            assert_array_equal(astuple(result), [estimate, np.nan, np.nan, np.nan])
             weight = [0, 1, 1, 1e-320]
-            interval(*args, on_zero="inf", method=method, sample_weight=weight)
+            interval(y, *args, on_zero="inf", method=method, sample_weight=weight)
     result = interval(y, p, fine, method=method)
     assert result.estimate == pytest.approx(kl_loss(y, p), abs=1e-14)
     assert np.isfinite(astuple(result)).all()
@@ -447,10 +437,9 @@ def test_forms(method):
 def test_columns_labels_and_names():
     y, p, other, *_ = random_data()
     names = ["ant", "bee", "cat"]
-    labels = np.array(names)[y.argmax(axis=1)]
+    labels, soft = np.array(names)[y.argmax(axis=1)], pd.DataFrame(y, columns=names)
     turned = pd.DataFrame(other, columns=names)[["cat", "ant", "bee"]]
     assert kl_interval(labels, p, turned) == kl_interval(labels, p, other)
-    soft = pd.DataFrame(y, columns=names)
     assert kl_interval(soft, p, turned) == kl_interval(y, p, other)
     two = np.arange(80) % 2
     columns = (np.column_stack([1 - x[:, 0], x[:, 0]]) for x in (p, other))
