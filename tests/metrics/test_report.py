@@ -49,12 +49,6 @@ def full(*args, timing=False, **options):
     return fidelity_report(*args, output_dict=True, timing=timing, **options)
 
 
-def without_costs(report):
-    return {
-        key: {k: v for k, v in part.items() if k not in COSTS} for key, part in report.items()
-    }
-
-
 def flatten(report):
     """Map the path of each number to the number."""
     if not isinstance(report, dict):
@@ -68,9 +62,11 @@ def flatten(report):
 
 def assert_same(report, expected, rtol=1e-12):
     """The same keys in the same order, and the same numbers; costs aside."""
-    found, wanted = (flatten(without_costs(x)) for x in (report, expected))
-    assert list(found) == list(wanted)
-    assert_allclose(list(found.values()), list(wanted.values()), rtol=rtol, atol=1e-15)
+    found, wanted = map(flatten, (report, expected))
+    keys = [path for path in found if path[-1] not in COSTS]
+    assert keys == [path for path in wanted if path[-1] not in COSTS]
+    numbers = ([values[key] for key in keys] for values in (found, wanted))
+    assert_allclose(*numbers, rtol=rtol, atol=1e-15)
 
 
 def by_hand(teacher, student, X, y=None, *, sample_weight=None, base=None):
@@ -229,7 +225,7 @@ def test_a_class_that_one_model_does_not_know_has_probability_0(
 
 
 def test_an_infinite_loss():
-    X, weight = samples(3), [1.0, 1.0, 0.0]
+    X = samples(3)
     teacher = Table([[0.7, 0.2, 0.1], [0.1, 0.9, 0.0], [0.1, 0.1, 0.8]], list("abc"))
     student = Table([[0.5, 0.5], [0.1, 0.9], [0.5, 0.5]], list("ab"))
     report = full(teacher, student, X, list("aba"), on_zero="inf")
@@ -242,9 +238,8 @@ def test_an_infinite_loss():
     # Its only rows with a zero do not count.
     first = full(teacher, student, X, sample_weight=[0, 1, 0], on_zero="inf")
     assert first["fidelity"]["kl"] == first["classes"]["c"]["kl"] == 0
-    match = matches("infinite", "the teacher's", "['a', 'b', 'c']")
-    with pytest.raises(ValueError, match=match):
-        full(teacher, student, X, sample_weight=weight, on_zero="raise")
+    with pytest.raises(ValueError, match=matches("infinite", "the teacher's", "['a', 'b', ")):
+        full(teacher, student, X, sample_weight=[1, 1, 0], on_zero="raise")
     with pytest.raises(ValueError, match=matches("infinite", "y_true is y", "the student's")):
         full(teacher, student, X, list("abc"), on_zero="raise")
 
@@ -286,7 +281,7 @@ def test_a_model_that_cannot_be_pickled():
     assert re.search(r"bytes +nan +[\d,]+\n", fidelity_report(*models, samples(1)))
 
 
-# Time
+# Times and text
 
 
 class Slow(Table):
@@ -338,9 +333,6 @@ def test_without_timing_each_model_predicts_once():
     assert len(teacher.asked) == len(student.asked) == 1
     report = full(teacher, student, samples(9))
     assert not any(key.startswith("microseconds") for key in report["teacher"])
-
-
-# Text
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_a_class_that_the_model_never_saw_costs_the_clip_value(taught):
         scorer_of("neg_kl_loss", teacher, on_zero="raise")(model, X, y)
 
 
-# What models and users get wrong
+# What models and users get wrong, and what a teacher makes good
 
 
 @pytest.mark.parametrize(
@@ -422,9 +422,6 @@ def test_names_of_rows_are_matched():
     check_score("neg_kl_loss", model, X, y.to_numpy(), sample_weight=weight)
     # A teacher speaks for X, whatever y is.
     assert fidelity(model, X, y.iloc[::-1], sample_weight=weight) == 0.0
-
-
-# y, if there is a teacher
 
 
 def test_a_teacher_speaks_whatever_y_is():
@@ -822,26 +819,22 @@ def test_a_search_asks_once_for_each_set_of_samples(asked):
 
 NUMBERS = np.abs(data("multiclass").X)
 WORDS = np.random.default_rng(0).choice(["red", "green", "blue"], size=(90, 5))
+SAMPLES = {
+    "frame": pd.DataFrame(NUMBERS, columns=list("fghi")).assign(g=np.float32(NUMBERS[:, 1])),
+    "sparse": csr_matrix(NUMBERS),
+    "list": NUMBERS.tolist(),
+    "fortran": np.asfortranarray(NUMBERS),
+    "float32": NUMBERS.astype("f4"),
+    "texts": [" ".join(row) for row in WORDS],
+}
 
 
-@pytest.mark.parametrize(
-    "X",
-    [
-        pd.DataFrame(NUMBERS, columns=list("fghi")).assign(g=NUMBERS[:, 1].astype("f4")),
-        csr_matrix(NUMBERS),
-        NUMBERS.tolist(),
-        np.asfortranarray(NUMBERS),
-        NUMBERS.astype("f4"),
-        [" ".join(row) for row in WORDS],
-    ],
-    ids=["frame", "sparse", "list", "fortran", "float32", "texts"],
-)
-def test_samples_of_any_type_are_recognized(asked, X):
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_samples_of_any_type_are_recognized(asked, kind):
     """Nothing that ``predict_proba`` does to X may make it look new."""
-    hard = data("multiclass").hard
-    model = MultinomialNB()
-    if isinstance(X, list) and isinstance(X[0], str):
-        model = make_pipeline(CountVectorizer(), model)
+    X, hard = SAMPLES[kind], data("multiclass").hard
+    model = make_pipeline(CountVectorizer(), MultinomialNB())
+    model = model if kind == "texts" else MultinomialNB()
     student, teacher = (clone(model).fit(X, y) for y in (hard, hard[::-1]))
     scorer = make_fidelity_scorer(Asked(teacher))
     expected = by_hand("neg_kl_loss", student, X, teacher)
