@@ -174,7 +174,7 @@ def test_resolution_of_a_rare_class(method):
     assert_allclose(parts.miscalibration, isotonic.miscalibration, rtol=0.05)
 
 
-# Methods
+# Methods and weights
 
 
 def test_isotonic_by_hand():
@@ -257,9 +257,6 @@ def test_bins_of_different_classes_are_kept_apart():
     assert alone[0] > 0.5 > alone[1] > 0.0
     expected = np.average(alone, weights=[12, 400])
     assert_allclose(miscalibration(y, proba), expected, rtol=1e-10)
-
-
-# Weights
 
 
 @pytest.mark.parametrize("method", ["isotonic", "dirichlet"])

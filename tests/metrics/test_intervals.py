@@ -58,8 +58,7 @@ def test_linearised_ratio(weighted, grouped, paired):
     weight, groups = weight if weighted else np.ones(80), groups if grouped else np.arange(80)
     losses = kl_divergence(y, models[0]) - (kl_divergence(y, models[1]) if paired else 0)
     estimate = np.average(losses, weights=weight)
-    residuals = weight * (losses - estimate) / weight.sum()
-    residuals = np.bincount(groups, residuals)
+    residuals = np.bincount(groups, weight * (losses - estimate) / weight.sum())
     n = len(residuals)
     error = math.sqrt(n / (n - 1) * (residuals**2).sum())
     options = {"sample_weight": weight} if weighted else {}
@@ -93,9 +92,9 @@ def test_estimate_is_the_loss(loss):
 def test_a_level_next_to_1(method):
     """Half of 1 + level rounds to 1, of which a quantile is infinite."""
     y, p, *_ = random_data()
-    result = interval(y, p, confidence_level=1 - 1e-16, method=method)
+    wide = interval(y, p, confidence_level=1 - 1e-16, method=method)
     narrow = interval(y, p, confidence_level=0.9, method=method)
-    assert -np.inf < result.low < narrow.low < narrow.high < result.high < np.inf
+    assert -np.inf < wide.low < narrow.low < narrow.high < wide.high < np.inf
 
 
 # Weights, groups, pairs, and losses of special size
@@ -150,13 +149,7 @@ def test_labels_of_groups(method):
     y, p, _, weight, groups = random_data()
     names = np.array(list("abcdefghijkl"))[groups]
     expected = interval(y, p, groups=groups, method=method)
-    for labels in (
-        names,
-        names.tolist(),
-        pd.Series(names),
-        pd.Categorical(names),
-        groups + 0.5,
-    ):
+    for labels in (names.tolist(), pd.Series(names), pd.Categorical(names), groups + 0.5):
         assert interval(y, p, groups=labels, method=method) == expected
     alone = interval(y, p, sample_weight=weight, method=method)
     groups = [f"patient {i:03}" for i in range(80)]
@@ -244,10 +237,8 @@ def test_ties_are_no_bias(base):
 def test_random_state():
     y, p, *_ = random_data()
 
-    def of(random_state):
-        return kl_interval(
-            y, p, random_state=random_state, method="bootstrap", n_resamples=200
-        )
+    def of(state):
+        return kl_interval(y, p, random_state=state, method="bootstrap", n_resamples=200)
 
     assert of(3) == of(3) == of(np.random.RandomState(3)) != of(4)
     assert of(None).estimate == of(3).estimate

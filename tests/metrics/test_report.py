@@ -106,7 +106,7 @@ def by_hand(teacher, student, X, y=None, *, sample_weight=None, base=None):
     return report
 
 
-# The numbers
+# Numbers and classes
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,6 @@ def test_contributions_add_up(dtype):
         rel = 1e-12 if dtype is np.float64 else 1e-6
         assert sum(parts) == pytest.approx(kl_loss(p, q, **options), rel=rel)
         assert min(parts) < 0 < max(parts)
-
-
-# Classes
 
 
 def test_columns_are_matched_by_name():
@@ -231,9 +228,8 @@ def test_an_infinite_loss():
     report = full(teacher, student, X, list("aba"), on_zero="inf")
     assert report["fidelity"]["kl"] == report["classes"]["c"]["kl"] == np.inf
     assert report["fidelity"]["d2"] == -np.inf
-    finite = [report["fidelity"]["reverse_kl"], report["student"]["kl"]]
-    finite += [report["classes"][c]["kl"] for c in "ab"]
-    assert np.isfinite(finite).all()
+    finite = report["fidelity"]["reverse_kl"], report["student"]["kl"]
+    assert np.isfinite([*finite, *(report["classes"][c]["kl"] for c in "ab")]).all()
     assert "inf" in fidelity_report(teacher, student, X, on_zero="inf")
     # Its only rows with a zero do not count.
     first = full(teacher, student, X, sample_weight=[0, 1, 0], on_zero="inf")
