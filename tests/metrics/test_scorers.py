@@ -157,7 +157,7 @@ def test_names_of_losses_and_divergences_do(taught):
     [
         ("all", "bogus", {}, ["'bogus'", "'neg_kl_loss'"]),
         ("all", "neg_log_loss", {}, ["sklearn.metrics.get_scorer('neg_log_loss')"]),
-        ("all", "renyi_loss", {}, ["renyi_loss"]),
+        ("all", "neg_d2_kl", {}, ["'neg_d2_kl'", "'neg_kl_loss'"]),
         ("get", "kl_loss", {}, ["'kl_loss'", "'neg_kl_loss'"]),
         ("get", "neg_renyi_loss", {}, ["'neg_renyi_loss'", "needs", "['order']", "make_"]),
         ("make", "renyi_loss", {}, ["renyi_loss needs ['order']"]),
