@@ -5,10 +5,28 @@ import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.naive_bayes import GaussianNB
 
+from sklkl.linear_model import SoftLabelLogisticRegression
+
 
 def routing(enabled=True):
     """Return a context with metadata routing."""
     return sklearn.config_context(enable_metadata_routing=enabled)
+
+
+def exact(**params):
+    """Return a logistic regression that converges to many digits."""
+    return SoftLabelLogisticRegression(**{"tol": 1e-10, "max_iter": 10_000, **params})
+
+
+def tempered(proba, temperature):
+    """Return probabilities at another temperature."""
+    powers = np.power(proba, 1.0 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def taught(model):
+    """Return what a ``Recorder`` as the student was taught, a row for each sample."""
+    return model.student_.sample_weight_.reshape(-1, len(model.classes_))
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

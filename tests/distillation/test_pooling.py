@@ -19,9 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklkl.distillation import DistilledClassifier, PooledClassifier
+from sklkl.distillation import PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.model_selection import soft_cross_val_predict
 from tests._support.models import Altered, Recorder, Table, routing
@@ -54,8 +53,8 @@ def rows(n_samples):
     return np.arange(n_samples)[:, np.newaxis]
 
 
-def drawn(proba, seed=0):
-    u = np.random.default_rng(seed).random((len(proba), 1))
+def drawn(proba):
+    u = np.random.default_rng(0).random((len(proba), 1))
     return (proba.cumsum(axis=1) > u).argmax(axis=1)
 
 
@@ -68,16 +67,6 @@ def pool(logs, weights, pooling):
 
 def logs_of(models):
     return [model.predict_log_proba(X) for model in models]
-
-
-CHECKED = PooledClassifier(
-    {"bayes": GaussianNB(), "lr": LogisticRegression()}, pooling="geometric", weights="learned"
-).set_params(cv=3)
-
-
-@parametrize_with_checks([CHECKED])
-def test_estimator_checks(estimator, check):
-    check(estimator)
 
 
 # Pools with given weights
@@ -158,19 +147,12 @@ def test_rows_are_normalised_or_refused():
         assert_allclose(model.predict_log_proba(rows(2)), np.log(p), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        (0.125, 0.25, 0.625),
-        {"c": 5, "a": 1, "b": 2},
-        np.array([3e307, 6e307, 1.5e308]),
-        pd.Series([1e-300, 2e-300, 5e-300]),
-    ],
-)
-def test_weights_are_normalised(weights):
+def test_weights_are_normalised():
     models = {"a": known(0), "b": known(1), "c": known(2)}
-    model = PooledClassifier(models, weights=weights).fit(X)
-    assert_allclose(model.weights_, [0.125, 0.25, 0.625], rtol=1e-15)
+    huge, tiny = np.array([3e307, 6e307, 1.5e308]), pd.Series([1e-300, 2e-300, 5e-300])
+    for weights in ((0.125, 0.25, 0.625), {"c": 5, "a": 1, "b": 2}, huge, tiny):
+        model = PooledClassifier(models, weights=weights).fit(X)
+        assert_allclose(model.weights_, [0.125, 0.25, 0.625], rtol=1e-15)
 
 
 # Learned weights
@@ -272,6 +254,9 @@ def test_columns_are_matched_by_name(pooling, weights):
     assert_array_equal(model.classes_, NAMES)
     said = pool(np.log(proba), model.weights_, pooling)
     assert_allclose(model.predict_proba(X), said, rtol=1e-12)
+    # Columns of soft targets are those of an estimator that knows as many.
+    named = [known(1, n_classes=2, classes=["a", "z"]), known(0, classes=NAMES)]
+    assert_array_equal(PooledClassifier(named, weights="learned").fit(X, SOFT).classes_, NAMES)
 
 
 def test_frozen_estimators_that_know_other_classes():
@@ -307,12 +292,6 @@ def test_classes_that_do_not_occur_change_no_weight():
     assert_allclose(learned, wanted, rtol=1e-6)
 
 
-def test_columns_of_soft_targets_are_those_of_an_estimator():
-    named = [known(1, n_classes=2, classes=["a", "z"]), known(0, classes=NAMES)]
-    model = PooledClassifier(named, weights="learned").fit(X, SOFT)
-    assert_array_equal(model.classes_, NAMES)
-
-
 def test_a_class_that_a_fold_lacks():
     y = np.where(np.arange(len(Y)) < 12, 2, Y % 2)
     pair = [GaussianNB(), LogisticRegression()]
@@ -325,9 +304,8 @@ def test_a_class_that_a_fold_lacks():
 
 
 LISTED = [GaussianNB(), LogisticRegression(), LogisticRegression(C=0.1)]
-NAMED = dict(
-    zip(["gaussiannb", "logisticregression-1", "logisticregression-2"], LISTED, strict=True)
-)
+GIVEN_NAMES = ["gaussiannb", "logisticregression-1", "logisticregression-2"]
+NAMED = dict(zip(GIVEN_NAMES, LISTED, strict=True))
 FORMS = {"list": LISTED, "pairs": list(NAMED.items()), "dict": NAMED}
 
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -336,12 +314,9 @@ each_form = pytest.mark.parametrize("form", FORMS)
 @each_form
 def test_forms(form):
     model = PooledClassifier(clone(FORMS[form], safe=False)).fit(X, Y)
-    assert list(model.named_estimators_.items()) == [
-        *zip(NAMED, model.estimators_, strict=True)
-    ]
+    assert model.named_estimators_ == dict(zip(NAMED, model.estimators_, strict=True))
+    assert list(model.named_estimators_) == GIVEN_NAMES
     assert not any(hasattr(e, "classes_") for e in LISTED)
-    fitted = [clone(e).fit(X, Y).predict_proba(X) for e in LISTED]
-    assert_allclose(model.predict_proba(X), np.mean(fitted, axis=0), rtol=1e-12)
     assert type(clone(model).estimators) is type(FORMS[form])
 
 
@@ -407,8 +382,6 @@ PAIR = {"nb": GaussianNB(), "lr": LogisticRegression()}
 ALL_DROPPED = {"a": "drop", "b": "drop"}
 FROZEN, OTHERS = known(0), known(0, classes=["a", "b", "z"])
 FEW = known(1, n_classes=2, classes=["a", "z"])
-BAD_ROW = SOFT * np.where(np.arange(len(SOFT)) == 3, 2.0, 1.0)[:, np.newaxis]
-ONE_CLASS = np.full(len(X), 2)
 
 
 @pytest.mark.parametrize(
@@ -430,7 +403,6 @@ ONE_CLASS = np.full(len(X), 2)
         (PAIR, {"weights": [1, 2, 3]}, Y, r"each of the 2 estimators; got shape \(3,\)"),
         (PAIR, {"weights": [1, -0.5]}, Y, "that of 'lr' is -0.5"),
         (PAIR, {"weights": [np.nan, 1]}, Y, "that of 'nb' is nan"),
-        (PAIR, {"weights": [1, np.inf]}, Y, "that of 'lr' is inf"),
         (PAIR, {"weights": [0, 0]}, Y, "all 0"),
         ({**PAIR, "nb": "drop"}, {"weights": [1, 0]}, Y, "all 0"),
         (PAIR, {"weights": {"nb": 1}}, Y, r"\['nb'\], but the estimators are \['nb', 'lr'\]"),
@@ -439,10 +411,8 @@ ONE_CLASS = np.full(len(X), 2)
         (PAIR, {"n_jobs": 0}, Y, "n_jobs must be"),
         ([FROZEN, GaussianNB()], {}, None, "requires y to be passed"),
         ([FROZEN], {"weights": "learned"}, None, "requires y to be passed"),
-        (PAIR, {}, ONE_CLASS, "only 1 class, 2"),
         (PAIR, {}, SOFT, r"GaussianNB\.fit refused soft targets"),
         ([FROZEN], {}, Y[1:], "inconsistent numbers of samples"),
-        ([FROZEN], {}, BAD_ROW, r"y\[3\] sums to 2"),
         ([OTHERS], {}, pd.DataFrame(SOFT, columns=NAMES), r"' knows.*\['b'\].*data frame"),
         ([FEW, FEW], {}, SOFT, r"'frozenestimator-1' knows.*\['a', 'z'\]"),
         ([FROZEN], {}, NAMES[Y], "The labels in y.*different types"),
@@ -479,7 +449,6 @@ def test_sample_weight_goes_to_all_that_take_it():
     model = pooled.fit(X, Y, WEIGHT)
     assert_array_equal(model.named_estimators_.plain.sample_weight_, WEIGHT)
     assert_array_equal(model.named_estimators_.pipe[-1].sample_weight_, WEIGHT)
-    assert model.fit(X, Y).named_estimators_.plain.sample_weight_ is None
 
 
 def test_an_estimator_without_sample_weight():
@@ -515,7 +484,7 @@ def test_routing():
     assert abs(model.set_params(cv=4).fit(X, Y).weights_ - routed).max() > 1e-6
 
 
-# Samples, and the pool as a teacher
+# Samples
 
 
 def test_sparse_samples():
@@ -525,13 +494,3 @@ def test_sparse_samples():
     assert_allclose(sparse, expected, atol=1e-3)
     assert model.__sklearn_tags__().input_tags.sparse
     assert not PooledClassifier([GaussianNB()]).__sklearn_tags__().input_tags.sparse
-
-
-def test_as_the_teacher():
-    pair = {"lr": LogisticRegression(), "nb": GaussianNB()}
-    teacher = PooledClassifier(pair, weights="learned", cv=3)
-    model = DistilledClassifier(teacher).fit(X, NAMES[Y], WEIGHT)
-    proba = clone(teacher).fit(X, NAMES[Y], WEIGHT).predict_proba(X)
-    assert_allclose(model.teacher_.predict_proba(X), proba, rtol=1e-12)
-    model.set_params(teacher__nb__var_smoothing=0.1)
-    assert teacher.estimators["nb"].var_smoothing == 0.1

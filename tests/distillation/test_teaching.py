@@ -27,7 +27,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
@@ -35,7 +35,7 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_loss
 from sklkl.model_selection import soft_cross_val_predict
 from tests._support.messages import matches
-from tests._support.models import Altered, Recorder, routing
+from tests._support.models import Altered, Recorder, exact, routing, taught, tempered
 from tests._support.problems import make_problem
 
 NAMES = np.array(["ash", "birch", "cedar"])
@@ -49,11 +49,6 @@ SAID = FROZEN.predict_proba(X)
 TREE = DecisionTreeClassifier(min_samples_leaf=4, random_state=0)
 
 
-def tempered(proba, temperature):
-    powers = np.power(proba, 1.0 / temperature)
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def one_hot(y, n_classes=3):
     return np.eye(n_classes)[y]
 
@@ -62,18 +57,9 @@ def smoothed(proba, share):
     return (1.0 - share) * proba + share / 3.0
 
 
-def exact(**params):
-    return SoftLabelLogisticRegression(**{"tol": 1e-9, "max_iter": 5000, **params})
-
-
 def sharp(power=3.0):
     """Return a logistic regression that is too sure of itself, or not sure enough."""
     return Altered(LogisticRegression(), partial(tempered, temperature=1.0 / power))
-
-
-def taught(model):
-    """Return what a ``Recorder`` as the student was taught, a row for each sample."""
-    return model.student_.sample_weight_.reshape(-1, len(model.classes_))
 
 
 # Cross-fitting
@@ -648,31 +634,6 @@ def test_teachers_that_are_all_frozen():
         for y in (Y, None):
             model = DistilledClassifier(teacher, Recorder()).fit(X, y)
             assert_allclose(taught(model), said, rtol=1e-12)
-
-
-# Without this library
-
-
-@pytest.mark.parametrize(
-    ("steps", "params"),
-    [
-        ([PolynomialFeatures(2), make_pipeline(StandardScaler(), exact())], {}),
-        ([StandardScaler(), GridSearchCV(exact(), {"C": [0.1, 1.0]}, cv=2)], {}),
-        ([TOLD], {}),
-        ([TREE], {"hard_label_weight": 1.0}),  # which is learned at temperature 1
-    ],
-)
-def test_to_sklearn(steps, params):
-    model = DistilledClassifier(GaussianNB(), make_pipeline(*steps), temperature=2.0, **params)
-    model.fit(X, NAMES[Y])
-    before = pickle.dumps(model)
-    dumped = pickle.dumps(model.to_sklearn())
-    assert pickle.dumps(model) == before
-    assert b"sklkl" not in dumped
-    loaded = pickle.loads(dumped)
-    said = model.predict_proba(X)
-    assert_allclose(loaded.predict_proba(X), said, rtol=1e-12, atol=1e-15)
-    assert_array_equal(loaded.predict(X), model.predict(X))
 
 
 # What a fit leaves behind
