@@ -18,7 +18,6 @@ from sklkl._targets import (
     is_unlabeled,
     match_columns,
     match_rows,
-    one_hot,
     refuse_missing,
     relative,
     spread,
@@ -34,45 +33,35 @@ SOFT = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])
 # Hard labels
 
 
-@pytest.mark.parametrize(
-    ("y", "classes", "codes"),
-    [
-        ([3, 1, 3, 2], [1, 2, 3], [2, 0, 2, 1]),
-        ([2.0, 0.0, -1.0], [-1.0, 0.0, 2.0], [2, 1, 0]),
-        (np.array([200, 7], dtype=np.uint8), [7, 200], [1, 0]),
-        (("spam", "ham", "spam"), ["ham", "spam"], [1, 0, 1]),
-        (np.array(["b", "a", "b"], dtype=object), ["a", "b"], [1, 0, 1]),
-        ([True, False, True], [False, True], [1, 0, 1]),
-        (pd.Series(["b", "a"], index=[7, 3], dtype="category"), ["a", "b"], [1, 0]),
-        (pd.Series([2, 1], dtype="Int64"), [1, 2], [1, 0]),
-        (["a", "a"], ["a"], [0, 0]),  # which callers refuse
-    ],
-)
-def test_labels_become_codes_of_the_sorted_classes(y, classes, codes):
-    found, target = check_target(y)
-    assert found.tolist() == classes
-    assert target.dtype == np.intp
-    assert target.tolist() == codes
-    if isinstance(y, np.ndarray):
-        assert found.dtype == y.dtype
+SORTED = [
+    ([3, 1, 3, 2], [1, 2, 3], [2, 0, 2, 1]),
+    ([2.0, 0.0, -1.0], [-1.0, 0.0, 2.0], [2, 1, 0]),
+    (np.array([200, 7], dtype=np.uint8), [7, 200], [1, 0]),
+    (("spam", "ham", "spam"), ["ham", "spam"], [1, 0, 1]),
+    (np.array(["b", "a", "b"], dtype=object), ["a", "b"], [1, 0, 1]),
+    ([True, False, True], [False, True], [1, 0, 1]),
+    (pd.Series(["b", "a"], index=[7, 3], dtype="category"), ["a", "b"], [1, 0]),
+    (pd.Series([2, 1], dtype="Int64"), [1, 2], [1, 0]),
+    (["a", "a"], ["a"], [0, 0]),  # which callers refuse
+]
+GIVEN = [
+    (["z", "a", "m", "a"], ["z", "a", "m"], [0, 1, 2, 1]),
+    ([2, 0], [2, 1, 0], [0, 2]),
+    ([1.0, 0.0], [0, 1], [1, 0]),
+    ([True, False], [0, 1], [1, 0]),
+    (np.array(["a", "z"], dtype=object), np.array(["z", "a"]), [1, 0]),
+    (pd.Series(["a", "z"], dtype="category"), pd.Index(["z", "a"]), [1, 0]),
+]
 
 
-@pytest.mark.parametrize(
-    ("y", "classes", "codes"),
-    [
-        (["z", "a", "m", "a"], ["z", "a", "m"], [0, 1, 2, 1]),
-        ([2, 0], [2, 1, 0], [0, 2]),
-        ([1.0, 0.0], [0, 1], [1, 0]),
-        ([True, False], [0, 1], [1, 0]),
-        (np.array(["a", "z"], dtype=object), np.array(["z", "a"]), [1, 0]),
-        (pd.Series(["a", "z"], dtype="category"), pd.Index(["z", "a"]), [1, 0]),
-    ],
-)
-def test_classes_fix_the_codes(y, classes, codes):
-    found, target = check_target(y, classes=classes)
-    assert found.tolist() == list(classes)
-    assert target.dtype == np.intp
-    assert target.tolist() == codes
+@pytest.mark.parametrize("given", [False, True])
+def test_labels_become_codes_of_the_sorted_or_given_classes(given):
+    for y, classes, codes in GIVEN if given else SORTED:
+        found, target = check_target(y, classes=classes if given else None)
+        assert found.tolist() == list(classes)
+        assert target.dtype == np.intp
+        assert target.tolist() == codes
+        assert given or not isinstance(y, np.ndarray) or found.dtype == y.dtype
 
 
 @pytest.mark.parametrize("wrap", [np.asarray, pd.DataFrame])
@@ -87,9 +76,8 @@ def test_a_column_of_labels_warns(wrap):
     ("y", "parts"),
     [
         (["a", "b", "q", "r"], ["target[2]", "'q'", "['a', 'b']", "classes="]),
-        (pd.Series(["b", "Q", "a"]), ["target[1]", "'Q'", "classes="]),
+        (pd.Series(["b", "1", "a"]), ["target[1]", "'1'", "classes="]),
         ([5, 5], ["target[0]", "5", "classes="]),
-        (["a", "1"], ["target[1]", "'1'"]),
     ],
 )
 def test_the_first_unknown_label_is_named(y, parts):
@@ -100,20 +88,10 @@ def test_the_first_unknown_label_is_named(y, parts):
 # Soft targets
 
 
-@pytest.mark.parametrize(
-    ("dtype", "expected"),
-    [
-        (np.float64, np.float64),
-        (np.float32, np.float32),
-        (np.float16, np.float32),
-        (">f8", np.float64),
-        (object, np.float64),
-        (np.int64, np.float64),
-        (bool, np.float64),
-    ],
-)
-def test_soft_targets_become_floats(dtype, expected):
+@pytest.mark.parametrize("dtype", [float, np.float32, np.float16, ">f8", object, int, bool])
+def test_soft_targets_become_floats(dtype):
     y = np.array([[1, 0], [0, 1], [0, 1]], dtype=dtype)
+    expected = np.float32 if dtype in (np.float32, np.float16) else np.float64
     classes, target = check_target(y)
     assert classes.tolist() == [0, 1]
     assert target.dtype == expected
@@ -275,23 +253,17 @@ def test_what_is_no_target(y, options, error, parts):
         check_target(y, name="target", **options)
 
 
-@pytest.mark.parametrize("dtype", ["Float64", "float64[pyarrow]", object])
+@pytest.mark.parametrize("dtype", [float, object, "Float64", "float64[pyarrow]"])
 def test_a_missing_probability_is_named_by_its_row(dtype):
     if dtype == "float64[pyarrow]":
         pytest.importorskip("pyarrow")
-    rows = [[0.5, 0.5], [0.5, 0.5], [pd.NA, 0.5]]
-    frame = pd.DataFrame(rows, columns=["a", "b"], dtype=dtype)
-    with pytest.raises(ValueError, match=r"target\[2\] contains NaN; drop or fill"):
-        check_target(frame, name="target")
-
-
-@pytest.mark.parametrize("dtype", [float, object])
-def test_a_missing_value_of_a_matrix_is_named_by_its_row(dtype):
-    rows = np.array([[1.0, 2.0], [1.0, 2.0], [np.nan, 2.0]], dtype=dtype)
-    refuse_missing(rows[:2], "X")
-    refuse_missing(["labels"], "X")
-    with pytest.raises(ValueError, match=r"X\[2\] contains NaN; drop or fill"):
-        refuse_missing(rows, "X")
+    missing = np.nan if dtype is float else pd.NA
+    frame = pd.DataFrame([[0.5, 0.5], [0.5, 0.5], [missing, 0.5]], dtype=dtype)
+    refuse_missing(frame[:2].to_numpy(), "target")
+    refuse_missing(["labels"], "target")
+    for refuse, rows in ((check_target, frame), (refuse_missing, frame.to_numpy())):
+        with pytest.raises(ValueError, match=r"target\[2\] contains NaN; drop or fill"):
+            refuse(rows, name="target")
 
 
 def test_the_ranks_that_cross_val_predict_makes_are_refused():
@@ -304,21 +276,15 @@ def test_the_ranks_that_cross_val_predict_makes_are_refused():
         cross_val_predict(model, X, y, method="predict_proba")
 
 
-@pytest.mark.parametrize(
-    ("labels", "problem"),
-    [
-        (5, "labels must be a list of labels; got 5"),
-        ([0, None], "labels: label 1 is missing, None"),
-        ([0.0, np.nan], "labels: label 1 is missing, nan"),
-        ([[0], [1, 2]], "labels must be a list of labels"),
-        ([{}, {}], "labels must be a list of labels"),
-        ([1j, 2j], "labels must be a list of labels"),
-        (["a", "a"], "labels names a class twice: ['a', 'a']"),
-    ],
-)
-def test_what_is_no_list_of_classes(labels, problem):
-    with pytest.raises(ValueError, match=matches(problem)):
-        check_classes(labels, "labels")
+def test_what_is_no_list_of_classes():
+    for labels, problem in (
+        *((no_list, "must be a list") for no_list in (5, [[0], [1, 2]], [{}, {}], [1j, 2j])),
+        ([0, None], ": label 1 is missing, None"),
+        ([0.0, np.nan], ": label 1 is missing, nan"),
+        (["a", "a"], "names a class twice: ['a', 'a']"),
+    ):
+        with pytest.raises(ValueError, match=matches("labels", problem)):
+            check_classes(labels, "labels")
 
 
 # Names of rows and columns
@@ -346,17 +312,14 @@ def test_rows_match_by_their_labels():
 @pytest.mark.parametrize("given", ["y", "X"])
 def test_slices_of_default_labels_are_no_names(given):
     """As cross-validation makes them; the same numbers in another order are names."""
-    rows = np.arange(10)
-    X = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 10)})
-    y = pd.Series([0, 1] * 5)
+    both = {"X": pd.DataFrame({"x": np.linspace(-1.0, 1.0, 10)}), "y": pd.Series([0, 1] * 5)}
     model = SoftLabelLogisticRegression()
     odd = [1, 3, 5, 7, 9, 0]
-    part = {"X": X.iloc[:6], "y": y.iloc[:6], given: {"X": X, "y": y}[given].iloc[odd]}
-    model.fit(**part)
-    model.fit(X.iloc[odd], y.iloc[[8, 6, 4, 2, 1, 0]])
-    part = {"X": X, "y": y, given: {"X": X, "y": y}[given].iloc[rows[::-1]]}
+    first = {name: frame.iloc[:6] for name, frame in both.items()}
+    model.fit(**{**first, given: both[given].iloc[odd]})
+    model.fit(both["X"].iloc[odd], both["y"].iloc[[8, 6, 4, 2, 1, 0]])
     with pytest.raises(ValueError, match="have different labels: row 0 is"):
-        model.fit(**part)
+        model.fit(**{**both, given: both[given].iloc[::-1]})
 
 
 def test_columns_are_put_in_the_order_of_classes():
@@ -370,11 +333,6 @@ def test_columns_are_put_in_the_order_of_classes():
     many = list(range(30))
     with pytest.raises(ValueError, match=matches("[0, 1, ", "... (30 in all)]")):
         spread([-1, 0], SOFT[:, :2], many)
-
-
-def test_one_hot():
-    assert_array_equal(one_hot(np.array([2, 0]), 3), [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
-    assert one_hot(SOFT, 3) is SOFT
 
 
 @pytest.mark.parametrize(
@@ -401,7 +359,6 @@ def test_groups(groups, error, parts):
         ([0, -1, 2], -1, [False, True, False]),
         ([0.0, np.nan], np.nan, [False, True]),
         ([None, "a", pd.NA], np.nan, [True, False, True]),
-        (["", "a"], "", [True, False]),
         ([[-1.0, -1.0], [-1.0, 2.0]], -1, [True, False]),
         ([[None, None], [0.5, None]], np.nan, [True, False]),
     ],
@@ -417,7 +374,6 @@ def test_samples_without_a_label(y, marker, marked):
     ("sample_weight", "expected"),
     [
         (None, [1.0, 1.0, 1.0]),
-        (2, [2.0, 2.0, 2.0]),
         ([0, 1, 3], [0.0, 1.0, 3.0]),
         (np.float32([0.5, 0.25, 0.0]), [0.5, 0.25, 0.0]),
         (pd.Series([1, 2, 3], index=[5, 6, 7]), [1.0, 2.0, 3.0]),
@@ -434,14 +390,11 @@ def test_weights_become_contiguous_float64(sample_weight, expected):
 @pytest.mark.parametrize(
     ("sample_weight", "error", "problem"),
     [
-        (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
-        (1j, TypeError, "real numbers"),
+        (1j, TypeError, "sample_weight must hold real numbers"),
         ({}, TypeError, "sample_weight"),
-        ([1.0, -1.0, 1.0], ValueError, "Negative values in data passed to `sample_weight`"),
         ([1.0, np.nan, 1.0], ValueError, "sample_weight contains NaN"),
         ([1.0, np.inf, 1.0], ValueError, "sample_weight contains infinity"),
         ([0.0, 0.0, 0.0], ValueError, "sample_weight is zero for every sample"),
-        (0, ValueError, "is zero"),
         ([1e308] * 3, ValueError, "infinite sum"),
         ([1.0, 1.0], ValueError, "(2,)"),
         ([[1.0], [1.0], [1.0]], ValueError, "1D"),

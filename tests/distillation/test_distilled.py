@@ -246,14 +246,11 @@ def test_tolerance_that_a_search_chose(grid, tol):
     assert model.student_.best_estimator_.tol == tol
 
 
-@pytest.mark.parametrize(
-    ("student", "lacks", "has"),
-    [
-        (LinearSVC(), ("predict_proba", "predict_log_proba"), "decision_function"),
-        (GaussianNB(), ("decision_function",), "predict_proba"),
-    ],
-)
-def test_methods_are_those_of_the_student(student, lacks, has):
+@pytest.mark.parametrize("student", [LinearSVC(), GaussianNB()])
+def test_methods_are_those_of_the_student(student):
+    lacks, has = ["predict_proba", "predict_log_proba"], "decision_function"
+    if isinstance(student, GaussianNB):
+        lacks, has = ["decision_function"], "predict_proba"
     model = DistilledClassifier(GaussianNB(), student)
     for _ in range(2):
         assert not any(hasattr(model, name) for name in lacks)
@@ -436,10 +433,9 @@ def test_weights_of_another_name_inside_a_pipeline(last):
         with routing():
             scale = StandardScaler().set_fit_request(sample_weight=False)
             student = make_pipeline(scale, clone(last).set_fit_request(sample_weight=name))
-            model = DistilledClassifier(
-                GaussianNB().set_fit_request(sample_weight=False), student,
-                temperature="auto", hard_label_weight="auto", n_synthetic=5, random_state=0,
-            )  # fmt: skip
+            teacher = GaussianNB().set_fit_request(sample_weight=False)
+            model = DistilledClassifier(teacher, student, n_synthetic=5, random_state=0)
+            model.set_params(temperature="auto", hard_label_weight="auto")
             models.append(model.fit(X, CODES, **{given: WEIGHT}))
     assert models[0].temperature_ == models[1].temperature_
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
@@ -615,13 +611,11 @@ REFUSED = {
     "string of NaN": ({"unlabeled": np.nan}, {"y": first("nan")}, "Set unlabeled='nan'"),
     "class of teacher": ({"teacher": FROZEN}, {}, f"y[0] is '{NAMED[0]}', not one of the"),
     "continuous": ({"teacher": FROZEN}, {"y": np.linspace(0, 1, N)}, "Unknown label type"),
-    "integers": ({}, {"y": np.eye(3, dtype=int)[CODES]}, "y is a matrix of integers"),
     # Samples, probabilities and folds
     "no X": ({}, {"X": None}, "X must hold samples; got None"),
     "X without length": ({}, {"X": 3}, "X must hold an entry for each sample; got 3"),
     "NaN in X": ({}, {"X": np.full((N, 3), np.nan)}, "X is not for the student: ", "NaN"),
     "weights of 0": ({}, {"sample_weight": np.zeros(N)}, "sample_weight is zero for every"),
-    "lengths": ({}, {"y": NAMED[1:]}, "inconsistent numbers of samples: 90 and 89"),
     "no partition": ({"cv": ShuffleSplit(3)}, {}, "exactly one test set"),
     "two folds": ({"cv": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds"),
     "many folds": ({"cv": 1000}, {}, "the folds of cv=1000:", "Set cv to fewer folds"),

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from joblib import parallel_backend
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
@@ -482,15 +481,3 @@ def test_routing():
     splits = list(GroupKFold(4).split(X, Y, groups))
     assert_array_equal(model.set_params(cv=splits).fit(X, Y).weights_, routed)
     assert abs(model.set_params(cv=4).fit(X, Y).weights_ - routed).max() > 1e-6
-
-
-# Samples
-
-
-def test_sparse_samples():
-    model = PooledClassifier([LogisticRegression(), DecisionTreeClassifier(random_state=0)])
-    expected = model.fit(X, Y).predict_proba(X)
-    sparse = model.fit(csr_array(X), Y).predict_proba(csr_array(X))
-    assert_allclose(sparse, expected, atol=1e-3)
-    assert model.__sklearn_tags__().input_tags.sparse
-    assert not PooledClassifier([GaussianNB()]).__sklearn_tags__().input_tags.sparse
