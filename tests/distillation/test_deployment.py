@@ -105,10 +105,6 @@ def logistic(**kwargs):
     return SoftLabelLogisticRegression(C=10.0, **kwargs)
 
 
-def logistic_cv():
-    return SoftLabelLogisticRegressionCV(Cs=2, cv=2)
-
-
 def search(name, estimator):
     return GridSearchCV(estimator, {name: [0.1, 10.0]}, cv=2)
 
@@ -154,12 +150,13 @@ def assert_same(model, other, X):
 
 # -- ONNX ----------------------------------------------------------------------
 
+LOGISTICS = SoftLabelLogisticRegressionCV(Cs=2, cv=2)
 # Students that ONNX runs in float64, and those for float32.
 DOUBLE = {
     "logistic": logistic(),
     "no intercept": logistic(fit_intercept=False),
     "sparse": SoftLabelLogisticRegression(C=0.1, l1_ratio=1.0),
-    "cv": logistic_cv(),
+    "cv": LOGISTICS,
     "min-max": make_pipeline(MinMaxScaler(), logistic()),
     "robust": make_pipeline(RobustScaler(), logistic()),
     "pca": make_pipeline(StandardScaler(), PCA(3), search("C", logistic())),
@@ -275,7 +272,7 @@ WHOLE = {"method": "dirichlet", "ensemble": False}
 MODELS = {
     "frozen": (DistilledClassifier(FROZEN, temperature=3.0), [DISTILLED, LOGISTIC, TREE]),
     "pipeline": (DistilledClassifier(GaussianNB(), POLYNOMIAL, **AUTO), [DISTILLED, LOGISTIC]),
-    "cv": (DistilledClassifier(GaussianNB(), logistic_cv()), [DISTILLED, LOGISTIC_CV]),
+    "cv": (DistilledClassifier(GaussianNB(), LOGISTICS), [DISTILLED, LOGISTIC_CV]),
     "histograms": (
         DistilledClassifier(GaussianNB(), HISTOGRAMS, temperature=2.0),
         [DISTILLED, HISTOGRAM_TREE],
@@ -333,7 +330,6 @@ def test_skops_after_partial_fit():
         (ensemble.BaggingClassifier(logistic(), 2, random_state=0), 1.0, "holds SoftLabelLog"),
         (make_pipeline(CalibratedClassifierCV(logistic(), cv=2)), 1.0, "holds SoftLabelLog"),
     ],
-    ids=lambda value: type(value).__name__,
 )
 def test_to_sklearn_refuses_what_needs_this_library(student, temperature, message):
     X, y = data()

@@ -350,16 +350,11 @@ def test_correction_takes_nothing_from_unlabeled_samples():
     """At temperature 1 it is a share of labels, which takes its part from these, too."""
     X, y, s, proba = data()
     y = np.where(np.arange(len(y)) % 3, y, -1)
-    corrects, shares = (
-        DistilledClassifier(None, GaussianNB(), unlabeled=-1, **params)
-        .fit(X, y, sample_weight=s, teacher_proba=proba)
-        .predict_proba(X)
-        for params in (
-            {"loss_correction": 0.4, "unlabeled_weight": 0.3},
-            {"hard_label_weight": 0.4, "unlabeled_weight": 0.5},
-        )
-    )
-    assert_allclose(corrects, shares, rtol=0, atol=1e-9)
+    corrects = distilled(Recorder(), loss_correction=0.4, unlabeled_weight=0.3, unlabeled=-1)
+    shares = distilled(Recorder(), hard_label_weight=0.4, unlabeled_weight=0.5, unlabeled=-1)
+    for model in (corrects, shares):
+        model.fit(X, y, sample_weight=s, teacher_proba=proba)
+    assert_allclose(taught(corrects), taught(shares), rtol=1e-12)
 
 
 # -- Classes and students ------------------------------------------------------

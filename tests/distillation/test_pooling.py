@@ -307,21 +307,14 @@ GIVEN_NAMES = ["gaussiannb", "logisticregression-1", "logisticregression-2"]
 NAMED = dict(zip(GIVEN_NAMES, LISTED, strict=True))
 FORMS = {"list": LISTED, "pairs": list(NAMED.items()), "dict": NAMED}
 
-each_form = pytest.mark.parametrize("form", FORMS)
 
-
-@each_form
-def test_forms(form):
-    model = PooledClassifier(clone(FORMS[form], safe=False)).fit(X, Y)
+@pytest.mark.parametrize("form", FORMS)
+def test_parameters_of_the_estimators(form):
+    model = PooledClassifier(clone(FORMS[form], safe=False), pooling="geometric").fit(X, Y)
     assert model.named_estimators_ == dict(zip(NAMED, model.estimators_, strict=True))
     assert list(model.named_estimators_) == GIVEN_NAMES
     assert not any(hasattr(e, "classes_") for e in LISTED)
     assert type(clone(model).estimators) is type(FORMS[form])
-
-
-@each_form
-def test_parameters_of_the_estimators(form):
-    model = PooledClassifier(clone(FORMS[form], safe=False), pooling="geometric")
     own = {"estimators", "pooling", "weights", "cv", "n_jobs"}
     assert set(model.get_params(deep=False)) == own
     changes = {"logisticregression-2__C": 7.0, "pooling": "arithmetic"}

@@ -361,24 +361,21 @@ class NoMemory:
 
 @slow_disk
 def test_memory_keeps_things_apart(tmp_path):
-    other = X.copy()
+    other, marked = X.copy(), Y.copy()
     other[0, 0] += 1e-6
-    marked = Y.copy()
     marked[3] = -1
+    frozen = [FrozenEstimator(Altered().fit(X[:n], Y[:n])) for n in (45, 60)]
+    synthetic = {"n_synthetic": 50, "random_state": 0}
+    inner = {"teacher__inner": GaussianNB(var_smoothing=0.5)}
     cases = [
         ({}, X, Y, None),
-        ({"teacher__inner": GaussianNB(var_smoothing=0.5)}, X, Y, None),
         ({}, X, Y, WEIGHT),
         ({}, X, Y, WEIGHT[::-1]),
         ({}, other, Y, None),
         ({}, X, Y[::-1], None),
         ({"unlabeled": -1}, X, marked, None),
-        ({"cv": 3}, X, Y, None),
-        ({"cv": KFold(3)}, X, Y, None),
-        *(
-            ({"teacher": teacher, "n_synthetic": 50, "random_state": 0}, X, None, None)
-            for teacher in (FrozenEstimator(Altered().fit(X[:n], Y[:n])) for n in (45, 60))
-        ),
+        *((params, X, Y, None) for params in ({"cv": 3}, {"cv": KFold(3)}, inner)),
+        *(({"teacher": teacher, **synthetic}, X, None, None) for teacher in frozen),
     ]
     for memory, (params, X_, y, weight) in product([str(tmp_path)] * 2 + [NoMemory()], cases):
         model = DistilledClassifier(Altered(), Recorder(), memory=memory)
