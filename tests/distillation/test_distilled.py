@@ -31,6 +31,7 @@ X, NAMED, SOFT, WEIGHT, GROUPS = make_problem(classes=tuple(NAMES.tolist()))
 CODES = np.searchsorted(NAMES, NAMED)
 N = len(X)
 HIDDEN = np.arange(N) % 3 == 0
+FROZEN = FrozenEstimator(LogisticRegression().fit(X, CODES))
 
 
 def forest():
@@ -122,10 +123,9 @@ def test_whatever_array_a_teacher_answers_with(says, same, student, share):
 
 def test_high_temperature_matches_the_logits():
     """In the limit the student fits centred logits (Hinton et al., 2015, section 2.1)."""
-    teacher = LogisticRegression().fit(X, CODES)
     student = SoftLabelLogisticRegression(C=1e4)
-    model = DistilledClassifier(FrozenEstimator(teacher), student, temperature=1e4).fit(X)
-    expected, got = teacher.decision_function(X), model.decision_function(X)
+    model = DistilledClassifier(FROZEN, student, temperature=1e4).fit(X)
+    expected, got = FROZEN.decision_function(X), model.decision_function(X)
     got -= got.mean(axis=1, keepdims=True)
     assert abs(got - expected).max() < 0.05 * abs(expected).max()
 
@@ -389,8 +389,7 @@ def test_teacher_that_takes_no_weights():
 
 def test_labels_of_weight_0_are_not_chosen():
     y = np.where(np.arange(N) < N // 2, -1, CODES)
-    teacher = FrozenEstimator(LogisticRegression().fit(X, CODES))
-    model = DistilledClassifier(teacher, hard_label_weight="auto", unlabeled=-1)
+    model = DistilledClassifier(FROZEN, hard_label_weight="auto", unlabeled=-1)
     model.fit(X, y, sample_weight=np.where(y < 0, 1.0, 0.0))
     assert model.hard_label_weight_ < 1.0
 
@@ -435,11 +434,10 @@ def test_weights_of_another_name_inside_a_pipeline(last):
 
 @pytest.mark.parametrize("student", [None, LogisticRegression()])
 def test_students_need_no_request_for_what_the_teacher_says(student):
-    teacher = FrozenEstimator(LogisticRegression().fit(X, CODES))
     weights = {} if student is not None else {"sample_weight": WEIGHT}
-    expected = DistilledClassifier(teacher, student).fit(X, **weights)
+    expected = DistilledClassifier(FROZEN, student).fit(X, **weights)
     with routing():
-        model = DistilledClassifier(teacher, student).fit(X, **weights)
+        model = DistilledClassifier(FROZEN, student).fit(X, **weights)
     assert_array_equal(model.student_.coef_, expected.student_.coef_)
 
 
@@ -510,7 +508,6 @@ class Selector(Pipeline):
 
 
 logistic, logistic_cv = SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-FROZEN = FrozenEstimator(LogisticRegression().fit(X, CODES))
 MIXED = {"temperature": 2.0, "hard_label_weight": 0.5}
 USES = {"temperature": "auto", "hard_label_weight": 0.5, "loss_correction": 0.5, "cv": 3}
 

@@ -8,12 +8,12 @@ from scipy.sparse import csr_array
 from scipy.stats import binomtest, chisquare, kstest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklkl.distillation import DistilledClassifier, munge
-from sklkl.linear_model import SoftLabelLogisticRegression
 from tests._support.layouts import LAYOUTS
 
 
@@ -312,9 +312,8 @@ def test_synthetic_samples_of_polars_keep_names_and_dtypes():
     X = pl.DataFrame({"n": rng.integers(0, 5, 60), "colour": rng.choice(["red", "blue"], 60)})
     y = rng.integers(0, 2, 60)
     encode = make_column_transformer((OneHotEncoder(), ["colour"]), (StandardScaler(), ["n"]))
-    teacher = make_pipeline(encode, GaussianNB())
-    student = make_pipeline(encode, SoftLabelLogisticRegression())
-    model = DistilledClassifier(teacher, student, n_synthetic=2.0, random_state=0)
+    pair = (make_pipeline(encode, last) for last in (GaussianNB(), LogisticRegression()))
+    model = DistilledClassifier(*pair, n_synthetic=2.0, random_state=0)
     said = model.fit(X, y).predict_proba(X)
     assert model.feature_names_in_.tolist() == X.columns
     columns = pd.DataFrame(X.to_dict(as_series=False))

@@ -249,15 +249,11 @@ def test_share_of_labels_and_weight_of_what_has_none():
 SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"unlabeled_weight": 0.3, "loss_correction": 0.3},
-        {"temperature": 2.0},
-        {"divergence": "reverse_kl", "smoothing": 0.05},
-    ],
-    ids=str,
-)
+CORRECTED = {"unlabeled_weight": 0.3, "loss_correction": 0.3}
+REVERSE = {"divergence": "reverse_kl", "smoothing": 0.05}
+
+
+@pytest.mark.parametrize("params", [CORRECTED, {"temperature": 2.0}, REVERSE], ids=str)
 def test_auto_share_is_the_best_on_the_folds(params):
     params = {"unlabeled": -1, **params}
     rows = np.flatnonzero(LABELED)
@@ -331,14 +327,9 @@ slow_disk = pytest.mark.filterwarnings("ignore:Persisting input arguments")
 
 
 @slow_disk
-@pytest.mark.parametrize(
-    ("kind", "cv", "grid"),
-    [
-        (str, None, {"student__C": [0.1, 1.0], "temperature": [1.0, 2.0]}),
-        (partial(joblib.Memory, verbose=0), 3, {"student__C": [0.1, 1.0]}),
-    ],
-)
-def test_memory_in_a_search(tmp_path, kind, cv, grid):
+@pytest.mark.parametrize(("kind", "cv"), [(str, None), (partial(joblib.Memory, verbose=0), 3)])
+def test_memory_in_a_search(tmp_path, kind, cv):
+    grid = {"student__C": [0.1, 1.0], "temperature": [1.0, 2.0]}
     per_fit = 1 if cv is None else cv + 1
     student = SoftLabelLogisticRegression()
     model = DistilledClassifier(Altered(), student, memory=kind(tmp_path), cv=cv)
