@@ -371,6 +371,7 @@ MASK = "categorical_features must be a mask of the 3 columns"
         (X, {"categorical_features": ["a"]}, MASK),
         (X, {"categorical_features": [True, False]}, MASK),
         (X, {"categorical_features": [0.0, 1.0]}, MASK),
+        (X, {"categorical_features": [[0, 1]]}, MASK),
         (X, {"categorical_features": [0, 3]}, r"names columns that X lacks: \[3\]"),
         (X, {"categorical_features": [-1]}, r"names columns that X lacks: \[-1\]"),
         (NAMED, {"categorical_features": ["a", "d"]}, r"columns that X lacks: \['d'\]"),

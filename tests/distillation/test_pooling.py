@@ -394,7 +394,7 @@ FEW = known(1, n_classes=2, classes=["a", "z"])
         (PAIR, {"weights": "equal"}, Y, "'learned'; got 'equal'"),
         (PAIR, {"weights": [1, 2, 3]}, Y, r"each of the 2 estimators; got shape \(3,\)"),
         (PAIR, {"weights": [1, -0.5]}, Y, "that of 'lr' is -0.5"),
-        (PAIR, {"weights": [np.nan, 1]}, Y, "that of 'nb' is nan"),
+        (PAIR, {"weights": [1, np.inf]}, Y, "that of 'lr' is inf"),
         (PAIR, {"weights": [0, 0]}, Y, "all 0"),
         ({**PAIR, "nb": "drop"}, {"weights": [1, 0]}, Y, "all 0"),
         (PAIR, {"weights": {"nb": 1}}, Y, r"\['nb'\], but the estimators are \['nb', 'lr'\]"),
