@@ -90,9 +90,8 @@ def test_sweeps_as_the_dense_hessian(diagonal, rank):
             np.testing.assert_allclose(W, expected, rtol=1e-9, atol=1e-10)
             np.testing.assert_array_equal(W[~chosen], quadratic.start[~chosen])
             # What it keeps up to date adds up to the gradient.
-            np.testing.assert_allclose(
-                R - quadratic.Z @ u, quadratic.gradient_at(W), rtol=1e-8, atol=1e-8
-            )
+            kept = R - quadratic.Z @ u
+            np.testing.assert_allclose(kept, quadratic.gradient_at(W), rtol=1e-8, atol=1e-8)
             quadratic.slow_sweep(expected, entries)
 
 
