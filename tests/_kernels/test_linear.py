@@ -173,9 +173,6 @@ def assert_same_bits(found, expected):
         assert_array_equal(result, value)
 
 
-# Sums over rows, and predictions
-
-
 @each_dtype
 @pytest.mark.parametrize("size", SIZES)
 def test_sums_and_predictions_are_those_of_the_definition(size, dtype):
@@ -212,9 +209,6 @@ def test_numbers_that_are_not_finite_show_in_the_loss(bad, dtype):
             X[i, j] = bad
             for W in (0.0 * problem.W, problem.W):
                 assert not np.isfinite(problem.rows(make(X)).objective(W)[0])
-
-
-# Memory
 
 
 DENSE = {
@@ -443,9 +437,6 @@ def test_classes_of_a_binary_problem_can_be_swapped(small, dtype):
     assert_allclose(swapped_loss, loss, rtol=10 * EPS[dtype])
     assert_allclose(swapped_residual, -residual, rtol=10 * EPS[dtype])
     assert error(residual[0], exact_loss(target[0], raw[0])[1][0]) <= 50 * EPS[dtype]
-
-
-# Threads
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,6 @@ def test_steps_are_hardly_searched_for():
     assert objective.n_calls <= 1.5 * result.n_iter + 10
 
 
-# When the metric is renewed
-
-
 def solve_slow_quadratic(**metric):
     """Return a result of many iterations, and the numbers of those with a new metric."""
     objective, iteration_of = quadratic(1e6, 40, 1, **metric), {}
@@ -150,9 +147,6 @@ def test_exact_full_metric_ends_it_even_if_dear():
     result = solve(quadratic(1e8, 60, 1, factor=1.0, full_cost=20.0), tol=1e-9, max_iter=300)
     assert result.converged
     assert 20 < result.n_iter <= 50
-
-
-# One dimension
 
 
 def logistic(w):
@@ -196,9 +190,6 @@ def test_start_that_is_not_finite_ends_at_once(bad, what):
     assert result.n_iter == 0
     assert not result.converged
     assert objective.n_calls == 1 or what == "gradient"
-
-
-# Where it ends
 
 
 @pytest.mark.parametrize("n", [0, 1, 7])
@@ -266,9 +257,6 @@ def test_what_rounding_is_in_the_way_of_is_found_in_float64(noise):
     assert result.converged
     assert not objective.narrow
     np.testing.assert_allclose(result.W, plain.centre, atol=1e-5)
-
-
-# Callbacks
 
 
 def test_callback_sees_every_iteration():

@@ -126,9 +126,6 @@ class NumpyBlock:
         return float(h.sum()), gram, M if products else None
 
 
-# Value and gradient
-
-
 @pytest.mark.parametrize(
     ("make", "soft", "n_classes", "fit_intercept", "C"),
     [
@@ -232,9 +229,6 @@ def test_centered_is_the_same_function_of_other_intercepts(n_classes):
     assert sparse.centered() is sparse
 
 
-# What the stopping rule asks
-
-
 @each_n_classes
 def test_rates_are_mean_predictions(n_classes):
     """Of two terms with the weights that they have in the gradient of the intercepts."""
@@ -281,9 +275,6 @@ def test_a_step_without_numbers_is_none_of_size_zero(dtype):
     assert np.isnan(objective.largest_change(np.full(objective.shape, np.nan)))
 
 
-# Blocks
-
-
 @each_n_classes
 @pytest.mark.parametrize("kind", ["rows", "sparse rows", "numpy", "mixed"])
 def test_any_objects_with_four_methods_are_blocks(kind, n_classes):
@@ -314,9 +305,6 @@ def test_any_objects_with_four_methods_are_blocks(kind, n_classes):
     assert solution.converged
     assert result.converged
     assert_allclose(result.W, solution.W, rtol=0, atol=1e-7)
-
-
-# The metric
 
 
 @pytest.mark.parametrize("make", [np.asarray, csr_array])

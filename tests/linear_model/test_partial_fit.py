@@ -70,9 +70,6 @@ def assert_same_model(model, expected, atol=1e-7):
     assert_allclose(centred(model), centred(expected), rtol=0, atol=atol)
 
 
-# -- The first batch -----------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("n_classes", "soft", "container", "weighted", "params"),
     [
@@ -107,9 +104,6 @@ def test_float32(container):
     assert_allclose(model.coef_, fit(X32, y, tol=1e-5).coef_, atol=2e-3)
     model.partial_fit(X32, y)
     assert model.coef_.dtype == np.float32
-
-
-# -- Many batches --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,9 +160,6 @@ def test_kinds_of_batches_may_alternate():
         model.partial_fit(kind(X[i : i + 100]), y[i : i + 100])
         expected.partial_fit(X[i : i + 100], y[i : i + 100])
     assert_same_model(model, expected, atol=1e-6)
-
-
-# -- Batches that are not mixed ------------------------------------------------
 
 
 FORGETFUL = "Mix the classes in every batch"
@@ -244,9 +235,6 @@ def test_class_of_weight_zero():
     assert model.score(X[rest], y[rest]) > fit(X[rest], y[rest]).score(X[rest], y[rest]) - 0.02
 
 
-# -- Classes -------------------------------------------------------------------
-
-
 def test_batches_may_lack_classes():
     X, y = make_problem(3, False)
     labels = np.array(["a", "b", "c"])[y]
@@ -311,9 +299,6 @@ def test_other_classes_on_a_later_call(classes):
         SoftLabelLogisticRegression(classes=classes).partial_fit(X, y, classes=[0, 1, 2])
 
 
-# -- Weights -------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("soft", "container"), [(True, np.asarray), (False, csr_array)])
 def test_weight_is_repetition(soft, container):
     """And a weight of 0 is removal."""
@@ -331,9 +316,6 @@ def test_weight_is_repetition(soft, container):
         proba = repeated.predict_proba(X[rows])
         assert repeated.loss_ == pytest.approx(kl_loss(y[rows], proba), rel=1e-6)
     assert_same_model(weighted, repeated)
-
-
-# -- State ---------------------------------------------------------------------
 
 
 def test_after_fit_coefficients_are_drawn_to_those_of_fit():
@@ -432,9 +414,6 @@ def test_no_stream_where_there_can_be_none(name, value):
         with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as error:
             model.partial_fit(X, y)
         assert f"{name}={value!r}" in str(error.value.__cause__)
-
-
-# -- Degenerate data -----------------------------------------------------------
 
 
 @each_container

@@ -43,9 +43,6 @@ def centred(model):
     return model.intercept_ - (model.intercept_.mean() if len(model.intercept_) > 1 else 0.0)
 
 
-# By definition
-
-
 def parts(model, X, y, weight):
     """Return probabilities and targets by logit, and the weights."""
     X = (X.toarray() if issparse(X) else np.asarray(X)).astype(np.float64)
@@ -188,9 +185,6 @@ def test_converges_to_the_rounding_floor(n_classes, l1_ratio):
         assert_optimal(model, X, y, atol=tol + 1e-14)
 
 
-# SAGA
-
-
 def saga(X, y, sample_weight=None, **params):
     if inspect.signature(LogisticRegression).parameters["penalty"].default != "deprecated":
         params["penalty"] = "elasticnet"  # before scikit-learn 1.8
@@ -225,9 +219,6 @@ def test_soft_targets_as_saga_on_repeated_rows():
     repeated = np.repeat(X, 3, axis=0), np.tile([0, 1, 2], len(X)), y.ravel()
     expected = saga(*repeated, C=0.2, l1_ratio=0.8)
     assert_as_saga(fit(X, y, C=0.2, l1_ratio=0.8), expected)
-
-
-# Limits
 
 
 @pytest.mark.parametrize(("n_classes", "C"), [(2, 1.0), (3, np.inf)])
@@ -272,9 +263,6 @@ def test_first_coefficient_appears_where_it_must(n_classes, l1_ratio):
     assert np.flatnonzero(first.coef_).tolist() == [np.argmax(np.abs(gradient))]
 
 
-# Starts
-
-
 def test_warm_start():
     X, y = soft_data()
     params = {"C": 0.3, "l1_ratio": 0.5, "warm_start": True}
@@ -296,9 +284,6 @@ def test_warm_start_from_the_smooth_solution_finds_the_same_zeros():
     model.set_params(C=0.1, l1_ratio=0.8).fit(X, y)
     assert_array_equal(model.coef_ == 0.0, cold.coef_ == 0.0)
     assert_allclose(model.coef_, cold.coef_, atol=1e-7)
-
-
-# Columns
 
 
 @pytest.mark.parametrize(("n_classes", "l1_ratio"), [(2, 1.0), (3, 0.3)])
@@ -347,9 +332,6 @@ def test_separable_labels_and_columns_of_very_different_scales():
     model = fit(X, y, C=5.0, l1_ratio=0.5)
     assert_optimal(model, X, y, atol=1e-8)
     assert 0 < np.count_nonzero(model.coef_) < model.coef_.size
-
-
-# The same bits twice, and with any number of threads
 
 
 def attributes(X, y, **params):
