@@ -205,8 +205,8 @@ def kl_decomposition(
     if calibrator is None and method == "binning":
         bins = _bins(proba, weight, n_bins)
         miscalibration, refinement = _of_bins(target, proba, weight, bins, base)
-        if np.isfinite(kl):
-            miscalibration = min(max(0.0, miscalibration), kl)
+        miscalibration = min(max(0.0, miscalibration), kl)
+        if np.isfinite(miscalibration):
             refinement = kl - miscalibration
     else:
         calibrated = (

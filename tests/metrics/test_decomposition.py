@@ -324,8 +324,9 @@ def test_zeros():
     single = proba.astype(np.float32)
     for method in ("isotonic", "binning"):
         infinite = kl_decomposition(y, proba, on_zero="inf", method=method)
-        assert infinite.kl == np.inf > infinite.refinement
-        assert method == "binning" or infinite.miscalibration == np.inf
+        assert infinite.kl == infinite.miscalibration + infinite.refinement == np.inf
+        assert infinite.miscalibration >= 0.0 <= infinite.refinement
+        assert method == "binning" or infinite.refinement < np.inf
         # float32 is clipped as in the loss.
         parts = kl_decomposition(y, single, method=method)
         assert_allclose(parts.kl, kl_loss(y, single), rtol=1e-12)
