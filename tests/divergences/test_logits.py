@@ -272,3 +272,14 @@ def test_logits_at_the_limits_of_float64():
 def test_bad_temperature(temperature):
     with pytest.raises(ValueError, match=r"^temperature must be a positive number, from "):
         kl_divergence_from_logits([0.0, 1.0], [0.0, 1.0], temperature=temperature)
+
+
+def test_unit_of_huge_logits():
+    rows = np.array([[1e308, -1e308, 0.0]]), np.array([[-1e308, 1e308, 1e308]])
+    for temperature in (10.0, 1e300):
+        nats, bits = (
+            kl_divergence_from_logits(*rows, temperature=temperature, base=base)[0]
+            for base in (None, 2)
+        )
+        assert bits * np.log(2) == pytest.approx(nats, rel=1e-14)
+    assert np.isfinite(bits)
