@@ -15,20 +15,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-try:
-    from sklearn.callback import ProgressBar
-except ImportError:
-    ProgressBar = None
-
 from sklkl import divergences
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegressionCV
+from tests._support.callbacks import needs_callbacks
 from tests._support.models import Recorder, Says, exact, taught, tempered
 from tests._support.problems import random_rows
 
-needs_callbacks = pytest.mark.skipif(
-    ProgressBar is None, reason="scikit-learn has callbacks from version 1.9 on"
-)
 CASES = [
     ("kl", 0.5), ("reverse_kl", 0.5), ("jeffreys", 0.5),
     ("jensen_shannon", 0.1), ("jensen_shannon", 0.5), ("jensen_shannon", 0.9),

@@ -10,16 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
+from tests._support.callbacks import ProgressBar, ScoringMonitor, needs_callbacks
 from tests._support.problems import make_problem
 
-try:
-    from sklearn.callback import ProgressBar, ScoringMonitor
-except ImportError:
-    ProgressBar = ScoringMonitor = None
-
-needs_callbacks = pytest.mark.skipif(
-    ScoringMonitor is None, reason="scikit-learn has callbacks from version 1.9 on"
-)
 each_solver = pytest.mark.parametrize("params", [{}, {"l1_ratio": 0.3, "C": 2.0}])
 
 X, _, Y, WEIGHT, _ = make_problem()
