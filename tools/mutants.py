@@ -29,7 +29,6 @@ from queue import SimpleQueue
 ROOT = Path(__file__).parents[1]
 LISTS = ROOT / "tools" / "mutants"
 LIMIT = 150  # seconds of processor time; a fault may turn a loop into an endless one
-ENOUGH = 3  # failing tests to name
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,10 @@ def compiled(tree):
     return subprocess.run(command, cwd=tree, capture_output=True).returncode == 0
 
 
-def failing(tests, tree):
-    """Return the first tests that fail, or what else came of them."""
+def failing(tests, tree, enough=1):
+    """Return the first ``enough`` tests that fail, or what else came of them."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no"]
-    command += ["-rfE", f"--maxfail={ENOUGH}"]
+    command += ["-rfE", f"--maxfail={enough}"]
     command += [path for path in tests if (tree / path).exists()]
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
     options = {"capture_output": True, "text": True, "preexec_fn": _limit}
@@ -110,7 +109,7 @@ def failing(tests, tree):
     return failed or ([f"exit {ended.returncode}"] if ended.returncode else [])
 
 
-def run(mutant, tree):
+def run(mutant, tree, enough):
     """Return the tests that find the fault, or what else came of it; none if it survives."""
     path = tree / mutant.path
     times = path.stat()
@@ -128,7 +127,7 @@ def run(mutant, tree):
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             if not compiled(tree):
                 return ["does not compile"]
-        return failing(mutant.tests, tree)
+        return failing(mutant.tests, tree, enough)
     finally:
         path.write_text(source)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -145,6 +144,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("only", nargs="*", help="text that names of faults contain")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--enough", type=int, default=1, help="failing tests to name")
     parser.add_argument("--list", action="store_true", help="only check and count the lists")
     options = parser.parse_args()
     mutants = [m for path in sorted(LISTS.glob("*.txt")) for m in read(path)]
@@ -169,7 +169,7 @@ def main():
         def judge(mutant):
             tree, start = trees.get(), time.perf_counter()
             try:
-                killers = run(mutant, tree)
+                killers = run(mutant, tree, options.enough)
             finally:
                 trees.put(tree)
             seconds = time.perf_counter() - start

@@ -137,16 +137,20 @@ def test_known_parts_with_several_classes(method, n_samples):
     divergence = rel_entr(kinds, proba).sum(axis=1)
     assert_allclose(parts.miscalibration, divergence[kind].mean(), rtol=0, atol=4e-3)
     if method == "binning":  # here every bin is one kind of sample
-        expected = 0.0
-        for k in range(10):
-            of_kind = y[kind == k]
-            mean = of_kind.mean(axis=0)
-            chance = (of_kind.var(axis=0, ddof=1) / mean).sum() / (2 * len(of_kind))
-            share = len(of_kind) / len(y)
-            expected += share * (rel_entr(mean, proba[k]).sum() - chance)
-        assert_allclose(parts.miscalibration, expected, rtol=1e-10)
-        bits = kl_decomposition(y, proba[kind], method="binning", base=2)
-        assert_allclose(bits.miscalibration, expected / np.log(2), rtol=1e-10)
+        for weight in (np.ones(len(y)), rng.exponential(size=len(y)) ** 2):
+            expected = 0.0
+            for k in range(10):
+                share = (weight * (kind == k))[:, None]
+                share /= share.sum()
+                mean = (share * y).sum(axis=0)
+                variance = (share * (y - mean) ** 2).sum(axis=0)
+                chance = (variance / mean).sum() / (2 * (1 / (share**2).sum() - 1))
+                size = weight[kind == k].sum() / weight.sum()
+                expected += size * (rel_entr(mean, proba[k]).sum() - chance)
+            for base, unit in ((None, 1.0), (2, np.log(2))):
+                options = {"method": "binning", "sample_weight": weight, "base": base}
+                parts = kl_decomposition(y, proba[kind], **options)
+                assert_allclose(parts.miscalibration, expected / unit, rtol=1e-10)
 
 
 @pytest.mark.parametrize(("method", "bound"), [("dirichlet", 0.015), ("binning", 0.04)])
