@@ -8,20 +8,17 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_predict
 
-from sklkl._targets import (
-    check_classes,
-    check_rows,
-    check_target,
+from sklkl._core.classes import check_classes, frame_columns, match_columns, spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.samples import (
     check_weights,
     encode_groups,
-    frame_columns,
     is_unlabeled,
-    match_columns,
     match_rows,
     refuse_missing,
     relative,
-    spread,
 )
+from sklkl._core.targets import check_target
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_interval
 from tests._support.layouts import LAYOUTS

@@ -15,21 +15,16 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
-from sklkl._base import SoftLabelClassifierMixin
-from sklkl._checks import BOOLEAN, Rule, check_parameters
-from sklkl._names import places, refuse_other_rows, shown
-from sklkl._targets import check_target, check_weights, frame_columns, spread
+from sklkl._core.classes import frame_columns, spread
+from sklkl._core.models import check_partition, fit_fold, fit_to_target, predict_columns
+from sklkl._core.names import places, refuse_other_rows, shown
+from sklkl._core.parameters import BOOLEAN, Rule, check_parameters
+from sklkl._core.samples import check_weights, row_params
+from sklkl._core.targets import check_target, class_mass
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.linear_model._data import class_mass
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import (
-    N_JOBS,
-    by_row,
-    check_partition,
-    fit_fold,
-    fit_to_target,
-    predict_columns,
-)
+from sklkl.model_selection._validation import N_JOBS
 
 METHODS = {
     "temperature": TemperatureScaling,
@@ -179,7 +174,7 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
             share that it has in ``y``, for every sample.
         """
         scaling, ensemble = self._check_parameters()
-        named = {"X": X, "y": y, "sample_weight": sample_weight, **by_row(X, fit_params)}
+        named = {"X": X, "y": y, "sample_weight": sample_weight, **row_params(X, fit_params)}
         refuse_other_rows(named, strict=False)
         X, y = indexable(X, y)
         classes, target = check_target(y, refuse_integers=True)

@@ -41,24 +41,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklkl._base import SoftLabelClassifierMixin
-from sklkl._checks import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
-from sklkl._docs import documented
-from sklkl._names import refuse_other_rows, shown
-from sklkl._targets import (
-    check_rows,
-    check_target,
-    check_weights,
-    encode,
-    frame_columns,
-    match_columns,
-    one_hot,
-    refuse_missing,
-)
-from sklkl.divergences._rows import without_tensor
-from sklkl.linear_model._data import Data, class_mass
-from sklkl.linear_model._objective import DIAGONAL, FULL, Objective
-from sklkl.linear_model._solve import solve
+from sklkl._core.arrays import without_tensor
+from sklkl._core.classes import encode, frame_columns, match_columns
+from sklkl._core.distributions import check_rows
+from sklkl._core.docs import documented
+from sklkl._core.names import refuse_other_rows, shown
+from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
+from sklkl._core.samples import check_weights, refuse_missing
+from sklkl._core.targets import check_target, class_mass, one_hot
+from sklkl._optimize.objective import DIAGONAL, FULL, Objective
+from sklkl._optimize.solve import solve
+from sklkl.linear_model._data import Data
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
 LOG_EPS = np.log(np.finfo(np.float64).eps)

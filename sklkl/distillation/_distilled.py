@@ -24,8 +24,11 @@ from sklearn.utils.validation import (
     check_memory,
 )
 
-from sklkl._base import SoftLabelClassifierMixin
-from sklkl._checks import (
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import frame_columns, spread
+from sklkl._core.models import check_has_proba, check_partition
+from sklkl._core.names import places, shown
+from sklkl._core.parameters import (
     FINITE,
     NON_NEGATIVE,
     SHARE,
@@ -34,25 +37,19 @@ from sklkl._checks import (
     number,
     one_of,
 )
-from sklkl._names import places, shown
-from sklkl._targets import (
-    check_target,
-    check_weights,
-    frame_columns,
-    is_unlabeled,
-    one_hot,
-    spread,
-)
-from sklkl.distillation._lesson import Material, Recipe
-from sklkl.distillation._munge import SEED, followed_by, munge
-from sklkl.distillation._pooling import FOLDS, PooledClassifier
-from sklkl.distillation._rows import (
+from sklkl._core.samples import (
     check_same_rows,
+    check_weights,
     holds_labels,
+    is_unlabeled,
     refuse_marker_as_string,
     refuse_missing_labels,
     take,
 )
+from sklkl._core.targets import check_target, one_hot
+from sklkl.distillation._lesson import Material, Recipe
+from sklkl.distillation._munge import SEED, followed_by, munge
+from sklkl.distillation._pooling import FOLDS, PooledClassifier
 from sklkl.distillation._student import (
     check_samples,
     check_student,
@@ -75,12 +72,10 @@ from sklkl.distillation._teaching import (
     teach,
     timed,
 )
-from sklkl.divergences._rows import as_floating
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_loss
-from sklkl.metrics._scorers import check_has_proba
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import check_partition
 
 DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # Where "jensen_shannon" and "alpha" are KL divergences to all digits that count.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklkl._targets import one_hot
+from sklkl._core.targets import one_hot
 from sklkl.distillation._teaching import corrected, smooth, temper
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
-from sklkl._checks import SHARE, Rule, check, integer, number
-from sklkl.divergences._rows import as_array
+from sklkl._core.arrays import as_array
+from sklkl._core.parameters import SHARE, Rule, check, integer, number
 
 SEED = Rule(
     "an integer from 0 to 2**32 - 1 or a RandomState",

@@ -15,30 +15,25 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklkl._base import SoftLabelClassifierMixin
-from sklkl._checks import Rule, check_parameters, one_of
-from sklkl._names import shown
-from sklkl._targets import (
-    check_target,
-    check_weights,
-    frame_columns,
-    one_hot,
-    spread,
-)
-from sklkl.distillation._rows import check_same_rows
-from sklkl.distillation._student import refuse_extreme_weights, rename_weight, weight_name
-from sklkl.distillation._teaching import normalized
-from sklkl.divergences._rows import as_floating
-from sklkl.metrics._scorers import check_has_proba, check_kind
-from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import (
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import frame_columns, spread
+from sklkl._core.models import (
     ABSENT,
-    N_JOBS,
+    check_has_proba,
     check_partition,
     fit_fold,
     fit_to_target,
     predict_columns,
 )
+from sklkl._core.names import shown
+from sklkl._core.parameters import Rule, check_parameters, one_of
+from sklkl._core.samples import check_same_rows, check_weights
+from sklkl._core.targets import check_kind, check_target, one_hot
+from sklkl.distillation._student import refuse_extreme_weights, rename_weight, weight_name
+from sklkl.distillation._teaching import normalized
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
+from sklkl.model_selection._split import check_soft_cv
+from sklkl.model_selection._validation import N_JOBS
 
 POOLING = ("arithmetic", "geometric")
 

@@ -14,12 +14,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklkl._names import shown
-from sklkl._targets import check_classes, spread
-from sklkl.distillation._rows import take
+from sklkl._core.classes import check_classes, spread
+from sklkl._core.names import shown
+from sklkl._core.samples import take
+from sklkl._core.targets import balanced, class_mass
 from sklkl.distillation._teaching import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._data import balanced, class_mass
 from sklkl.linear_model._logistic import Goal
 
 

@@ -9,12 +9,14 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils._user_interface import _print_elapsed_time
 
-from sklkl._names import shown
-from sklkl._targets import check_rows, one_hot, spread
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.models import fit_fold, fit_to_target
+from sklkl._core.names import shown
+from sklkl._core.samples import take
+from sklkl._core.targets import one_hot
 from sklkl.calibration._scaling import Doubt, fit_smoothing, fit_temperature, smoothed
-from sklkl.distillation._rows import take
-from sklkl.divergences._rows import as_floating
-from sklkl.model_selection._validation import fit_fold, fit_to_target
 
 MAX_TEMPERATURE = 1000.0
 TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps

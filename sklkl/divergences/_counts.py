@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.special import psi
 
-from sklkl._checks import check, one_of
-from sklkl.divergences._divergences import ENTROPY, kl_divergence
-from sklkl.divergences._rows import as_rows, by_row, nats_to, row_of
+from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, row_of
+from sklkl._core.parameters import check, one_of
+from sklkl.divergences._divergences import kl_divergence
 
 ESTIMATOR = one_of(["plugin", "miller-madow", "zhang-grabchak"])
 

@@ -6,20 +6,14 @@ from numbers import Real
 
 import numpy as np
 
-from sklkl._checks import SHARE, check, number
+from sklkl._core.arrays import SUM_TOLERANCE
+from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, raise_bad_row
+from sklkl._core.parameters import SHARE, check, number
 from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
 from sklkl.divergences._docs import documented
-from sklkl.divergences._rows import (
-    SUM_TOLERANCE,
-    as_rows,
-    by_row,
-    nats_to,
-    raise_bad_row,
-)
 
-ENTROPY = RowKernel("entropy")
 CROSS_ENTROPY = RowKernel("cross_entropy")
 KL = RowKernel("kl")
 REVERSE_KL = RowKernel("kl", swap=True)

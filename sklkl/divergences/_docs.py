@@ -1,6 +1,6 @@
 """Text that the docstrings of divergences share, put in for ``%(name)s``."""
 
-from sklkl._docs import documented as documented_with
+from sklkl._core.docs import documented as documented_with
 
 SHARED = {
     "pair": """p, q : array-like of shape (..., n_outcomes)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from sklkl._checks import check, one_of
+from sklkl._core.arrays import as_floating
+from sklkl._core.distributions import nats_to
+from sklkl._core.names import names_of, orders
+from sklkl._core.parameters import check, one_of
 from sklkl._kernels._rows import kl_terms
-from sklkl.divergences._alignment import names_of, orders
-from sklkl.divergences._rows import as_floating, nats_to
 
 COVARIANCE_TYPE = one_of(["auto", "diag", "full"])
 # Of the variance of a dimension, the share that the dimensions before it leave. Smaller ones

@@ -5,12 +5,12 @@ from math import inf
 
 import numpy as np
 
-from sklkl._checks import check, one_of
+from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_bad_row
+from sklkl._core.names import names_of, orders
+from sklkl._core.parameters import check, one_of
 from sklkl._kernels._openmp import n_threads_for
-from sklkl.divergences._alignment import names_of, orders
 from sklkl.divergences._divergences import KL, is_infinite
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import as_rows, describe_bad_row, nats_to, raise_bad_row
 
 METRICS = {d.name: d for d in DIVERGENCES}
 

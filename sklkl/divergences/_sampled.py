@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from sklkl._checks import check, one_of
+from sklkl._core.arrays import as_floating
+from sklkl._core.distributions import AXIS, nats_to
+from sklkl._core.names import names_of, orders
+from sklkl._core.parameters import check, one_of
 from sklkl._kernels._rows import kl_terms
-from sklkl.divergences._alignment import names_of, orders
-from sklkl.divergences._rows import AXIS, as_floating, nats_to
 
 ESTIMATOR = one_of(["k1", "k2", "k3"])
 # Differences of larger ones, and sums of these, overflow.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from sklkl._core.distributions import as_rows
+from sklkl._core.names import is_named
 from sklkl.divergences import kl_contributions, kl_divergence
-from sklkl.divergences._alignment import is_named
-from sklkl.divergences._rows import as_rows
 from sklkl.inspection._drawing import (
     BLUE,
     EDGE,

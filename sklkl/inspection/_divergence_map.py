@@ -4,7 +4,7 @@ from math import floor, log10
 
 import numpy as np
 
-from sklkl._checks import check, integer
+from sklkl._core.parameters import check, integer
 from sklkl.divergences import pairwise_divergences
 from sklkl.divergences._pairwise import METRICS
 from sklkl.inspection._drawing import (

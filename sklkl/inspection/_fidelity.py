@@ -2,19 +2,14 @@
 
 import numpy as np
 
-from sklkl._checks import check, integer
-from sklkl._names import shown
-from sklkl._targets import (
-    check_classes,
-    check_rows,
-    check_weights,
-    frame_columns,
-    match_rows,
-    relative,
-    spread,
-)
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import check_classes, frame_columns, spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.models import check_has_proba, predict_proba
+from sklkl._core.names import shown
+from sklkl._core.parameters import check, integer
+from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl.divergences import kl_contributions
-from sklkl.divergences._rows import as_floating
 from sklkl.inspection._drawing import (
     BLUE,
     COLORS,
@@ -37,7 +32,6 @@ from sklkl.inspection._drawing import (
     unit_of,
 )
 from sklkl.metrics._losses import KL, check_options, clip, row_losses
-from sklkl.metrics._scorers import check_has_proba, predict_proba
 
 MOST_POINTS = 5000
 LABEL = {"padding": 2, "fontsize": "small"}

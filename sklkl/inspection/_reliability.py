@@ -3,16 +3,12 @@
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from sklkl._checks import check, one_of
-from sklkl._names import shown
-from sklkl._targets import (
-    check_target,
-    check_weights,
-    frame_columns,
-    match_rows,
-    one_hot,
-    spread,
-)
+from sklkl._core.classes import frame_columns, spread
+from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.names import shown
+from sklkl._core.parameters import check, one_of
+from sklkl._core.samples import check_weights, match_rows
+from sklkl._core.targets import align_target, check_target, one_hot
 from sklkl.inspection._drawing import (
     COLORS,
     INCHES_PER_CHARACTER,
@@ -26,12 +22,6 @@ from sklkl.inspection._drawing import (
 )
 from sklkl.metrics import kl_decomposition
 from sklkl.metrics._losses import check_y_and_proba
-from sklkl.metrics._scorers import (
-    align_target,
-    check_has_proba,
-    predict_proba,
-    refuse_unlabeled,
-)
 
 STRATEGIES = ("quantile", "uniform")
 MOST_CURVES = 7  # as there are colours

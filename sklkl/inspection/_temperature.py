@@ -6,9 +6,11 @@ import numpy as np
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
-from sklkl._checks import Rule, check, integer
-from sklkl._targets import check_weights, match_rows, relative
-from sklkl.divergences._rows import as_array
+from sklkl._core.arrays import as_array
+from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.samples import check_weights, match_rows, relative
+from sklkl._core.targets import align
 from sklkl.inspection._drawing import (
     BLUE,
     ORANGE,
@@ -19,13 +21,7 @@ from sklkl.inspection._drawing import (
     unit_of,
 )
 from sklkl.metrics._losses import ALIGNED, check_options, hits
-from sklkl.metrics._scorers import (
-    DivergenceScorer,
-    align,
-    check_has_proba,
-    predict_proba,
-    refuse_unlabeled,
-)
+from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import check_soft_cv
 
 MOST_TICKS = 9

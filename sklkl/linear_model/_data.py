@@ -8,21 +8,19 @@ from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from sklkl._checks import (
+from sklkl._core.arrays import without_tensor
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.parameters import (
     BOOLEAN,
-    NON_NEGATIVE,
     POSITIVE,
     POSITIVE_OR_INFINITE,
     SHARE,
-    check,
     check_parameters,
     integer,
 )
-from sklkl._names import refuse_other_rows
-from sklkl._targets import check_target, check_weights
-from sklkl.divergences._rows import without_tensor
-from sklkl.linear_model._objective import LossTerm
-from sklkl.linear_model._solve import objective_of
+from sklkl._core.samples import check_weights
+from sklkl._core.targets import apply_class_weight, check_target
+from sklkl.linear_model._objective import LossTerm, objective_of
 
 RULES = {
     "C": POSITIVE_OR_INFINITE,
@@ -134,52 +132,3 @@ def unchanged_on_error(estimator):
             vars(estimator).pop(name, None)
         vars(estimator).update(before)
         raise
-
-
-def balanced(mass):
-    """Return the class weights "balanced" for masses of classes, 1 where there is none."""
-    factors = np.ones(len(mass))
-    present = mass > 0
-    factors[present] = mass.sum() / (len(mass) * mass[present])
-    return factors
-
-
-def class_mass(target, weight, n_classes):
-    """Return the sum of the targets of each class over the samples, with their weights."""
-    if target.ndim == 2:
-        return weight @ target
-    return np.bincount(target, weight, minlength=n_classes)
-
-
-def apply_class_weight(class_weight, classes, target, weight):
-    """Return the target and the sample weights that class weights turn these into."""
-    n_classes = len(classes)
-    factors = np.ones(n_classes)
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        factors = balanced(class_mass(target, weight, n_classes))
-    elif isinstance(class_weight, dict):
-        position = {c: j for j, c in enumerate(classes.tolist())}
-        unknown = [c for c in class_weight if c not in position]
-        if unknown:
-            raise ValueError(
-                f"class_weight names {unknown}, not among the classes {classes.tolist()}."
-            )
-        for label, value in class_weight.items():
-            check(f"class_weight[{label!r}]", value, NON_NEGATIVE)
-            factors[position[label]] = value
-    else:
-        raise ValueError(
-            f"class_weight must be a dict, 'balanced' or None; got {class_weight!r}."
-        )
-    if target.ndim == 1:
-        weight = weight * factors[target]
-    else:
-        target = target * factors
-        mass = target.sum(axis=1)
-        weight = weight * mass
-        empty = mass == 0.0  # weight 0; any distribution serves
-        target[empty] = 1.0 / n_classes
-        target /= np.where(empty, 1.0, mass)[:, None]
-    if not weight.sum() > 0:
-        raise ValueError("class_weight leaves no sample with a weight > 0.")
-    return target, weight

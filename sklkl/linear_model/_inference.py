@@ -31,9 +31,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklkl._checks import INNER_SHARE, check
-from sklkl._names import refuse_other_rows
-from sklkl._targets import encode_groups, one_hot
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.parameters import INNER_SHARE, check
+from sklkl._core.samples import encode_groups
+from sklkl._core.targets import one_hot
 from sklkl.linear_model._data import check_data
 from sklkl.linear_model._objective import add_curvature, row_products
 

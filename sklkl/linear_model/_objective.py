@@ -9,8 +9,71 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import issparse
 
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
+from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
+from sklkl.divergences import entropy
 
-TINY = np.finfo(np.float64).tiny
+
+def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
+    """Return the objective of rows in memory, or in a memory map.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        float32 or float64, any strides.
+    terms : list of LossTerm
+        One or two.
+    n_classes : int
+    fit_intercept : bool
+    C, l1_ratio : float
+
+    Returns
+    -------
+    KLObjective
+    """
+    n_samples, n_features = X.shape
+    n_logits = 1 if n_classes == 2 else n_classes
+    # Weights of any size become ordinary numbers, in float32, too.
+    unit = float(max(term.weight.max() for term in terms))
+    terms = [replace(term, weight=term.weight / unit) for term in terms]
+    # The gradient of a term is divided by its temperature twice, if its target is, too.
+    total_weight = sum(float(term.weight.sum()) / term.temperature**2 for term in terms)
+    # Not weight @ ..., a call of BLAS whose threads would go on waiting actively for more.
+    total_entropy = sum(
+        float(np.sum(term.weight * entropy(term.target)))
+        for term in terms
+        if term.target.ndim == 2 and term.divergence == "kl"
+    )
+    return KLObjective(
+        [RowBlock(X, terms, n_logits, fit_intercept)],
+        total_weight=total_weight,
+        unit=unit,
+        entropy=total_entropy / total_weight,
+        n_features=n_features,
+        n_logits=n_logits,
+        fit_intercept=fit_intercept,
+        C=C,
+        l1_ratio=l1_ratio,
+        n_nonzeros=X.nnz / n_samples if issparse(X) else None,
+        **_masses(terms, n_classes, total_weight) if fit_intercept else {},
+    )
+
+
+def _masses(terms, n_classes, total_weight):
+    """Return the mean targets, weighted as in the gradient, and the sum of these weights."""
+    mass = np.zeros(n_classes)
+    for term in terms:
+        if term.target.ndim == 1:
+            of_term = np.bincount(term.target, term.weight, minlength=n_classes)
+        else:
+            of_term = np.einsum("i,ik->k", term.weight, term.target)
+        mass += of_term / term.temperature
+    total = mass.sum()
+    forward = all(term.divergence == "kl" for term in terms)
+    return {
+        "mass": mass[1:] / total if n_classes == 2 else mass / total,
+        "mass_weight": total / total_weight if forward else np.nan,
+    }
+
 
 # The full curvature takes n_features^2 numbers, and n_features^3 operations to factorise.
 MAX_FULL_CURVATURE = 2000
@@ -29,9 +92,6 @@ LEAST_SAMPLE, MOST_SAMPLE = 100, 4096
 
 # Numbers in an array of the products of some rows.
 HESSIAN_SLICE = 1 << 20
-
-# How the metric approximates the Hessian.
-DIAGONAL, FULL, EXACT = range(3)
 
 # Beyond, squares of coefficients would be lost or overflow.
 MOST_PENALTY = 1e300
@@ -64,49 +124,6 @@ class LossTerm:
     temperature: float = 1.0
     divergence: str = "kl"
     parameter: float = 0.5
-
-
-class Objective:
-    """What solvers ask of an objective, besides values and gradients, and what they get.
-
-    Attributes
-    ----------
-    full_cost, exact_cost : float
-        Evaluations that a full curvature, or the Hessian, costs; infinity if there is none.
-    l1 : float
-        Factor of the L1 norm, which is not part of the value.
-    absent : ndarray of shape (n_logits,), or None
-        Which columns of coefficients belong to classes that no target has.
-    unattained : float
-        Values up to this one are those of no minimum.
-    settled : float
-        Values up to this one are taken for the least there is.
-    """
-
-    full_cost = exact_cost = np.inf
-    l1 = 0.0
-    absent = None
-    unattained = settled = -np.inf
-
-    def widen(self):
-        """Compute in float64 from now on; return whether that is new."""
-        return False
-
-    def rates(self, gradient):
-        """Return mean predictions, as far as the gradient tells them."""
-        return np.zeros(0)
-
-    def centered(self):
-        """Return the same function of coefficients in which a solver loses fewer digits."""
-        return self
-
-    def enter(self, W):
-        """Return these coefficients, given those of the function before it was centered."""
-        return W
-
-    def leave(self, W):
-        """Return those of the function before it was centered."""
-        return W
 
 
 class KLObjective(Objective):

@@ -6,10 +6,10 @@ from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklkl._base import SoftLabelClassifierMixin
+from sklkl._core.arrays import without_tensor
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
-from sklkl.divergences._rows import without_tensor
 from sklkl.linear_model import _inference
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
 class LinearSoftmaxMixin(SoftLabelClassifierMixin):

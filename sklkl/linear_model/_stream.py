@@ -6,9 +6,9 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import issparse
 
+from sklkl._core.targets import one_hot
 from sklkl._kernels._linear import PROBA, LinearRows
-from sklkl._targets import one_hot
-from sklkl.linear_model._objective import Objective
+from sklkl._optimize.objective import Objective
 
 # Numbers that full precision matrices may take, 64 MB; beyond, their diagonals are kept.
 MAX_PRECISION = 1 << 23

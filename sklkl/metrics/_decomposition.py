@@ -12,15 +12,16 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
-from sklkl._checks import Rule, check, integer
-from sklkl._targets import check_weights, one_hot, relative
+from sklkl._core.distributions import by_row, nats_to
+from sklkl._core.models import check_partition
+from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.samples import check_weights, relative
+from sklkl._core.targets import one_hot
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
-from sklkl.divergences._rows import by_row, nats_to
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip
 from sklkl.metrics._results import NumbersRepr
 from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import check_partition
 
 kl_loss = ALIGNED["kl_loss"]
 # Beyond, doubles hold no probability.

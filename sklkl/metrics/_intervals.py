@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
-from sklkl._checks import INNER_SHARE, Rule, check, one_of
-from sklkl._targets import check_weights, encode_groups, relative
+from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
+from sklkl._core.samples import check_weights, encode_groups, relative
 from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
 from sklkl.metrics._results import NumbersRepr
 

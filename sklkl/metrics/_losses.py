@@ -12,23 +12,15 @@ from numbers import Integral
 
 import numpy as np
 
-from sklkl._checks import check, one_of
-from sklkl._names import has_default_columns, shown
-from sklkl._targets import (
-    check_classes,
-    check_rows,
-    check_target,
-    check_weights,
-    frame_columns,
-    match_columns,
-    match_rows,
-    one_hot,
-    relative,
-    without_rounding,
-)
+from sklkl._core.arrays import ROUNDING, as_floating, without_rounding
+from sklkl._core.classes import check_classes, frame_columns, match_columns
+from sklkl._core.distributions import by_row, check_rows, nats_to
+from sklkl._core.names import has_default_columns, shown
+from sklkl._core.parameters import check, one_of
+from sklkl._core.samples import check_weights, match_rows, relative
+from sklkl._core.targets import check_target, one_hot
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.divergences._rows import ROUNDING, as_floating, by_row, nats_to
 
 ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")

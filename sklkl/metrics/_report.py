@@ -8,22 +8,16 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from sklkl._checks import BOOLEAN, check, integer
-from sklkl._names import places, shown
-from sklkl._targets import (
-    check_classes,
-    check_rows,
-    check_target,
-    check_weights,
-    frame_columns,
-    match_rows,
-    relative,
-    spread,
-)
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import check_classes, frame_columns, spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.models import check_has_proba
+from sklkl._core.names import places, shown
+from sklkl._core.parameters import BOOLEAN, check, integer
+from sklkl._core.samples import check_weights, match_rows, relative
+from sklkl._core.targets import check_target
 from sklkl.divergences import kl_contributions
-from sklkl.divergences._rows import as_floating
 from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl, hits
-from sklkl.metrics._scorers import check_has_proba
 
 # Key in the report -> name of the loss.
 TARGET_LOSSES = {"log_loss": "cross_entropy_loss", "kl": "kl_loss"}

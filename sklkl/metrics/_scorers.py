@@ -16,17 +16,12 @@ import numpy as np
 from sklearn.metrics import get_scorer_names as sklearn_names
 from sklearn.metrics._scorer import _BaseScorer
 
-from sklkl._names import places, refuse_other_rows, shown
-from sklkl._targets import (
-    check_rows,
-    check_target,
-    frame_columns,
-    is_unlabeled,
-    match_columns,
-    match_rows,
-    spread,
-)
-from sklkl.divergences._rows import as_floating
+from sklkl._core.classes import spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.samples import match_rows
+from sklkl._core.targets import align_target, check_kind
 from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
 
 
@@ -40,7 +35,6 @@ EMPTY = inspect.Parameter.empty
 
 # scorer name -> (public metric, the same on matching columns)
 METRICS = {name: (metric, aligned) for name, metric, aligned in _names()}
-
 
 # Names of divergences -> names of the scorers of their losses
 ALIASES = {
@@ -214,81 +208,6 @@ class Teachings:
 
 TEACHINGS = Teachings(max_bytes=2**28)
 PREDICTIONS = "sklkl.predict_proba"
-
-
-def check_has_proba(estimator, name):
-    """Refuse an estimator that predicts no probabilities."""
-    if not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            f"The {name} {type(estimator).__name__} has no predict_proba; calibrate it, e.g. "
-            "with sklkl.calibration.SoftCalibratedClassifierCV."
-        )
-
-
-def predict_proba(estimator, X, name):
-    """Return floating-point probabilities with a column per class."""
-    proba = as_floating(estimator.predict_proba(X), name)
-    n_classes = len(estimator.classes_)
-    if proba.ndim != 2 or proba.shape[1] != n_classes:
-        raise ValueError(
-            f"{name} of {type(estimator).__name__} has shape {proba.shape}, but there are "
-            f"{n_classes} classes_."
-        )
-    return proba
-
-
-def refuse_unlabeled(estimator, y, name):
-    """Refuse targets with samples that the estimator's ``unlabeled`` marks."""
-    while hasattr(estimator, "steps"):  # the last of a pipeline knows the marker
-        estimator = estimator.steps[-1][1]
-    marker = getattr(estimator, "unlabeled", None)
-    if marker is not None and is_unlabeled(y, marker).any():
-        raise ValueError(
-            f"{name} holds {marker!r}, which marks samples without a label; leave these out, "
-            "and let the test folds hold labelled samples only."
-        )
-
-
-def check_kind(labels, classes, what):
-    """Refuse labels that are strings where classes are not, or the reverse."""
-    labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
-    if isinstance(labels[0], str) != isinstance(classes[0], str):
-        raise ValueError(
-            f"{what}, as {labels[0]!r}, and the estimator's classes, {shown(classes)}, are of "
-            "different types."
-        )
-
-
-def align_target(y_true, classes, name="y_true"):
-    """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
-
-    A model that never saw a class gives it probability 0.
-    """
-    classes = np.asarray(classes)
-    y_classes, target = check_target(y_true, name=name)
-    named = frame_columns(y_true, classes) is not None
-    if target.ndim == 2 and not named:
-        if target.shape[1] != len(classes):
-            raise ValueError(
-                f"{name} has {target.shape[1]} columns, but the estimator knows "
-                f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
-                "frame."
-            )
-        return target, classes
-    check_kind(y_classes, classes, f"The labels in {name}")
-    union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
-    if target.ndim == 1:
-        return places(y_classes.tolist(), union)[target], union
-    if not set(classes.tolist()) <= set(y_classes.tolist()):
-        union = classes  # of which y_true lacks some: an error, with both lists of names
-    return match_columns(target, y_classes, union, name), union
-
-
-def align(y_true, proba, classes, name="y_true"):
-    """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
-    target, union = align_target(y_true, classes, name)
-    match_rows(**{name: target, "predict_proba": proba})
-    return target, spread(classes, np.asarray(proba), union)
 
 
 def make_divergence_scorer(name, **kwargs):

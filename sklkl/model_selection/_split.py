@@ -15,9 +15,10 @@ from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
-from sklkl._checks import Rule, check, integer
-from sklkl._names import refuse_other_rows
-from sklkl._targets import check_target, check_weights, encode_groups
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.samples import check_weights, encode_groups
+from sklkl._core.targets import check_target
 
 BOOLEAN = Rule("True or False", bool)
 RANDOM_STATE = Rule(

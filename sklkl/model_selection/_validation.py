@@ -4,27 +4,24 @@ from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import clone
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils.validation import _num_samples
 
-from sklkl._checks import Rule, check, integer, one_of
-from sklkl._names import refuse_other_rows
-from sklkl._targets import (
-    check_rows,
-    check_target,
-    frame_columns,
-    n_rows,
-    spread,
-)
+from sklkl._core.classes import frame_columns, spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.models import ABSENT, check_partition, fit_fold, predict_columns
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.parameters import Rule, check, integer, one_of
+from sklkl._core.samples import row_params
+from sklkl._core.targets import check_target
 from sklkl.model_selection._split import check_soft_cv
 
-ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
 N_JOBS = Rule(
     "an integer other than 0, of 32 bits", Integral, lambda v: v != 0 and abs(v) < 2**31
 ).or_(None)
+
 PRE_DISPATCH = Rule(
     "an integer >= 1, or an expression as '2*n_jobs'",
     (Integral, str),
@@ -115,7 +112,9 @@ def soft_cross_val_predict(
     check("verbose", verbose, integer(0))
     check("params", params, Rule("a dict", dict).or_(None))
     check("pre_dispatch", pre_dispatch, PRE_DISPATCH)
-    refuse_other_rows({"X": X, "y": y, "groups": groups, **by_row(X, params)}, strict=False)
+    refuse_other_rows(
+        {"X": X, "y": y, "groups": groups, **row_params(X, params)}, strict=False
+    )
     X, y = indexable(X, y)
     classes, target = check_target(y, refuse_integers=True)
     splitter = check_soft_cv(cv, target, groups)
@@ -144,65 +143,6 @@ def soft_cross_val_predict(
     rows = out if method == "predict_proba" else np.exp(out)
     check_rows(rows, f"{type(estimator).__name__}.predict_proba")
     return out
-
-
-def by_row(X, params):
-    """Return those parameters of a fit that hold an entry for each row of X."""
-    n_samples = n_rows(X, "X")
-    return {
-        name: value
-        for name, value in (params or {}).items()
-        if hasattr(value, "index") and np.shape(value)[:1] == (n_samples,)
-    }
-
-
-def check_partition(tests, n_samples):
-    """Refuse test sets that are not a partition of the samples."""
-    order = np.concatenate([np.empty(0, dtype=np.intp), *tests])
-    if not np.array_equal(np.sort(order), np.arange(n_samples)):
-        raise ValueError(
-            "Every sample must be in exactly one test set; use a splitter such as "
-            "StratifiedSoftKFold."
-        )
-
-
-def fit_fold(estimator, X, y, train, params):
-    """Return a clone of the estimator, fitted to the training set."""
-    params = _check_method_params(X, params, indices=train)
-    y = _safe_indexing(y, train)
-    return fit_to_target(clone(estimator), _safe_indexing(X, train), y, params)
-
-
-def fit_to_target(estimator, X, y, params):
-    """Fit an estimator, with advice if it does not learn from soft targets."""
-    try:
-        return estimator.fit(X, y, **params)
-    except ValueError as error:
-        if np.ndim(y) == 1:
-            raise
-        raise ValueError(
-            f"{type(estimator).__name__}.fit refused soft targets: {error}\nIf it learns from "
-            "labels only, fit it to labels; inside another estimator, wrap it in "
-            "sklearn.frozen.FrozenEstimator then."
-        ) from error
-
-
-def predict_columns(estimator, method, X):
-    """Return predictions with a column per class; refuse anything else."""
-    if not hasattr(estimator, method):
-        raise TypeError(
-            f"The estimator {type(estimator).__name__} has no {method}; calibrate it, e.g. "
-            "with sklkl.calibration.SoftCalibratedClassifierCV."
-        )
-    predicted = getattr(estimator, method)(X)
-    # A classifier of several outputs may take the columns of y for these; it returns a list.
-    is_list = isinstance(predicted, list)
-    if is_list or np.shape(predicted)[1:] != (len(estimator.classes_),):
-        raise ValueError(
-            f"{type(estimator).__name__}.{method} returned no array with a column per class; "
-            "pass labels to a classifier that does not learn from soft targets."
-        )
-    return np.asarray(predicted)
 
 
 def _fit_and_predict(estimator, X, y, train, test, params, method):

@@ -5,8 +5,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from sklkl.linear_model._lbfgs import minimize
-from sklkl.linear_model._objective import Objective
+from sklkl._optimize.lbfgs import minimize
+from sklkl._optimize.objective import Objective
 
 
 class Function(Objective):

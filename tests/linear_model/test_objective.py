@@ -8,17 +8,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 from scipy.special import entr, rel_entr, softmax
 
-from sklkl.linear_model._lbfgs import minimize
+from sklkl._optimize.lbfgs import minimize
+from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
 from sklkl.linear_model._objective import (
-    DIAGONAL,
-    EXACT,
-    FULL,
     MAX_FULL_CURVATURE,
     KLObjective,
     LossTerm,
     RowBlock,
+    objective_of,
 )
-from sklkl.linear_model._solve import objective_of
 from tests._support.problems import make_problem
 
 N_FEATURES = 4

@@ -12,9 +12,9 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
+from sklkl._optimize.solve import one_blas_thread
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._solve import one_blas_thread
 
 ENOUGH = 1e-2  # what a relative change of p and of 1 - p may be at the default tolerance
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklkl.linear_model._objective import DIAGONAL, EXACT, FULL
-from sklkl.linear_model._stopping import EXHAUSTED, NARROW_SIZE, Arrival
+from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
+from sklkl._optimize.stopping import EXHAUSTED, NARROW_SIZE, Arrival
 
 FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
 GOOD = 0.3  # a metric that made steps so much smaller in the last three serves on

@@ -4,8 +4,8 @@ from collections import deque
 
 import numpy as np
 
-from sklkl.linear_model._descent import descend
-from sklkl.linear_model._objective import EXACT
+from sklkl._optimize.descent import descend
+from sklkl._optimize.objective import EXACT
 
 MEMORY = 20
 SHORT_MEMORY = 10  # where vectors are so long that the memory costs as much as an evaluation

@@ -5,16 +5,9 @@ from collections import deque
 import numpy as np
 
 from sklkl._kernels import _descent
-from sklkl.linear_model._descent import descend
-from sklkl.linear_model._lbfgs import (
-    ARMIJO,
-    MAX_TRIALS,
-    ROUNDING,
-    SHORT_MEMORY,
-    WOLFE,
-    two_loop,
-)
-from sklkl.linear_model._objective import FULL, TINY
+from sklkl._optimize.descent import descend
+from sklkl._optimize.lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE, two_loop
+from sklkl._optimize.objective import FULL, TINY
 
 MAX_SWEEPS = 100
 MAX_SCALE = 10.0  # of the metric, up or down, by the last step

@@ -1,20 +1,16 @@
-"""From checked data to coefficients: the objective of a data set, and who minimises it."""
+"""Choose a minimiser, run it, and warn unless it has converged."""
 
 import threading
 import warnings
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from threadpoolctl import ThreadpoolController
 
-from sklkl._checks import check, one_of
-from sklkl.divergences import entropy
-from sklkl.linear_model import _lbfgs, _proximal
-from sklkl.linear_model._objective import KLObjective, RowBlock
+from sklkl._core.parameters import check, one_of
+from sklkl._optimize import lbfgs, proximal
 
 SOLVERS = ("auto", "lbfgs", "proximal")
 
@@ -63,68 +59,6 @@ def threadpool_controller():
     return ThreadpoolController()
 
 
-def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
-    """Return the objective of rows in memory, or in a memory map.
-
-    Parameters
-    ----------
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        float32 or float64, any strides.
-    terms : list of LossTerm
-        One or two.
-    n_classes : int
-    fit_intercept : bool
-    C, l1_ratio : float
-
-    Returns
-    -------
-    KLObjective
-    """
-    n_samples, n_features = X.shape
-    n_logits = 1 if n_classes == 2 else n_classes
-    # Weights of any size become ordinary numbers, in float32, too.
-    unit = float(max(term.weight.max() for term in terms))
-    terms = [replace(term, weight=term.weight / unit) for term in terms]
-    # The gradient of a term is divided by its temperature twice, if its target is, too.
-    total_weight = sum(float(term.weight.sum()) / term.temperature**2 for term in terms)
-    # Not weight @ ..., a call of BLAS whose threads would go on waiting actively for more.
-    total_entropy = sum(
-        float(np.sum(term.weight * entropy(term.target)))
-        for term in terms
-        if term.target.ndim == 2 and term.divergence == "kl"
-    )
-    return KLObjective(
-        [RowBlock(X, terms, n_logits, fit_intercept)],
-        total_weight=total_weight,
-        unit=unit,
-        entropy=total_entropy / total_weight,
-        n_features=n_features,
-        n_logits=n_logits,
-        fit_intercept=fit_intercept,
-        C=C,
-        l1_ratio=l1_ratio,
-        n_nonzeros=X.nnz / n_samples if issparse(X) else None,
-        **_masses(terms, n_classes, total_weight) if fit_intercept else {},
-    )
-
-
-def _masses(terms, n_classes, total_weight):
-    """Return the mean targets, weighted as in the gradient, and the sum of these weights."""
-    mass = np.zeros(n_classes)
-    for term in terms:
-        if term.target.ndim == 1:
-            of_term = np.bincount(term.target, term.weight, minlength=n_classes)
-        else:
-            of_term = np.einsum("i,ik->k", term.weight, term.target)
-        mass += of_term / term.temperature
-    total = mass.sum()
-    forward = all(term.divergence == "kl" for term in terms)
-    return {
-        "mass": mass[1:] / total if n_classes == 2 else mass / total,
-        "mass_weight": total / total_weight if forward else np.nan,
-    }
-
-
 def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
     """Minimise an objective; warn if the tolerance was not reached.
 
@@ -151,9 +85,9 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
     -------
     Result
     """
-    minimize = _lbfgs.minimize if objective.l1 == 0.0 else _proximal.minimize
+    minimize = lbfgs.minimize if objective.l1 == 0.0 else proximal.minimize
     if solver == "proximal":
-        minimize = _proximal.minimize
+        minimize = proximal.minimize
     centered = objective.centered()
 
     def report(n_iter, W, *state):

@@ -2,10 +2,10 @@
 
 from sklearn.base import ClassifierMixin
 
-from sklkl._names import refuse_other_rows
-from sklkl._targets import check_target, check_weights
+from sklkl._core.names import refuse_other_rows
+from sklkl._core.samples import check_weights
+from sklkl._core.targets import align, check_target
 from sklkl.metrics._losses import d2_kl
-from sklkl.metrics._scorers import align
 
 
 class SoftLabelClassifierMixin(ClassifierMixin):

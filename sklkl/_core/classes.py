@@ -1,0 +1,97 @@
+"""Names of classes: what a user calls them, and which column belongs to which."""
+
+import numpy as np
+
+from sklkl._core.arrays import is_missing
+from sklkl._core.names import has_default_columns, places, shown
+
+
+def check_classes(classes, name="classes"):
+    """Return ``classes`` as a vector of at least two distinct labels."""
+    try:
+        values = np.asarray(classes)
+        labels = classes if isinstance(classes, list | tuple) else values.tolist()
+        repeated = len(set(labels)) < len(labels)
+    except (TypeError, ValueError):  # not hashable, or lists of different lengths
+        values = np.array(None)
+    if values.ndim != 1 or values.dtype.kind == "c":
+        raise ValueError(f"{name} must be a list of labels; got {classes!r}.")
+    for j, label in enumerate(labels):
+        if is_missing(label):
+            raise ValueError(f"{name}: label {j} is missing, {label!r}; name every class.")
+    if len({isinstance(c, str) for c in labels}) > 1:
+        raise TypeError(f"{name} mixes strings with other labels: {shown(list(labels))}.")
+    if len(values) < 2:
+        raise ValueError(f"{name} must name at least two classes; got {shown(values)}.")
+    if repeated:
+        raise ValueError(f"{name} names a class twice: {shown(values)}.")
+    return values
+
+
+def frame_columns(y, classes=None, name="the data frame"):
+    """Return the column labels of a data frame with several columns, otherwise None.
+
+    The default labels, 0, 1, ... of pandas and column_0, column_1, ... of polars, say nothing
+    of the classes, so a frame with these is as good as an array, unless all ``classes`` are
+    among these labels.
+    """
+    columns = getattr(y, "columns", None)
+    if columns is None or getattr(y, "ndim", len(y.shape)) != 2 or y.shape[1] < 2:
+        return None
+    columns = getattr(y, "column_names", columns)  # an Arrow table has its data in columns
+    if has_default_columns(columns):
+        known = None if classes is None else set(np.asarray(classes).tolist())
+        if known is None or not known <= set(columns):
+            return None
+    return check_classes(np.asarray(columns), f"The list of the columns of {name}")
+
+
+def match_columns(values, columns, classes, name):
+    """Put the columns of ``values``, labelled ``columns``, in the order of ``classes``."""
+    columns, classes = np.asarray(columns).tolist(), np.asarray(classes).tolist()
+    if columns == classes:
+        return values
+    at = places(classes, columns)
+    missing = [c for c, j in zip(classes, at, strict=True) if j < 0]
+    unknown = [c for c, j in zip(columns, places(columns, classes), strict=True) if j < 0]
+    if missing or unknown:
+        advice = "Name all classes with classes= (labels= in metrics)."
+        if len(missing) == len(classes):
+            advice = "Name the columns by the classes, as by columns=model.classes_."
+        raise ValueError(
+            f"The columns of {name} are not the classes: "
+            f"without a column {shown(missing)}, unknown columns {shown(unknown)}. {advice}"
+        )
+    return values[:, at]
+
+
+def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the student")):
+    """Put columns ``classes`` at their places among ``wanted``; the others are ``absent``."""
+    classes, wanted = np.asarray(classes).tolist(), np.asarray(wanted).tolist()
+    if classes == wanted:
+        return proba
+    at = places(classes, wanted)
+    unknown = [c for c, j in zip(classes, at, strict=True) if j < 0]
+    if unknown:
+        raise ValueError(
+            f"{names[0]} knows classes that {names[1]} does not: {shown(unknown)}; those "
+            f"of {names[1]} are {shown(wanted)}."
+        )
+    out = np.full((len(proba), len(wanted)), absent, proba.dtype)
+    out[:, at] = proba
+    return out
+
+
+def encode(labels, classes, name="y"):
+    """Return the position in ``classes`` of each label; refuse unknown labels."""
+    position = {c: j for j, c in enumerate(classes.tolist())}
+    found, inverse = np.unique(labels, return_inverse=True)
+    codes = np.array([position.get(c, -1) for c in found.tolist()], dtype=np.intp)
+    codes = codes[inverse.reshape(-1)]
+    if (codes < 0).any():
+        i = int(np.argmax(codes < 0))
+        raise ValueError(
+            f"{name}[{i}] is {labels[i : i + 1].tolist()[0]!r}, not one of the classes "
+            f"{shown(classes)}; name all classes with classes= (labels= in metrics)."
+        )
+    return codes

@@ -1,0 +1,216 @@
+"""Samples: their number, names, weights, groups, and which of them have labels."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing, assert_all_finite, check_array, column_or_1d
+from sklearn.utils.validation import _num_samples
+
+from sklkl._core.arrays import as_array, as_floating, is_missing
+from sklkl._core.names import refuse_other_rows
+
+
+def match_rows(**arrays):
+    """Refuse arrays of different lengths, or whose rows have different labels.
+
+    Parameters
+    ----------
+    **arrays : dict of str to array-like, float or None
+        What belongs together row by row, by the name that messages use. What has no labels
+        matches by position, and so do the default labels of pandas, 0, 1, ..., unless those
+        of another array are the same numbers.
+    """
+    arrays = {name: x for name, x in arrays.items() if not (x is None or isinstance(x, Real))}
+    lengths = {name: n_rows(x, name) for name, x in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"Found inconsistent numbers of samples: {counts}.")
+    refuse_other_rows(arrays)
+
+
+def n_rows(x, name):
+    """Return the number of samples of an argument."""
+    try:
+        if isinstance(x, str | bytes | dict | set):  # which have a length
+            raise TypeError
+        return _num_samples(x)
+    except TypeError:
+        raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
+
+
+def refuse_missing(rows, name):
+    """Refuse a matrix with a missing value, naming the first row that has one."""
+    values = np.asarray(rows)
+    if values.ndim != 2 or values.dtype.kind not in "Of":
+        return
+    if values.dtype.kind == "O":
+        missing = np.array([is_missing(v) for v in values.ravel()]).reshape(values.shape)
+    else:
+        missing = np.isnan(values)
+    if missing.any():
+        i = int(np.argmax(missing.any(axis=1)))
+        raise ValueError(f"{name}[{i}] contains NaN; drop or fill such rows.")
+
+
+def encode_groups(groups, n_samples):
+    """Return the number of groups and that of each sample, from 0 on."""
+    try:
+        if not hasattr(groups, "iloc"):
+            groups = as_array(groups, "groups")
+        groups = column_or_1d(
+            check_array(
+                groups, ensure_2d=False, allow_nd=True, dtype=None, input_name="groups"
+            )
+        )
+        names, group_of = np.unique(groups, return_inverse=True)
+    except TypeError as error:
+        if "groups" in str(error):
+            raise
+        raise TypeError(
+            "groups mixes labels of different types, or some are missing; use labels of one "
+            "type, and give rows of no group a label each."
+        ) from None
+    except ValueError as error:
+        if "groups" in str(error):
+            raise
+        raise ValueError(f"groups must hold a label per row: {error}") from None
+    if len(groups) != n_samples:
+        raise ValueError(
+            f"groups must hold a label for each of the {n_samples} rows; got {len(groups)}."
+        )
+    return len(names), group_of.reshape(-1)
+
+
+def check_weights(sample_weight, X):
+    """Return non-negative float64 weights with a positive sum, ones by default."""
+    n_samples = n_rows(X, "X")
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = as_floating(sample_weight, "sample_weight").astype(np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_samples, weight)
+    if weight.ndim != 1:
+        raise ValueError(
+            "Sample weights must be 1D, one for each sample; sample_weight has shape "
+            f"{weight.shape}."
+        )
+    if weight.shape != (n_samples,):
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_samples,)}.")
+    assert_all_finite(weight, input_name="sample_weight")
+    if (weight < 0).any():
+        i = int(np.argmax(weight < 0))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: {weight[i]:.6g} at row {i}."
+        )
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not 0 < total < np.inf:
+        what = "is zero for every sample" if total == 0 else "has an infinite sum"
+        raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
+    return weight
+
+
+def relative(weight):
+    """Return weights divided by the largest: no sum overflows, what was positive stays so."""
+    tiny = np.finfo(np.float64).tiny
+    return np.where(weight > 0, np.maximum(weight / weight.max(), tiny), 0.0)
+
+
+def is_unlabeled(y, marker):
+    """Return which samples carry the marker, in every column if ``y`` is soft."""
+    values = as_array(y, "y")
+    if values.dtype.kind == "O" or not isinstance(marker, Real | str):
+        marked = np.array([_is_marker(v, marker) for v in values.ravel()], dtype=bool)
+        marked = marked.reshape(values.shape)
+    elif marker != marker:
+        marked = values != values
+    else:
+        marked = values == marker
+    return marked if values.ndim == 1 else marked.reshape(len(values), -1).all(axis=1)
+
+
+def _is_marker(value, marker):
+    if is_missing(value) or is_missing(marker):
+        return is_missing(value) and is_missing(marker)
+    return bool(value == marker)
+
+
+def check_same_rows(**named):
+    """Refuse arguments of other lengths, and rows that are named in another order.
+
+    Parameters
+    ----------
+    **named : object
+        What holds the samples, by the name of the argument, X first; None for what is
+        not given.
+    """
+    lengths = {name: _length(name, v) for name, v in named.items() if v is not None}
+    if named["X"] is None:
+        raise ValueError("X must hold samples; got None.")
+    for name, length in lengths.items():
+        if length != lengths["X"]:
+            raise ValueError(
+                f"X and {name} have inconsistent numbers of samples: {lengths['X']} and "
+                f"{length}."
+            )
+    refuse_other_rows(named, strict=False)
+
+
+def _length(name, value):
+    holds = any(hasattr(value, name) for name in ("__len__", "shape", "__array__"))
+    if isinstance(value, str) or not holds:
+        raise TypeError(f"{name} must hold an entry for each sample; got {value!r}.")
+    return _num_samples(value)
+
+
+def holds_labels(y):
+    """Return whether targets are labels, not probabilities."""
+    return y is not None and not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+
+
+def refuse_missing_labels(y, marker):
+    """Refuse targets that are missing without carrying the marker of what has no label."""
+    missing = is_unlabeled(y, np.nan)
+    if marker is not None:
+        missing &= ~is_unlabeled(y, marker)
+    if missing.any():
+        i = int(missing.argmax())
+        value = as_array(y, "y").tolist()[i]
+        value = repr(value) if np.ndim(value) == 0 else "missing"
+        also = "" if marker is None else f", and not {marker!r}, the value of unlabeled"
+        raise ValueError(
+            f"y[{i}] is {value}{also}. If such samples have no label, set unlabeled=np.nan, "
+            "which stands for all that is missing; otherwise drop them."
+        )
+
+
+def refuse_marker_as_string(y, marker):
+    """Refuse labels among which the marker stands as a string: NumPy may have made it one."""
+    if isinstance(marker, str) or np.ndim(y) != 1:
+        return
+    if any(isinstance(v, str) and v == str(marker) for v in np.asarray(y).tolist()):
+        raise ValueError(
+            f"y holds the string {str(marker)!r}, and not unlabeled={marker!r}: arrays of "
+            f"strings turn numbers into strings. Set unlabeled={str(marker)!r}, or give y the "
+            "dtype object."
+        )
+
+
+def take(X, rows):
+    """Return rows of anything that holds samples."""
+    if issparse(X):
+        X = X.tocsr()
+    elif not hasattr(X, "shape"):
+        X = as_array(X, "X")
+    return _safe_indexing(X, rows)
+
+
+def row_params(X, params):
+    """Return those parameters of a fit that hold an entry for each row of X."""
+    n_samples = n_rows(X, "X")
+    return {
+        name: value
+        for name, value in (params or {}).items()
+        if hasattr(value, "index") and np.shape(value)[:1] == (n_samples,)
+    }

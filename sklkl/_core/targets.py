@@ -1,0 +1,248 @@
+"""The one place that turns a user's ``y`` into classes and a target.
+
+A target is either hard, an integer array (n_samples,) of positions in ``classes``, or
+soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` tells.
+"""
+
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklkl._core.arrays import as_array, as_floating, is_missing
+from sklkl._core.classes import check_classes, encode, frame_columns, match_columns, spread
+from sklkl._core.distributions import check_rows
+from sklkl._core.names import places, shown
+from sklkl._core.parameters import (
+    NON_NEGATIVE,
+    check,
+)
+from sklkl._core.samples import match_rows
+
+
+def check_kind(labels, classes, what):
+    """Refuse labels that are strings where classes are not, or the reverse."""
+    labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
+    if isinstance(labels[0], str) != isinstance(classes[0], str):
+        raise ValueError(
+            f"{what}, as {labels[0]!r}, and the estimator's classes, {shown(classes)}, are of "
+            "different types."
+        )
+
+
+def align_target(y_true, classes, name="y_true"):
+    """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
+
+    A model that never saw a class gives it probability 0.
+    """
+    classes = np.asarray(classes)
+    y_classes, target = check_target(y_true, name=name)
+    named = frame_columns(y_true, classes) is not None
+    if target.ndim == 2 and not named:
+        if target.shape[1] != len(classes):
+            raise ValueError(
+                f"{name} has {target.shape[1]} columns, but the estimator knows "
+                f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
+                "frame."
+            )
+        return target, classes
+    check_kind(y_classes, classes, f"The labels in {name}")
+    union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
+    if target.ndim == 1:
+        return places(y_classes.tolist(), union)[target], union
+    if not set(classes.tolist()) <= set(y_classes.tolist()):
+        union = classes  # of which y_true lacks some: an error, with both lists of names
+    return match_columns(target, y_classes, union, name), union
+
+
+def align(y_true, proba, classes, name="y_true"):
+    """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
+    target, union = align_target(y_true, classes, name)
+    match_rows(**{name: target, "predict_proba": proba})
+    return target, spread(classes, np.asarray(proba), union)
+
+
+def check_target(y, *, classes=None, name="y", refuse_integers=False):
+    """Return ``(classes, target)`` of what a user passed as ``y``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        Labels, or one row of probabilities per sample. The columns of a data frame are
+        the classes, unless they are the default ones of its library: see ``frame_columns``.
+    classes : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns of ``y``; a data frame's columns are put in
+        this order. By default the sorted labels, the columns of the data frame, or
+        0, ..., n_classes - 1.
+    name : str, default="y"
+        What error messages call ``y``.
+    refuse_integers : bool, default=False
+        Refuse an integer matrix even if its rows sum to 1. It may be ranks:
+        ``cross_val_predict`` replaces every column of a soft ``y`` by its ranks, and those
+        of smoothed labels look like one-hot rows.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, or C-contiguous float32 or float64 probabilities.
+    """
+    if classes is not None:
+        classes = check_classes(classes)
+    if y is None:
+        raise ValueError(
+            f"The call requires {name} to be passed, but the target {name} is None."
+        )
+    columns = frame_columns(y, classes, name)
+    values = as_array(y, name)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return _check_soft(values, columns, classes, name, refuse_integers)
+    if values.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} must have shape (n_samples,), labels, or (n_samples, n_classes), "
+            f"probabilities; got shape {values.shape}."
+        )
+    if values.size == 0:
+        what = "samples" if len(values) == 0 else "columns"
+        raise ValueError(f"{name} is empty: 0 {what}.")
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must hold labels.")
+    if hasattr(y, "iloc"):
+        values = y  # which scikit-learn converts, as nullable integers with a missing value
+    return _check_hard(column_or_1d(values, warn=True), classes, name)
+
+
+def _check_hard(labels, classes, name):
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name=name)
+    if labels.dtype.kind in "OM":  # a date may be missing, too
+        _refuse_mixed(labels.tolist(), name)
+    try:
+        check_classification_targets(labels)
+    except (TypeError, ValueError) as error:
+        hint = ""
+        if labels.dtype.kind == "f":
+            hint = (
+                f" If {name} holds probabilities of the second of two classes, pass a column "
+                "per class, np.column_stack([1 - p, p])."
+            )
+        raise ValueError(f"{error}{hint} (in {name})") from None
+    if classes is None:
+        classes, codes = np.unique(labels, return_inverse=True)
+        return classes, codes.reshape(-1).astype(np.intp, copy=False)
+    return classes, encode(labels, classes, name)
+
+
+def _refuse_mixed(labels, name):
+    """Refuse labels of which some are missing, or strings while others are not."""
+    for i, label in enumerate(labels):
+        if is_missing(label):
+            raise TypeError(
+                f"{name}[{i}] is missing: {label!r}. Drop samples without a label; only a "
+                "DistilledClassifier takes them, with unlabeled=np.nan."
+            )
+        if isinstance(label, list | np.ndarray) or hasattr(label, "to_numpy"):
+            raise TypeError(
+                f"{name}[{i}] is not a label, but a {type(label).__name__}; pass "
+                f"probabilities as a matrix, np.array(list({name})) or a data frame."
+            )
+        if isinstance(label, str) != isinstance(labels[0], str):
+            raise TypeError(
+                f"{name} mixes strings with other values: {name}[{i}] is {label!r} and "
+                f"{name}[0] is {labels[0]!r}. Use labels of one type."
+            )
+
+
+def _are_several_labels(values):
+    """Return whether a matrix marks several classes, or none, of some samples."""
+    return np.isin(values, (0, 1)).all() and (values.sum(axis=1) != 1).any()
+
+
+def _check_soft(values, columns, classes, name, refuse_integers):
+    n_samples, n_columns = values.shape
+    if n_samples == 0:
+        raise ValueError(f"{name} is empty: 0 samples.")
+    if refuse_integers and values.dtype.kind in "iu" and not _are_several_labels(values):
+        raise ValueError(
+            f"{name} is a matrix of integers, not probabilities: if these are counts, divide "
+            f"each row by its sum; if one-hot rows, pass labels or {name}.astype(float). "
+            "scikit-learn's cross_val_predict turns soft targets into ranks like these; use "
+            "sklkl.model_selection.soft_cross_val_predict."
+        )
+    target = as_floating(values, name)
+    try:
+        target = check_rows(target, name)
+    except ValueError as error:
+        if not _are_several_labels(target):
+            raise
+        raise ValueError(
+            f"{error} If these are several labels per sample, 0 or 1 each: a target is one "
+            "distribution over classes of which each sample has one; fit a model per label."
+        ) from None
+    if columns is not None and classes is not None:
+        target = match_columns(target, columns, classes, name)
+    if classes is None:
+        classes = np.arange(n_columns) if columns is None else columns
+    if len(classes) != n_columns:
+        raise ValueError(
+            f"{name} has {n_columns} columns, but there are {len(classes)} classes: "
+            f"{shown(classes)}."
+        )
+    return classes, np.ascontiguousarray(target)
+
+
+def one_hot(target, n_classes):
+    """Return a target as probabilities, float64 if it was hard."""
+    if target.ndim == 2:
+        return target
+    rows = np.zeros((len(target), n_classes))
+    rows[np.arange(len(target)), target] = 1.0
+    return rows
+
+
+def balanced(mass):
+    """Return the class weights "balanced" for masses of classes, 1 where there is none."""
+    factors = np.ones(len(mass))
+    present = mass > 0
+    factors[present] = mass.sum() / (len(mass) * mass[present])
+    return factors
+
+
+def class_mass(target, weight, n_classes):
+    """Return the sum of the targets of each class over the samples, with their weights."""
+    if target.ndim == 2:
+        return weight @ target
+    return np.bincount(target, weight, minlength=n_classes)
+
+
+def apply_class_weight(class_weight, classes, target, weight):
+    """Return the target and the sample weights that class weights turn these into."""
+    n_classes = len(classes)
+    factors = np.ones(n_classes)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        factors = balanced(class_mass(target, weight, n_classes))
+    elif isinstance(class_weight, dict):
+        position = {c: j for j, c in enumerate(classes.tolist())}
+        unknown = [c for c in class_weight if c not in position]
+        if unknown:
+            raise ValueError(
+                f"class_weight names {unknown}, not among the classes {classes.tolist()}."
+            )
+        for label, value in class_weight.items():
+            check(f"class_weight[{label!r}]", value, NON_NEGATIVE)
+            factors[position[label]] = value
+    else:
+        raise ValueError(
+            f"class_weight must be a dict, 'balanced' or None; got {class_weight!r}."
+        )
+    if target.ndim == 1:
+        weight = weight * factors[target]
+    else:
+        target = target * factors
+        mass = target.sum(axis=1)
+        weight = weight * mass
+        empty = mass == 0.0  # weight 0; any distribution serves
+        target[empty] = 1.0 / n_classes
+        target /= np.where(empty, 1.0, mass)[:, None]
+    if not weight.sum() > 0:
+        raise ValueError("class_weight leaves no sample with a weight > 0.")
+    return target, weight

@@ -1,0 +1,1 @@
+"""Minimisers of smooth functions, and of these plus an L1 norm."""
