@@ -55,11 +55,11 @@ from sklkl.metrics import fidelity_report, kl_loss
 
 WHO = ("teacher", "plain", "distilled")
 BUDGETS = {"a quarter": 0.25, "all": 1.0}
-AUTO = {"temperature": "auto", "hard_label_weight": "auto"}
+AUTO = {"calibrate": True, "hard_label_weight": "auto"}
 METHODS = {
     "raw": {},
-    "cv=5": {"cv": 5},
-    "temperature": {"temperature": "auto"},
+    "cross_fit=5": {"cross_fit": 5},
+    "calibrate": {"calibrate": True},
     "and share of labels": AUTO,
     "and smoothing": {**AUTO, "smoothing": "auto"},
 }
@@ -247,7 +247,7 @@ def forests(args):
     yield (
         "## Forests\n\nLog loss of a logistic student of a fully grown forest of 100 trees, "
         "minus that of the\nplain student: raw, as the forest says of the rows that it was "
-        'fitted to; cross-fitted;\nwith temperature="auto"; then hard_label_weight="auto", '
+        'fitted to; cross-fitted;\nwith calibrate=True; then hard_label_weight="auto", '
         'and smoothing="auto", too.\n\n'
         + markdown_table(["", "labels", "teacher", "plain", *METHODS], rows)
     )
@@ -268,10 +268,10 @@ def crossfit_of_split(name, seed, max_rows, memory):
         plain = clone(student).fit(data.X_known, data.y_known)
         out[student_name, "plain"] = data.loss(plain)
         for cv in (None, 5):
-            out[student_name, cv] = loss(forest(seed), student, cv=cv)
+            out[student_name, cv] = loss(forest(seed), student, cross_fit=cv)
     biased = dict(zip(BIASED, (forest(seed, max_depth=2), GaussianNB()), strict=True))
     for (teacher_name, teacher), T, strength in product(biased.items(), (1, 2), (0.0, 0.5)):
-        how = {"temperature": T, "loss_correction": strength, "cv": 5}
+        how = {"temperature": T, "loss_correction": strength, "cross_fit": 5}
         out[teacher_name, T, strength] = loss(teacher, STUDENTS["logistic"], **how)
     return out
 
@@ -285,8 +285,8 @@ def crossfit(args):
     }
     yield (
         "## Cross-fitting\n\nLog loss of students of the labels, and of a fully grown forest, "
-        "all rows labelled,\ntemperature 1: of what it says of its own rows; with cv=5.\n\n"
-        + compared(["student", "data", "labels", "in-sample", "cv=5"], cases, "Cross-fitting")
+        "all rows labelled,\ntemperature 1: of what it says of its own rows; with cross_fit=5.\n\n"
+        + compared(["student", "data", "labels", "in-sample", "cross_fit=5"], cases, "Cross-fitting")
     )
     cases = {
         (teacher, f"T={T}", data): [

@@ -29,10 +29,10 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 # ----------------------------
 #
 # The labels of all but 200 training digits are replaced by -1, and ``unlabeled=-1`` says so:
-# the teacher is fitted to the labelled digits, and the student to what it says of all. Both
-# ``"auto"`` let labelled digits decide, by cross-validation, on the temperature that
-# calibrates the teacher, and on how much the student should listen to labels instead (a share
-# of 1 is the labels alone). A support vector machine has scores, not probabilities, so that it
+# the teacher is fitted to the labelled digits, and the student to its predictions for all.
+# ``calibrate=True`` and ``hard_label_weight="auto"`` let labelled digits decide, by
+# cross-validation, on the temperature that calibrates the teacher, and on the share of labels
+# in what the student learns (1 is the labels alone). A support vector machine has scores, not probabilities, so that it
 # gets a calibration first.
 teachers = {
     "forest": RandomForestClassifier(n_estimators=50, random_state=0),
@@ -61,12 +61,12 @@ for seed in range(2):
         distilled = DistilledClassifier(
             teacher,
             SoftLabelLogisticRegression(C=10),
-            temperature="auto",
+            calibrate=True,
             hard_label_weight="auto",
             unlabeled=-1,
         ).fit(X, y)
         chosen.setdefault(name, []).append(
-            (distilled.temperature_, distilled.hard_label_weight_)
+            (distilled.calibration_temperature_, distilled.hard_label_weight_)
         )
         models[name] = distilled.teacher_
         models[f"student of {name}"] = distilled.to_sklearn()

@@ -2,12 +2,11 @@
 Two kinds of temperature
 ========================
 
-``DistilledClassifier`` has a ``temperature``, of which there are two kinds. A number is that
-of Hinton, Vinyals and Dean (2015, Distilling the Knowledge in a Neural Network,
+Two parameters of ``DistilledClassifier`` have to do with temperature. ``temperature`` is that of
+Hinton, Vinyals and Dean (2015, Distilling the Knowledge in a Neural Network,
 arXiv:1503.02531): the student learns at that temperature what it predicts at 1, so that the
-probabilities of improbable classes count for more, or for less. ``"auto"`` calibrates: it
-finds the temperature that makes the teacher's probabilities right, and the student predicts
-these.
+probabilities of improbable classes count for more, or for less. ``calibrate`` finds the
+temperature that makes the probabilities of the teacher right, and the student predicts these.
 """
 
 import tempfile
@@ -63,24 +62,24 @@ for T, kl, accuracy in zip(
 # follow in both, and its accuracy falls. KL divergence falls with it up to a point, but stays
 # high, for a reason that the next table shows.
 #
-# "auto": calibration
-# -------------------
+# Calibration
+# -----------
 #
 # The forest is too cautious: it gives the most probable class far less than the share of
 # digits in which it is right. No number mends that, as the student goes back to 1 when it
-# predicts. "auto" finds, on digits that the teacher was not fitted to, the temperature at
+# predicts. ``calibrate=True`` finds, on digits that the teacher was not fitted to, the temperature at
 # which the forest's own log loss is least. It is well below 1, the student learns the sharper
 # probabilities, and predicts them: its log loss is by far the lowest, at no loss of
 # accuracy.
 models = {
     "T = 1": DistilledClassifier(forest),
     "T = 8": DistilledClassifier(forest, temperature=8),
-    "auto": DistilledClassifier(forest, temperature="auto"),
+    "calibrated": DistilledClassifier(forest, calibrate=True),
 }
 print("           T   KL on new samples  accuracy  mean largest probability")
 for name, model in {"the forest": teacher, **models}.items():
     q = (model if model is teacher else model.fit(X, y)).predict_proba(X_test)
-    T = f"{model.temperature_:.2f}" if name in models else ""
+    T = f"{model.temperature * model.calibration_temperature_:.2f}" if name in models else ""
     print(
         f"{name:10s} {T:4s}  {log_loss(y_test, q):16.3f}"
         f"  {np.mean(teacher.classes_[q.argmax(axis=1)] == y_test):8.3f}"

@@ -1,43 +1,4 @@
-"""scikit-learn's callbacks, which exist from version 1.9 on."""
-
-from contextlib import nullcontext
-
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-
-    WRAPPERS = 1  # stack frames that with_callbacks puts around a method
-except ImportError:  # older; estimators then have no set_callbacks
-    WRAPPERS = 0
-
-    class CallbackSupportMixin:
-        """Stands in for scikit-learn's class."""
-
-        def _init_callback_context(self, **kwargs):
-            return NoContext()
-
-    def with_callbacks(method):
-        """Return the method as it is."""
-        return method
-
-
-class NoContext:
-    """Stands in for scikit-learn's context of a task."""
-
-    def subcontext(self, **kwargs):
-        """Return the context of a part of the task."""
-        return self
-
-    def call_on_fit_task_begin(self, **kwargs):
-        """Return the context."""
-        return self
-
-    def call_on_fit_task_end(self, **kwargs):
-        """Return whether to stop."""
-        return False
-
-    def propagate_callback_context(self, estimator):
-        """Return a context manager that does nothing."""
-        return nullcontext()
+"""Reports of a fit to callbacks and to the terminal."""
 
 
 class FitMonitor:

@@ -181,3 +181,14 @@ def check_rows(probabilities, name):
     probabilities = without_rounding(probabilities)
     by_row(ENTROPY, probabilities, probabilities, names=(name, name))
     return probabilities
+
+
+def normalized(proba, name):
+    """Return probability vectors whose sums are 1 to rounding; refuse what is none.
+
+    Entries down to -1e-6 are the rounding of some 1 - p in float32, and count as 0.
+    """
+    proba = check_rows(proba, name)
+    total = proba.sum(axis=1, keepdims=True)
+    near = abs(total - 1.0).max(initial=0.0) < 16 * np.finfo(proba.dtype).eps
+    return proba if near else proba / total

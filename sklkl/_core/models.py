@@ -1,14 +1,174 @@
-"""Fitting models and asking them for probabilities."""
+"""Fitting models, to labels or soft targets, and asking them for probabilities."""
+
+import warnings
 
 import numpy as np
+from scipy.special import log_softmax
+from sklearn import get_config
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import has_fit_parameter
 
 from sklkl._core.arrays import as_floating
-from sklkl._core.samples import is_unlabeled
+from sklkl._core.distributions import normalized
+from sklkl._core.names import shown
+from sklkl._core.samples import is_unlabeled, take
+from sklkl._core.sklearn import num_samples, params_of_rows
 
-ABSENT = {"predict_proba": 0.0, "predict_log_proba": -np.inf}
+# The probability of a class that a model never saw, and its logarithm.
+ABSENT = 0.0, -np.inf
+
+
+def check_has_proba(model, name):
+    """Refuse a model that predicts no probabilities."""
+    if isinstance(model, type):
+        raise TypeError(f"The {name} {model.__name__} is a class; pass an instance.")
+    if not hasattr(model, "predict_proba"):
+        raise TypeError(
+            f"The {name} {type(model).__name__} has no predict_proba; calibrate it, e.g. "
+            "with sklkl.calibration.SoftCalibratedClassifierCV."
+        )
+
+
+def predict_columns(model, X, method="predict_proba", owner=None):
+    """Return predictions as floating-point numbers, with a column for each class of a model.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted classifier.
+    X : array-like of shape (n_samples, n_features)
+    method : {"predict_proba", "predict_log_proba", "decision_function"}
+    owner : str, default=None
+        Whose predictions they are, as "The teacher's"; by default the class of the model.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+    """
+    kind, name = type(model).__name__, _name_of(model, method, owner)
+    if not hasattr(model, method):
+        raise TypeError(
+            f"The estimator {kind} has no {method}; calibrate it, e.g. with "
+            "sklkl.calibration.SoftCalibratedClassifierCV."
+        )
+    with np.errstate(divide="ignore"):  # some take the logarithm of their zeros
+        predicted = getattr(model, method)(X)
+    if not hasattr(model, "classes_"):
+        raise TypeError(f"{name}: the fitted {kind} has no classes_.")
+    # A classifier of several outputs may take the columns of y for these; it returns a list.
+    shape = f"a list of {len(predicted)}" if isinstance(predicted, list) else None
+    if shape is None:
+        predicted = as_floating(predicted, name)
+        if predicted.ndim != 2 or predicted.shape[1] != len(model.classes_):
+            shape = f"the shape {predicted.shape}"
+    if shape is not None:
+        raise ValueError(
+            f"{name} has {shape}, not a column for each of its classes, "
+            f"{shown(model.classes_)}. A classifier that does not learn from soft targets "
+            "needs labels."
+        )
+    if len(predicted) != num_samples(X):
+        raise ValueError(f"{name} has {len(predicted)} rows, but X has {num_samples(X)}.")
+    return predicted
+
+
+def _name_of(model, method, owner):
+    return f"{type(model).__name__}.{method}" if owner is None else f"{owner} {method}"
+
+
+def probabilities(model, X, owner=None):
+    """Return the probability vectors of ``predict_columns``, of sum 1 to rounding."""
+    name = _name_of(model, "predict_proba", owner)
+    return normalized(predict_columns(model, X, owner=owner), name)
+
+
+def log_probabilities(model, X, owner=None):
+    """Return the logarithms of ``probabilities``: the model's own, if it has any."""
+    method = "predict_log_proba"
+    if not hasattr(model, method):
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities(model, X, owner))
+    logs = predict_columns(model, X, method, owner)
+    proba = np.exp(logs)
+    same = normalized(proba, _name_of(model, method, owner)) is proba
+    return logs if same else log_softmax(logs, axis=1)
+
+
+def proba_or_logits(model, X):
+    """Return the probabilities of a model; without these, a logit for each class."""
+    if hasattr(model, "predict_proba"):
+        return predict_columns(model, X)
+    if len(model.classes_) == 2:
+        logits = np.asarray(model.decision_function(X))
+        return np.column_stack([np.zeros_like(logits), logits])
+    params = model.get_params() if hasattr(model, "get_params") else {}
+    if any(k.endswith("decision_function_shape") and v == "ovo" for k, v in params.items()):
+        raise ValueError(
+            f"decision_function of {type(model).__name__} compares pairs of classes; set "
+            "decision_function_shape='ovr'."
+        )
+    return predict_columns(model, X, "decision_function")
+
+
+def refuse_unlabeled(model, y, name):
+    """Refuse targets with samples that the ``unlabeled`` of a model marks."""
+    while hasattr(model, "steps"):  # the last of a pipeline knows the marker
+        model = model.steps[-1][1]
+    marker = getattr(model, "unlabeled", None)
+    if marker is not None and is_unlabeled(y, marker).any():
+        raise ValueError(
+            f"{name} holds {marker!r}, which marks samples without a label; leave these out, "
+            "and let the test folds hold labelled samples only."
+        )
+
+
+def fit_to_target(model, X, y, params):
+    """Fit a model, with advice if it does not learn from soft targets."""
+    try:
+        return model.fit(X, y, **params)
+    except ValueError as error:
+        if np.ndim(y) == 1:
+            raise
+        raise ValueError(
+            f"{type(model).__name__}.fit refused soft targets: {error}\nIf it learns from "
+            "labels only, fit it to labels; inside another estimator, wrap it in "
+            "sklearn.frozen.FrozenEstimator then."
+        ) from error
+
+
+def fit_clone(model, X, y, params):
+    """Return a clone that is fitted to labels or soft targets; a frozen model as it is."""
+    return model if is_frozen(model) else fit_to_target(clone(model), X, y, params)
+
+
+def fit_and_predict(model, X, y, train, X_test, params, predict):
+    """Fit a clone to some rows, and let it predict others.
+
+    Parameters
+    ----------
+    model : estimator
+    X, y : array-like
+        All rows and their targets.
+    train : ndarray of int
+        Rows to fit to.
+    X_test : array-like
+        What to predict.
+    params : dict
+        Metadata of all rows for ``fit``.
+    predict : callable
+        ``predict(fitted_model, X_test)``.
+
+    Returns
+    -------
+    fitted : estimator
+    predictions : ndarray
+    """
+    params = params_of_rows(X, params, train)
+    fitted = fit_to_target(clone(model), take(X, train), take(y, train), params)
+    return fitted, predict(fitted, X_test)
 
 
 def check_partition(tests, n_samples):
@@ -21,73 +181,75 @@ def check_partition(tests, n_samples):
         )
 
 
-def fit_fold(estimator, X, y, train, params):
-    """Return a clone of the estimator, fitted to the training set."""
-    params = _check_method_params(X, params, indices=train)
-    y = _safe_indexing(y, train)
-    return fit_to_target(clone(estimator), _safe_indexing(X, train), y, params)
+def is_frozen(model):
+    """Return whether fitting a model changes nothing."""
+    return isinstance(model, FrozenEstimator)
 
 
-def fit_to_target(estimator, X, y, params):
-    """Fit an estimator, with advice if it does not learn from soft targets."""
-    try:
-        return estimator.fit(X, y, **params)
-    except ValueError as error:
-        if np.ndim(y) == 1:
-            raise
-        raise ValueError(
-            f"{type(estimator).__name__}.fit refused soft targets: {error}\nIf it learns from "
-            "labels only, fit it to labels; inside another estimator, wrap it in "
-            "sklearn.frozen.FrozenEstimator then."
-        ) from error
+def inner_estimator(model):
+    """Return ``(prefix of its parameters, estimator)`` of a pipeline or search, else None."""
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        return f"{name}__", last
+    if hasattr(model, "best_estimator_"):
+        return "estimator__", model.best_estimator_
+    if hasattr(model, "param_grid") or hasattr(model, "param_distributions"):
+        return "estimator__", model.estimator
+    return None
 
 
-def predict_columns(estimator, method, X):
-    """Return predictions with a column per class; refuse anything else."""
-    if not hasattr(estimator, method):
-        raise TypeError(
-            f"The estimator {type(estimator).__name__} has no {method}; calibrate it, e.g. "
-            "with sklkl.calibration.SoftCalibratedClassifierCV."
+def innermost(model):
+    """Return the estimator at the end of pipelines and inside searches."""
+    while (inner := inner_estimator(model)) is not None:
+        _, model = inner
+    return model
+
+
+def metadata_name(model, name):
+    """Return the keyword by which ``fit`` passes an argument to the innermost estimator.
+
+    With metadata routing that is the alias which the last step of a pipeline requests;
+    without, ``step__name``; None if the innermost estimator takes no such argument.
+    """
+    if get_config()["enable_metadata_routing"]:
+        request = getattr(get_routing_for_object(innermost(model)), "fit", None)
+        alias = None if request is None else request.requests.get(name)
+        renamed = isinstance(alias, str) and alias.isidentifier()
+        return alias if renamed and inner_estimator(model) is not None else name
+    prefix = ""
+    while (inner := inner_estimator(model)) is not None:
+        if isinstance(model, Pipeline):  # a search passes on what it gets
+            prefix += inner[0]
+        _, model = inner
+    return prefix + name if has_fit_parameter(model, name) else None
+
+
+def weight_params(model, name, weight, consequence, stacklevel=4):
+    """Return the arguments that hand weights to ``fit``; warn if it takes none.
+
+    Without metadata routing, which knows by itself. ``consequence`` ends the warning.
+    """
+    if weight is None or model is None or is_frozen(model):
+        return {}
+    key = metadata_name(model, "sample_weight")
+    if key is None:
+        warnings.warn(
+            f"The {name} {type(model).__name__} takes no sample_weight; {consequence}",
+            UserWarning,
+            stacklevel=stacklevel,
         )
-    predicted = getattr(estimator, method)(X)
-    # A classifier of several outputs may take the columns of y for these; it returns a list.
-    is_list = isinstance(predicted, list)
-    if is_list or np.shape(predicted)[1:] != (len(estimator.classes_),):
+        return {}
+    return {key: weight}
+
+
+def refuse_extreme_weights(weight, model):
+    """Refuse weights whose squares a model of another library cannot compute with."""
+    if weight is None or type(innermost(model)).__module__.startswith("sklkl."):
+        return
+    largest = np.max(weight)
+    if not 1e-100 <= largest <= 1e100:
         raise ValueError(
-            f"{type(estimator).__name__}.{method} returned no array with a column per class; "
-            "pass labels to a classifier that does not learn from soft targets."
-        )
-    return np.asarray(predicted)
-
-
-def check_has_proba(estimator, name):
-    """Refuse an estimator that predicts no probabilities."""
-    if not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            f"The {name} {type(estimator).__name__} has no predict_proba; calibrate it, e.g. "
-            "with sklkl.calibration.SoftCalibratedClassifierCV."
-        )
-
-
-def predict_proba(estimator, X, name):
-    """Return floating-point probabilities with a column per class."""
-    proba = as_floating(estimator.predict_proba(X), name)
-    n_classes = len(estimator.classes_)
-    if proba.ndim != 2 or proba.shape[1] != n_classes:
-        raise ValueError(
-            f"{name} of {type(estimator).__name__} has shape {proba.shape}, but there are "
-            f"{n_classes} classes_."
-        )
-    return proba
-
-
-def refuse_unlabeled(estimator, y, name):
-    """Refuse targets with samples that the estimator's ``unlabeled`` marks."""
-    while hasattr(estimator, "steps"):  # the last of a pipeline knows the marker
-        estimator = estimator.steps[-1][1]
-    marker = getattr(estimator, "unlabeled", None)
-    if marker is not None and is_unlabeled(y, marker).any():
-        raise ValueError(
-            f"{name} holds {marker!r}, which marks samples without a label; leave these out, "
-            "and let the test folds hold labelled samples only."
+            f"sample_weight goes up to {largest:.3g}, which is out of the range that "
+            f"{type(innermost(model)).__name__} computes with; divide it by its largest "
+            "value."
         )

@@ -71,6 +71,9 @@ FINITE = number("a finite number", lambda v: -np.inf < v < np.inf)
 SHARE = number("a number from 0 to 1", lambda v: 0 <= v <= 1)
 INNER_SHARE = number("a number between 0 and 1", lambda v: 0 < v < 1)
 BOOLEAN = Rule("True or False", kind=(), words=(True, False, np.True_, np.False_))
+N_JOBS = Rule(
+    "an integer other than 0, of 32 bits", Integral, lambda v: v != 0 and abs(v) < 2**31
+).or_(None)
 
 
 def check(name, value, rule):

@@ -4,11 +4,11 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing, assert_all_finite, check_array, column_or_1d
-from sklearn.utils.validation import _num_samples
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.names import refuse_other_rows
+from sklkl._core.sklearn import num_samples, take_rows
 
 
 def match_rows(**arrays):
@@ -34,7 +34,7 @@ def n_rows(x, name):
     try:
         if isinstance(x, str | bytes | dict | set):  # which have a length
             raise TypeError
-        return _num_samples(x)
+        return num_samples(x)
     except TypeError:
         raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
 
@@ -161,7 +161,7 @@ def _length(name, value):
     holds = any(hasattr(value, name) for name in ("__len__", "shape", "__array__"))
     if isinstance(value, str) or not holds:
         raise TypeError(f"{name} must hold an entry for each sample; got {value!r}.")
-    return _num_samples(value)
+    return num_samples(value)
 
 
 def holds_labels(y):
@@ -203,7 +203,7 @@ def take(X, rows):
         X = X.tocsr()
     elif not hasattr(X, "shape"):
         X = as_array(X, "X")
-    return _safe_indexing(X, rows)
+    return take_rows(X, rows)
 
 
 def row_params(X, params):

@@ -4,6 +4,8 @@ A target is either hard, an integer array (n_samples,) of positions in ``classes
 soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` tells.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -59,6 +61,56 @@ def align(y_true, proba, classes, name="y_true"):
     target, union = align_target(y_true, classes, name)
     match_rows(**{name: target, "predict_proba": proba})
     return target, spread(classes, np.asarray(proba), union)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The targets of samples: labels or probabilities of classes.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+    values : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, positions in ``classes``; or probabilities.
+    named : bool
+        Whether the user named the classes, by labels or by the columns of a data frame.
+    """
+
+    classes: np.ndarray
+    values: np.ndarray
+    named: bool
+
+    @classmethod
+    def of(cls, y, **options):
+        """Return the target that a user passed; ``options`` are those of ``check_target``."""
+        classes, values = check_target(y, **options)
+        named = values.ndim == 1 or frame_columns(y, options.get("classes")) is not None
+        return cls(classes, values, named)
+
+    def __len__(self):
+        return len(self.values)
+
+    @property
+    def hard(self):
+        """Whether the targets are labels."""
+        return self.values.ndim == 1
+
+    @property
+    def y(self):
+        """The targets as another estimator takes them: labels, or rows of probabilities."""
+        return self.classes[self.values] if self.hard else self.values
+
+    def onto(self, classes):
+        """Return codes of other classes, or probabilities of these.
+
+        Columns that nobody named are the classes, in order, if there are as many.
+        """
+        if not self.named and len(self.classes) == len(classes):
+            return self.values
+        if self.hard:
+            at = places(self.classes.tolist(), np.asarray(classes).tolist())
+            return at[self.values]
+        return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 
 
 def check_target(y, *, classes=None, name="y", refuse_integers=False):

@@ -3,28 +3,29 @@
 import warnings
 
 import numpy as np
-from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import (
-    _num_samples,
-    check_is_fitted,
-    has_fit_parameter,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import frame_columns, spread
-from sklkl._core.models import check_partition, fit_fold, fit_to_target, predict_columns
+from sklkl._core.meta import MetaClassifierMixin
+from sklkl._core.models import (
+    check_partition,
+    fit_and_predict,
+    fit_to_target,
+    is_frozen,
+    proba_or_logits,
+    weight_params,
+)
 from sklkl._core.names import places, refuse_other_rows, shown
-from sklkl._core.parameters import BOOLEAN, Rule, check_parameters
-from sklkl._core.samples import check_weights, row_params
+from sklkl._core.parameters import BOOLEAN, N_JOBS, Rule, check_parameters
+from sklkl._core.samples import check_weights, row_params, take
+from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target, class_mass
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import N_JOBS
 
 METHODS = {
     "temperature": TemperatureScaling,
@@ -44,7 +45,7 @@ RULES = {
 }
 
 
-class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
+class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):
     """Calibrate the probabilities of a classifier on soft or hard targets.
 
     Calibration maps are fitted to predictions for samples that the classifier was not fitted
@@ -112,29 +113,11 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         self.n_jobs = n_jobs
         self.ensemble = ensemble
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator).input_tags
-        tags.input_tags.sparse = inner.sparse
-        tags.input_tags.allow_nan = inner.allow_nan
-        return tags
+    def _inner_estimators(self):
+        return {"estimator": self.estimator}
 
-    def get_metadata_routing(self):
-        """Say which metadata go where: to the estimator's fit and to the splitter.
-
-        Returns
-        -------
-        routing : sklearn.utils.metadata_routing.MetadataRouter
-            The router.
-        """
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        to_split = MethodMapping().add(caller="fit", callee="split")
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(estimator=self.estimator, method_mapping=to_fit)
-            .add(splitter=self.cv, method_mapping=to_split)
-        )
+    def _splitters(self):
+        return {"splitter": self.cv}
 
     def fit(self, X, y, sample_weight=None, **fit_params):
         """Fit the classifier and its calibration.
@@ -216,28 +199,32 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
             pairs.append(CalibratedPair(model, fitted, classes, absent_shares(model, shares)))
         self.calibrated_classifiers_ = pairs
         self.classes_ = classes
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            if hasattr(pairs[0].estimator, name):
-                setattr(self, name, getattr(pairs[0].estimator, name))
+        self._set_features(pairs[0].estimator)
         return self
 
     def _fit_folds(self, X, y, target, weight, fit_params):
         """Return triples of a model, test indices and its predictions; and what fit got."""
         split_params, fit_params = self._route(weight, fit_params)
-        if isinstance(self.estimator, FrozenEstimator):
-            everything = np.arange(_num_samples(X))
-            return [(self.estimator, everything, _predict(self.estimator, X))], fit_params
-        folds = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_fold)(self.estimator, X, y, train, test, fit_params)
-            for train, test in check_soft_cv(self.cv, target).split(X, y, **split_params)
+        if is_frozen(self.estimator):
+            everything = np.arange(num_samples(X))
+            return [(self.estimator, everything, proba_or_logits(self.estimator, X))], {}
+        splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_and_predict)(
+                self.estimator, X, y, train, take(X, test), fit_params, proba_or_logits
+            )
+            for train, test in splits
         )
+        folds = [
+            (model, test, proba)
+            for (model, proba), (_, test) in zip(fitted, splits, strict=True)
+        ]
         return folds, fit_params
 
     def _fit_one(self, X, y, folds, fit_params):
         """Return a triple of a model fitted to all data and the out-of-fold predictions."""
         tests = [test for _, test, _ in folds]
-        check_partition(tests, _num_samples(X))
+        check_partition(tests, num_samples(X))
         model = fit_to_target(clone(self.estimator), X, y, fit_params)
         return model, np.concatenate(tests), np.concatenate([proba for _, _, proba in folds])
 
@@ -255,20 +242,14 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
 
     def _route(self, sample_weight, fit_params):
         """Return what to pass to ``split`` and to the estimator's ``fit``."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
+        routed = self._route_fit(sample_weight, fit_params)
+        if routed is not None:
             return routed.splitter.split, routed.estimator.fit
-        if sample_weight is not None and not isinstance(self.estimator, FrozenEstimator):
-            if has_fit_parameter(self.estimator, "sample_weight"):
-                fit_params = {**fit_params, "sample_weight": sample_weight}
-            else:
-                warnings.warn(
-                    f"The estimator {type(self.estimator).__name__} takes no sample_weight; "
-                    "the weights enter the calibration alone.",
-                    UserWarning,
-                    stacklevel=4,
-                )
-        return {}, fit_params
+        consequence = "the weights enter the calibration alone."
+        weights = weight_params(
+            self.estimator, "estimator", sample_weight, consequence, stacklevel=5
+        )
+        return {}, {**fit_params, **weights}
 
     def predict_proba(self, X):
         """Predict calibrated probabilities.
@@ -286,22 +267,6 @@ class SoftCalibratedClassifierCV(MetaEstimatorMixin, SoftLabelClassifierMixin, B
         check_is_fitted(self)
         probas = [pair.predict_proba(X) for pair in self.calibrated_classifiers_]
         return probas[0] if len(probas) == 1 else np.mean(probas, axis=0)
-
-    def predict(self, X):
-        """Predict the class that is most probable after calibration.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
 
 
 class CalibratedPair:
@@ -324,33 +289,10 @@ class CalibratedPair:
 
     def predict_proba(self, X):
         """Predict calibrated probabilities."""
-        proba = _predict(self.estimator, X)
+        proba = proba_or_logits(self.estimator, X)
         return self.scaling.predict_proba(
             _aligned(self.estimator, proba, self.classes_, self.absent)
         )
-
-
-def _fit_fold(estimator, X, y, train, test, params):
-    model = fit_fold(estimator, X, y, train, params)
-    return model, test, _predict(model, _safe_indexing(X, test))
-
-
-def _predict(model, X):
-    """Return probabilities if there are any, otherwise a logit for each class."""
-    if hasattr(model, "predict_proba"):
-        return predict_columns(model, "predict_proba", X)
-    if len(model.classes_) > 2:
-        params = model.get_params() if hasattr(model, "get_params") else {}
-        if any(
-            k.endswith("decision_function_shape") and v == "ovo" for k, v in params.items()
-        ):
-            raise ValueError(
-                f"decision_function of {type(model).__name__} compares pairs of classes; set "
-                "decision_function_shape='ovr'."
-            )
-        return predict_columns(model, "decision_function", X)
-    logits = np.asarray(model.decision_function(X))
-    return np.column_stack([np.zeros_like(logits), logits])
 
 
 def warn_of_absent(folds, classes, from_logits):

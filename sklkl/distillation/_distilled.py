@@ -1,85 +1,43 @@
-"""A classifier taught by another one's probabilities."""
+"""A student classifier that is fitted to the probabilities of a teacher."""
 
-import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Memory
-from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import Bunch, check_consistent_length, get_tags, indexable
-from sklearn.utils.metadata_routing import (
-    UNUSED,
-    MetadataRouter,
-    MethodMapping,
-    process_routing,
-)
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    _check_method_params,
-    _num_samples,
-    check_is_fitted,
-    check_memory,
-)
+from sklearn.utils.validation import check_is_fitted, check_memory
 
-from sklkl._core.arrays import as_floating
-from sklkl._core.classes import frame_columns, spread
-from sklkl._core.models import check_has_proba, check_partition
-from sklkl._core.names import places, shown
+from sklkl._core.classes import spread
+from sklkl._core.meta import MetaClassifierMixin
+from sklkl._core.models import check_has_proba
 from sklkl._core.parameters import (
-    FINITE,
+    BOOLEAN,
     NON_NEGATIVE,
     SHARE,
     Rule,
     check_parameters,
     number,
-    one_of,
 )
-from sklkl._core.samples import (
-    check_same_rows,
-    check_weights,
-    holds_labels,
-    is_unlabeled,
-    refuse_marker_as_string,
-    refuse_missing_labels,
-    take,
-)
-from sklkl._core.targets import check_target, one_hot
-from sklkl.distillation._lesson import Material, Recipe
-from sklkl.distillation._munge import SEED, followed_by, munge
-from sklkl.distillation._pooling import FOLDS, PooledClassifier
+from sklkl._core.samples import check_same_rows, is_unlabeled, take
+from sklkl._core.sklearn import num_samples, params_of_rows
+from sklkl._core.targets import Target, one_hot
+from sklkl.distillation._composition import Composition, Samples, has_weight
+from sklkl.distillation._munge import SEED, followed_by
+from sklkl.distillation._plan import as_student, as_teacher, resolve
+from sklkl.distillation._pooling import FOLDS
+from sklkl.distillation._probability import calibrate
 from sklkl.distillation._student import (
-    check_samples,
-    check_student,
-    check_weights_arrive,
-    classes_of_student,
     fit_student,
     learns_from_probabilities,
     predict_proba_at_1,
-    refuse_extreme_weights,
-    rename_weight,
     to_sklearn,
-    weight_name,
-    weight_request,
 )
-from sklkl.distillation._teaching import (
-    Teaching,
-    calibrate,
-    normalized,
-    predict,
-    teach,
-    timed,
-)
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.distillation._teacher import kept, predict, timed
+from sklkl.linear_model._loss import resolve_divergence
 from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
-from sklkl.model_selection._split import check_soft_cv
-
-DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
-# Where "jensen_shannon" and "alpha" are KL divergences to all digits that count.
-LIMIT = 1e-12
 
 
 def _is_single(value):
@@ -88,27 +46,24 @@ def _is_single(value):
 
 RULES = {
     # Beyond, T^2 and probabilities^(1/T) leave too few digits to the student.
-    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6).or_("auto"),
+    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6),
+    "calibrate": BOOLEAN,
     "hard_label_weight": SHARE.or_("auto"),
-    "divergence": one_of(DIVERGENCES),
-    "beta": SHARE,
-    "alpha": FINITE,
     "loss_correction": SHARE,
     "smoothing": number("a number from 0 to below 1", lambda v: 0 <= v < 1).or_("auto"),
-    "cv": FOLDS,
+    "cross_fit": FOLDS,
     "unlabeled": Rule("a single value that marks samples, or None", good=_is_single),
     "unlabeled_weight": NON_NEGATIVE,
     "n_synthetic": NON_NEGATIVE,
     "random_state": SEED,
     "verbose": Rule("True or False", Integral, words=(True, False)),
 }
-AUTO = ("temperature", "hard_label_weight", "smoothing")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def _student_has(method):
     def check(self):
-        student = self.student_ if hasattr(self, "student_") else self._student()
+        student = getattr(self, "student_", None) or as_student(self.student)
         getattr(student, method)  # its AttributeError says what is missing
         return True
 
@@ -119,7 +74,7 @@ def _names_of(params, inner):
     return [name for name in params if name.startswith(f"{inner}__")]
 
 
-class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
+class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):
     r"""Student classifier fitted to the probabilities of a teacher.
 
     The teacher is fitted to the labelled samples and predicts probabilities p for all
@@ -148,39 +103,38 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         sample once per class with the probabilities as ``sample_weight``, which it must
         support, and request if it is a pipeline and metadata routing is enabled. Beware of
         one that splits its data, for early stopping say: it splits these rows.
-    temperature : float or "auto", default=1.0
-        The teacher's probabilities p become proportional to p^(1/temperature), and the
+    temperature : float, default=1.0
+        The probabilities of the teacher become proportional to p^(1/temperature), and the
         student learns them at the same temperature, from 1e-6 to 1e6; it predicts at
-        temperature 1. Values above 1 stress what the teacher says of improbable classes;
-        zeros stay zeros. The divergence counts temperature² times, so that ``C`` of the
-        default student keeps its meaning (an L1 norm counts temperature times).
-
-        "auto" is for a teacher whose probabilities are too near to 1/2, as a forest's, or too
-        near to 0 and 1, as a network's: of the labelled samples, by teachers that were not
-        fitted to them (see ``cv``), it finds the temperature at which their log loss is
-        least, often below 1. The student learns, and predicts, what this makes of p; also of
-        what a teacher that memorises says of the samples it was fitted to, unless ``cv`` is
-        given.
+        temperature 1. Values above 1 stress how the teacher ranks improbable classes; zeros
+        stay zeros. The divergence counts temperature² times, so that ``C`` of the default
+        student keeps its meaning (an L1 norm counts temperature times).
+    calibrate : bool, default=False
+        Whether to calibrate the teacher first, for one whose probabilities are too near to
+        1/2, as those of a forest, or too near to 0 and 1, as those of a network. The
+        probabilities become proportional to p^(1/t), where t minimises their log loss on the
+        labelled samples, predicted by teachers that were not fitted to them (see
+        ``cross_fit``). The predictions for samples that the teacher was fitted to are changed
+        in the same way, which does not mend a teacher that memorises; ``cross_fit`` does.
     hard_label_weight : float or "auto", default=0.0
-        Share w of the labels in what a labelled sample teaches, from 0 to 1. Without the
-        teacher's share, 1, the student is that of the labels alone. "auto" tries 0, 1/4,
-        1/2, 3/4 and 1 on the folds of ``cv``, with a student and a teacher that do not know
-        the fold's labels, and takes the least log loss: a teacher that is worse than what
-        the student finds by itself then does no harm. (A temperature that is "auto", a single
-        number, is that of all labels.) It takes a teacher for each fold, and
-        with ``cv`` one more for each pair of folds.
-    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
-        Of teacher and student. Where the student cannot follow, "kl" makes it cover all
-        that the teacher holds possible; "reverse_kl" makes it commit to a part; the others
-        lie between. All but "kl" are not convex: the student starts from the solution of
-        that, and ends in a local minimum. Where the teacher says 0, "reverse_kl", "jeffreys"
-        and an alpha up to 0 are infinite; see ``smoothing``.
-    beta : float, default=0.5
-        Of "jensen_shannon", from 0 to 1: the weight of the teacher in the mixture m of both,
-        in (KL(p, m) / (1 - beta) + KL(q, m) / beta). That is "kl" at 0 and "reverse_kl" at 1,
-        without a jump, and 4 times the Jensen-Shannon divergence at 1/2.
-    alpha : float, default=0.5
-        Of "alpha", ``sklkl.divergences.alpha_divergence``: "kl" at 1, "reverse_kl" at 0.
+        Share w of the labels in the loss of a labelled sample, from 0 to 1. At 1 the teacher
+        is ignored, and the student is fitted to the labels only. "auto" tries 0, 1/4, 1/2,
+        3/4 and 1 on the folds of ``cross_fit``, with a student and a teacher that do not know
+        the labels of the fold, and takes the least log loss: a teacher that is worse than a
+        student of the labels then does no harm. (What ``calibrate`` chooses, a single number,
+        is chosen on all labels.) This fits a teacher for each fold, and with ``cross_fit``
+        one more for each pair of folds.
+    divergence : str, default="kl"
+        Divergence of the student from the teacher: "kl", "reverse_kl", "jeffreys",
+        "jensen_shannon" or "alpha", as of ``SoftLabelLogisticRegression``. Where the student
+        cannot follow, "kl" makes it cover all that the teacher holds possible; "reverse_kl"
+        makes it commit to a part; the others lie between. All but "kl" are not convex: the
+        student starts from the solution for "kl", and ends in a local minimum. Where the
+        teacher predicts 0, "reverse_kl", "jeffreys" and an alpha up to 0 are infinite; see
+        ``smoothing``.
+    divergence_params : dict, default=None
+        ``{"weight": w}`` of "jensen_shannon", the weight of the teacher in the mixture,
+        and ``{"alpha": a}`` of "alpha"; both are 0.5 by default.
     loss_correction : float, default=0.0
         Strength, from 0 to 1, of the correction of Dao et al. (2021) for a teacher that is
         biased: at 1 its errors on labelled samples no longer matter to first order, at the
@@ -189,16 +143,17 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         of it. No share goes beyond 1, so that of classes that it holds improbable (above
         temperature 1; below, of probable ones) part of the error stays. Only with "kl".
     smoothing : float or "auto", default=0.0
-        Share, from 0 to below 1, of the uniform distribution that is mixed into the teacher's
-        probabilities, before the temperature; it takes the zeros away. "auto" is chosen as
-        "auto" of ``temperature`` is, and with it.
-    cv : int, splitter or iterable, default=None
-        Cross-fitting: what labelled samples teach comes from teachers that were fitted
-        without them, so that a teacher that memorises, as a fully grown forest, does not
-        teach its own noise. Integers mean stratified folds; an iterable holds pairs of
-        indices among the labelled samples, a partition, as
-        ``list(GroupKFold().split(X, y, groups))``. None for the teacher of all; what is
-        "auto" then uses 5 folds, for itself.
+        Share, from 0 to below 1, of the uniform distribution that is mixed into the
+        probabilities of the teacher, before any temperature; it takes the zeros away. "auto"
+        minimises the same log loss as ``calibrate``, and with it.
+    cross_fit : int, splitter or iterable, default=None
+        Folds for cross-fitting: the probabilities of labelled samples come from teachers that
+        were fitted without them, so that the student does not learn the noise that a teacher
+        memorises, as a fully grown forest does. Integers mean stratified folds; an iterable
+        holds pairs of indices among the labelled samples, a partition, as
+        ``list(GroupKFold().split(X, y, groups))``. If None, the teacher that is fitted to all
+        labelled samples predicts them; ``calibrate`` and parameters set to "auto" then use 5
+        folds of their own.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
         every column. ``np.nan`` stands for all that is missing, as None and ``pandas.NA``.
@@ -213,8 +168,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         the student learns from besides; a float is a multiple of the number of samples.
         They weigh as much as unlabelled samples, of average ``sample_weight``.
     memory : str or object with the joblib.Memory interface, default=None
-        Where to keep fitted teachers and what they say, so that a search over parameters of
-        the student fits each once for each fold. As in ``sklearn.pipeline.Pipeline``, a
+        Where to keep fitted teachers and their predictions, so that a search over parameters
+        of the student fits each once for each fold. As in ``sklearn.pipeline.Pipeline``, a
         teacher without a fixed ``random_state`` is kept, too. By default nothing is kept.
     random_state : int, RandomState instance or None, default=None
         For the synthetic samples.
@@ -234,8 +189,8 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         The classes. If ``y`` holds labels they are sorted, whatever order the teacher, the
         columns of ``teacher_proba`` or ``classes`` of the student have. Otherwise they have
         the order of the latter, if given, or of the teacher.
-    temperature_ : float
-        The temperature, chosen if "auto".
+    calibration_temperature_ : float
+        The temperature t that ``calibrate`` has chosen, otherwise 1.
     smoothing_ : float
         The share of the uniform distribution.
     hard_label_weight_ : float
@@ -287,13 +242,13 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         student=None,
         *,
         temperature=1.0,
+        calibrate=False,
         hard_label_weight=0.0,
         divergence="kl",
-        beta=0.5,
-        alpha=0.5,
+        divergence_params=None,
         loss_correction=0.0,
         smoothing=0.0,
-        cv=None,
+        cross_fit=None,
         unlabeled=None,
         unlabeled_weight=1.0,
         n_synthetic=0,
@@ -304,13 +259,13 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         self.teacher = teacher
         self.student = student
         self.temperature = temperature
+        self.calibrate = calibrate
         self.hard_label_weight = hard_label_weight
         self.divergence = divergence
-        self.beta = beta
-        self.alpha = alpha
+        self.divergence_params = divergence_params
         self.loss_correction = loss_correction
         self.smoothing = smoothing
-        self.cv = cv
+        self.cross_fit = cross_fit
         self.unlabeled = unlabeled
         self.unlabeled_weight = unlabeled_weight
         self.n_synthetic = n_synthetic
@@ -334,7 +289,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         """
         params = super().get_params(deep=deep)
         if deep and self.student is None:
-            inner = self._student().get_params()
+            inner = as_student(self.student).get_params()
             params.update({f"student__{name}": value for name, value in inner.items()})
         return params
 
@@ -360,7 +315,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         """
         if params.get("student", self.student) is None and _names_of(params, "student"):
             self.student = None
-            params["student"] = self._student()
+            params["student"] = as_student(self.student)
         teacher = params.get("teacher", self.teacher)
         names = _names_of(params, "teacher")
         if names and not hasattr(teacher, "set_params"):
@@ -371,26 +326,9 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             )
         return super().set_params(**params)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = [get_tags(e).input_tags for e in self._estimators().values()]
-        tags.input_tags.sparse = all(t.sparse for t in inner)
-        tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
-        return tags
-
-    def get_metadata_routing(self):
-        """Say which metadata go where: those of ``fit`` to teacher and student.
-
-        Returns
-        -------
-        routing : sklearn.utils.metadata_routing.MetadataRouter
-            The router.
-        """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self).add_self_request(self)
-        for name, estimator in self._estimators().items():
-            router.add(**{name: estimator, "method_mapping": mapping})
-        return router
+    def _inner_estimators(self):
+        inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
+        return {name: e for name, e in inner.items() if e is not None}
 
     def fit(self, X, y=None, sample_weight=None, teacher_proba=None, **fit_params):
         """Fit the teacher, then the student to what it says of X.
@@ -429,398 +367,105 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             classes of teacher and student differ, the student cannot learn by this divergence
             or with labels at this temperature, or the divergence is infinite. What does not
             depend on the teacher is refused before it is fitted.
-        RuntimeError
-            If a pipeline fitted another object than the last step that knew the divergence.
         """
         self._check_parameters()
-        student = self._student()
-        check_student(student, self._needs_goal(), self.hard_label_weight == "auto")
-        weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
-        check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
-        X, y = indexable(X, y)
-        check_samples(student, X)
-        if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, X)
-        params = self._route(sample_weight, fit_params)
-        of_labels = holds_labels(y)
-        rows, y = self._labels(X, y, teacher_proba)
-        weight = params.student.fit.pop(weight_request(student), None)
-        if not learns_from_probabilities(student) or self._weighs(weight, rows):
-            check_weights_arrive(student)
-        if params.teacher.fit and self._frozen() is None:
-            refuse_extreme_weights(sample_weight, self._teacher())
-        refuse_extreme_weights(weight, student)
-        told = classes_of_student(student)
-        if told is not None and y is not None and of_labels:
-            check_target(y, classes=told)
-        synthetic = self._synthetic(X, teacher_proba, params.student.fit)
-        if teacher_proba is None:
-            teaching = self._teach(X, y, rows, params.teacher.fit)
-        else:
-            teaching = self._given(X, y, rows, teacher_proba)
-        if len(teaching.classes) < 2:
-            raise ValueError(
-                f"y holds only 1 class, {teaching.classes.tolist()[0]!r}; at least two are "
-                "needed."
-            )
-        classes = teaching.classes if told is None else np.asarray(told)
-        if of_labels:  # the order that scikit-learn's scorers take for granted
-            classes = np.unique(classes)
-        if y is not None:
-            _, y = check_target(y, classes=teaching.classes, refuse_integers=True)
-            if y.ndim == 2:
-                y = spread(teaching.classes, y, classes)
-            else:
-                y = places(teaching.classes.tolist(), classes.tolist())[y]
-        teaching = teaching.for_classes(classes)
-        material = self._material(X, y, rows, teaching, weight)
-        recipe = self._recipe(X, material, teaching, params.student.fit)
-        if synthetic is not None:
-            X, material = self._with_synthetic(X, synthetic, material, teaching)
-        lesson = recipe.lesson(material)
+        plan = resolve(self, X, y, sample_weight, teacher_proba, fit_params)
+        teacher = plan.predictions(self)
+        classes = self._classes(plan, teacher)
+        samples = self._samples(plan, teacher, classes)
+        teacher = teacher.for_classes(classes)
+        composition = self._composition(plan, teacher, samples)
+        X = plan.X
+        if plan.synthetic is not None:
+            proba = kept(self.memory, predict)(teacher.teacher, plan.synthetic)
+            proba = spread(teacher.teacher.classes_, proba, classes)
+            X, samples = followed_by(X, plan.synthetic), samples.followed_by(proba)
+        terms = composition.terms(samples)
         with timed("student", self.verbose):
-            student = fit_student(student, X, lesson, params.student.fit)
-        self.teacher_, self.student_ = teaching.teacher, student
-        self.classes_ = lesson.classes
+            student = fit_student(plan.student, X, classes, terms, plan.student_params)
+        self.teacher_, self.student_, self.classes_ = teacher.teacher, student, classes
         at_1 = learns_from_probabilities(student)
-        self._student_temperature = 1.0 if at_1 else lesson.temperature
-        self.temperature_, self.smoothing_ = recipe.temperature, recipe.smoothing
-        self.hard_label_weight_ = recipe.hard_label_weight
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.student_, name):
-                setattr(self, name, getattr(self.student_, name))
-            elif hasattr(self, name):
-                delattr(self, name)
+        self._student_temperature = 1.0 if at_1 else terms[0].temperature
+        self.calibration_temperature_ = composition.calibration_temperature
+        self.smoothing_ = composition.smoothing
+        self.hard_label_weight_ = composition.hard_label_weight
+        self._set_features(student)
         return self
-
-    def _teacher(self):
-        teacher = self.teacher
-        if isinstance(teacher, list | tuple | dict):
-            teacher = PooledClassifier(teacher)
-            if get_config()["enable_metadata_routing"]:  # whose estimators say what they take
-                teacher.set_fit_request(sample_weight=True)
-        return teacher
-
-    def _frozen(self):
-        """Return the teacher if no fit changes it, otherwise None."""
-        teacher = self._teacher()
-        if isinstance(teacher, PooledClassifier) and teacher._is_frozen():
-            return FrozenEstimator(clone(teacher).fit(None))
-        return teacher if isinstance(teacher, FrozenEstimator) else None
-
-    def _student(self):
-        if self.student is not None:
-            return self.student
-        if get_config()["enable_metadata_routing"]:  # whoever passes weights means it, too
-            return SoftLabelLogisticRegression().set_fit_request(sample_weight=True)
-        return SoftLabelLogisticRegression()
-
-    def _estimators(self):
-        """Return teacher and student by name."""
-        inner = {"teacher": self._teacher(), "student": self._student()}
-        return {name: e for name, e in inner.items() if e is not None}
 
     def _check_parameters(self):
         check_parameters(self, **RULES)
         check_memory(self.memory)
-        if self.loss_correction > 0.0 and self._divergence()[0] != "kl":
+        divergence = resolve_divergence(self.divergence, self.divergence_params)
+        if self.loss_correction > 0.0 and divergence.name != "kl":
             raise ValueError(
                 "loss_correction is for divergence='kl', whose loss is linear in the target; "
                 f"got {self.divergence!r}."
             )
         if self.teacher is not None:
-            teacher = self._teacher()
-            if isinstance(teacher, type):
-                raise TypeError(
-                    f"The teacher {teacher.__name__} is a class; pass an instance."
-                )
-            check_has_proba(teacher, "teacher")
+            check_has_proba(as_teacher(self.teacher), "teacher")
 
-    def _weighs(self, weight, rows):
-        """Return whether a student that learns from probabilities gets weights, too."""
-        return (
-            weight is not None
-            or self.hard_label_weight != 0.0
-            or (rows is not None and self.unlabeled_weight != 1.0)
-        )
-
-    def _divergence(self):
-        """Return the divergence and its parameter, by the name of its limit if it is one."""
-        name = self.divergence
-        if name == "alpha":
-            at_1, at_0, parameter = "kl", "reverse_kl", float(self.alpha)
-        elif name == "jensen_shannon":
-            at_1, at_0, parameter = "reverse_kl", "kl", float(self.beta)
-        else:
-            return name, 0.5
-        if abs(parameter) < LIMIT:
-            return at_0, 0.5
-        return (at_1, 0.5) if abs(parameter - 1.0) < LIMIT else (name, parameter)
-
-    def _needs_goal(self):
-        """Return what only a plain logistic regression can learn, for a message."""
-        if self._divergence()[0] != "kl":
-            return "Divergences other than 'kl'"
-        if self.temperature in (1.0, "auto") or self.hard_label_weight in (0.0, 1.0):
-            return ""
-        return "Labels mixed in at a temperature other than 1"
-
-    def _route(self, sample_weight, fit_params):
-        """Return the metadata of ``teacher.fit`` and ``student.fit``."""
-        if sample_weight is not None:
-            fit_params = {**fit_params, "sample_weight": sample_weight}
-        if get_config()["enable_metadata_routing"]:
-            params = process_routing(self, "fit", **fit_params)
-            of_teacher = {} if self.teacher is None else params.teacher.fit
-            return Bunch(teacher=Bunch(fit=of_teacher), student=Bunch(fit=params.student.fit))
-        extra = set(fit_params) - {"sample_weight"}
-        if extra:
-            raise TypeError(
-                f"fit got {sorted(extra)}; to pass metadata to teacher and student, use "
-                "sklearn.set_config(enable_metadata_routing=True)."
-            )
-        teacher, teacher_params = self._teacher(), {}
-        if fit_params and weight_name(teacher) is not None:
-            teacher_params = rename_weight(fit_params, teacher)
-        elif fit_params and teacher is not None and self._frozen() is None:
-            warnings.warn(
-                f"The teacher {type(teacher).__name__} takes no sample_weight; "
-                "the weights enter the student alone.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return Bunch(teacher=Bunch(fit=teacher_params), student=Bunch(fit=fit_params))
-
-    def _labels(self, X, y, teacher_proba):
-        """Return the indices of the labelled samples, and their targets or None.
-
-        Without indices, None, all are labelled.
-        """
-        given = self._frozen() is not None or teacher_proba is not None
-        if self.teacher is None and teacher_proba is None:
-            raise ValueError("There is no teacher; set teacher, or pass teacher_proba to fit.")
-        none = np.empty(0, dtype=np.intp)
-        if y is None:
-            if not given:
-                raise ValueError(
-                    f"This {type(self).__name__} estimator requires y to be passed, but the "
-                    "target y is None. Wrap a fitted teacher in FrozenEstimator to distil "
-                    "it without labels."
-                )
-            rows = none
-        else:
-            check_consistent_length(X, y)
-            rows = None
-            if self.unlabeled is not None:
-                rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
-                if len(rows) == _num_samples(y):
-                    refuse_marker_as_string(y, self.unlabeled)
-                    rows = None
-            refuse_missing_labels(y, self.unlabeled)
-        if rows is not None and len(rows) == 0:
-            if y is not None and not given:
-                raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
-            used = self._uses_of_labels()
-            if used:
-                raise ValueError(
-                    f"{', '.join(used)} of this {type(self).__name__} need labels; y has none."
-                )
-            if self.unlabeled_weight == 0.0:
-                raise ValueError("unlabeled_weight is 0, but no sample has a label.")
-            return none, None
-        return rows, y if rows is None else take(y, rows)
-
-    def _uses_of_labels(self):
-        """Return the parameters that ask for labelled samples."""
-        names = [name for name in AUTO if getattr(self, name) == "auto"]
-        names += [n for n in ("hard_label_weight", "loss_correction") if getattr(self, n) != 0]
-        return [*dict.fromkeys(names), *(["cv"] if self.cv is not None else [])]
-
-    def _teach(self, X, y, rows, params):
-        """Return what the teacher says of all samples, and of folds if need be."""
-        frozen = self._frozen()
-        if frozen is not None:
-            check_is_fitted(frozen)
-        target = None
-        if y is not None:
-            known = None if frozen is None else frozen.classes_
-            classes, target = check_target(y, classes=known, refuse_integers=True)
-            if target.ndim == 1:
-                y = classes[target]
-        splits = self._splits(target, fitted=frozen is not None)
-        memory = check_memory(self.memory)
-        ignore = {"ignore": ["verbose"]} if isinstance(memory, Memory) else {}
-        cached = memory.cache(teach, **ignore)
-        if frozen is not None:
-            said = cached(frozen, X, None, rows, {}, [], everywhere=False, nested=False)
-            return said.with_folds(splits, rows)
-        if rows is not None:
-            params = _check_method_params(X, params, indices=rows)
-        everywhere = self.hard_label_weight == "auto"
-        nested = everywhere and self.cv is not None
-        teacher = clone(self._teacher())
-        return cached(
-            teacher, X, y, rows, params, splits, everywhere, nested, verbose=self.verbose
-        )
-
-    def _given(self, X, y, rows, teacher_proba):
-        """Return ``teacher_proba`` as what a teacher says."""
-        columns = frame_columns(teacher_proba, name="teacher_proba")
-        proba = as_floating(teacher_proba, "teacher_proba")
-        check_consistent_length(X, proba)
-        if proba.ndim != 2:
+    @staticmethod
+    def _classes(plan, teacher):
+        """Return the classes of the student: its own or the teacher's; sorted for labels."""
+        if len(teacher.classes) < 2:
             raise ValueError(
-                "teacher_proba must have shape (n_samples, n_classes), a column per class; "
-                f"got {proba.shape}."
+                f"y holds only 1 class, {teacher.classes.tolist()[0]!r}; at least two are "
+                "needed."
             )
-        proba = normalized(proba, "teacher_proba")
-        classes, frozen = columns, self._frozen()
-        if classes is None:
-            classes = classes_of_student(self._student())
-        if classes is None and frozen is not None:
-            classes = frozen.classes_
-        if classes is None and y is not None:
-            classes, _ = check_target(y, refuse_integers=True)
-        classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
-        if len(classes) != proba.shape[1]:
-            raise ValueError(
-                f"teacher_proba has {proba.shape[1]} columns, but there are {len(classes)} "
-                f"classes, {shown(classes)}; pass a data frame whose columns are the classes."
-            )
-        target = None
-        if y is not None:
-            _, target = check_target(y, classes=classes, refuse_integers=True)
-        splits = self._splits(target, fitted=True)
-        return Teaching(None, classes, proba, []).with_folds(splits, rows)
+        told = plan.student_classes
+        classes = teacher.classes if told is None else np.asarray(told)
+        # Labels in the order that scikit-learn's scorers take for granted.
+        return np.unique(classes) if plan.of_labels else classes
 
-    def _splits(self, target, fitted):
-        """Return the folds of the labelled samples, if any are needed."""
-        if fitted and self.cv is not None and self.hard_label_weight != "auto":
-            raise ValueError(
-                "cv fits the teacher to parts of the samples, but it is fitted already; pass "
-                "probabilities by teachers that do not know a sample as teacher_proba, or set "
-                "cv=None."
-            )
-        if target is None or (
-            self.cv is None and not any(getattr(self, n) == "auto" for n in AUTO)
-        ):
-            return []
-        try:
-            cv = check_soft_cv(self.cv, target)
-            splits = list(cv.split(np.zeros((len(target), 1)), target))
-        except ValueError as error:
-            used = [name for name in AUTO if getattr(self, name) == "auto"]
-            raise ValueError(
-                f"The {len(target)} labelled samples could not be divided into the folds of "
-                f"cv={self.cv!r}{' (5), for ' + ', '.join(used) if self.cv is None else ''}: "
-                f"{error} Set cv to fewer folds, or to a list of pairs of indices."
-            ) from error
-        check_partition([test for _, test in splits], len(target))
-        if self.cv is not None and self.hard_label_weight == "auto" and len(splits) < 3:
-            raise ValueError(
-                "hard_label_weight='auto' with cv fits a teacher without each pair of folds; "
-                f"cv must make at least 3 folds, got {len(splits)}."
-            )
-        return splits
-
-    def _material(self, X, y, rows, teaching, weight):
-        """Return what is known of the samples."""
-        n_samples = _num_samples(X)
-        every = np.arange(n_samples) if rows is None else rows
+    def _samples(self, plan, teacher, classes):
+        """Return the targets of all samples, as codes or probabilities of ``classes``."""
+        n_samples = num_samples(plan.X)
+        proba = teacher.proba if self.cross_fit is None else teacher.out_of_fold()
+        proba = spread(teacher.classes, proba, classes)
+        every = np.arange(n_samples) if plan.rows is None else plan.rows
         labels = np.zeros(n_samples, dtype=np.intp)
-        if y is not None:
-            if y.ndim == 2:
-                labels = teaching.proba.astype(y.dtype)
-            labels[every] = y
+        if plan.target is not None:
+            values = plan.target.onto(teacher.classes)
+            values = Target(teacher.classes, values, named=True).onto(classes)
+            if values.ndim == 2:
+                labels = proba.astype(values.dtype)
+            labels[every] = values
         labeled = np.zeros(n_samples, dtype=bool)
-        labeled[every] = y is not None
-        proba = teaching.proba if self.cv is None else teaching.out_of_fold()
-        if weight is not None:
-            weight = check_weights(weight, X)
-        return Material(teaching.classes, proba, labels, labeled, weight)
+        labeled[every] = plan.target is not None
+        return Samples(proba, labels, labeled, plan.weight)
 
-    def _recipe(self, X, material, teaching, params):
-        """Return the recipe of the lesson, with what is "auto" chosen."""
-        temperature, smoothing = self.temperature, self.smoothing
-        share = self.hard_label_weight
-        if "auto" in (temperature, smoothing):
-            rows = material.labeled
-            weight = np.ones(len(rows)) if material.weight is None else material.weight
-            temperature, smoothing = calibrate(
-                teaching.out_of_fold()[rows],
-                material.labels[rows],
+    def _composition(self, plan, teacher, samples):
+        """Return the parameters of the loss, those to be chosen as numbers."""
+        calibration_temperature, smoothing = 1.0, self.smoothing
+        if self.calibrate or smoothing == "auto":
+            rows = samples.labeled
+            weight = np.ones(len(rows)) if samples.weight is None else samples.weight
+            calibration_temperature, smoothing = calibrate(
+                teacher.out_of_fold()[rows],
+                samples.labels[rows],
                 weight[rows],
-                temperature,
-                smoothing,
+                find_temperature=self.calibrate,
+                smoothing=smoothing,
             )
-        divergence, parameter = self._divergence()
-        recipe = Recipe(
-            float(temperature),
-            1.0 if self.temperature == "auto" else float(temperature),
+        share = self.hard_label_weight
+        composition = Composition(
+            float(calibration_temperature),
             float(smoothing),
+            float(self.temperature),
             0.0 if share == "auto" else float(share),
             float(self.loss_correction),
             float(self.unlabeled_weight),
-            divergence,
-            parameter,
+            resolve_divergence(self.divergence, self.divergence_params),
         )
         if share != "auto":
-            return recipe
-        recipes = [replace(recipe, hard_label_weight=share) for share in SHARES]
+            return composition
+        candidates = [replace(composition, hard_label_weight=share) for share in SHARES]
         with timed("share of labels", self.verbose):
             losses = [
-                sum(
-                    self._loss_of_fold(X, material, *fold, recipe, params)
-                    for fold in teaching.folds
-                )
-                for recipe in recipes
+                sum(_loss_of_fold(plan, samples, *fold, c, teacher) for fold in teacher.folds)
+                for c in candidates
             ]
-        return recipes[int(np.argmin(losses))]
-
-    def _loss_of_fold(self, X, material, test, proba, recipe, params):
-        """Return the summed log loss of a student that does not know the test set's labels.
-
-        Nor does its teacher, who gave these probabilities.
-        """
-        material = replace(material, proba=proba)
-        keep = np.setdiff1d(np.arange(len(proba)), test)
-        lesson = recipe.lesson(material.at(keep))
-        if not lesson.has_weight():
-            return np.inf
-        params = _check_method_params(X, params, indices=keep)
-        student = fit_student(self._student(), take(X, keep), lesson, params)
-        q = predict_proba_at_1(student, take(X, test), lesson.classes, lesson.temperature)
-        known = material.at(test)
-        truth = one_hot(known.labels, len(lesson.classes))
-        weight = np.ones(len(test))
-        if known.weight is not None:  # of the same scale in all folds, and none too large
-            weight = known.weight / material.weight.max()
-        total = weight.sum()
-        return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0
-
-    def _synthetic(self, X, teacher_proba, params):
-        """Return synthetic samples, None if there are to be none."""
-        n_samples = self.n_synthetic
-        if not isinstance(n_samples, Integral):
-            n_samples = round(n_samples * _num_samples(X))
-        if self.n_synthetic and teacher_proba is not None:
-            raise ValueError(
-                "n_synthetic needs a teacher to label samples; got teacher_proba."
-            )
-        if self.n_synthetic and params:
-            raise ValueError(
-                f"n_synthetic: synthetic samples have no {sorted(params)}, which the student "
-                "gets for the others."
-            )
-        if n_samples == 0:
-            return None
-        return munge(X, n_samples, random_state=self.random_state)
-
-    def _with_synthetic(self, X, synthetic, material, teaching):
-        """Return the samples and the material with synthetic samples at the end."""
-        proba = check_memory(self.memory).cache(predict)(teaching.teacher, synthetic)
-        proba = spread(teaching.teacher.classes_, proba, teaching.classes)
-        return followed_by(X, synthetic), material.followed_by(proba)
+        return candidates[int(np.argmin(losses))]
 
     def score(self, X, y, sample_weight=None):
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
@@ -846,7 +491,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
             if len(rows) == 0:
                 raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
-            params = _check_method_params(X, {"sample_weight": sample_weight}, indices=rows)
+            params = params_of_rows(X, {"sample_weight": sample_weight}, rows)
             X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
         return super().score(X, y, sample_weight=sample_weight)
 
@@ -950,3 +595,26 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 "that brings it to 1. Set temperature=1 or 'auto' to convert it."
             )
         return to_sklearn(self.student_)
+
+
+def _loss_of_fold(plan, samples, test, proba, composition, teacher):
+    """Return the summed log loss of a student that does not know the labels of a fold.
+
+    Nor does its teacher, which predicted ``proba``.
+    """
+    samples = replace(samples, proba=proba)
+    keep = np.setdiff1d(np.arange(len(proba)), test)
+    terms = composition.terms(samples.at(keep))
+    if not has_weight(terms):
+        return np.inf
+    params = params_of_rows(plan.X, plan.student_params, keep)
+    X, X_test = take(plan.X, keep), take(plan.X, test)
+    student = fit_student(plan.student, X, teacher.classes, terms, params)
+    q = predict_proba_at_1(student, X_test, teacher.classes, terms[0].temperature)
+    known = samples.at(test)
+    weight = np.ones(len(test))
+    if known.weight is not None:  # of the same scale in all folds, and none too large
+        weight = known.weight / samples.weight.max()
+    total = weight.sum()
+    truth = one_hot(known.labels, len(teacher.classes))
+    return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0

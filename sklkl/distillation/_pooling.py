@@ -1,39 +1,38 @@
 """A classifier that pools the probabilities of several."""
 
-import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp, softmax
-from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import _name_estimators
-from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import frame_columns, spread
+from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import (
     ABSENT,
     check_has_proba,
     check_partition,
-    fit_fold,
-    fit_to_target,
-    predict_columns,
+    fit_and_predict,
+    fit_clone,
+    is_frozen,
+    log_probabilities,
+    probabilities,
+    refuse_extreme_weights,
+    weight_params,
 )
 from sklkl._core.names import shown
-from sklkl._core.parameters import Rule, check_parameters, one_of
-from sklkl._core.samples import check_same_rows, check_weights
+from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
+from sklkl._core.samples import check_same_rows, check_weights, take
+from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_kind, check_target, one_hot
-from sklkl.distillation._student import refuse_extreme_weights, rename_weight, weight_name
-from sklkl.distillation._teaching import normalized
+from sklkl.distillation._simplex import learn_weights
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-from sklkl.model_selection._validation import N_JOBS
 
 POOLING = ("arithmetic", "geometric")
 
@@ -54,7 +53,7 @@ RULES = {
 }
 
 
-class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimator):
+class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):
     r"""Pool the probabilities of several classifiers, with weights given or learned.
 
     Estimators with probabilities p_m and weights w_m, which sum to 1, make an arithmetic
@@ -194,30 +193,11 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             self.estimators = dict(pairs) if isinstance(self.estimators, dict) else pairs
         return super().set_params(**params)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = [get_tags(e).input_tags for _, e in self._pairs()]
-        tags.input_tags.sparse = all(t.sparse for t in inner)
-        tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
-        return tags
+    def _inner_estimators(self):
+        return dict(self._pairs())
 
-    def get_metadata_routing(self):
-        """Say which metadata go where: to the fits of the estimators and to the splitter.
-
-        Returns
-        -------
-        routing : sklearn.utils.metadata_routing.MetadataRouter
-            The router.
-        """
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        to_split = MethodMapping().add(caller="fit", callee="split")
-        # No estimator can be called "cv", as that is a parameter.
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(method_mapping=to_fit, **dict(self._pairs()))
-            .add(cv=self.cv, method_mapping=to_split)
-        )
+    def _splitters(self):
+        return {"cv": self.cv}  # no estimator can have this name, as it is a parameter
 
     def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Fit the estimators, and learn their weights if asked to.
@@ -255,7 +235,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             If the ``fit`` of an estimator takes no ``sample_weight``.
         """
         pairs, given = self._check_parameters()
-        frozen = all(isinstance(e, FrozenEstimator) for _, e in pairs)
+        frozen = all(is_frozen(e) for _, e in pairs)
         needs_y = not frozen or given is None
         if y is None and needs_y:
             raise ValueError(
@@ -280,48 +260,32 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
                 y = known[target]
         split_params, params = self._route(pairs, weight, fit_params)
         for name, estimator in pairs:
-            if params[name] and not isinstance(estimator, FrozenEstimator):
+            if params[name] and not is_frozen(estimator):
                 refuse_extreme_weights(weight, estimator)
         splits = []
         if given is None and not frozen:
             splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
-            check_partition([test for _, test in splits], _num_samples(X))
-        told = {name: e for name, e in pairs if isinstance(e, FrozenEstimator)}
-        if told:  # what is fitted already is refused before others are fitted
-            pooled_classes(told, known, target, named)
-        fitted = iter(
-            Parallel(n_jobs=self.n_jobs)(
-                delayed(_fit)(estimator, X, y, params[name])
-                for name, estimator in pairs
-                if not isinstance(estimator, FrozenEstimator)
-            )
+            check_partition([test for _, test in splits], num_samples(X))
+        frozen_models = {name: e for name, e in pairs if is_frozen(e)}
+        if frozen_models:  # what is fitted already is refused before others are fitted
+            pooled_classes(frozen_models, known, target, named)
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_clone)(estimator, X, y, params[name]) for name, estimator in pairs
         )
-        models = {
-            name: estimator if isinstance(estimator, FrozenEstimator) else next(fitted)
-            for name, estimator in pairs
-        }
+        models = {name: model for (name, _), model in zip(pairs, fitted, strict=True)}
         classes = pooled_classes(models, known, target, named)
         if given is None:
             if target.ndim == 1:
                 target = np.searchsorted(classes, known)[target]
-            said = self._out_of_fold(pairs, X, y, classes, splits, params)
+            predictions = self._out_of_fold(pairs, X, y, classes, splits, params)
             mass = one_hot(target, len(classes))
             if weight is not None:  # of which only ratios count; extreme ones lose digits
                 mass = mass * (weight / weight.max())[:, np.newaxis]
-            given = learn_weights(said, mass / mass.sum(), self.pooling)
+            given = learn_weights(predictions, mass / mass.sum(), self.pooling)
         self.estimators_, self.named_estimators_ = list(models.values()), Bunch(**models)
         self.weights_, self.classes_ = given, classes
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            values = [getattr(m, name) for m in self.estimators_ if hasattr(m, name)]
-            if values:
-                setattr(self, name, values[0])
+        self._set_features(*self.estimators_)
         return self
-
-    def _is_frozen(self):
-        """Return whether a fit does no more than to name the classes."""
-        frozen = [isinstance(e, FrozenEstimator) for _, e in self._pairs()]
-        return all(frozen) and bool(frozen) and not isinstance(self.weights, str)
 
     def _pairs(self):
         """Return the named estimators, without dropped ones."""
@@ -352,7 +316,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
                 )
             if not _is_dropped((name, estimator)):
                 check_has_proba(estimator, f"estimator {name!r}")
-            if isinstance(estimator, FrozenEstimator):
+            if is_frozen(estimator):
                 check_is_fitted(estimator)
         kept = np.array([not _is_dropped(pair) for pair in pairs])
         if not kept.any():
@@ -364,69 +328,55 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
 
     def _route(self, pairs, sample_weight, fit_params):
         """Return what to pass to ``split``, and to the ``fit`` of each estimator by name."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", sample_weight=sample_weight, **fit_params)
+        routed = self._route_fit(sample_weight, fit_params)
+        if routed is not None:
             return routed.cv.split, {name: routed[name].fit for name, _ in pairs}
-        if fit_params:
-            raise TypeError(
-                f"fit got {sorted(fit_params)}; to pass metadata to the estimators, use "
-                "sklearn.set_config(enable_metadata_routing=True)."
-            )
-        params = {}
-        for name, estimator in pairs:
-            params[name] = {}
-            if sample_weight is None or isinstance(estimator, FrozenEstimator):
-                continue
-            if weight_name(estimator) is None:
-                warnings.warn(
-                    f"The estimator {name!r}, {type(estimator).__name__}, takes no "
-                    "sample_weight; it is fitted without.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-                continue
-            params[name] = rename_weight({"sample_weight": sample_weight}, estimator)
-        return {}, params
+        refuse_metadata("fit", fit_params, "the estimators")
+        consequence = "it is fitted without."
+        return {}, {
+            name: weight_params(e, f"estimator {name!r}", sample_weight, consequence)
+            for name, e in pairs
+        }
 
     def _out_of_fold(self, pairs, X, y, classes, splits, params):
-        """Return what each estimator says of samples that it was not fitted to."""
-        method = "predict_proba" if self.pooling == "arithmetic" else "predict_log_proba"
-        fitted = {name: e for name, e in pairs if not isinstance(e, FrozenEstimator)}
+        """Return the predictions of each estimator for samples that it was not fitted to."""
+        log = self.pooling == "geometric"
         parts = iter(
             Parallel(n_jobs=self.n_jobs)(
-                delayed(_fit_and_ask)(e, name, X, y, train, test, params[name], method)
-                for name, e in fitted.items()
+                delayed(_fold)(e, name, X, y, train, test, params[name], log)
+                for name, e in pairs
+                if not is_frozen(e)
                 for train, test in splits
             )
         )
-        said = []
+        predictions = []
         for name, estimator in pairs:
-            if name not in fitted:
-                values = ask(estimator, name, X, method)
-                said.append(spread(estimator.classes_, values, classes, ABSENT[method]))
+            if is_frozen(estimator):
+                known, values = estimator.classes_, _predict(estimator, X, name, log)
+                predictions.append(spread(known, values, classes, ABSENT[log]))
                 continue
             # In the order of the folds; then in that of the samples.
-            probas = [
-                spread(model_classes, proba, classes, ABSENT[method])
-                for model_classes, proba in (next(parts) for _ in splits)
+            folds = [
+                spread(known, values, classes, ABSENT[log])
+                for known, values in (next(parts) for _ in splits)
             ]
             order = np.argsort(np.concatenate([test for _, test in splits]))
-            said.append(np.concatenate(probas)[order])
-        return said
+            predictions.append(np.concatenate(folds)[order])
+        return predictions
 
-    def _asked(self, X, method):
-        """Generate the weights above 0 and what these estimators say."""
+    def _weighted(self, X, log):
+        """Generate the weights above 0, and the predictions of these estimators."""
         check_is_fitted(self)
         for (name, model), weight in zip(
             self.named_estimators_.items(), self.weights_, strict=True
         ):
             if weight > 0:
-                values = ask(model, name, X, method)
-                yield weight, spread(model.classes_, values, self.classes_, ABSENT[method])
+                values = _predict(model, X, name, log)
+                yield weight, spread(model.classes_, values, self.classes_, ABSENT[log])
 
     def _mean_logs(self, X):
         """Return the weighted mean of the log-probabilities, -inf for excluded classes."""
-        scores = sum(weight * logs for weight, logs in self._asked(X, "predict_log_proba"))
+        scores = sum(weight * logs for weight, logs in self._weighted(X, log=True))
         excluded = np.isneginf(scores).all(axis=1)
         if excluded.any():
             raise ValueError(
@@ -455,7 +405,7 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             estimators of positive weight.
         """
         if self.pooling == "arithmetic":
-            return sum(weight * proba for weight, proba in self._asked(X, "predict_proba"))
+            return sum(weight * proba for weight, proba in self._weighted(X, log=False))
         return softmax(self._mean_logs(X), axis=1)
 
     def predict_log_proba(self, X):
@@ -480,25 +430,15 @@ class PooledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEstimat
             estimators of positive weight.
         """
         if self.pooling == "arithmetic":
-            asked = self._asked(X, "predict_log_proba")
-            return np.logaddexp.reduce([np.log(weight) + logs for weight, logs in asked])
+            weighted = self._weighted(X, log=True)
+            return np.logaddexp.reduce([np.log(weight) + logs for weight, logs in weighted])
         return log_softmax(self._mean_logs(X), axis=1)
 
-    def predict(self, X):
-        """Predict the class that is most probable by the pool.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
+def is_frozen_pool(pool):
+    """Return whether fitting a pool does no more than to name its classes."""
+    estimators = pool._inner_estimators().values()
+    return bool(estimators) and all(map(is_frozen, estimators)) and pool.weights != "learned"
 
 
 def _is_dropped(pair):
@@ -516,7 +456,16 @@ def name_estimators(estimators):
         return []
     if all(isinstance(e, list | tuple) and len(e) == 2 for e in estimators):
         return [tuple(pair) for pair in estimators]
-    return _name_estimators(estimators)
+    return list(zip(_distinct_names(estimators), estimators, strict=True))
+
+
+def _distinct_names(estimators):
+    """Return the lower-case names of classes, numbered where there are several of one."""
+    names = [e if isinstance(e, str) else type(e).__name__.lower() for e in estimators]
+    return [
+        f"{name}-{names[: i + 1].count(name)}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def check_pool_weights(weights, names, kept):
@@ -577,144 +526,12 @@ def pooled_classes(models, known, target, named):
     return known
 
 
-def ask(model, name, X, method):
-    """Return probabilities, or their logarithms, with a column for each class of a model."""
-    if method == "predict_proba" or hasattr(model, "predict_log_proba"):
-        with np.errstate(divide="ignore"):  # some take the logarithm of their zeros
-            values = predict_columns(model, method, X)
-        rows = values if method == "predict_proba" else np.exp(values)
-        what = f"{method} of the estimator {name!r}"
-        mended = normalized(as_floating(rows, what), what)
-        if method == "predict_proba":
-            return mended
-        return values if mended is rows else log_softmax(values, axis=1)
-    proba = ask(model, name, X, "predict_proba")
-    with np.errstate(divide="ignore"):
-        return np.log(proba)
+def _fold(estimator, name, X, y, train, test, params, log):
+    predict = partial(_predict, name=name, log=log)
+    model, proba = fit_and_predict(estimator, X, y, train, take(X, test), params, predict)
+    return model.classes_, proba
 
 
-def _fit(estimator, X, y, params):
-    return fit_to_target(clone(estimator), X, y, params)
-
-
-def _fit_and_ask(estimator, name, X, y, train, test, params, method):
-    model = fit_fold(estimator, X, y, train, params)
-    return model.classes_, ask(model, name, _safe_indexing(X, test), method)
-
-
-def learn_weights(said, mass, pooling):
-    """Return the weights whose pool has the least mean KL divergence from the targets.
-
-    Parameters
-    ----------
-    said : list of ndarray of shape (n_samples, n_classes)
-        Probabilities by each estimator, for a geometric pool their logarithms.
-    mass : ndarray of shape (n_samples, n_classes)
-        The targets times the weights of the samples, of sum 1.
-    pooling : {"arithmetic", "geometric"}
-
-    Returns
-    -------
-    weights : ndarray of shape (n_estimators,)
-    """
-    if pooling == "arithmetic":
-        counts = mass > 0
-        proba = np.stack([np.maximum(p, np.finfo(p.dtype).eps)[counts] for p in said])
-        loss = MixtureLoss(proba.astype(np.float64), mass[counts])
-    else:
-        counts = mass.any(axis=1)
-        loss = ProductLoss(raised([log[counts] for log in said]), mass[counts])
-    return minimize_on_simplex(loss, len(said))
-
-
-def raised(logs):
-    """Return the logarithms of all estimators as one array, with finite ones for zeros.
-
-    These are not above any other of the same row: or a zero would count for more than a
-    small probability.
-    """
-    floors = [np.full(len(log), np.log(np.finfo(log.dtype).eps)) for log in logs]
-    logs, floors = np.stack(logs).astype(np.float64), np.stack(floors)
-    least = np.where(np.isneginf(logs), 0.0, logs).min(axis=(0, 2))
-    floors = np.minimum(floors, least)[:, :, np.newaxis]
-    return np.where(np.isneginf(logs), floors, logs)
-
-
-class MixtureLoss:
-    """The mean KL divergence of the targets to a mixture, less a constant, in nats.
-
-    With masses a_i of the outcomes, and their probabilities P_mi by estimator m, the pool
-    is q = w P, and the loss -sum_i a_i log q_i.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (n_estimators, n_outcomes)
-        Positive.
-    mass : ndarray of shape (n_outcomes,)
-        Of sum 1.
-    """
-
-    def __init__(self, proba, mass):
-        self.proba, self.mass = proba, mass
-
-    def __call__(self, weights):
-        """Return value and gradient."""
-        pool = weights @ self.proba
-        return -self.mass @ np.log(pool), -self.proba @ (self.mass / pool)
-
-
-class ProductLoss:
-    """The mean KL divergence of the targets to a normalised product, less a constant.
-
-    With masses a_ik of row i and class k, and log-probabilities L_mik, the scores are
-    s = sum_m w_m L_m, and the loss, in nats, sum_i a_i. logsumexp(s_i) - sum_ik a_ik s_ik.
-
-    Parameters
-    ----------
-    logs : ndarray of shape (n_estimators, n_samples, n_classes)
-        Finite.
-    mass : ndarray of shape (n_samples, n_classes)
-        Of sum 1.
-    """
-
-    def __init__(self, logs, mass):
-        # A constant per row changes nothing; with this one it costs no digits.
-        self.logs = logs - (logs * (mass / mass.sum(axis=1, keepdims=True))).sum(
-            axis=2, keepdims=True
-        )
-        self.of_row = mass.sum(axis=1)
-
-    def __call__(self, weights):
-        """Return value and gradient."""
-        scores = np.tensordot(weights, self.logs, axes=1)
-        norms = logsumexp(scores, axis=1)
-        mass = np.exp(scores - norms[:, np.newaxis]) * self.of_row[:, np.newaxis]
-        return self.of_row @ norms, np.tensordot(self.logs, mass, axes=2)
-
-
-def minimize_on_simplex(loss, n_weights):
-    """Return the non-negative weights of sum 1 that minimise a convex loss.
-
-    Parameters
-    ----------
-    loss : callable
-        Returns value and gradient.
-    n_weights : int
-
-    Returns
-    -------
-    weights : ndarray of shape (n_weights,)
-        Exactly 0 at the boundary.
-    """
-    found = minimize(
-        loss,
-        np.full(n_weights, 1.0 / n_weights),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0.0, 1.0)] * n_weights,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": np.ones_like},
-        options={"ftol": 1e-15, "maxiter": 1000},
-    )
-    weights = np.maximum(found.x, 0.0)
-    weights[weights < 1e-9] = 0.0
-    return weights / weights.sum()
+def _predict(model, X, name, log):
+    """Return probabilities or their logarithms, with a column for each class of a model."""
+    return (log_probabilities if log else probabilities)(model, X, f"Estimator {name!r}:")

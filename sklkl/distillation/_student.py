@@ -1,36 +1,33 @@
 """What a student can learn from, and how it is fitted to probabilities."""
 
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
-from sklearn.utils.validation import (
-    _check_method_params,
-    has_fit_parameter,
-    validate_data,
-)
+from sklearn.utils.validation import validate_data
 
 from sklkl._core.classes import check_classes, spread
+from sklkl._core.models import inner_estimator, innermost, metadata_name
 from sklkl._core.names import shown
 from sklkl._core.samples import take
-from sklkl._core.targets import balanced, class_mass
-from sklkl.distillation._teaching import temper
+from sklkl._core.sklearn import params_of_rows
+from sklkl.distillation._composition import as_one_term
+from sklkl.distillation._probability import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._logistic import Goal
+from sklkl.linear_model._loss import Divergence
 
 
-def check_student(student, needs_goal, needs_proba):
+def check_student(student, several_terms, needs_proba):
     """Refuse a student that cannot learn what is asked, before a teacher is fitted.
 
     Parameters
     ----------
     student : estimator
-    needs_goal : str
-        What only a plain logistic regression can learn, for the message; empty if nothing.
+    several_terms : str
+        Why the loss is no cross-entropy of a single target, for the message; else empty.
     needs_proba : bool
         Whether it has to predict probabilities.
     """
@@ -39,11 +36,11 @@ def check_student(student, needs_goal, needs_proba):
         raise TypeError(f"The student must be a classifier, an instance; got {student!r}.")
     if is_regressor(student):
         raise TypeError(f"The student {name} is a regressor; use a classifier.")
-    if needs_goal and not _is_plain(student):
+    if several_terms and not learns_from_probabilities(student):
         raise ValueError(
-            f"{needs_goal} are for SoftLabelLogisticRegression, by itself or at the end of a "
-            f"sklearn.pipeline.Pipeline; got the student {name}. Search from outside, over "
-            "the student__ parameters, or set temperature=1 and divergence='kl'."
+            f"{several_terms} are for SoftLabelLogisticRegression, also at the end of a "
+            f"pipeline or in a search; got the student {name}. Set temperature=1 and "
+            "divergence='kl'."
         )
     for search in searches(student):
         _check_search(search)
@@ -59,7 +56,7 @@ def check_student(student, needs_goal, needs_proba):
             "The student is a search over a classifier that needs labels; its folds "
             "would share samples. Search from outside, over the student__ parameters."
         )
-    if weight_name(student) is None:
+    if metadata_name(student, "sample_weight") is None:
         raise TypeError(
             f"The student {name} learns neither from probabilities, "
             "nor has its fit an argument sample_weight. Use SoftLabelLogisticRegression, "
@@ -112,24 +109,11 @@ def check_samples(student, X):
             raise ValueError(f"X is not for the student: {error}") from error
 
 
-def refuse_extreme_weights(weight, estimator):
-    """Refuse weights from whose squares an estimator of another library makes nonsense."""
-    if weight is None or type(innermost(estimator)).__module__.startswith("sklkl."):
-        return
-    largest = np.max(weight)
-    if not 1e-100 <= largest <= 1e100:
-        raise ValueError(
-            f"sample_weight goes up to {largest:.3g}, which is out of the range that "
-            f"{type(innermost(estimator)).__name__} computes with; divide it by its largest "
-            "value."
-        )
-
-
 def check_weights_arrive(student):
     """Refuse a pipeline or search whose routing keeps weights from its last step."""
-    if not get_config()["enable_metadata_routing"] or _inner(student) is None:
+    if not get_config()["enable_metadata_routing"] or inner_estimator(student) is None:
         return
-    key = weight_request(student)
+    key = metadata_name(student, "sample_weight")
     process_routing(student, "fit", **{key: np.ones(1)})
     last = innermost(student)
     if not get_routing_for_object(last).consumes("fit", [key]):
@@ -140,14 +124,17 @@ def check_weights_arrive(student):
         )
 
 
-def fit_student(student, X, lesson, params):
+def fit_student(student, X, classes, terms, params):
     """Return a fitted clone of a student.
 
     Parameters
     ----------
     student : estimator
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    lesson : Lesson
+    classes : ndarray of shape (n_classes,)
+        Classes of the columns of targets.
+    terms : list of LossTerm
+        The loss, as ``Composition.terms`` returns it.
     params : dict
         Metadata for ``fit``, without weights.
 
@@ -155,70 +142,34 @@ def fit_student(student, X, lesson, params):
     -------
     estimator
         It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
-        temperature of the lesson.
+        temperature of the first term.
     """
     student = clone(student)
     path = soft_student_path(student)
-    mixed = lesson.mixed()
+    single = as_one_term(terms)
     if path is None:
-        return _fit_on_rows(student, X, lesson.classes, *mixed, params)
-    return _fit_logistic(student, path, X, lesson, mixed, params)
-
-
-def _fit_logistic(student, path, X, lesson, mixed, params):
-    T = lesson.temperature
-    target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
-    student.set_params(**{f"{path}classes": lesson.classes})
-    if weight is not None:
-        params = {**params, _weight_key(student): weight}
-    given = {name: student.get_params()[path + name] for name in ("tol", "class_weight")}
-    # With coefficients W = T V, fitting V to the tempered probabilities is fitting W to the
-    # divergence times T^2; gradients differ by the factor T. Below T = 1 targets are as far
-    # apart as at 1, and their gradient has to be as small, unless labels outweigh them.
-    factor = max(T, 1.0) if lesson.label_weight is None else T
-    used = {**given, "tol": given["tol"] / factor}
-    logistic = innermost(student)
-    if mixed is None:
-        goal = logistic._goal = _goal(lesson)
-        if goal.labels is not None and given["class_weight"] == "balanced":
-            used["class_weight"] = _balanced(goal, lesson.classes, target, weight)
-    student.set_params(**{path + name: value for name, value in used.items()})
-    student.fit(X, target, **params)
-    if mixed is None and (innermost(student) is not logistic or "_goal" in vars(logistic)):
-        raise RuntimeError(
-            f"The {type(student).__name__} did not fit its last step itself, but a clone, "
-            f"which learned plain KL and not {lesson.divergence!r}, or no labels besides. Use "
-            "the SoftLabelLogisticRegression by itself, or set temperature=1 and "
-            "divergence='kl'."
-        )
-    logistic = innermost(student)
-    if logistic.tol == used["tol"]:  # not one that a search chose
-        logistic.tol = given["tol"]
-    student.set_params(**{path + name: value for name, value in given.items()})
-    logistic.coef_ *= T
-    logistic.intercept_ *= T
-    return student
-
-
-def _goal(lesson):
-    """Return the goal of a student, for coefficients divided by the temperature."""
-    goal = Goal(lesson.divergence, lesson.parameter)
-    if lesson.label_weight is None:
-        return goal
-    return replace(
-        goal,
-        labels=lesson.labels,
-        label_weight=lesson.label_weight / lesson.temperature**2,
-        temperature=1.0 / lesson.temperature,
+        return _fit_on_rows(student, X, classes, single.target, single.weight, params)
+    first, *others = terms if single is None else [single]
+    student.set_params(
+        **{
+            f"{path}classes": classes,
+            f"{path}temperature": first.temperature,
+            f"{path}divergence": first.divergence,
+            f"{path}divergence_params": Divergence(first.divergence, first.parameter).params,
+        }
     )
-
-
-def _balanced(goal, classes, target, weight):
-    """Return the class weights "balanced" for what is learned in all, as a dict."""
-    labels = goal.label_weight / goal.temperature**2
-    mass = class_mass(target, weight, len(classes))
-    mass += class_mass(goal.labels, labels, len(classes))
-    return dict(zip(np.asarray(classes).tolist(), balanced(mass).tolist(), strict=True))
+    given = {"sample_weight": first.weight}
+    for labels in others:
+        given |= {"labels": labels.target, "label_weight": labels.weight}
+        if labels.target.ndim == 1:
+            given["labels"] = classes[labels.target]
+        if get_config()["enable_metadata_routing"]:
+            innermost(student).set_fit_request(labels=True, label_weight=True)
+    of_terms = {metadata_name(student, k): v for k, v in given.items() if v is not None}
+    student.fit(X, first.target, **params, **of_terms)
+    student.set_params(**{f"{path}temperature": 1.0})
+    innermost(student).set_params(temperature=1.0)
+    return student
 
 
 def _fit_on_rows(student, X, classes, target, weight, params):
@@ -229,11 +180,13 @@ def _fit_on_rows(student, X, classes, target, weight, params):
     """
     n_samples, n_classes = target.shape
     rows = np.repeat(np.arange(n_samples), n_classes)
-    params = _check_method_params(X, params, indices=rows)
+    params = params_of_rows(X, params, rows)
     of_rows = target if weight is None else target * weight[:, np.newaxis]
     labels = np.tile(classes, n_samples)
     return student.fit(
-        take(X, rows), labels, **{**params, _weight_key(student): of_rows.ravel()}
+        take(X, rows),
+        labels,
+        **{**params, metadata_name(student, "sample_weight"): of_rows.ravel()},
     )
 
 
@@ -272,22 +225,10 @@ def to_sklearn(estimator):
     return estimator
 
 
-def _inner(estimator):
-    """Return ``(prefix of its parameters, estimator inside)``, or None at the innermost."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        return f"{name}__", last
-    if hasattr(estimator, "best_estimator_"):
-        return "estimator__", estimator.best_estimator_
-    if hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
-        return "estimator__", estimator.estimator
-    return None
-
-
 def searches(estimator):
     """Return the searches that an estimator is, or ends in."""
     found = []
-    while (inner := _inner(estimator)) is not None:
+    while (inner := inner_estimator(estimator)) is not None:
         if not isinstance(estimator, Pipeline):
             found.append(estimator)
         _, estimator = inner
@@ -297,23 +238,6 @@ def searches(estimator):
 def has_search(estimator):
     """Return whether an estimator is, or ends in, a search."""
     return bool(searches(estimator))
-
-
-def innermost(estimator):
-    """Return the estimator inside pipelines and searches."""
-    while (inner := _inner(estimator)) is not None:
-        _, estimator = inner
-    return estimator
-
-
-def _is_plain(student):
-    """Return whether a student is a logistic regression, alone or behind transformers.
-
-    Other pipelines than scikit-learn's may change the rows, which labels would not follow.
-    """
-    while type(student) is Pipeline:
-        student = student.steps[-1][1]
-    return isinstance(student, SoftLabelLogisticRegression)
 
 
 def classes_of_student(student):
@@ -328,47 +252,8 @@ def soft_student_path(student):
     None if there is none: the student does not learn from probabilities.
     """
     path = ""
-    while (inner := _inner(student)) is not None:
+    while (inner := inner_estimator(student)) is not None:
         prefix, student = inner
         path += prefix
     learns = (SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV)
     return path if isinstance(student, learns) else None
-
-
-def weight_name(estimator):
-    """Return the name under which ``fit`` passes weights to the innermost estimator."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        inner = weight_name(last)
-        return None if inner is None else f"{name}__{inner}"
-    inner = _inner(estimator)
-    if inner is not None:
-        return weight_name(inner[1])
-    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None
-
-
-def weight_request(student):
-    """Return the name by which metadata hold the weights of a student.
-
-    It is another one than ``sample_weight`` if the last step of a pipeline requests that.
-    """
-    if not get_config()["enable_metadata_routing"] or _inner(student) is None:
-        return "sample_weight"
-    of_fit = getattr(get_routing_for_object(innermost(student)), "fit", None)
-    alias = None if of_fit is None else of_fit.requests.get("sample_weight")
-    renamed = isinstance(alias, str) and alias.isidentifier()
-    return alias if renamed else "sample_weight"
-
-
-def _weight_key(estimator):
-    routed = get_config()["enable_metadata_routing"]
-    return weight_request(estimator) if routed else weight_name(estimator)
-
-
-def rename_weight(params, estimator):
-    """Return metadata with weights under the name that reaches the innermost estimator."""
-    params = dict(params)
-    if "sample_weight" in params:
-        weight = params.pop("sample_weight")
-        params[weight_name(estimator)] = weight
-    return params

@@ -5,7 +5,7 @@ import numpy as np
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import check_classes, frame_columns, spread
 from sklkl._core.distributions import check_rows
-from sklkl._core.models import check_has_proba, predict_proba
+from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
 from sklkl._core.samples import check_weights, match_rows, relative
@@ -190,7 +190,7 @@ class FidelityDisplay:
         for name, model in {"teacher": teacher, "student": student}.items():
             check_has_proba(model, name)
             what = f"The {name}'s predict_proba"
-            proba = predict_proba(model, X, what)
+            proba = predict_columns(model, X, owner=f"The {name}'s")
             match_rows(**{"X": X, what: proba, "sample_weight": sample_weight})
             probas[name] = proba, np.asarray(model.classes_).tolist()
         return cls._compare(

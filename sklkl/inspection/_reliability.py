@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from sklkl._core.classes import frame_columns, spread
-from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, one_of
 from sklkl._core.samples import check_weights, match_rows
@@ -193,7 +193,7 @@ class ReliabilityDisplay:
         check_ax(ax, 2)
         check_has_proba(estimator, "estimator")
         refuse_unlabeled(estimator, y, "y")
-        proba = predict_proba(estimator, X, "The estimator's predict_proba")
+        proba = predict_columns(estimator, X, owner="The estimator's")
         match_rows(X=X, y=y, sample_weight=sample_weight)
         target, known = align_target(y, estimator.classes_, "y")
         check_consistent_length(target, proba)

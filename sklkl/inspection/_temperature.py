@@ -7,7 +7,7 @@ from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
 from sklkl._core.arrays import as_array
-from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import align
@@ -291,7 +291,7 @@ class _KLAndAccuracy(DivergenceScorer):
     def _score(self, method_caller, estimator, X, y_true=None, sample_weight=None):
         check_has_proba(estimator, "estimator")
         self._check_given(estimator, X, y_true, sample_weight)
-        proba = predict_proba(estimator, X, "y_proba")
+        proba = predict_columns(estimator, X)
         target, proba = align(y_true, proba, estimator.classes_)
         weight = relative(check_weights(sample_weight, target))
         hit = hits(target, proba.argmax(axis=1))

@@ -10,9 +10,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
-from sklkl._core.callbacks import WRAPPERS, CallbackSupportMixin, FitMonitor, with_callbacks
+from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
 from sklkl._core.names import shown
+from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.targets import apply_class_weight
 from sklkl._optimize.solve import check_solver, solve
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error

@@ -14,9 +14,9 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from sklkl._core.callbacks import CallbackSupportMixin, with_callbacks
-from sklkl._core.parameters import check, check_parameters, integer
+from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
 from sklkl._core.samples import check_weights
+from sklkl._core.sklearn import CallbackSupportMixin, with_callbacks
 from sklkl._optimize.solve import check_solver, solve
 from sklkl.linear_model._data import (
     RULES,
@@ -29,7 +29,6 @@ from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import BOOLEAN, StratifiedSoftKFold, check_soft_cv
-from sklkl.model_selection._validation import N_JOBS
 
 
 class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):

@@ -18,7 +18,7 @@ from sklearn.metrics._scorer import _BaseScorer
 
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
-from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
+from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import align_target, check_kind
@@ -101,7 +101,7 @@ class DivergenceScorer(_BaseScorer):
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
         if PREDICTIONS not in cache:
-            cache[PREDICTIONS] = predict_proba(estimator, X, "y_proba")
+            cache[PREDICTIONS] = predict_columns(estimator, X)
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
         # A single row would be repeated.
@@ -196,8 +196,8 @@ class Teachings:
             if key in self.said:
                 self.said.move_to_end(key)
                 return self.said[key]
-        name = "teacher.predict_proba(X)"
-        proba = predict_proba(teacher, X, name)
+        name = "The teacher's predict_proba"
+        proba = predict_columns(teacher, X, owner="The teacher's")
         proba = check_rows(proba, name)
         with self.lock:
             self.said[key] = proba

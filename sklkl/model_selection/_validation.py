@@ -1,27 +1,25 @@
 """Out-of-fold prediction with soft targets."""
 
+from functools import partial
 from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples
 
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.distributions import check_rows
-from sklkl._core.models import ABSENT, check_partition, fit_fold, predict_columns
+from sklkl._core.models import ABSENT, check_partition, fit_and_predict, predict_columns
 from sklkl._core.names import refuse_other_rows
-from sklkl._core.parameters import Rule, check, integer, one_of
-from sklkl._core.samples import row_params
+from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
+from sklkl._core.samples import row_params, take
+from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
 from sklkl.model_selection._split import check_soft_cv
 
-N_JOBS = Rule(
-    "an integer other than 0, of 32 bits", Integral, lambda v: v != 0 and abs(v) < 2**31
-).or_(None)
-
+METHODS = ("predict_proba", "predict_log_proba")
 PRE_DISPATCH = Rule(
     "an integer >= 1, or an expression as '2*n_jobs'",
     (Integral, str),
@@ -107,7 +105,7 @@ def soft_cross_val_predict(
     >>> bool(abs(proba - y).max() < 0.01)
     True
     """
-    check("method", method, one_of(ABSENT))
+    check("method", method, one_of(METHODS))
     check("n_jobs", n_jobs, N_JOBS)
     check("verbose", verbose, integer(0))
     check("params", params, Rule("a dict", dict).or_(None))
@@ -122,16 +120,17 @@ def soft_cross_val_predict(
     if target.ndim == 1:
         y = classes[target]
     splits = list(splitter.split(X, y, **split_params))
-    check_partition([test for _, test in splits], _num_samples(X))
+    check_partition([test for _, test in splits], num_samples(X))
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
     parts = parallel(
-        delayed(_fit_and_predict)(estimator, X, y, train, test, fit_params, method)
+        delayed(_fold)(estimator, X, y, train, test, fit_params, method)
         for train, test in splits
     )
     named = target.ndim == 1 or frame_columns(y) is not None
+    absent = ABSENT[method == "predict_log_proba"]
     probas = [
         # The columns of an array are the model's classes, whatever it calls them.
-        spread(known, proba, classes, ABSENT[method], ("A model", "y"))
+        spread(known, proba, classes, absent, ("A model", "y"))
         if named or len(known) != len(classes)
         else proba
         for known, proba in parts
@@ -145,9 +144,10 @@ def soft_cross_val_predict(
     return out
 
 
-def _fit_and_predict(estimator, X, y, train, test, params, method):
-    model = fit_fold(estimator, X, y, train, params)
-    return model.classes_, predict_columns(model, method, _safe_indexing(X, test))
+def _fold(estimator, X, y, train, test, params, method):
+    predict = partial(predict_columns, method=method)
+    model, proba = fit_and_predict(estimator, X, y, train, take(X, test), params, predict)
+    return model.classes_, proba
 
 
 def _route(estimator, splitter, groups, params):

@@ -185,7 +185,7 @@ def test_onnx(name):
     T = {"pca": "auto", "forest": "auto", "logistic": "auto", "robust": 4.0, "tree": 2.0}
     model = DistilledClassifier(teacher(), student, temperature=T.get(name, 1.0))
     model.set_params(hard_label_weight=float(name == "tree")).fit(X, y)
-    assert name not in T or model.temperature_ != 1.0
+    assert name not in T or model.calibration_temperature_ != 1.0
     assert name != "sparse" or (model.student_.coef_ == 0.0).any()
     new = X if name in ("polynomial", "forest") else elsewhere(X).astype(X.dtype)
     assert_converts(model, new, atol=1e-6 if single else 1e-12)
@@ -265,7 +265,7 @@ SCALING = "sklkl.calibration._scaling."
 PAIRS = [CALIBRATED + "SoftCalibratedClassifierCV", CALIBRATED + "CalibratedPair"]
 FROZEN = FrozenEstimator(teacher().fit(*data()))
 POLYNOMIAL = make_pipeline(StandardScaler(), Polynomial(2), logistic())
-AUTO = {"temperature": "auto", "hard_label_weight": "auto", "cv": 3, "n_synthetic": 20}
+AUTO = {"calibrate": True, "hard_label_weight": "auto", "cross_fit": 3, "n_synthetic": 20}
 HISTOGRAMS = ensemble.HistGradientBoostingClassifier(max_iter=3)
 WHOLE = {"method": "dirichlet", "ensemble": False}
 # An estimator, and the types that skops has to be told to trust once it is fitted.

@@ -111,7 +111,7 @@ def read_only(proba):
     ids=["integers", "bool", "read-only", "frame"],
 )
 def test_whatever_array_a_teacher_answers_with(says, same, student, share):
-    params = {"loss_correction": 0.5, "cv": 3, "smoothing": 0.05, "hard_label_weight": share}
+    params = {"loss_correction": 0.5, "cross_fit": 3, "smoothing": 0.05, "hard_label_weight": share}
     params["temperature"] = 2.0 if share == 0.0 else 1.0
     model, other = (
         DistilledClassifier(Altered(change=f), student, **params).fit(X, CODES)
@@ -200,11 +200,11 @@ def test_students_that_learn_from_probabilities(kind):
 
 def test_labels_are_mixed_in_at_a_temperature_that_is_auto():
     """Any student can learn these, as it learns at temperature 1."""
-    model = DistilledClassifier(None, Recorder(), temperature="auto", hard_label_weight=0.3)
+    model = DistilledClassifier(None, Recorder(), calibrate=True, hard_label_weight=0.3)
     model.fit(X, CODES, sample_weight=WEIGHT, teacher_proba=SOFT)
-    target = 0.7 * tempered(SOFT, model.temperature_) + 0.3 * np.eye(3)[CODES]
+    target = 0.7 * tempered(SOFT, model.calibration_temperature_) + 0.3 * np.eye(3)[CODES]
     assert_allclose(taught(model), WEIGHT[:, None] * target, rtol=1e-12)
-    assert model.temperature_ != 1.0
+    assert model.calibration_temperature_ != 1.0
     assert_array_equal(model.predict_proba(X), model.student_.predict_proba(X))
 
 
@@ -426,9 +426,9 @@ def test_weights_of_another_name_inside_a_pipeline(last):
             student = make_pipeline(scale, clone(last).set_fit_request(sample_weight=name))
             teacher = GaussianNB().set_fit_request(sample_weight=False)
             model = DistilledClassifier(teacher, student, n_synthetic=5, random_state=0)
-            model.set_params(temperature="auto", hard_label_weight="auto")
+            model.set_params(calibrate=True, hard_label_weight="auto")
             models.append(model.fit(X, CODES, **{given: WEIGHT}))
-    assert models[0].temperature_ == models[1].temperature_
+    assert models[0].calibration_temperature_ == models[1].calibration_temperature_
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
 
 
@@ -509,7 +509,7 @@ class Selector(Pipeline):
 
 logistic, logistic_cv = SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 MIXED = {"temperature": 2.0, "hard_label_weight": 0.5}
-USES = {"temperature": "auto", "hard_label_weight": 0.5, "loss_correction": 0.5, "cv": 3}
+USES = {"calibrate": True, "hard_label_weight": 0.5, "loss_correction": 0.5, "cross_fit": 3}
 
 
 def search(grid, estimator=None, **params):
@@ -579,19 +579,19 @@ REFUSED = {
     "X without length": ({}, {"X": 3}, "X must hold an entry for each sample; got 3"),
     "NaN in X": ({}, {"X": np.full((N, 3), np.nan)}, "X is not for the student: ", "NaN"),
     "weights of 0": ({}, {"sample_weight": np.zeros(N)}, "sample_weight is zero for every"),
-    "no partition": ({"cv": ShuffleSplit(3)}, {}, "exactly one test set"),
-    "two folds": ({"cv": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds"),
-    "many folds": ({"cv": 1000}, {}, "the folds of cv=1000:", "Set cv to fewer folds"),
+    "no partition": ({"cross_fit": ShuffleSplit(3)}, {}, "exactly one test set"),
+    "two folds": ({"cross_fit": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds"),
+    "many folds": ({"cross_fit": 1000}, {}, "the folds of cross_fit=1000:", "Set cross_fit to fewer folds"),
     "default folds": (
-        {"temperature": "auto"}, {"X": X[:6], "y": CODES[:6] % 2}, "(5), for temperature:",
+        {"calibrate": True}, {"X": X[:6], "y": CODES[:6] % 2}, "(5, for calibrate):",
     ),
     "correction": ({"loss_correction": 0.5, "divergence": "jeffreys"}, {}, "is for diver"),
 }  # fmt: skip
 PARAMETERS = {
     "temperature": [0, 1e-7, 1e7, np.nan, np.inf, "2", True, [1.0]],
     "teacher": ["forest", GaussianNB, LinearSVC()], "student": ["tree"],
-    "hard_label_weight": [1.1], "divergence": ["chi2"], "beta": [-0.1], "alpha": [np.inf],
-    "loss_correction": ["auto"], "smoothing": [1.0], "cv": [1], "unlabeled": [[-1], {}],
+    "hard_label_weight": [1.1], "divergence": ["chi2"],
+    "loss_correction": ["auto"], "smoothing": [1.0], "cross_fit": [1], "unlabeled": [[-1], {}],
     "unlabeled_weight": [-1.0], "n_synthetic": [-1], "memory": [3], "random_state": [-1],
     "verbose": ["loud"],
 }  # fmt: skip

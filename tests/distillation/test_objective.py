@@ -49,9 +49,10 @@ def data(n_classes=3, n_samples=60, seed=0, dtype=np.float64):
 
 
 def distilled(student, divergence="kl", parameter=0.5, **params):
-    name = {"jensen_shannon": "beta", "alpha": "alpha"}.get(divergence)
-    of_divergence = {} if name is None else {name: parameter}
-    return DistilledClassifier(None, student, divergence=divergence, **of_divergence, **params)
+    name = {"jensen_shannon": "weight", "alpha": "alpha"}.get(divergence)
+    of_divergence = None if name is None else {name: parameter}
+    params = {"divergence": divergence, "divergence_params": of_divergence, **params}
+    return DistilledClassifier(None, student, **params)
 
 
 def value_and_slope(divergence, c, p, q):
@@ -136,7 +137,7 @@ def reference_of(model, X, proba, y=None, s=None, labeled=None, C=1.0):
         labels[labeled] = np.asarray(soft)[labeled]
     w, T = model.hard_label_weight, model.temperature
     share = (1.0 - w) * s * np.where(labeled, 1.0, model.unlabeled_weight)
-    parameter = model.beta if model.divergence == "jensen_shannon" else model.alpha
+    parameter = next(iter((model.divergence_params or {"": 0.5}).values()))
     goal = X, tempered(proba, T), share, labels, w * s * labeled, T
     return Reference(*goal, model.divergence, parameter, C)
 

@@ -67,7 +67,7 @@ def test_cross_fitting(cv):
     cv = list(KFold(4).split(rows)) if cv == "iterable" else cv
     target = np.where(labeled, NAMES[Y], "?")
     teacher = LogisticRegression()
-    model = DistilledClassifier(teacher, Recorder(), cv=cv, unlabeled="?")
+    model = DistilledClassifier(teacher, Recorder(), cross_fit=cv, unlabeled="?")
     model.fit(X, target, sample_weight=WEIGHT)
     known = X[rows], target[rows], WEIGHT[rows]
     whole = clone(teacher).fit(*known)
@@ -79,7 +79,7 @@ def test_cross_fitting(cv):
 
 
 def test_cross_fitting_with_soft_targets():
-    model = DistilledClassifier(exact(), Recorder(), cv=3, temperature=2.0)
+    model = DistilledClassifier(exact(), Recorder(), cross_fit=3, temperature=2.0)
     model.fit(X, pd.DataFrame(SOFT, columns=NAMES), sample_weight=WEIGHT)
     params = {"sample_weight": WEIGHT}
     said = tempered(soft_cross_val_predict(exact(), X, SOFT, cv=3, params=params), 2.0)
@@ -91,7 +91,7 @@ def test_fold_without_a_class():
     middle, rest = np.flatnonzero(Y == 1), np.flatnonzero(Y != 1)
     tests = [middle, rest[::2], rest[1::2]]
     cv = [(np.setdiff1d(np.arange(N), test), test) for test in tests]
-    model = DistilledClassifier(LogisticRegression(), Recorder(), cv=cv).fit(X, NAMES[Y])
+    model = DistilledClassifier(LogisticRegression(), Recorder(), cross_fit=cv).fit(X, NAMES[Y])
     for train, test in cv:
         teacher = LogisticRegression().fit(X[train], Y[train])
         wanted = np.zeros((len(test), 3))
@@ -125,14 +125,14 @@ def best_temperature(loss):
 )
 def test_auto_temperature(teacher, weight, cv):
     """That of least log loss out of fold; the student learns what it makes of p, at 1."""
-    model = DistilledClassifier(teacher, Recorder(), temperature="auto", cv=cv)
+    model = DistilledClassifier(teacher, Recorder(), calibrate=True, cross_fit=cv)
     model.fit(X, Y, sample_weight=weight)
     params = None if weight is None else {"sample_weight": weight}
     said = soft_cross_val_predict(teacher, X, Y, cv=cv, params=params)
     wanted, _ = best_temperature(partial(loss_of, said, Y, weight=weight))
-    assert model.temperature_ == pytest.approx(wanted, rel=1e-4)
+    assert model.calibration_temperature_ == pytest.approx(wanted, rel=1e-4)
     whole = clone(teacher).fit(X, Y, sample_weight=weight).predict_proba(X)
-    target = tempered(whole if cv is None else said, model.temperature_)
+    target = tempered(whole if cv is None else said, model.calibration_temperature_)
     of_rows = 1.0 if weight is None else weight[:, np.newaxis]
     assert_allclose(taught(model), target * of_rows, rtol=1e-10)
     assert_array_equal(model.predict_proba(X), model.student_.predict_proba(X))
@@ -141,11 +141,11 @@ def test_auto_temperature(teacher, weight, cv):
 def test_auto_temperature_of_a_frozen_teacher_by_what_is_labelled():
     teacher = FrozenEstimator(sharp().fit(X[:30], Y[:30]))
     said = teacher.predict_proba(X)
-    model = DistilledClassifier(teacher, GaussianNB(), temperature="auto", unlabeled=-1)
+    model = DistilledClassifier(teacher, GaussianNB(), calibrate=True, unlabeled=-1)
     model.fit(X, MARKED, sample_weight=WEIGHT)
     known = said[LABELED], Y[LABELED]
     wanted, _ = best_temperature(partial(loss_of, *known, weight=WEIGHT[LABELED]))
-    assert model.temperature_ == pytest.approx(wanted, rel=1e-4)
+    assert model.calibration_temperature_ == pytest.approx(wanted, rel=1e-4)
 
 
 def test_auto_temperature_with_soft_labels():
@@ -159,9 +159,9 @@ def test_auto_temperature_with_soft_labels():
         q = tempered(said, temperature)
         return -np.sum(mass[q > 0.0] * np.log(q[q > 0.0]))
 
-    model = DistilledClassifier(None, temperature="auto")
+    model = DistilledClassifier(None, calibrate=True)
     model.fit(X, SOFT, sample_weight=WEIGHT, teacher_proba=said)
-    assert model.temperature_ == pytest.approx(best_temperature(loss)[0], rel=1e-4)
+    assert model.calibration_temperature_ == pytest.approx(best_temperature(loss)[0], rel=1e-4)
 
 
 def auto(names, **params):
@@ -184,7 +184,7 @@ WRONG = one_hot((Y + 1) % 3)
 )
 def test_teacher_that_is_always_wrong(names, proba, temperature):
     model = auto(names).fit(X, Y, teacher_proba=proba)
-    assert temperature in (None, model.temperature_)
+    assert temperature in (None, model.calibration_temperature_)
     if proba is CONTRARY or "smoothing" in names:
         atol = 0.01 if proba is CONTRARY else 0.05
         assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=atol)
@@ -195,7 +195,7 @@ def test_teacher_that_is_always_wrong(names, proba, temperature):
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_teacher_that_is_always_right(names, share):
     model = auto(names).fit(X, Y, teacher_proba=smoothed(one_hot(Y), share))
-    assert 0.0 < model.temperature_ <= 1.0
+    assert 0.0 < model.calibration_temperature_ <= 1.0
     assert model.smoothing_ == 0.0
     assert np.isfinite(model.predict_proba(X)).all()
 
@@ -209,7 +209,7 @@ def test_auto_smoothing():
         lambda share: loss_of(said, Y, 1.0, WEIGHT, share), bounds=(1e-9, 1), method="bounded"
     )
     assert model.smoothing_ == pytest.approx(best.x, rel=1e-3)
-    assert model.temperature_ == 1.0
+    assert model.calibration_temperature_ == 1.0
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_auto_smoothing():
 )
 def test_temperature_and_smoothing_together(teacher, smoothing):
     """Smoothing comes first; a temperature leaves 0 and 1 as they are."""
-    model = DistilledClassifier(teacher, Recorder(), temperature="auto", smoothing=smoothing)
+    model = DistilledClassifier(teacher, Recorder(), calibrate=True, smoothing=smoothing)
     model.fit(X, Y, sample_weight=WEIGHT)
     said = soft_cross_val_predict(teacher, X, Y, params={"sample_weight": WEIGHT})
     shares = np.geomspace(1e-3, 0.99, 60) if smoothing == "auto" else [smoothing]
@@ -226,12 +226,12 @@ def test_temperature_and_smoothing_together(teacher, smoothing):
         best_temperature(partial(loss_of, said, Y, weight=WEIGHT, share=share))[1]
         for share in shares
     )
-    found = loss_of(said, Y, model.temperature_, WEIGHT, model.smoothing_)
+    found = loss_of(said, Y, model.calibration_temperature_, WEIGHT, model.smoothing_)
     assert found <= least + (1e-5 if teacher is TREE else 1e-4)
     if smoothing != "auto":
         assert model.smoothing_ == smoothing
     whole = clone(teacher).fit(X, Y, WEIGHT).predict_proba(X)
-    wanted = tempered(smoothed(whole, model.smoothing_), model.temperature_)
+    wanted = tempered(smoothed(whole, model.smoothing_), model.calibration_temperature_)
     assert_allclose(taught(model), wanted * WEIGHT[:, np.newaxis], rtol=1e-9)
 
 
@@ -308,7 +308,7 @@ def test_auto_share_leaks_no_label(cv):
     if cv is None:
         y[1::2] = -1
     rows = np.flatnonzero(y >= 0)
-    params = {"smoothing": 0.1, "unlabeled": -1, "cv": cv}
+    params = {"smoothing": 0.1, "unlabeled": -1, "cross_fit": cv}
     teacher, losses = KNeighborsClassifier(1), []
     for share in SHARES:
         fold = DistilledClassifier(teacher, Nearest(), hard_label_weight=share, **params)
@@ -332,7 +332,7 @@ def test_memory_in_a_search(tmp_path, kind, cv):
     grid = {"student__C": [0.1, 1.0], "temperature": [1.0, 2.0]}
     per_fit = 1 if cv is None else cv + 1
     student = SoftLabelLogisticRegression()
-    model = DistilledClassifier(Altered(), student, memory=kind(tmp_path), cv=cv)
+    model = DistilledClassifier(Altered(), student, memory=kind(tmp_path), cross_fit=cv)
     Altered.n_fits = 0
     search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, Y)
     assert Altered.n_fits == per_fit * 4
@@ -365,7 +365,7 @@ def test_memory_keeps_things_apart(tmp_path):
         ({}, other, Y, None),
         ({}, X, Y[::-1], None),
         ({"unlabeled": -1}, X, marked, None),
-        *((params, X, Y, None) for params in ({"cv": 3}, {"cv": KFold(3)}, inner)),
+        *((params, X, Y, None) for params in ({"cross_fit": 3}, {"cross_fit": KFold(3)}, inner)),
         *(({"teacher": teacher, **synthetic}, X, None, None) for teacher in frozen),
     ]
     for memory, (params, X_, y, weight) in product([str(tmp_path)] * 2 + [NoMemory()], cases):
@@ -379,7 +379,7 @@ def test_memory_keeps_things_apart(tmp_path):
 # Given probabilities
 
 
-AUTO = {"hard_label_weight": "auto", "temperature": "auto"}
+AUTO = {"hard_label_weight": "auto", "calibrate": True}
 SET = {"loss_correction": 0.5, "temperature": 3.0, "unlabeled_weight": 0.5}
 
 
@@ -394,7 +394,7 @@ def test_given_probabilities_are_those_of_a_frozen_teacher(params):
     model.fit(X, marked, sample_weight=WEIGHT, teacher_proba=frame)
     assert_allclose(model.predict_proba(X), wanted.predict_proba(X), atol=1e-7)
     assert model.hard_label_weight_ == wanted.hard_label_weight_
-    assert model.temperature_ == wanted.temperature_
+    assert model.calibration_temperature_ == wanted.calibration_temperature_
     assert model.score(X, marked) == wanted.score(X, marked)
 
 
@@ -472,7 +472,7 @@ def test_rows_of_given_probabilities():
 
 
 @pytest.mark.parametrize(
-    "params", [{"temperature": 1e6}, {"temperature": "auto", "smoothing": "auto"}], ids=str
+    "params", [{"temperature": 1e6}, {"calibrate": True, "smoothing": "auto"}], ids=str
 )
 def test_probabilities_are_those_of_the_normalised_rows(params):
     """Rounding below 0 counts as 0, and a sum off by less than 3.5e-4 as 1."""
@@ -498,7 +498,7 @@ def test_only_ratios_of_weights_count(scale):
         )
         for c in (scale, 1.0)
     )
-    assert scaled.temperature_ == pytest.approx(wanted.temperature_, rel=1e-9)
+    assert scaled.calibration_temperature_ == pytest.approx(wanted.calibration_temperature_, rel=1e-9)
     assert scaled.smoothing_ == pytest.approx(wanted.smoothing_, rel=1e-9)
     assert scaled.hard_label_weight_ == wanted.hard_label_weight_
     assert_allclose(scaled.predict_proba(X), wanted.predict_proba(X), rtol=0, atol=1e-6)
@@ -614,9 +614,9 @@ def test_fit_leaves_no_trace():
     model = DistilledClassifier(teacher, student)
     defaults = model.get_params(deep=False)
     for settings in (
-        {"temperature": "auto", "smoothing": "auto", "hard_label_weight": "auto"},
+        {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"},
         {"divergence": "reverse_kl", "temperature": 2.0, "hard_label_weight": 0.4},
-        {"n_synthetic": 20, "random_state": 0, "cv": 3},
+        {"n_synthetic": 20, "random_state": 0, "cross_fit": 3},
     ):
         model.set_params(**{**defaults, **settings}).fit(X, Y, sample_weight=WEIGHT)
         fresh = DistilledClassifier(teacher, student, **settings)
@@ -641,7 +641,7 @@ class Fails(GaussianNB):
         raise ValueError("no lesson today")
 
 
-@pytest.mark.parametrize("broken", [{"teacher": Fails()}, {"student": Fails()}, {"cv": 1}])
+@pytest.mark.parametrize("broken", [{"teacher": Fails()}, {"student": Fails()}, {"cross_fit": 1}])
 def test_failed_fit_changes_nothing(broken):
     model = DistilledClassifier(LogisticRegression(), exact(), temperature=2.0)
     said = model.fit(X, Y).predict_proba(X)
@@ -657,7 +657,7 @@ def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
     def tasks():
         return re.findall(r"[ .]+(\w.*), total=", capsys.readouterr().out)
 
-    model = DistilledClassifier(GaussianNB(), cv=3, hard_label_weight="auto", verbose=True)
+    model = DistilledClassifier(GaussianNB(), cross_fit=3, hard_label_weight="auto", verbose=True)
     model.set_params(memory=str(tmp_path))
     clone(model).set_params(verbose=False).fit(X, Y)
     assert not tasks()
@@ -687,8 +687,8 @@ def told(proba, y=Y):
 @pytest.mark.parametrize(
     ("model", "arguments", "parts"),
     [
-        (DistilledClassifier(FROZEN, cv=3), {"y": Y}, ["it is fitted already"]),
-        (DistilledClassifier(GaussianNB(), cv=3), told(SAID), ["it is fitted already"]),
+        (DistilledClassifier(FROZEN, cross_fit=3), {"y": Y}, ["it is fitted already"]),
+        (DistilledClassifier(GaussianNB(), cross_fit=3), told(SAID), ["it is fitted already"]),
         (DistilledClassifier(FROZEN, unlabeled_weight=0.0), {}, ["unlabeled_weight is 0"]),
         (DistilledClassifier([]), {"y": Y}, ["not empty"]),
         (GIVEN, {"y": Y}, ["There is no teacher"]),

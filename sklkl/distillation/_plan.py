@@ -1,0 +1,347 @@
+"""Everything that a fit of ``DistilledClassifier`` can know before a teacher is fitted."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_consistent_length, indexable
+from sklearn.utils.validation import check_is_fitted
+
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import frame_columns
+from sklkl._core.distributions import normalized
+from sklkl._core.meta import refuse_metadata
+from sklkl._core.models import (
+    check_partition,
+    is_frozen,
+    metadata_name,
+    refuse_extreme_weights,
+    weight_params,
+)
+from sklkl._core.names import shown
+from sklkl._core.samples import (
+    check_same_rows,
+    check_weights,
+    holds_labels,
+    is_unlabeled,
+    refuse_marker_as_string,
+    refuse_missing_labels,
+    take,
+)
+from sklkl._core.sklearn import num_samples, params_of_rows
+from sklkl._core.targets import Target
+from sklkl.distillation._munge import munge
+from sklkl.distillation._pooling import PooledClassifier, is_frozen_pool
+from sklkl.distillation._student import (
+    check_samples,
+    check_student,
+    check_weights_arrive,
+    classes_of_student,
+    learns_from_probabilities,
+)
+from sklkl.distillation._teacher import TeacherPredictions, fit_and_predict_folds, kept
+from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model._loss import resolve_divergence
+from sklkl.model_selection._split import check_soft_cv
+
+
+def as_teacher(teacher):
+    """Return the estimator of a ``teacher`` parameter: a pool of several."""
+    if not isinstance(teacher, list | tuple | dict):
+        return teacher
+    pool = PooledClassifier(teacher)
+    if get_config()["enable_metadata_routing"]:  # its estimators request what they take
+        pool.set_fit_request(sample_weight=True)
+    return pool
+
+
+def as_student(student):
+    """Return the estimator of a ``student`` parameter: the default one for None."""
+    if student is not None:
+        return student
+    student = SoftLabelLogisticRegression()
+    if get_config()["enable_metadata_routing"]:  # weights that are passed are meant for it
+        student.set_fit_request(sample_weight=True)
+    return student
+
+
+def _frozen(teacher):
+    """Return a pool of frozen estimators as one frozen estimator; others as they are."""
+    if isinstance(teacher, PooledClassifier) and is_frozen_pool(teacher):
+        return FrozenEstimator(clone(teacher).fit(None))
+    return teacher
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of a fit, checked, and what follows from them.
+
+    Attributes
+    ----------
+    teacher : estimator or None
+        A frozen one is fitted.
+    student : estimator
+    X : array-like of shape (n_samples, n_features)
+    rows : ndarray of shape (n_labeled,), or None
+        Indices of the labelled samples, None if all are.
+    target : Target or None
+        Targets of the labelled samples.
+    of_labels : bool
+        Whether ``y`` holds labels, not probabilities.
+    splits : list of (train, test)
+        Folds of the labelled samples, if any are needed.
+    teacher_params, student_params : dict
+        Metadata for the fits, those of the student without weights.
+    weight : ndarray of shape (n_samples,), or None for ones
+        Weights of the samples for the student.
+    given : TeacherPredictions or None
+        ``teacher_proba``.
+    synthetic : array-like or None
+        Synthetic samples.
+    """
+
+    teacher: object
+    student: object
+    X: object
+    rows: np.ndarray | None
+    target: Target | None
+    of_labels: bool
+    splits: list
+    teacher_params: dict
+    student_params: dict
+    weight: np.ndarray | None
+    given: TeacherPredictions | None
+    synthetic: object
+
+    @property
+    def student_classes(self):
+        """The ``classes`` of the student, None if it has none."""
+        return classes_of_student(self.student)
+
+    def predictions(self, options):
+        """Return the probabilities by the teacher, which is fitted unless it is frozen."""
+        if self.given is not None:
+            return self.given.with_folds(self.splits, self.rows)
+        call = kept(options.memory, fit_and_predict_folds)
+        if is_frozen(self.teacher):
+            none = {"splits": [], "everywhere": False, "nested": False}
+            found = call(self.teacher, self.X, None, self.rows, {}, **none)
+            return found.with_folds(self.splits, self.rows)
+        params = self.teacher_params
+        if self.rows is not None:
+            params = params_of_rows(self.X, params, self.rows)
+        share = options.hard_label_weight == "auto"
+        return call(
+            clone(self.teacher),
+            self.X,
+            self.target.y,
+            self.rows,
+            params,
+            self.splits,
+            everywhere=share,
+            nested=share and options.cross_fit is not None,
+            verbose=options.verbose,
+        )
+
+
+def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
+    """Return the ``Plan`` of a fit; refuse all that can be refused before a teacher is fitted.
+
+    ``options`` is the ``DistilledClassifier``.
+    """
+    teacher, student = _frozen(as_teacher(options.teacher)), as_student(options.student)
+    share = options.hard_label_weight
+    check_student(student, _several_terms(options), needs_proba=share == "auto")
+    weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
+    check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
+    X, y = indexable(X, y)
+    check_samples(student, X)
+    if sample_weight is not None:
+        sample_weight = check_weights(sample_weight, X)
+    of_teacher, of_student = _route(options, teacher, sample_weight, fit_params)
+    of_labels = holds_labels(y)
+    rows, y = _labeled(options, teacher, X, y, teacher_proba)
+    weight = of_student.pop(metadata_name(student, "sample_weight") or "sample_weight", None)
+    some_weigh = rows is not None and options.unlabeled_weight != 1.0
+    if not learns_from_probabilities(student) or weight is not None or share or some_weigh:
+        check_weights_arrive(student)
+    if of_teacher and not is_frozen(teacher):
+        refuse_extreme_weights(sample_weight, teacher)
+    refuse_extreme_weights(weight, student)
+    fitted = is_frozen(teacher) or teacher_proba is not None
+    if is_frozen(teacher) and teacher_proba is None:
+        check_is_fitted(teacher)
+    given = classes = None
+    if teacher_proba is not None:
+        given = _given(X, y, teacher, student, teacher_proba)
+        classes = given.classes
+    elif is_frozen(teacher):
+        classes = teacher.classes_
+    told = classes_of_student(student)
+    if told is not None and y is not None and of_labels:
+        Target.of(y, classes=told)  # refuses labels that the student does not know
+    target = None if y is None else Target.of(y, classes=classes, refuse_integers=True)
+    return Plan(
+        teacher,
+        student,
+        X,
+        rows,
+        target,
+        of_labels,
+        _splits(options, target, fitted),
+        of_teacher,
+        of_student,
+        None if weight is None else check_weights(weight, X),
+        given,
+        _synthetic(options, X, teacher_proba, of_student),
+    )
+
+
+def _several_terms(options):
+    """Return why the loss is no cross-entropy of one target, for a message, or ""."""
+    if resolve_divergence(options.divergence, options.divergence_params).name != "kl":
+        return "Divergences other than 'kl'"
+    if options.temperature == 1.0 or options.hard_label_weight in (0.0, 1.0):
+        return ""
+    return "Labels mixed in at a temperature other than 1"
+
+
+def _chosen(options):
+    """Return the parameters that are chosen by out-of-fold predictions."""
+    names = [n for n in ("smoothing", "hard_label_weight") if getattr(options, n) == "auto"]
+    return [*(["calibrate"] if options.calibrate else []), *names]
+
+
+def _uses_of_labels(options):
+    """Return the parameters that ask for labelled samples."""
+    names = [n for n in ("hard_label_weight", "loss_correction") if getattr(options, n) != 0]
+    cross_fit = [] if options.cross_fit is None else ["cross_fit"]
+    return [*dict.fromkeys([*_chosen(options), *names]), *cross_fit]
+
+
+def _route(options, teacher, sample_weight, fit_params):
+    """Return the metadata of ``teacher.fit`` and ``student.fit``."""
+    routed = options._route_fit(sample_weight, fit_params)
+    if routed is not None:
+        return {} if options.teacher is None else routed.teacher.fit, dict(routed.student.fit)
+    refuse_metadata("fit", fit_params, "teacher and student")
+    consequence = "the weights enter the student alone."
+    of_student = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return weight_params(teacher, "teacher", sample_weight, consequence, 6), of_student
+
+
+def _labeled(options, teacher, X, y, teacher_proba):
+    """Return the indices of the labelled samples, and their targets or None.
+
+    The indices are None if all samples are labelled.
+    """
+    given = is_frozen(teacher) or teacher_proba is not None
+    if teacher is None and teacher_proba is None:
+        raise ValueError("There is no teacher; set teacher, or pass teacher_proba to fit.")
+    none = np.empty(0, dtype=np.intp)
+    rows = none
+    if y is None:
+        if not given:
+            raise ValueError(
+                f"This {type(options).__name__} estimator requires y to be passed, but the "
+                "target y is None. Wrap a fitted teacher in FrozenEstimator to distil "
+                "it without labels."
+            )
+    else:
+        check_consistent_length(X, y)
+        rows = None
+        if options.unlabeled is not None:
+            rows = np.flatnonzero(~is_unlabeled(y, options.unlabeled))
+            if len(rows) == num_samples(y):
+                refuse_marker_as_string(y, options.unlabeled)
+                rows = None
+        refuse_missing_labels(y, options.unlabeled)
+    if rows is None or len(rows) > 0:
+        return rows, y if rows is None else take(y, rows)
+    if y is not None and not given:
+        raise ValueError(f"y has no labelled sample; all are {options.unlabeled!r}.")
+    if used := _uses_of_labels(options):
+        raise ValueError(
+            f"{', '.join(used)} of this {type(options).__name__} need labels; y has none."
+        )
+    if options.unlabeled_weight == 0.0:
+        raise ValueError("unlabeled_weight is 0, but no sample has a label.")
+    return none, None
+
+
+def _given(X, y, teacher, student, teacher_proba):
+    """Return ``teacher_proba`` as the predictions of a teacher."""
+    columns = frame_columns(teacher_proba, name="teacher_proba")
+    proba = as_floating(teacher_proba, "teacher_proba")
+    check_consistent_length(X, proba)
+    if proba.ndim != 2:
+        raise ValueError(
+            "teacher_proba must have shape (n_samples, n_classes), a column per class; "
+            f"got {proba.shape}."
+        )
+    proba = normalized(proba, "teacher_proba")
+    classes = columns
+    if classes is None:
+        classes = classes_of_student(student)
+    if classes is None and is_frozen(teacher):
+        classes = teacher.classes_
+    if classes is None and y is not None:
+        classes = Target.of(y, refuse_integers=True).classes
+    classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
+    if len(classes) != proba.shape[1]:
+        raise ValueError(
+            f"teacher_proba has {proba.shape[1]} columns, but there are {len(classes)} "
+            f"classes, {shown(classes)}; pass a data frame whose columns are the classes."
+        )
+    return TeacherPredictions(None, classes, proba, [])
+
+
+def _splits(options, target, fitted):
+    """Return the folds of the labelled samples, if any are needed."""
+    cross_fit, chosen = options.cross_fit, _chosen(options)
+    share = options.hard_label_weight == "auto"
+    if fitted and cross_fit is not None and not share:
+        raise ValueError(
+            "cross_fit fits the teacher to parts of the samples, but it is fitted already; "
+            "pass probabilities by teachers that do not know a sample as teacher_proba, or "
+            "set cross_fit=None."
+        )
+    if target is None or (cross_fit is None and not chosen):
+        return []
+    try:
+        cv = check_soft_cv(cross_fit, target.values)
+        splits = list(cv.split(np.zeros((len(target), 1)), target.values))
+    except ValueError as error:
+        default = f" (5, for {', '.join(chosen)})" if cross_fit is None else ""
+        raise ValueError(
+            f"The {len(target)} labelled samples could not be divided into the folds of "
+            f"cross_fit={cross_fit!r}{default}: {error} Set cross_fit to fewer folds, or to a "
+            "list of pairs of indices."
+        ) from error
+    check_partition([test for _, test in splits], len(target))
+    if cross_fit is not None and share and len(splits) < 3:
+        raise ValueError(
+            "hard_label_weight='auto' with cross_fit fits a teacher without each pair of "
+            f"folds; cross_fit must make at least 3 folds, got {len(splits)}."
+        )
+    return splits
+
+
+def _synthetic(options, X, teacher_proba, params):
+    """Return synthetic samples, None if there are to be none."""
+    n_samples = options.n_synthetic
+    if not isinstance(n_samples, Integral):
+        n_samples = round(n_samples * num_samples(X))
+    if options.n_synthetic and teacher_proba is not None:
+        raise ValueError("n_synthetic needs a teacher to label samples; got teacher_proba.")
+    if options.n_synthetic and params:
+        raise ValueError(
+            f"n_synthetic: synthetic samples have no {sorted(params)}, which the student "
+            "gets for the others."
+        )
+    if n_samples == 0:
+        return None
+    return munge(X, n_samples, random_state=options.random_state)

@@ -1,0 +1,150 @@
+"""Probabilities by a teacher that is fitted, frozen or not at hand."""
+
+import timeit
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from joblib import Memory
+from sklearn.utils.validation import check_memory
+
+from sklkl._core.classes import spread
+from sklkl._core.models import fit_and_predict, fit_clone, probabilities
+from sklkl._core.samples import take
+
+
+@dataclass
+class TeacherPredictions:
+    """Probabilities by a teacher, and by teachers that were fitted without a fold.
+
+    Attributes
+    ----------
+    teacher : estimator, or None
+        The fitted teacher.
+    classes : ndarray of shape (n_classes,)
+        Classes of the columns.
+    proba : ndarray of shape (n_samples, n_classes)
+        Probabilities of all samples by the teacher that was fitted to all labelled ones.
+    folds : list of (test, proba)
+        For each fold the indices of its labelled samples, and the probabilities by the teacher
+        that was fitted without them: of these samples, or of all.
+    """
+
+    teacher: object
+    classes: np.ndarray
+    proba: np.ndarray
+    folds: list
+
+    def out_of_fold(self):
+        """Return the probabilities, each by a teacher that was fitted without the sample."""
+        out = self.proba.copy()
+        for test, proba in self.folds:
+            out[test] = proba[test] if len(proba) == len(out) else proba
+        return out
+
+    def with_folds(self, splits, rows):
+        """Return a copy with folds that have these probabilities, as no fold was fitted to.
+
+        Parameters
+        ----------
+        splits : list of (train, test)
+            Folds of the labelled samples.
+        rows : ndarray of shape (n_labeled,), or None
+            Indices of the labelled samples, None if all are.
+        """
+        tests = [test if rows is None else rows[test] for _, test in splits]
+        return replace(self, folds=[(test, self.proba) for test in tests])
+
+    def for_classes(self, classes):
+        """Return a copy with columns for ``classes``; the teacher's unknown ones are 0."""
+        return replace(
+            self,
+            classes=np.asarray(classes),
+            proba=spread(self.classes, self.proba, classes),
+            folds=[(test, spread(self.classes, proba, classes)) for test, proba in self.folds],
+        )
+
+
+@contextmanager
+def timed(task, verbose):
+    """Print how long a task of a ``DistilledClassifier`` took."""
+    start = timeit.default_timer()
+    yield
+    if verbose:
+        end = f" {task}, total={timeit.default_timer() - start:6.1f}s"
+        print(f"[DistilledClassifier] {end:.>48}")
+
+
+def predict(teacher, X):
+    """Return the probabilities of a fitted teacher."""
+    return probabilities(teacher, X, "The teacher's")
+
+
+def fit_and_predict_folds(
+    teacher, X, y, rows, params, splits, everywhere, nested, verbose=False
+):
+    """Fit a teacher, and one without each fold, and let them predict.
+
+    All that takes long, so that ``joblib.Memory`` can keep it; nothing here depends on the
+    student.
+
+    Parameters
+    ----------
+    teacher : estimator
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        All samples.
+    y : array-like of shape (n_labeled,) or (n_labeled, n_classes), or None
+        Targets of the labelled samples; None for a frozen teacher.
+    rows : ndarray of shape (n_labeled,), or None
+        Their indices, None if all are labelled.
+    params : dict
+        Metadata of the labelled samples for ``fit``.
+    splits : list of (train, test)
+        Folds of the labelled samples.
+    everywhere : bool
+        Whether the teachers of folds predict all samples, not only those of their fold.
+    nested : bool
+        Whether what the teacher of a fold predicts of another fold comes from a teacher that
+        was fitted to neither. Both folds share it.
+    verbose : bool
+        Whether to print how long each fit took.
+
+    Returns
+    -------
+    TeacherPredictions
+    """
+    labeled = X if rows is None else take(X, rows)
+    with timed("teacher", verbose and y is not None):
+        fitted = fit_clone(teacher, labeled, y, params)
+        proba = predict(fitted, X)
+    classes = np.asarray(fitted.classes_)
+    every = np.arange(len(proba)) if rows is None else rows
+
+    def without(test, train, X_test, task):
+        with timed(f"teacher without {task} of {len(splits)}", verbose):
+            model, of_test = fit_and_predict(
+                teacher, labeled, y, train, X_test, params, predict
+            )
+            return every[test], np.array(spread(model.classes_, of_test, classes))
+
+    folds = [
+        without(test, train, X if everywhere else take(labeled, test), f"fold {i}")
+        for i, (train, test) in enumerate(splits, start=1)
+    ]
+    pairs = combinations(enumerate(splits), 2) if nested else ()
+    for (i, (train, test)), (j, (_, other)) in pairs:
+        both = np.concatenate([test, other])
+        task = f"folds {i + 1} and {j + 1}"
+        _, of_both = without(both, np.setdiff1d(train, other), take(labeled, both), task)
+        folds[i][1][every[other]] = of_both[len(test) :]
+        folds[j][1][every[test]] = of_both[: len(test)]
+    return TeacherPredictions(fitted, classes, proba, folds)
+
+
+def kept(memory, function):
+    """Return a function whose results are kept in ``memory``, whatever ``verbose`` is."""
+    memory = check_memory(memory)
+    verbose = "verbose" in function.__code__.co_varnames[: function.__code__.co_argcount]
+    ignore = {"ignore": ["verbose"]} if verbose and isinstance(memory, Memory) else {}
+    return memory.cache(function, **ignore)
