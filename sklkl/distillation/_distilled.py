@@ -73,13 +73,10 @@ from sklkl.distillation._teaching import (
     timed,
 )
 from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model._loss import DIVERGENCES, resolve_divergence
 from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-
-DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
-# Where "jensen_shannon" and "alpha" are KL divergences to all digits that count.
-LIMIT = 1e-12
 
 
 def _is_single(value):
@@ -153,7 +150,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         student learns them at the same temperature, from 1e-6 to 1e6; it predicts at
         temperature 1. Values above 1 stress what the teacher says of improbable classes;
         zeros stay zeros. The divergence counts temperature² times, so that ``C`` of the
-        default student keeps its meaning (an L1 norm counts temperature times).
+        default student keeps its meaning.
 
         "auto" is for a teacher whose probabilities are too near to 1/2, as a forest's, or too
         near to 0 and 1, as a network's: of the labelled samples, by teachers that were not
@@ -429,8 +426,6 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             classes of teacher and student differ, the student cannot learn by this divergence
             or with labels at this temperature, or the divergence is infinite. What does not
             depend on the teacher is refused before it is fitted.
-        RuntimeError
-            If a pipeline fitted another object than the last step that knew the divergence.
         """
         self._check_parameters()
         student = self._student()
@@ -545,17 +540,12 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
         )
 
     def _divergence(self):
-        """Return the divergence and its parameter, by the name of its limit if it is one."""
-        name = self.divergence
-        if name == "alpha":
-            at_1, at_0, parameter = "kl", "reverse_kl", float(self.alpha)
-        elif name == "jensen_shannon":
-            at_1, at_0, parameter = "reverse_kl", "kl", float(self.beta)
-        else:
-            return name, 0.5
-        if abs(parameter) < LIMIT:
-            return at_0, 0.5
-        return (at_1, 0.5) if abs(parameter - 1.0) < LIMIT else (name, parameter)
+        """Return the divergence and its parameters, by the name of its limit if it is one."""
+        name = {"jensen_shannon": "weight", "alpha": "alpha"}.get(self.divergence)
+        params = {"weight": self.beta, "alpha": self.alpha}
+        params = None if name is None else {name: params[name]}
+        found = resolve_divergence(self.divergence, params).name
+        return found, params if found == self.divergence else None
 
     def _needs_goal(self):
         """Return what only a plain logistic regression can learn, for a message."""
@@ -753,7 +743,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
                 temperature,
                 smoothing,
             )
-        divergence, parameter = self._divergence()
+        divergence, divergence_params = self._divergence()
         recipe = Recipe(
             float(temperature),
             1.0 if self.temperature == "auto" else float(temperature),
@@ -762,7 +752,7 @@ class DistilledClassifier(MetaEstimatorMixin, SoftLabelClassifierMixin, BaseEsti
             float(self.loss_correction),
             float(self.unlabeled_weight),
             divergence,
-            parameter,
+            divergence_params,
         )
         if share != "auto":
             return recipe

@@ -74,8 +74,8 @@ class Lesson:
         Of the cross-entropy of these, at temperature 1.
     temperature : float
     divergence : str
-    parameter : float
-        As ``LossTerm`` has them.
+    divergence_params : dict or None
+        Those of ``SoftLabelLogisticRegression``.
     """
 
     classes: np.ndarray
@@ -85,7 +85,7 @@ class Lesson:
     label_weight: np.ndarray | None
     temperature: float
     divergence: str
-    parameter: float
+    divergence_params: dict | None
 
     def has_weight(self):
         """Return whether any sample counts."""
@@ -122,7 +122,7 @@ class Recipe:
         calibrate the teacher.
     smoothing, hard_label_weight, loss_correction, unlabeled_weight : float
     divergence : str
-    parameter : float
+    divergence_params : dict or None
     """
 
     temperature: float
@@ -132,7 +132,7 @@ class Recipe:
     loss_correction: float
     unlabeled_weight: float
     divergence: str
-    parameter: float
+    divergence_params: dict | None
 
     def lesson(self, material):
         """Return what the student is to learn of the material."""
@@ -164,5 +164,5 @@ class Recipe:
             label_weight,
             1.0 if of_labels else self.student_temperature,
             "kl" if of_labels else self.divergence,
-            self.parameter,
+            None if of_labels else self.divergence_params,
         )

@@ -1,7 +1,6 @@
 """What a student can learn from, and how it is fitted to probabilities."""
 
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 from sklearn import get_config
@@ -17,10 +16,8 @@ from sklearn.utils.validation import (
 from sklkl._core.classes import check_classes, spread
 from sklkl._core.names import shown
 from sklkl._core.samples import take
-from sklkl._core.targets import balanced, class_mass
 from sklkl.distillation._teaching import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._logistic import Goal
 
 
 def check_student(student, needs_goal, needs_proba):
@@ -166,59 +163,56 @@ def fit_student(student, X, lesson, params):
 
 
 def _fit_logistic(student, path, X, lesson, mixed, params):
+    """Fit a student that ends in a logistic regression of this library."""
+    if has_search(student):
+        return _fit_search(student, path, X, lesson, *mixed, params)
+    learned = {
+        "classes": lesson.classes,
+        "temperature": lesson.temperature,
+        "divergence": lesson.divergence,
+        "divergence_params": lesson.divergence_params,
+    }
+    student.set_params(**{path + name: value for name, value in learned.items()})
+    if mixed is not None:
+        target, metadata = mixed[0], {"sample_weight": mixed[1]}
+    else:
+        target, metadata = lesson.proba, {"sample_weight": lesson.weight}
+        if lesson.label_weight is not None:
+            hard = lesson.labels.ndim == 1
+            labels = lesson.classes[lesson.labels] if hard else lesson.labels
+            metadata |= {"labels": labels, "label_weight": lesson.label_weight}
+    routed = get_config()["enable_metadata_routing"]
+    if routed and "labels" in metadata:
+        innermost(student).set_fit_request(labels=True, label_weight=True)
+    for name, value in metadata.items():
+        if name == "sample_weight":
+            name = _weight_key(student)
+        elif not routed:
+            name = path + name
+        if value is not None:
+            params = {**params, name: value}
+    return student.fit(X, target, **params)
+
+
+def _fit_search(student, path, X, lesson, target, weight, params):
+    """Fit a search, whose scorers compare predictions at the temperature of the target.
+
+    So it searches for the coefficients divided by the temperature.
+    """
     T = lesson.temperature
-    target, weight = (lesson.proba, lesson.weight) if mixed is None else mixed
     student.set_params(**{f"{path}classes": lesson.classes})
     if weight is not None:
         params = {**params, _weight_key(student): weight}
-    given = {name: student.get_params()[path + name] for name in ("tol", "class_weight")}
-    # With coefficients W = T V, fitting V to the tempered probabilities is fitting W to the
-    # divergence times T^2; gradients differ by the factor T. Below T = 1 targets are as far
-    # apart as at 1, and their gradient has to be as small, unless labels outweigh them.
-    factor = max(T, 1.0) if lesson.label_weight is None else T
-    used = {**given, "tol": given["tol"] / factor}
+    tol = student.get_params()[f"{path}tol"]
+    used = tol / (max(T, 1.0) if lesson.label_weight is None else T)
+    student.set_params(**{f"{path}tol": used}).fit(X, target, **params)
     logistic = innermost(student)
-    if mixed is None:
-        goal = logistic._goal = _goal(lesson)
-        if goal.labels is not None and given["class_weight"] == "balanced":
-            used["class_weight"] = _balanced(goal, lesson.classes, target, weight)
-    student.set_params(**{path + name: value for name, value in used.items()})
-    student.fit(X, target, **params)
-    if mixed is None and (innermost(student) is not logistic or "_goal" in vars(logistic)):
-        raise RuntimeError(
-            f"The {type(student).__name__} did not fit its last step itself, but a clone, "
-            f"which learned plain KL and not {lesson.divergence!r}, or no labels besides. Use "
-            "the SoftLabelLogisticRegression by itself, or set temperature=1 and "
-            "divergence='kl'."
-        )
-    logistic = innermost(student)
-    if logistic.tol == used["tol"]:  # not one that a search chose
-        logistic.tol = given["tol"]
-    student.set_params(**{path + name: value for name, value in given.items()})
+    if logistic.tol == used:  # not one that a search chose
+        logistic.tol = tol
+    student.set_params(**{f"{path}tol": tol})
     logistic.coef_ *= T
     logistic.intercept_ *= T
     return student
-
-
-def _goal(lesson):
-    """Return the goal of a student, for coefficients divided by the temperature."""
-    goal = Goal(lesson.divergence, lesson.parameter)
-    if lesson.label_weight is None:
-        return goal
-    return replace(
-        goal,
-        labels=lesson.labels,
-        label_weight=lesson.label_weight / lesson.temperature**2,
-        temperature=1.0 / lesson.temperature,
-    )
-
-
-def _balanced(goal, classes, target, weight):
-    """Return the class weights "balanced" for what is learned in all, as a dict."""
-    labels = goal.label_weight / goal.temperature**2
-    mass = class_mass(target, weight, len(classes))
-    mass += class_mass(goal.labels, labels, len(classes))
-    return dict(zip(np.asarray(classes).tolist(), balanced(mass).tolist(), strict=True))
 
 
 def _fit_on_rows(student, X, classes, target, weight, params):

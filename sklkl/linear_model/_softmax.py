@@ -202,6 +202,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If pandas is not installed.
         ValueError
             If the penalty has an L1 norm, after which there are no valid standard errors; if
+            the divergence is not "kl", or the temperature not 1; if
             the coefficients are not determined, because features are linearly dependent or
             classes separable; if they are not near the optimum for these data, as on data
             other than those of the fit; if there are more than 5000 coefficients; or on bad
