@@ -48,9 +48,9 @@ from sklkl._kernels._linear import LinearRows
 from sklkl.calibration import SoftCalibratedClassifierCV
 from sklkl.distillation import DistilledClassifier
 from sklkl.distillation._lesson import Material, Recipe
-from sklkl.distillation._student import _goal
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import Data
+from sklkl.linear_model._loss import Divergence, stages_of
 from sklkl.metrics import fidelity_report, kl_loss
 
 WHO = ("teacher", "plain", "distilled")
@@ -332,10 +332,13 @@ def hinton(torch, W, X, teacher_logits, labels, T, w):
 def own_objective(W, X, proba, labels, T, w):
     """Return the same from the kernel that the student minimises, in its units."""
     classes, ones = np.arange(proba.shape[1]), np.ones(len(X))
-    recipe = Recipe(T, T, 0.0, w, 0.0, 1.0, "kl", 0.5)
+    recipe = Recipe(T, T, 0.0, w, 0.0, 1.0, "kl", None)
     lesson = recipe.lesson(Material(classes, proba, labels, ones > 0.0, None))
     weight = ones if lesson.weight is None else lesson.weight
-    (terms,) = _goal(lesson).stages(None, Data(X, classes, lesson.proba, weight))
+    data = Data(X, classes, lesson.proba, weight)
+    if lesson.label_weight is not None:
+        data.labels, data.label_weight = labels, lesson.label_weight
+    (terms,) = stages_of(data, Divergence(), lesson.temperature)
     value, gradient = LinearRows(X, W.shape[1], False, terms).objective(W / T)
     entropy = -np.sum(weight[:, np.newaxis] * lesson.proba * np.log(lesson.proba))
     return T**2 * (value - entropy), T * gradient

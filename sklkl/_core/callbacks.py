@@ -8,7 +8,7 @@ class FitMonitor:
     ----------
     estimator : estimator
     data : dict
-        What the user passed to ``fit``: "X", "y" and "sample_weight".
+        What the user passed to ``fit``, by name: "X", "y", and metadata, None if not given.
     start : ndarray
         Coefficients before the first iteration.
     attributes : callable
@@ -21,9 +21,9 @@ class FitMonitor:
         self.attributes = attributes
         self.context = None
         if hasattr(estimator, "_init_callback_context"):
-            weight = data["sample_weight"]
-            metadata = None if weight is None else {"sample_weight": weight}
-            self.arguments = {"X": data["X"], "y": data["y"], "metadata": metadata}
+            given = {name: value for name, value in data.items() if value is not None}
+            X, y = given.pop("X"), given.pop("y")
+            self.arguments = {"X": X, "y": y, "metadata": given or None}
             self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
             self.last = 0, start
             self._tell(self.context.call_on_fit_task_begin, *self.last)

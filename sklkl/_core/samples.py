@@ -82,32 +82,34 @@ def encode_groups(groups, n_samples):
     return len(names), group_of.reshape(-1)
 
 
-def check_weights(sample_weight, X):
-    """Return non-negative float64 weights with a positive sum, ones by default."""
+def check_weights(sample_weight, X, name="sample_weight", *, zeros=False):
+    """Return non-negative float64 weights, ones by default.
+
+    Their sum must be positive, unless ``zeros`` are allowed; messages call them ``name``.
+    """
     n_samples = n_rows(X, "X")
     if sample_weight is None:
         return np.ones(n_samples)
-    weight = as_floating(sample_weight, "sample_weight").astype(np.float64)
+    weight = as_floating(sample_weight, name).astype(np.float64)
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.ndim != 1:
         raise ValueError(
-            "Sample weights must be 1D, one for each sample; sample_weight has shape "
-            f"{weight.shape}."
+            f"Sample weights must be 1D, one for each sample; {name} has shape {weight.shape}."
         )
     if weight.shape != (n_samples,):
-        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_samples,)}.")
-    assert_all_finite(weight, input_name="sample_weight")
+        raise ValueError(f"{name}.shape == {weight.shape}, expected {(n_samples,)}.")
+    assert_all_finite(weight, input_name=name)
     if (weight < 0).any():
         i = int(np.argmax(weight < 0))
         raise ValueError(
-            f"Negative values in data passed to `sample_weight`: {weight[i]:.6g} at row {i}."
+            f"Negative values in data passed to `{name}`: {weight[i]:.6g} at row {i}."
         )
     with np.errstate(over="ignore"):
         total = weight.sum()
-    if not 0 < total < np.inf:
+    if not (0 < total < np.inf or (zeros and total == 0)):
         what = "is zero for every sample" if total == 0 else "has an infinite sum"
-        raise ValueError(f"sample_weight {what}; give weights of ordinary size.")
+        raise ValueError(f"{name} {what}; give weights of ordinary size.")
     return weight
 
 

@@ -122,3 +122,34 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
             stacklevel=stacklevel,
         )
     return result
+
+
+def solve_stages(objectives, start, *, callback=None, stacklevel=3, **options):
+    """Minimise objectives one after the other, each from the last solution.
+
+    Parameters
+    ----------
+    objectives : list of KLObjective
+        The last one is the one to minimise; it need not be convex.
+    start : ndarray
+    callback : callable, default=None
+        ``callback(n_iter, W, value, largest_gradient)``; iterations of all stages count.
+    stacklevel : int
+    **options : dict
+        The other arguments of ``solve``.
+
+    Returns
+    -------
+    objective : KLObjective
+        The last one that was reached.
+    result : Result
+    """
+    W, done = start, 0
+    for objective in objectives:
+        result = solve(
+            objective, W, done=done, callback=callback, stacklevel=stacklevel + 1, **options
+        )
+        if not result.converged:
+            break
+        W, done = result.W, result.n_iter
+    return objective, result

@@ -52,6 +52,8 @@ from sklkl._core.targets import check_target, class_mass, one_hot
 from sklkl._optimize.objective import DIAGONAL, FULL, Objective
 from sklkl._optimize.solve import solve
 from sklkl.linear_model._data import Data
+from sklkl.linear_model._loss import Divergence
+from sklkl.linear_model._objective import objectives_of
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -265,7 +267,9 @@ class Shrunk(Objective):
 
     def __init__(self, data, coef0, penalty, doubt):
         self.data = data
-        self.objective = data.objective(True, np.inf, 0.0)
+        (self.objective,) = objectives_of(
+            data, Divergence(), temperature=1.0, fit_intercept=True, C=np.inf, l1_ratio=0.0
+        )
         self.objective.penalty = penalty
         self.coef0, self.doubt = coef0, doubt
         small = coef0.size * len(coef0) <= MAX_BLOCKS

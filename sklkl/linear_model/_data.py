@@ -1,7 +1,7 @@
 """What users pass to the estimators, checked."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
@@ -17,14 +17,16 @@ from sklkl._core.parameters import (
     SHARE,
     check_parameters,
     integer,
+    number,
 )
 from sklkl._core.samples import check_weights
-from sklkl._core.targets import apply_class_weight, check_target
-from sklkl.linear_model._objective import LossTerm, objective_of
+from sklkl._core.targets import apply_class_weight, balanced, check_target, class_mass
 
 RULES = {
     "C": POSITIVE_OR_INFINITE,
     "l1_ratio": SHARE,
+    # Beyond, the square of it leaves too few digits.
+    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6),
     "tol": POSITIVE,
     "max_iter": integer(1),
     "fit_intercept": BOOLEAN,
@@ -52,38 +54,45 @@ class Data:
         Codes, or probabilities of the dtype of X.
     weight : ndarray of shape (n_samples,)
         float64.
+    labels : ndarray of shape (n_samples,) or (n_samples, n_classes), or None
+        Codes, or probabilities of the dtype of X, to learn besides.
+    label_weight : ndarray of shape (n_samples,), or None
+        float64.
     """
 
     X: object
     classes: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+    labels: np.ndarray | None = None
+    label_weight: np.ndarray | None = None
 
     @property
     def hard(self):
-        """Whether the target is one of labels."""
+        """Whether the target holds labels."""
         return self.target.ndim == 1
 
-    def objective(self, fit_intercept, C, l1_ratio, terms=None):
-        """Return the objective of all rows, by default their forward KL divergence."""
-        return objective_of(
-            self.X,
-            terms or [LossTerm(self.target, self.weight)],
-            n_classes=len(self.classes),
-            fit_intercept=fit_intercept,
-            C=float(C),
-            l1_ratio=float(l1_ratio),
-        )
 
-
-def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
-    """Return the ``Data`` that a user passed to ``estimator.fit``."""
+def check_data(
+    estimator,
+    X,
+    y,
+    sample_weight,
+    labels=None,
+    label_weight=None,
+    *,
+    reset=True,
+    classes=None,
+):
+    """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
             "target y is None."
         )
-    refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
+    named = {"X": X, "y": y, "sample_weight": sample_weight}
+    named |= {"labels": labels, "label_weight": label_weight}
+    refuse_other_rows(named, strict=False)
     X = validate_data(
         estimator,
         without_tensor(X, "X"),
@@ -108,12 +117,48 @@ def check_data(estimator, X, y, sample_weight, *, reset=True, classes=None):
             f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. "
             "Name absent ones with classes=."
         )
-    weight = check_weights(sample_weight, X)
-    if estimator.class_weight is not None:
-        target, weight = apply_class_weight(estimator.class_weight, classes, target, weight)
-    if target.ndim == 2:
-        target = np.ascontiguousarray(target, dtype=X.dtype)
-    return Data(X, classes, target, weight)
+    data = Data(X, classes, target, check_weights(sample_weight, X))
+    data.labels, data.label_weight = _check_labels(labels, label_weight, X, classes)
+    return _with_class_weight(data, estimator.class_weight)
+
+
+def _check_labels(labels, label_weight, X, classes):
+    """Return codes or probabilities and their weights, None if there are none."""
+    if labels is None:
+        if label_weight is not None:
+            raise ValueError("label_weight weighs labels, but labels is None; pass both.")
+        return None, None
+    _, labels = check_target(labels, classes=classes, name="labels", refuse_integers=True)
+    check_consistent_length(X, labels)
+    weight = check_weights(label_weight, X, "label_weight", zeros=True)
+    return (labels, weight) if weight.any() else (None, None)
+
+
+def _with_class_weight(data, class_weight):
+    """Return the data with class weights applied, and probabilities of the dtype of X."""
+    classes, target, weight = data.classes, data.target, data.weight
+    labels, label_weight = data.labels, data.label_weight
+    if labels is not None and isinstance(class_weight, str) and class_weight == "balanced":
+        mass = class_mass(target, weight, len(classes))
+        mass = mass + class_mass(labels, label_weight, len(classes))
+        class_weight = dict(zip(classes.tolist(), balanced(mass).tolist(), strict=True))
+    if class_weight is not None:
+        target, weight = apply_class_weight(class_weight, classes, target, weight)
+        if labels is not None:
+            labels, label_weight = apply_class_weight(
+                class_weight, classes, labels, label_weight
+            )
+    return replace(
+        data,
+        target=_of_dtype(target, data.X.dtype),
+        weight=weight,
+        labels=labels if labels is None else _of_dtype(labels, data.X.dtype),
+        label_weight=label_weight,
+    )
+
+
+def _of_dtype(target, dtype):
+    return target if target.ndim == 1 else np.ascontiguousarray(target, dtype=dtype)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
 from sklkl._core.targets import one_hot
 from sklkl.linear_model._data import check_data
+from sklkl.linear_model._loss import resolve_divergence
 from sklkl.linear_model._objective import add_curvature, row_products
 
 # A matrix of so many rows takes 200 MB, and there are about six at a time.
@@ -199,6 +200,14 @@ def _check_model(model):
         raise ValueError(
             "With refit=False the coefficients are means over folds, the optimum of no data "
             "set, and have no such standard errors. Set refit=True."
+        )
+    if resolve_divergence(model.divergence, model.divergence_params).name != "kl" or (
+        model.temperature != 1.0
+    ):
+        raise ValueError(
+            "Standard errors are those of a model of the mean target, which is what "
+            f"divergence='kl' at temperature=1 fits; got divergence={model.divergence!r}, "
+            f"temperature={model.temperature!r}."
         )
     n_parameters = model.coef_.shape[0] * (model.n_features_in_ + model.fit_intercept)
     if n_parameters > MAX_PARAMETERS:

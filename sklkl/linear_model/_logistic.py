@@ -1,89 +1,27 @@
 """Multinomial logistic regression on soft labels."""
 
 import warnings
-from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
 from sklkl._core.names import shown
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
-from sklkl._core.targets import apply_class_weight
-from sklkl._optimize.solve import check_solver, solve
+from sklkl._optimize.solve import check_solver, solve, solve_stages
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
-from sklkl.linear_model._objective import LossTerm
+from sklkl.linear_model._loss import Divergence, resolve_divergence
+from sklkl.linear_model._objective import objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.linear_model._stream import Posterior, StreamObjective
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What to minimise: by default the forward KL divergence; distillation sets others.
-
-    Attributes
-    ----------
-    divergence : str
-    parameter : float
-        Of the targets to the model, as ``LossTerm`` has them.
-    labels : ndarray of shape (n_samples,) or (n_samples, n_classes), default=None
-        Codes or probabilities, whose cross-entropy is added.
-    label_weight : ndarray of shape (n_samples,)
-        Their weights.
-    temperature : float
-        By which logits are divided for these.
-    """
-
-    divergence: str = "kl"
-    parameter: float = 0.5
-    labels: np.ndarray | None = None
-    label_weight: np.ndarray | None = None
-    temperature: float = 1.0
-
-    def stages(self, class_weight, data):
-        """Return the sums of terms to minimise one after the other, from the last solution.
-
-        Divergences other than forward KL are not convex; they start where that is least.
-        """
-        terms = []
-        if self.labels is not None:
-            labels, weight = self.labels, self.label_weight
-            check_consistent_length(data.target, labels)
-            if class_weight is not None:
-                labels, weight = apply_class_weight(class_weight, data.classes, labels, weight)
-            if labels.ndim == 2:
-                labels = np.ascontiguousarray(labels, dtype=data.X.dtype)
-            terms = [LossTerm(labels, weight, self.temperature)]
-        self._refuse_zeros(data)
-        first = LossTerm(data.target, data.weight)
-        last = replace(first, divergence=self.divergence, parameter=self.parameter)
-        stages = [last] if self.divergence == "kl" else [first, last]
-        return [[term, *terms] for term in stages]
-
-    def _refuse_zeros(self, data):
-        """Refuse probabilities of 0 where they make the divergence infinite for any model."""
-        if self.divergence not in ("reverse_kl", "jeffreys") and (
-            self.divergence != "alpha" or self.parameter > 0.0
-        ):
-            return
-        zeros = (data.target == 0.0) & (data.weight > 0.0)[:, np.newaxis]
-        if zeros.any():
-            i, j = np.argwhere(zeros)[0]
-            raise ValueError(
-                f"The teacher gives class {data.classes.tolist()[j]!r} of sample {i} "
-                f"probability 0 (as {data.target.dtype}, times class_weight), where the "
-                f"divergence {self.divergence!r} is infinite; set smoothing, e.g. to 1e-3, or "
-                "take 'kl', 'jensen_shannon' or an alpha above 0."
-            )
-
-
 def _can_stream(model):
-    """Say why an estimator has no partial_fit, if it has none."""
+    """Return True; raise an AttributeError that says why an estimator has no partial_fit."""
     infinite = isinstance(model.C, Real) and np.isinf(model.C)
     balanced = isinstance(model.class_weight, str) and model.class_weight == "balanced"
     if model.l1_ratio != 0.0 or infinite or balanced:
@@ -92,22 +30,40 @@ def _can_stream(model):
             f"'balanced'; got l1_ratio={model.l1_ratio!r}, C={model.C!r}, "
             f"class_weight={model.class_weight!r}."
         )
+    if model.divergence != "kl" or model.temperature != 1.0:
+        raise AttributeError(
+            "partial_fit needs divergence='kl' and temperature=1: it keeps a Gaussian "
+            "approximation of a likelihood, which other divergences have not, nor targets at "
+            f"another temperature; got divergence={model.divergence!r}, "
+            f"temperature={model.temperature!r}."
+        )
     return True
 
 
 class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
     r"""Logistic regression that learns from probabilities.
 
-    Minimises the forward KL divergence of the targets to the model,
+    Minimises the divergence of the targets to the model, by default forward KL,
 
     .. math::
-        C \sum_i s_i D(y_i \| \mathrm{softmax}(W x_i + b))
-        + \frac{1 - \rho}{2} \|W\|_2^2 + \rho \|W\|_1,
+        C \sum_i s_i D(y_i \| \mathrm{softmax}(z_i))
+        + \frac{1 - \rho}{2} \|W\|_2^2 + \rho \|W\|_1, \quad z_i = W x_i + b,
 
     with sample weights s and :math:`\rho` the ``l1_ratio``. On hard labels this is the
     objective of ``sklearn.linear_model.LogisticRegression``. On soft labels the optimum is the
     one that it has on every row repeated once per class with the probabilities as weights,
     without the repetition.
+
+    For distillation (Hinton et al., 2015) the targets may be probabilities at another
+    temperature T, and labels h may be learned besides, with weights l. The first sum is then
+
+    .. math::
+        C \sum_i \left[ s_i T^2 D(y_i \| \mathrm{softmax}(z_i / T))
+        + l_i H(h_i, \mathrm{softmax}(z_i)) \right],
+
+    where H is the cross-entropy. Targets y are taken as
+    they are given: at temperature T, a teacher's probabilities p are the
+    :math:`p^{1/T}`, divided by their sum.
 
     Parameters
     ----------
@@ -126,6 +82,24 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         Weights by class, 1 where not given. They multiply the columns of the target;
         "balanced" gives ``n / (n_classes * mass)``, where the mass of a class is the sum of
         its targets over the samples, and n the sum of all, each with its sample weight.
+    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
+        The divergence D of the targets p to the predictions q, nats. Where the model cannot
+        follow, "kl", KL(p, q), makes it cover all that has a probability; "reverse_kl",
+        KL(q, p), makes it commit to a part; the others lie between: "jeffreys" is the sum of
+        both. All but "kl" are not convex: the fit starts from the solution of that, and ends
+        in a local minimum. A target of probability 0 makes "reverse_kl", "jeffreys" and an
+        alpha up to 0 infinite, and is refused, so these are not for labels.
+    divergence_params : dict, default=None
+        Of "jensen_shannon" ``{"weight": w}``, from 0 to 1, by default 1/2: the weight of the
+        target in the mixture m of both, in (KL(p, m) / (1 - w) + KL(q, m) / w). This is "kl"
+        at 0 and "reverse_kl" at 1, without a jump, and 4 times the Jensen-Shannon divergence
+        at 1/2. Of "alpha" ``{"alpha": a}``, as in ``sklkl.divergences.alpha_divergence``:
+        "kl" at 1, "reverse_kl" at 0.
+    temperature : float, default=1.0
+        The temperature T of the targets, from 1e-6 to 1e6. ``predict_proba`` predicts at it,
+        too, so that scores compare like with like, in searches as well; to predict at
+        temperature 1 after the fit, call ``set_params(temperature=1)``. ``coef_`` and
+        ``decision_function`` are those of z, at temperature 1.
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         "lbfgs" is for smooth penalties, "proximal" for any; "auto" takes the former if
         ``l1_ratio`` is 0.
@@ -154,9 +128,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     n_iter_ : int
         Number of iterations.
     loss_ : float
-        Mean KL divergence of the training targets to the model, nats, with the weights and
-        class weights of the fit. It is a difference of cross-entropy and entropy, and so
-        known to about 1e-15.
+        Mean divergence of the training targets to the model at their temperature, nats, with
+        the weights and class weights of the fit, and with the KL divergence of labels, if
+        there are any, divided by temperature². KL is a difference of cross-entropy and
+        entropy, and so known to about 1e-15. Labels beside another divergence than "kl" count
+        with their cross-entropy.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -182,6 +158,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     Martens, J. and Grosse, R. (2015). Optimizing Neural Networks with Kronecker-factored
     Approximate Curvature. International Conference on Machine Learning, arXiv:1503.05671.
 
+    Hinton, G., Vinyals, O. and Dean, J. (2015). Distilling the Knowledge in a Neural
+    Network. arXiv:1503.02531.
+
     Spiegelhalter, D. J. and Lauritzen, S. L. (1990). Sequential Updating of Conditional
     Probabilities on Directed Graphical Structures. Networks 20, 579-605.
 
@@ -197,8 +176,6 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     array(['spam'], dtype='<U4')
     """
 
-    _goal = Goal()
-
     def __init__(
         self,
         *,
@@ -207,6 +184,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         fit_intercept=True,
         classes=None,
         class_weight=None,
+        divergence="kl",
+        divergence_params=None,
+        temperature=1.0,
         solver="auto",
         tol=1e-3,
         max_iter=1000,
@@ -218,6 +198,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.fit_intercept = fit_intercept
         self.classes = classes
         self.class_weight = class_weight
+        self.divergence = divergence
+        self.divergence_params = divergence_params
+        self.temperature = temperature
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -225,7 +208,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None):
         """Fit the model to labels or soft targets.
 
         Parameters
@@ -237,6 +220,14 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             columns of a data frame.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative. A weight of 2 is a sample twice.
+        labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
+                default=None
+            Labels of the same classes, or a probability vector per row, to learn besides at
+            temperature 1. The columns of a data frame are matched to the classes by name,
+            those of an array are in the order of the classes of ``y``.
+        label_weight : array-like of shape (n_samples,), default=None
+            Weights of the labels beside ``sample_weight``, non-negative, by default ones; 0
+            where a sample has no label, whatever then stands in ``labels``.
 
         Returns
         -------
@@ -254,34 +245,40 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         ConvergenceWarning
             If the tolerance was not reached.
         """
-        self._check_parameters()
-        goal = vars(self).pop("_goal", self._goal)
+        divergence = self._check_parameters()
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight)
-            monitor = result = None
-            for terms in goal.stages(self.class_weight, data):
-                objective = data.objective(self.fit_intercept, self.C, self.l1_ratio, terms)
-                if monitor is None:
-                    start = self._start(objective, data.classes)
-                    monitor = FitMonitor(
-                        self,
-                        {"X": X, "y": y, "sample_weight": sample_weight},
-                        start,
-                        lambda n, W: self._attributes(data, n, W),
-                    )
-                result = solve(
-                    objective,
-                    start if result is None else result.W,
-                    X=data.X,
-                    solver=self.solver,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    done=0 if result is None else result.n_iter,
-                    callback=monitor,
-                    stacklevel=3 + WRAPPERS,
-                )
-                if not result.converged:
-                    break
+            data = check_data(self, X, y, sample_weight, labels, label_weight)
+            objectives = objectives_of(
+                data,
+                divergence,
+                temperature=self.temperature,
+                fit_intercept=self.fit_intercept,
+                C=self.C,
+                l1_ratio=self.l1_ratio,
+            )
+            start = self._start(objectives[0], data.classes)
+            monitor = FitMonitor(
+                self,
+                {
+                    "X": X,
+                    "y": y,
+                    "sample_weight": sample_weight,
+                    "labels": labels,
+                    "label_weight": label_weight,
+                },
+                start,
+                lambda n, W: self._attributes(data, n, W),
+            )
+            objective, result = solve_stages(
+                objectives,
+                start,
+                X=data.X,
+                solver=self.solver,
+                tol=step_tolerance(self.tol, data, self.temperature),
+                max_iter=self.max_iter,
+                callback=monitor,
+                stacklevel=3 + WRAPPERS,
+            )
             monitor.end(result.n_iter, result.W)
         vars(self).update(self._attributes(data, result.n_iter, result.W))
         self.loss_ = objective.loss_at(result.W, result.value)
@@ -359,7 +356,14 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             first = not hasattr(self, "coef_")
             classes = self._stream_classes(y, classes)
             data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
-            batch = data.objective(self.fit_intercept, np.inf, 0.0)
+            (batch,) = objectives_of(
+                data,
+                Divergence(),
+                temperature=1.0,
+                fit_intercept=self.fit_intercept,
+                C=np.inf,
+                l1_ratio=0.0,
+            )
             if posterior is None:
                 posterior = Posterior.prior(
                     np.zeros(batch.shape) if first else self._wide_coefficients(),
@@ -430,24 +434,27 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         return found
 
     def _attributes(self, data, n_iter, W):
-        """Return what makes the estimator predict with the coefficients W."""
-        n_features = data.X.shape[1]
-        dtype = data.X.dtype
-        intercept = W[-1].copy() if self.fit_intercept else np.zeros(W.shape[1])
+        """Return what makes the estimator predict with W, a minimiser of ``objectives_of``."""
+        n_features, dtype, T = data.X.shape[1], data.X.dtype, float(self.temperature)
+        intercept = W[-1] if self.fit_intercept else np.zeros(W.shape[1])
         return {
             "classes_": data.classes,
-            "coef_": np.array(W[:n_features].T, dtype=dtype, order="C"),  # never a view of W
-            "intercept_": intercept.astype(dtype),
+            "coef_": T * np.array(W[:n_features].T, dtype=dtype, order="C"),
+            "intercept_": T * intercept.astype(dtype),
             "n_iter_": n_iter,
         }
 
     def _check_parameters(self):
+        """Return the divergence; refuse parameters that are bad."""
         check_numbers(
-            self, "C", "l1_ratio", "fit_intercept", "tol", "max_iter", "warm_start", "verbose"
+            self,
+            *("C", "l1_ratio", "fit_intercept", "temperature"),
+            *("tol", "max_iter", "warm_start", "verbose"),
         )
         check_solver(self.solver, self.l1_ratio)
         if self.classes is not None:
             check_classes(self.classes)
+        return resolve_divergence(self.divergence, self.divergence_params)
 
     def _start(self, objective, classes):
         if not (self.warm_start and hasattr(self, "coef_")):
@@ -462,7 +469,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 f"warm_start: the last fit had {self.coef_.shape[1]} features, now there "
                 f"are {objective.n_features}. Set warm_start=False."
             )
-        return self._wide_coefficients()
+        return self._wide_coefficients() / self.temperature
 
     def _wide_coefficients(self):
         return self._coefficients().astype(np.float64, order="C")

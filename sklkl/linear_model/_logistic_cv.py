@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
 from sklkl._core.samples import check_weights
 from sklkl._core.sklearn import CallbackSupportMixin, with_callbacks
-from sklkl._optimize.solve import check_solver, solve
+from sklkl._optimize.solve import check_solver, solve_stages
 from sklkl.linear_model._data import (
     RULES,
     check_data,
@@ -25,6 +25,8 @@ from sklkl.linear_model._data import (
     unchanged_on_error,
 )
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
+from sklkl.linear_model._loss import resolve_divergence
+from sklkl.linear_model._objective import objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
@@ -64,6 +66,12 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     class_weight : dict or "balanced", default=None
         Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
         training set.
+    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
+        As in ``SoftLabelLogisticRegression``.
+    divergence_params : dict, default=None
+        As in ``SoftLabelLogisticRegression``.
+    temperature : float, default=1.0
+        As in ``SoftLabelLogisticRegression``.
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         As in ``SoftLabelLogisticRegression``.
     tol : float, default=1e-3
@@ -101,7 +109,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Iterations of each fit.
     loss_ : float
-        Mean KL divergence of the training targets to the model, nats; with ``refit`` only.
+        Mean divergence of the training targets to the model, nats, as in
+        ``SoftLabelLogisticRegression``; with ``refit`` only.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -134,6 +143,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         cv=None,
         scoring=None,
         class_weight=None,
+        divergence="kl",
+        divergence_params=None,
+        temperature=1.0,
         solver="auto",
         tol=1e-3,
         max_iter=1000,
@@ -148,6 +160,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.cv = cv
         self.scoring = scoring
         self.class_weight = class_weight
+        self.divergence = divergence
+        self.divergence_params = divergence_params
+        self.temperature = temperature
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -156,7 +171,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None, **params):
         """Choose the penalty and fit the model.
 
         Parameters
@@ -168,6 +183,12 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in fits and in scores. If metadata routing is
             enabled, a scorer that is passed as ``scoring`` gets them if it requests them.
+        labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
+                default=None
+            Labels to learn besides, as in ``SoftLabelLogisticRegression.fit``. Folds are
+            scored by ``y`` alone.
+        label_weight : array-like of shape (n_samples,), default=None
+            Weights of the labels beside ``sample_weight``, non-negative.
         **params : dict
             ``groups``, the groups of the samples, for a splitter that asks for them. If
             metadata routing is enabled, whatever the splitter and the scorer request.
@@ -192,9 +213,13 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         """
         Cs, l1_ratios = self._check_parameters()
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight)
+            data = check_data(self, X, y, sample_weight, labels, label_weight)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
             weight = None if sample_weight is None else check_weights(sample_weight, data.X)
+            metadata = {"sample_weight": sample_weight, "label_weight": label_weight}
+            metadata["labels"] = None if labels is None else indexable(labels)[0]
+            metadata = {name: value for name, value in metadata.items() if value is not None}
+            checked = metadata if weight is None else {**metadata, "sample_weight": weight}
             split_params, score_params = self._route(weight, params)
             groups = split_params.get("groups")
             folds = check_soft_cv(self.cv, data.target, groups)
@@ -204,6 +229,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 fit_intercept=self.fit_intercept,
                 classes=data.classes,
                 class_weight=self.class_weight,
+                divergence=self.divergence,
+                divergence_params=self.divergence_params,
+                temperature=self.temperature,
                 solver=self.solver,
                 tol=self.tol,
                 max_iter=self.max_iter,
@@ -212,7 +240,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             arguments = {
                 "X": X,
                 "y": y,
-                "metadata": None if weight is None else {"sample_weight": sample_weight},
+                "metadata": metadata or None,
             }
             context = self._init_callback_context(
                 max_subtasks=len(folds) + bool(self.refit), sequential_subtasks=False
@@ -226,7 +254,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                     student,
                     data.X,
                     targets,
-                    weight,
+                    checked,
                     scorer,
                     score_params,
                     train,
@@ -247,7 +275,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 task = context.subcontext(task_name="refit", task_id=len(folds))
                 with task.propagate_callback_context(student):
                     task.call_on_fit_task_begin(estimator=self, **arguments)
-                    student.fit(data.X, targets, sample_weight=weight)
+                    student.fit(data.X, targets, **checked)
                 task.call_on_fit_task_end(estimator=self, **arguments)
                 for name in ("coef_", "intercept_", "loss_"):
                     fitted[name] = getattr(student, name)
@@ -300,7 +328,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         return split_params, {} if weight is None else {"sample_weight": weight}
 
     def _check_parameters(self):
-        check_numbers(self, "tol", "max_iter")
+        check_numbers(self, "tol", "max_iter", "temperature")
+        resolve_divergence(self.divergence, self.divergence_params)
         check_parameters(
             self, fit_intercept=BOOLEAN, refit=BOOLEAN, n_jobs=N_JOBS, verbose=integer(0)
         )
@@ -448,35 +477,43 @@ def _best(scores):
     return np.unravel_index(best, scores.shape)
 
 
-def _path(student, X, y, weight, scorer, score_params, train, test, Cs, l1_ratios, context):
+def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_ratios, context):
     """Return coefficients, scores and numbers of iterations of one fold, for every penalty."""
     student = clone(student)  # tasks may be threads, which share what they are given
     X_train, y_train = X[train], _safe_indexing(y, train)
     X_test, y_test = X[test], _safe_indexing(y, test)
-    fold_weight = None if weight is None else weight[train]
+    metadata = _check_method_params(X, metadata, indices=train)
     score_params = _check_method_params(X, score_params, indices=test)
     context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
-    data = check_data(student, X_train, y_train, fold_weight)
-    objective = data.objective(student.fit_intercept, 1.0, 0.0)
-    coefs = np.empty(
-        (len(l1_ratios), len(Cs), objective.shape[1], X.shape[1] + 1), dtype=X.dtype
+    data = check_data(student, X_train, y_train, **{"sample_weight": None, **metadata})
+    temperature = float(student.temperature)
+    objectives = objectives_of(
+        data,
+        resolve_divergence(student.divergence, student.divergence_params),
+        temperature=temperature,
+        fit_intercept=student.fit_intercept,
+        C=1.0,
+        l1_ratio=0.0,
     )
+    shape = objectives[0].shape
+    coefs = np.empty((len(l1_ratios), len(Cs), shape[1], X.shape[1] + 1), dtype=X.dtype)
     scores = np.empty((len(l1_ratios), len(Cs)))
     n_iter = np.empty((len(l1_ratios), len(Cs)), dtype=np.int32)
     for i, l1_ratio in enumerate(l1_ratios):
-        W = np.zeros(objective.shape)
+        W = np.zeros(shape)
         for j in np.argsort(Cs):
-            objective.set_penalty(Cs[j], l1_ratio)
-            result = solve(
-                objective,
+            for objective in objectives:
+                objective.set_penalty(Cs[j], l1_ratio)
+            _, result = solve_stages(
+                objectives,
                 W,
                 X=data.X,
                 solver=student.solver,
-                tol=student.tol,
+                tol=step_tolerance(student.tol, data, temperature),
                 max_iter=student.max_iter,
             )
             W = result.W
-            coefs[i, j] = _rows(W, student.fit_intercept, X.dtype)
+            coefs[i, j] = temperature * _rows(W, student.fit_intercept, X.dtype)
             n_iter[i, j] = result.n_iter
             student.classes_ = data.classes
             student.coef_ = np.ascontiguousarray(coefs[i, j, :, :-1])

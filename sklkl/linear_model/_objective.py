@@ -1,7 +1,7 @@
 """The student's objective: a sum over blocks of rows, and approximations of its Hessian."""
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +11,50 @@ from scipy.sparse import issparse
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.divergences import entropy
+from sklkl.linear_model._loss import stages_of
 
 
-def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
+def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
+    """Return the objectives to minimise one after the other, each from the last solution.
+
+    Parameters
+    ----------
+    data : Data
+    divergence : Divergence
+    temperature : float
+        By which the coefficients of the minimiser have been divided.
+    fit_intercept : bool
+    C, l1_ratio : float
+
+    Returns
+    -------
+    list of KLObjective
+    """
+    return [
+        objective_of(
+            data.X,
+            terms,
+            n_classes=len(data.classes),
+            fit_intercept=fit_intercept,
+            C=float(C),
+            l1_ratio=float(l1_ratio),
+            temperature=float(temperature),
+        )
+        for terms in stages_of(data, divergence, float(temperature))
+    ]
+
+
+def step_tolerance(tol, data, temperature):
+    """Return the tolerance for steps of coefficients that are divided by the temperature.
+
+    Logits are divided by it, too. Below 1 predictions at temperature 1 change less than those
+    at the temperature of the targets, which have to be known as well as at 1, unless labels
+    at temperature 1 outweigh them.
+    """
+    return tol / (max(temperature, 1.0) if data.labels is None else temperature)
+
+
+def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio, temperature=1.0):
     """Return the objective of rows in memory, or in a memory map.
 
     Parameters
@@ -24,7 +65,7 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
         One or two.
     n_classes : int
     fit_intercept : bool
-    C, l1_ratio : float
+    C, l1_ratio, temperature : float
 
     Returns
     -------
@@ -53,6 +94,7 @@ def objective_of(X, terms, *, n_classes, fit_intercept, C, l1_ratio):
         fit_intercept=fit_intercept,
         C=C,
         l1_ratio=l1_ratio,
+        temperature=temperature,
         n_nonzeros=X.nnz / n_samples if issparse(X) else None,
         **_masses(terms, n_classes, total_weight) if fit_intercept else {},
     )
@@ -100,32 +142,6 @@ MOST_PENALTY = 1e300
 SEPARATED = 1e-12
 
 
-@dataclass(frozen=True)
-class LossTerm:
-    """What a model is to learn: ``sum(weight * D(target || softmax(logits / temperature)))``.
-
-    Attributes
-    ----------
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, intp, or probabilities of the dtype of X.
-    weight : ndarray of shape (n_samples,)
-        float64.
-    temperature : float
-    divergence : str
-        A key of ``sklkl._kernels._linear.DIVERGENCES``, "kl" if the target holds codes. "kl"
-        counts the cross-entropy, "jensen_shannon" the divergence with ``parameter`` as the
-        weight of the target in the mixture, divided by ``parameter * (1 - parameter)``.
-    parameter : float
-        Of "jensen_shannon" and "alpha": not 0 or 1, where these are KL divergences.
-    """
-
-    target: np.ndarray
-    weight: np.ndarray
-    temperature: float = 1.0
-    divergence: str = "kl"
-    parameter: float = 0.5
-
-
 class KLObjective(Objective):
     r"""Penalised mean cross-entropy of the targets and a linear softmax model.
 
@@ -167,6 +183,9 @@ class KLObjective(Objective):
         Inverse strength of the penalty, infinity for none.
     l1_ratio : float
         Share of L1 in the penalty.
+    temperature : float, default=1.0
+        W holds the coefficients that are penalised, divided by the temperature, and f the
+        objective of these, divided by its square: so the L1 norm is divided once.
     n_nonzeros : float
         Average number of entries of a row that take time.
     mass : ndarray of shape (n_logits,), default=None
@@ -188,6 +207,7 @@ class KLObjective(Objective):
         fit_intercept,
         C,
         l1_ratio=0.0,
+        temperature=1.0,
         n_nonzeros=None,
         mass=None,
         mass_weight=np.nan,
@@ -201,6 +221,7 @@ class KLObjective(Objective):
         self.n_features = n_features
         self.n_nonzeros = n_features if n_nonzeros is None else n_nonzeros
         self.shape = (n_features + fit_intercept, n_logits)
+        self.temperature = temperature
         self.set_penalty(C, l1_ratio)
 
     @property
@@ -216,7 +237,8 @@ class KLObjective(Objective):
     def set_penalty(self, C, l1_ratio):
         """Change the penalty; everything else stays."""
         penalty = min(1.0 / C / self.unit / self.total_weight, MOST_PENALTY)
-        self.penalty, self.l1 = (1.0 - l1_ratio) * penalty, l1_ratio * penalty
+        self.penalty = (1.0 - l1_ratio) * penalty
+        self.l1 = l1_ratio * penalty / self.temperature
 
     def __call__(self, W):
         """Return ``(value, gradient)`` at W, float64."""

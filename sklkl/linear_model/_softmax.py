@@ -21,7 +21,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         return tags
 
     def decision_function(self, X):
-        """Compute the logits.
+        """Compute the logits, at temperature 1.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         return self.classes_[codes.astype(np.intp)]
 
     def predict_proba(self, X):
-        """Predict probabilities.
+        """Predict probabilities, at ``temperature``.
 
         Parameters
         ----------
@@ -69,7 +69,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         return self._predict(X, PROBA)
 
     def predict_log_proba(self, X):
-        """Predict log-probabilities, directly: accurate near 0 and far below underflow.
+        """Predict log-probabilities, at ``temperature``.
+
+        They are computed directly: accurate near 0 and far below underflow.
 
         Parameters
         ----------
@@ -94,6 +96,8 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         )
         X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
         W = self._coefficients(intercept=True)
+        if what != RAW and self.temperature != 1.0:
+            W = W / self.temperature
         return LinearRows(X, W.shape[1], True).predict(W, what)
 
     def _coefficients(self, intercept=None):
@@ -202,6 +206,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If pandas is not installed.
         ValueError
             If the penalty has an L1 norm, after which there are no valid standard errors; if
+            the divergence is not "kl", or the temperature not 1; if
             the coefficients are not determined, because features are linearly dependent or
             classes separable; if they are not near the optimum for these data, as on data
             other than those of the fit; if there are more than 5000 coefficients; or on bad
@@ -275,6 +280,10 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         for name in ("classes_", "coef_", "intercept_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name).copy())
+        if self.temperature != 1.0:
+            model.coef_, model.intercept_ = (
+                array / self.temperature for array in (model.coef_, model.intercept_)
+            )
         model.n_features_in_ = self.n_features_in_
         model.n_iter_ = np.array([np.max(self.n_iter_)], dtype=np.int32)
         return model

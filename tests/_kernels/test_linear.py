@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sklkl._kernels import _openmp
 from sklkl._kernels._linear import LOG_ODDS, LOG_PROBA, PROBA, RAW, LinearRows
-from sklkl.linear_model._objective import LossTerm
+from sklkl.linear_model._loss import LossTerm
 from tests._support import reference
 from tests._support.layouts import LAYOUTS, reversed_in_memory, strided
 from tests._support.messages import matches

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 
 from sklkl._kernels._linear import DIVERGENCES, LinearRows
-from sklkl.linear_model._objective import LossTerm
+from sklkl.linear_model._loss import LossTerm
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
 PARAMETERS = {

@@ -10,10 +10,10 @@ from scipy.special import entr, rel_entr, softmax
 
 from sklkl._optimize.lbfgs import minimize
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
+from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import (
     MAX_FULL_CURVATURE,
     KLObjective,
-    LossTerm,
     RowBlock,
     objective_of,
 )

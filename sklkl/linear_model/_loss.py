@@ -1,0 +1,157 @@
+"""The student's loss: divergences by name, and the terms that they make of checked data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklkl._core.parameters import FINITE, SHARE, check, one_of
+from sklkl._core.targets import one_hot
+
+DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
+# The parameter of a divergence: name, rule, default, and the divergences at its limits.
+PARAMETERS = {
+    "jensen_shannon": ("weight", SHARE, 0.5, {0.0: "kl", 1.0: "reverse_kl"}),
+    "alpha": ("alpha", FINITE, None, {1.0: "kl", 0.0: "reverse_kl"}),
+}
+# So near to a limit the divergences agree to all digits that count.
+LIMIT = 1e-12
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A divergence as the kernels know it.
+
+    Attributes
+    ----------
+    name : str
+        One of ``DIVERGENCES``.
+    parameter : float
+        The parameter of "jensen_shannon" or "alpha", not one of its limits.
+    """
+
+    name: str = "kl"
+    parameter: float = 0.5
+
+    @property
+    def params(self):
+        """The ``divergence_params`` of an estimator that is to use it."""
+        name, *_ = PARAMETERS.get(self.name, (None,))
+        return None if name is None else {name: self.parameter}
+
+    @property
+    def infinite_at_zeros(self):
+        """Whether a target of probability 0 makes it infinite for every model."""
+        if self.name == "alpha":
+            return self.parameter <= 0.0
+        return self.name in ("reverse_kl", "jeffreys")
+
+
+def resolve_divergence(divergence, divergence_params):
+    """Return the ``Divergence`` of these parameters, its limit where that is another one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such divergence, or its parameters are bad.
+    """
+    check("divergence", divergence, one_of(DIVERGENCES))
+    given = {} if divergence_params is None else divergence_params
+    if not isinstance(given, dict):
+        raise ValueError(f"divergence_params must be a dict or None; got {given!r}.")
+    name, rule, default, limits = PARAMETERS.get(divergence, (None, None, None, {}))
+    unknown = [key for key in given if key != name]
+    if unknown:
+        has = "no parameters" if name is None else f"the parameter {name!r} only"
+        raise ValueError(
+            f"divergence_params names {unknown}, but divergence={divergence!r} has {has}."
+        )
+    if name is None:
+        return Divergence(divergence)
+    if name not in given and default is None:
+        raise ValueError(
+            f"divergence={divergence!r} needs divergence_params={{{name!r}: ...}}; got "
+            f"{divergence_params!r}."
+        )
+    parameter = given.get(name, default)
+    check(f"divergence_params[{name!r}]", parameter, rule)
+    for limit, other in limits.items():
+        if abs(parameter - limit) < LIMIT:
+            return Divergence(other)
+    return Divergence(divergence, float(parameter))
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A part of a loss: ``sum(weight * D(target || softmax(logits / temperature)))``.
+
+    Attributes
+    ----------
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes, intp, or probabilities of the dtype of X.
+    weight : ndarray of shape (n_samples,)
+        float64.
+    temperature : float
+    divergence : str
+        One of ``DIVERGENCES``, "kl" if the target holds codes. "kl" counts the
+        cross-entropy, "jensen_shannon" the divergence with ``parameter`` as the weight of the
+        target in the mixture, divided by ``parameter * (1 - parameter)``.
+    parameter : float
+        The parameter of "jensen_shannon" or "alpha": not 0 or 1, where these are KL
+        divergences.
+    """
+
+    target: np.ndarray
+    weight: np.ndarray
+    temperature: float = 1.0
+    divergence: str = "kl"
+    parameter: float = 0.5
+
+
+def stages_of(data, divergence, temperature):
+    """Return the losses to minimise one after the other, each from the last solution.
+
+    Divergences other than forward KL are not convex; they start where that one is least.
+
+    Parameters
+    ----------
+    data : Data
+    divergence : Divergence
+        Of the targets to the model.
+    temperature : float
+        At which the model learns the targets; the coefficients that minimise these losses are
+        to be multiplied by it. Labels it learns at temperature 1.
+
+    Returns
+    -------
+    stages : list of list of LossTerm
+        One or two losses, each the sum of one or two terms, divided by temperature².
+
+    Raises
+    ------
+    ValueError
+        If a target of probability 0 makes the divergence infinite.
+    """
+    labels = []
+    if data.labels is not None:
+        weight = data.label_weight / temperature**2
+        labels = [LossTerm(data.labels, weight, 1.0 / temperature)]
+    first = LossTerm(data.target, data.weight)
+    if divergence.name == "kl":
+        return [[first, *labels]]
+    target = one_hot(data.target, len(data.classes)).astype(data.X.dtype, copy=False)
+    if divergence.infinite_at_zeros:
+        _refuse_zeros(data, target, divergence)
+    last = LossTerm(target, data.weight, 1.0, divergence.name, divergence.parameter)
+    return [[first, *labels], [last, *labels]]
+
+
+def _refuse_zeros(data, target, divergence):
+    zeros = (target == 0.0) & (data.weight > 0.0)[:, np.newaxis]
+    if zeros.any():
+        i, j = np.argwhere(zeros)[0]
+        raise ValueError(
+            f"y gives class {data.classes.tolist()[j]!r} of sample {i} probability 0 (as "
+            f"{target.dtype}, times class_weight), where the divergence {divergence.name!r} "
+            "is infinite; mix it with some of the uniform distribution, e.g. 1e-3 (smoothing "
+            "of a DistilledClassifier), or take 'kl', 'jensen_shannon' or an alpha above 0."
+        )
