@@ -23,8 +23,14 @@ def calls(dtype):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from sklkl import calibration, distillation, divergences, linear_model, metrics
-    from sklkl import model_selection
+    from sklkl import (
+        calibration,
+        distillation,
+        divergences,
+        linear_model,
+        metrics,
+        model_selection,
+    )
 
     rng = np.random.default_rng(0)
     p, q = rng.dirichlet(np.ones(7), size=(2, 40)).astype(dtype)
@@ -64,7 +70,7 @@ def calls(dtype):
     weight = rng.exponential(size=len(X))
     proba = rng.dirichlet(np.ones(4), size=400).astype(dtype)
     for name in sorted(metrics.__all__):
-        if name.endswith("_loss") and name != "divergence_loss" or name == "d2_kl_score":
+        if (name.endswith("_loss") and name != "divergence_loss") or name == "d2_kl_score":
             options = {"order": 0.7} if "renyi" in name else {}
             options |= {"alpha": 0.3} if "alpha" in name else {}
             metric = getattr(metrics, name)
@@ -119,22 +125,27 @@ def calls(dtype):
         for name, old, value in (("weight", "beta", 0.3), ("alpha", "alpha", 0.3))
     )
     auto = {"calibrate": True} if renamed else {"temperature": "auto"}
-    for options in (
-        {},
-        {"temperature": 2.0},
-        {"temperature": 2.0, "hard_label_weight": 0.3},
-        {"hard_label_weight": 0.3, fold: 3},
-        {**auto, "smoothing": "auto"},
-        {"hard_label_weight": "auto"},
-        {"divergence": "reverse_kl", "smoothing": 0.05},
-        {"divergence": "jeffreys", "smoothing": 0.05},
-        {"divergence": "jensen_shannon", "hard_label_weight": 0.2, "temperature": 3.0, **beta},
-        {"divergence": "alpha", "smoothing": 0.05, **alpha},
-        {"loss_correction": 0.5, "temperature": 2.0},
-        {"n_synthetic": 100, "random_state": 0},
-    ):
+    for what, options in {
+        "plain": {},
+        "at 2": {"temperature": 2.0},
+        "at 2 with labels": {"temperature": 2.0, "hard_label_weight": 0.3},
+        "cross-fitted": {"hard_label_weight": 0.3, fold: 3},
+        "calibrated": {**auto, "smoothing": "auto"},
+        "share": {"hard_label_weight": "auto"},
+        "reverse_kl": {"divergence": "reverse_kl", "smoothing": 0.05},
+        "jeffreys": {"divergence": "jeffreys", "smoothing": 0.05},
+        "jensen_shannon": {
+            "divergence": "jensen_shannon",
+            "hard_label_weight": 0.2,
+            "temperature": 3.0,
+            **beta,
+        },
+        "alpha": {"divergence": "alpha", "smoothing": 0.05, **alpha},
+        "corrected": {"loss_correction": 0.5, "temperature": 2.0},
+        "synthetic": {"n_synthetic": 100, "random_state": 0},
+    }.items():
         model = Distilled(forest, **options).fit(X, y, sample_weight=weight)
-        yield f"distilled {sorted(options.items(), key=str)}", model.predict_proba(X)
+        yield f"distilled {what}", model.predict_proba(X)
     half = np.where(np.arange(400) % 3, y, -1)
     model = Distilled(forest, unlabeled=-1, unlabeled_weight=0.5).fit(X, half)
     yield "distilled pool", model.predict_proba(X)

@@ -97,7 +97,7 @@ class Target:
 
     @property
     def y(self):
-        """The targets as another estimator takes them: labels, or rows of probabilities."""
+        """The targets as labels, or rows of probabilities."""
         return self.classes[self.values] if self.hard else self.values
 
     def onto(self, classes):

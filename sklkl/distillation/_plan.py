@@ -87,8 +87,11 @@ class Plan:
     X : array-like of shape (n_samples, n_features)
     rows : ndarray of shape (n_labeled,), or None
         Indices of the labelled samples, None if all are.
+    y : array-like or None
+        Targets of the labelled samples for the teacher: labels, or the soft targets as they
+        were passed.
     target : Target or None
-        Targets of the labelled samples.
+        The same, checked.
     of_labels : bool
         Whether ``y`` holds labels, not probabilities.
     splits : list of (train, test)
@@ -107,6 +110,7 @@ class Plan:
     student: object
     X: object
     rows: np.ndarray | None
+    y: object
     target: Target | None
     of_labels: bool
     splits: list
@@ -137,7 +141,7 @@ class Plan:
         return call(
             clone(self.teacher),
             self.X,
-            self.target.y,
+            self.y,
             self.rows,
             params,
             self.splits,
@@ -161,10 +165,11 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     check_samples(student, X)
     if sample_weight is not None:
         sample_weight = check_weights(sample_weight, X)
-    of_teacher, of_student = _route(options, teacher, sample_weight, fit_params)
+    of_teacher, of_student, weight = _route(
+        options, teacher, student, sample_weight, fit_params
+    )
     of_labels = holds_labels(y)
     rows, y = _labeled(options, teacher, X, y, teacher_proba)
-    weight = of_student.pop(metadata_name(student, "sample_weight") or "sample_weight", None)
     some_weigh = rows is not None and options.unlabeled_weight != 1.0
     if not learns_from_probabilities(student) or weight is not None or share or some_weigh:
         check_weights_arrive(student)
@@ -189,6 +194,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         student,
         X,
         rows,
+        target.y if target is not None and target.hard else y,
         target,
         of_labels,
         _splits(options, target, fitted),
@@ -222,15 +228,17 @@ def _uses_of_labels(options):
     return [*dict.fromkeys([*_chosen(options), *names]), *cross_fit]
 
 
-def _route(options, teacher, sample_weight, fit_params):
-    """Return the metadata of ``teacher.fit`` and ``student.fit``."""
+def _route(options, teacher, student, sample_weight, fit_params):
+    """Return the metadata of teacher and student, and the weights for the student."""
     routed = options._route_fit(sample_weight, fit_params)
-    if routed is not None:
-        return {} if options.teacher is None else routed.teacher.fit, dict(routed.student.fit)
-    refuse_metadata("fit", fit_params, "teacher and student")
-    consequence = "the weights enter the student alone."
-    of_student = {} if sample_weight is None else {"sample_weight": sample_weight}
-    return weight_params(teacher, "teacher", sample_weight, consequence, 6), of_student
+    if routed is None:
+        refuse_metadata("fit", fit_params, "teacher and student")
+        consequence = "the weights enter the student alone."
+        of_teacher = weight_params(teacher, "teacher", sample_weight, consequence, 6)
+        return of_teacher, {}, sample_weight
+    of_student = dict(routed.student.fit)
+    weight = of_student.pop(metadata_name(student, "sample_weight"), None)
+    return {} if teacher is None else routed.teacher.fit, of_student, weight
 
 
 def _labeled(options, teacher, X, y, teacher_proba):

@@ -334,7 +334,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         refuse_metadata("fit", fit_params, "the estimators")
         consequence = "it is fitted without."
         return {}, {
-            name: weight_params(e, f"estimator {name!r}", sample_weight, consequence)
+            name: weight_params(e, f"estimator {name!r},", sample_weight, consequence)
             for name, e in pairs
         }
 

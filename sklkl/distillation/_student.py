@@ -42,6 +42,7 @@ def check_student(student, several_terms, needs_proba):
             f"pipeline or in a search; got the student {name}. Set temperature=1 and "
             "divergence='kl'."
         )
+    _check_loss(student)
     for search in searches(student):
         _check_search(search)
     told = classes_of_student(student)
@@ -67,6 +68,18 @@ def check_student(student, several_terms, needs_proba):
             f"hard_label_weight='auto' compares log losses, but the student {name} has no "
             "predict_proba; set a number."
         )
+
+
+def _check_loss(student):
+    """Refuse a student with a loss of its own, which would be replaced."""
+    path = soft_student_path(student)
+    for name, default in {"divergence": "kl", "temperature": 1.0}.items():
+        own = default if path is None else student.get_params()[f"{path}{name}"]
+        if own != default:
+            raise ValueError(
+                f"Set {name} of the DistilledClassifier, not of the student to {own!r}: it is "
+                "what the student is fitted with."
+            )
 
 
 def _check_search(search):

@@ -182,10 +182,10 @@ def test_onnx(name):
     X, y = data(2, "integers") if len(name) % 2 else data()  # some of each kind
     X = X.astype(np.float32) if single else X
     # A logistic student learns at any temperature, and predicts at 1; labels alone are 1's.
-    T = {"pca": "auto", "forest": "auto", "logistic": "auto", "robust": 4.0, "tree": 2.0}
-    model = DistilledClassifier(teacher(), student, temperature=T.get(name, 1.0))
+    model = DistilledClassifier(teacher(), student, calibrate=name in ("pca", "forest"))
+    model.set_params(temperature={"robust": 4.0, "tree": 2.0}.get(name, 1.0))
     model.set_params(hard_label_weight=float(name == "tree")).fit(X, y)
-    assert name not in T or model.calibration_temperature_ != 1.0
+    assert (model.calibration_temperature_ != 1.0) == model.calibrate
     assert name != "sparse" or (model.student_.coef_ == 0.0).any()
     new = X if name in ("polynomial", "forest") else elsewhere(X).astype(X.dtype)
     assert_converts(model, new, atol=1e-6 if single else 1e-12)

@@ -81,8 +81,8 @@ class Bare(BaseEstimator):
         (says_in_row_4(np.nan, 0.5, 0.5), ValueError, "predict_proba[4] contains NaN"),
         (Says(lambda X: np.full((len(X), 2), 0.5)), ValueError, "not a column for each"),
         (Says(lambda X: np.ones(len(X))), ValueError, "not a column for each of its classes"),
-        (Says(lambda X: np.eye(3)), ValueError, "inconsistent numbers of samples"),
-        (Bare(), TypeError, "The teacher Bare has no classes_"),
+        (Says(lambda X: np.eye(3)), ValueError, "has 3 rows, but X has 90"),
+        (Bare(), TypeError, "The teacher's predict_proba: the fitted Bare has no classes_"),
         (FrozenEstimator(LogisticRegression()), NotFittedError, "not fitted"),
     ],
 )
@@ -111,7 +111,12 @@ def read_only(proba):
     ids=["integers", "bool", "read-only", "frame"],
 )
 def test_whatever_array_a_teacher_answers_with(says, same, student, share):
-    params = {"loss_correction": 0.5, "cross_fit": 3, "smoothing": 0.05, "hard_label_weight": share}
+    params = {
+        "loss_correction": 0.5,
+        "cross_fit": 3,
+        "smoothing": 0.05,
+        "hard_label_weight": share,
+    }
     params["temperature"] = 2.0 if share == 0.0 else 1.0
     model, other = (
         DistilledClassifier(Altered(change=f), student, **params).fit(X, CODES)
@@ -500,13 +505,6 @@ def test_parameters_of_the_default_student_and_of_no_teacher():
 # -- Refusals ------------------------------------------------------------------
 
 
-class Selector(Pipeline):
-    """A pipeline that leaves rows out, as those of other libraries may."""
-
-    def fit(self, X, y, **params):
-        return super().fit(X[::2], y[::2], **params)
-
-
 logistic, logistic_cv = SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 MIXED = {"temperature": 2.0, "hard_label_weight": 0.5}
 USES = {"calibrate": True, "hard_label_weight": 0.5, "loss_correction": 0.5, "cross_fit": 3}
@@ -525,14 +523,17 @@ def first(*values):
 
 
 # Parameters, arguments of fit, and parts of the message.
-PLAIN = "are for SoftLabelLogisticRegression, by itself"
+PLAIN = "are for SoftLabelLogisticRegression, also at the end"
 REFUSED = {
     # Students
     "divergence": ({"student": GaussianNB(), "divergence": "reverse_kl"}, {}, PLAIN),
-    "alpha": ({"student": logistic_cv(), "divergence": "alpha", "alpha": 2.0}, {}, PLAIN),
     "labels": ({"student": scaled(GaussianNB()), **MIXED}, {}, PLAIN),
-    "share": ({"student": search({}), **MIXED, "hard_label_weight": "auto"}, {}, PLAIN),
-    "rows": ({"student": Selector([("last", logistic())]), **MIXED}, {}, PLAIN),
+    "student's temperature": (
+        {"student": scaled(logistic(temperature=2.0))}, {}, "of the student to 2.0",
+    ),
+    "student's divergence": (
+        {"student": logistic(divergence="jeffreys")}, {}, "of the student to 'jeffreys'",
+    ),
     "weights": (
         {"student": scaled(KNeighborsClassifier())}, {}, "neither from probabilities, nor has",
     ),
@@ -561,7 +562,7 @@ REFUSED = {
     "no y": ({}, {"y": None}, "y is None. Wrap a fitted teacher"),
     "uses of labels": (
         {"teacher": FROZEN, **USES}, {"y": None},
-        "temperature, hard_label_weight, loss_correction, cv of this DistilledClassifier need",
+        "calibrate, hard_label_weight, loss_correction, cross_fit of this Distilled",
     ),
     "all marked": ({"unlabeled": -1}, {"y": np.full((N, 3), -1.0)}, "y has no labelled"),
     "partly marked": (
@@ -580,8 +581,12 @@ REFUSED = {
     "NaN in X": ({}, {"X": np.full((N, 3), np.nan)}, "X is not for the student: ", "NaN"),
     "weights of 0": ({}, {"sample_weight": np.zeros(N)}, "sample_weight is zero for every"),
     "no partition": ({"cross_fit": ShuffleSplit(3)}, {}, "exactly one test set"),
-    "two folds": ({"cross_fit": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds"),
-    "many folds": ({"cross_fit": 1000}, {}, "the folds of cross_fit=1000:", "Set cross_fit to fewer folds"),
+    "two folds": (
+        {"cross_fit": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds",
+    ),
+    "many folds": (
+        {"cross_fit": 1000}, {}, "the folds of cross_fit=1000:", "Set cross_fit to fewer",
+    ),
     "default folds": (
         {"calibrate": True}, {"X": X[:6], "y": CODES[:6] % 2}, "(5, for calibrate):",
     ),

@@ -9,7 +9,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import log_softmax, softmax
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -17,6 +19,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklkl import divergences
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegressionCV
+from sklkl.metrics import get_scorer, kl_loss
 from tests._support.callbacks import needs_callbacks
 from tests._support.models import Recorder, Says, exact, taught, tempered
 from tests._support.problems import random_rows
@@ -388,6 +391,40 @@ def test_pipelines(steps, divergence):
     learned = ("classes", "divergence", "divergence_params", "temperature")
     given, params = student[-1].get_params(), model.student_[-1].get_params()
     assert all(params[name] == given[name] for name in params if name not in learned)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+@pytest.mark.parametrize("transformers", [[], [StandardScaler()]], ids=len)
+def test_searches_learn_by_any_divergence_and_from_labels(transformers, routed):
+    """Labels reach the last step, by fold; scores compare predictions at the temperature."""
+    X, y, s, proba = data()
+    options = {"temperature": 4.0, "hard_label_weight": 0.3}
+    with config_context(enable_metadata_routing=routed):
+        last, scorer = exact(), get_scorer("neg_kl_loss")
+        if routed:
+            last.set_fit_request(sample_weight=True)
+            scorer.set_score_request(sample_weight=True)
+            transformers = [t.set_fit_request(sample_weight=False) for t in transformers]
+        student = make_pipeline(*transformers, last)
+        grid = {f"{student.steps[-1][0]}__C": [0.01, 0.1, 1.0]}
+        search = GridSearchCV(student, grid, scoring=scorer, cv=KFold(3))
+        model = distilled(search, "reverse_kl", **options)
+        model.fit(X, y, sample_weight=s, teacher_proba=proba)
+        found = model.student_.best_estimator_
+        student.set_params(**model.student_.best_params_)
+        alone = distilled(student, "reverse_kl", **options)
+        alone.fit(X, y, sample_weight=s, teacher_proba=proba)
+    assert_allclose(theta_of(found[-1]), theta_of(alone.student_[-1]), rtol=0, atol=1e-9)
+    assert_allclose(model.predict_proba(X), alone.predict_proba(X), rtol=0, atol=1e-9)
+    target = tempered(proba, 4.0)
+    for i, C in enumerate((0.01, 0.1, 1.0)):
+        train, test = next(KFold(3).split(X))
+        student.set_params(**{next(iter(grid)): C})
+        alone.fit(X[train], y[train], sample_weight=s[train], teacher_proba=proba[train])
+        q = softmax(alone.decision_function(X[test]) / 4.0, axis=1)
+        loss = kl_loss(target[test], q, sample_weight=s[test] if routed else None)
+        score = model.student_.cv_results_["split0_test_score"][i]
+        assert score == pytest.approx(-loss, rel=1e-6)
 
 
 INFINITE = [

@@ -137,7 +137,7 @@ class OffByLogs(Table):
 def test_rows_are_normalised_or_refused():
     bad = FrozenEstimator(Table([[0.5, 0.5], [0.5, 0.6]]))
     model = PooledClassifier({"fine": known(0, n_classes=2), "bad": bad}, weights=[0, 1])
-    with pytest.raises(ValueError, match=r"(?s)predict_proba of the estimator 'bad'.*1\.1"):
+    with pytest.raises(ValueError, match=r"(?s)Estimator 'bad': predict_proba.*1\.1"):
         model.fit(rows(2)).predict_proba(rows(2))
     p = [[0.5, 0.5], [0.2, 0.8]]
     off = FrozenEstimator(OffByLogs(p))
@@ -445,7 +445,7 @@ def test_sample_weight_goes_to_all_that_take_it():
 
 def test_an_estimator_without_sample_weight():
     model = PooledClassifier({"knn": KNeighborsClassifier(), "nb": GaussianNB()})
-    with pytest.warns(UserWarning, match="'knn', KNeighborsClassifier, takes no") as caught:
+    with pytest.warns(UserWarning, match="'knn', KNeighborsClassifier takes no") as caught:
         model.fit(X, Y, WEIGHT)
     assert len(caught) == 1
     expected = GaussianNB().fit(X, Y, WEIGHT).predict_proba(X)

@@ -91,7 +91,9 @@ def test_fold_without_a_class():
     middle, rest = np.flatnonzero(Y == 1), np.flatnonzero(Y != 1)
     tests = [middle, rest[::2], rest[1::2]]
     cv = [(np.setdiff1d(np.arange(N), test), test) for test in tests]
-    model = DistilledClassifier(LogisticRegression(), Recorder(), cross_fit=cv).fit(X, NAMES[Y])
+    model = DistilledClassifier(LogisticRegression(), Recorder(), cross_fit=cv).fit(
+        X, NAMES[Y]
+    )
     for train, test in cv:
         teacher = LogisticRegression().fit(X[train], Y[train])
         wanted = np.zeros((len(test), 3))
@@ -164,8 +166,11 @@ def test_auto_temperature_with_soft_labels():
     assert model.calibration_temperature_ == pytest.approx(best_temperature(loss)[0], rel=1e-4)
 
 
-def auto(names, **params):
-    return DistilledClassifier(None, **dict.fromkeys(names.split(), "auto"), **params)
+CHOSEN = {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"}
+
+
+def auto(names):
+    return DistilledClassifier(None, **{name: CHOSEN[name] for name in names.split()})
 
 
 CONTRARY = softmax(-3.0 * one_hot(Y), axis=1)
@@ -175,11 +180,11 @@ WRONG = one_hot((Y + 1) % 3)
 @pytest.mark.parametrize(
     ("names", "proba", "temperature"),
     [
-        ("temperature", CONTRARY, 1000.0),
-        ("temperature smoothing", CONTRARY, 1000.0),
-        ("temperature", WRONG, 1.0),  # none makes more of what is excluded
+        ("calibrate", CONTRARY, 1000.0),
+        ("calibrate smoothing", CONTRARY, 1000.0),
+        ("calibrate", WRONG, 1.0),  # none makes more of what is excluded
         ("smoothing", WRONG, 1.0),
-        ("temperature smoothing", WRONG, None),
+        ("calibrate smoothing", WRONG, None),
     ],
 )
 def test_teacher_that_is_always_wrong(names, proba, temperature):
@@ -191,7 +196,7 @@ def test_teacher_that_is_always_wrong(names, proba, temperature):
     assert (model.smoothing_ > 0.0) == (proba is WRONG and "smoothing" in names)
 
 
-@pytest.mark.parametrize("names", ["temperature", "smoothing"])
+@pytest.mark.parametrize("names", ["calibrate", "smoothing"])
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_teacher_that_is_always_right(names, share):
     model = auto(names).fit(X, Y, teacher_proba=smoothed(one_hot(Y), share))
@@ -365,7 +370,10 @@ def test_memory_keeps_things_apart(tmp_path):
         ({}, other, Y, None),
         ({}, X, Y[::-1], None),
         ({"unlabeled": -1}, X, marked, None),
-        *((params, X, Y, None) for params in ({"cross_fit": 3}, {"cross_fit": KFold(3)}, inner)),
+        *(
+            (params, X, Y, None)
+            for params in ({"cross_fit": 3}, {"cross_fit": KFold(3)}, inner)
+        ),
         *(({"teacher": teacher, **synthetic}, X, None, None) for teacher in frozen),
     ]
     for memory, (params, X_, y, weight) in product([str(tmp_path)] * 2 + [NoMemory()], cases):
@@ -491,14 +499,15 @@ def test_probabilities_are_those_of_the_normalised_rows(params):
 @pytest.mark.parametrize("scale", [2e299, 1e-300])
 def test_only_ratios_of_weights_count(scale):
     """Beside C, which a scale of all weights divides."""
-    names = ("temperature", "smoothing", "hard_label_weight")
     scaled, wanted = (
-        DistilledClassifier(None, exact(C=1.0 / c), **dict.fromkeys(names, "auto")).fit(
+        DistilledClassifier(None, exact(C=1.0 / c), **CHOSEN).fit(
             X, Y, sample_weight=WEIGHT * c, teacher_proba=tempered(SAID, 0.3)
         )
         for c in (scale, 1.0)
     )
-    assert scaled.calibration_temperature_ == pytest.approx(wanted.calibration_temperature_, rel=1e-9)
+    assert scaled.calibration_temperature_ == pytest.approx(
+        wanted.calibration_temperature_, rel=1e-9
+    )
     assert scaled.smoothing_ == pytest.approx(wanted.smoothing_, rel=1e-9)
     assert scaled.hard_label_weight_ == wanted.hard_label_weight_
     assert_allclose(scaled.predict_proba(X), wanted.predict_proba(X), rtol=0, atol=1e-6)
@@ -566,14 +575,12 @@ def test_synthetic_samples(n_synthetic, teacher, y, y_with_synthetic, weight, co
 
 
 def test_synthetic_samples_do_not_help_to_choose():
-    """What is "auto" is chosen by labelled samples."""
-    names = ("temperature", "smoothing", "hard_label_weight")
+    """What is chosen is chosen by labelled samples."""
     plain, more = (
-        DistilledClassifier(sharp(), n_synthetic=n, **dict.fromkeys(names, "auto")).fit(X, Y)
-        for n in (0, 50)
+        DistilledClassifier(sharp(), n_synthetic=n, **CHOSEN).fit(X, Y) for n in (0, 50)
     )
-    for name in names:
-        assert getattr(plain, f"{name}_") == getattr(more, f"{name}_")
+    for name in ("calibration_temperature_", "smoothing_", "hard_label_weight_"):
+        assert getattr(plain, name) == getattr(more, name)
 
 
 # Several teachers
@@ -634,7 +641,7 @@ def test_fitted_students_fit_again_as_their_parameters_say():
     assert vars(model.student_).keys() == vars(exact().fit(X, Y)).keys()
     soft = model.predict_proba(X)
     student = pickle.loads(pickle.dumps(model.student_)).fit(X, soft)
-    wanted = exact(divergence="reverse_kl", temperature=3.0).fit(X, soft)
+    wanted = exact(divergence="reverse_kl").fit(X, soft)
     assert_allclose(student.coef_, wanted.coef_, atol=1e-7)
 
 
@@ -643,12 +650,14 @@ class Fails(GaussianNB):
         raise ValueError("no lesson today")
 
 
-@pytest.mark.parametrize("broken", [{"teacher": Fails()}, {"student": Fails()}, {"cross_fit": 1}])
+@pytest.mark.parametrize(
+    "broken", [{"teacher": Fails()}, {"student": Fails()}, {"cross_fit": 1}]
+)
 def test_failed_fit_changes_nothing(broken):
     model = DistilledClassifier(LogisticRegression(), exact(), temperature=2.0)
     said = model.fit(X, Y).predict_proba(X)
     fitted = {name for name in vars(model) if name.endswith("_")}
-    with pytest.raises(ValueError, match=r"no lesson|cv"):
+    with pytest.raises(ValueError, match=r"no lesson|cross_fit"):
         model.set_params(**broken).fit(X, Y)
     assert {name for name in vars(model) if name.endswith("_")} == fitted
     assert_array_equal(model.predict_proba(X), said)
@@ -659,7 +668,9 @@ def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
     def tasks():
         return re.findall(r"[ .]+(\w.*), total=", capsys.readouterr().out)
 
-    model = DistilledClassifier(GaussianNB(), cross_fit=3, hard_label_weight="auto", verbose=True)
+    model = DistilledClassifier(
+        GaussianNB(), cross_fit=3, hard_label_weight="auto", verbose=True
+    )
     model.set_params(memory=str(tmp_path))
     clone(model).set_params(verbose=False).fit(X, Y)
     assert not tasks()
