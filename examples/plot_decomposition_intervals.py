@@ -17,9 +17,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklkl.calibration import SoftCalibratedClassifierCV
+from sklkl.calibration import SoftCalibratedClassifierCV, kl_decomposition
 from sklkl.inspection import ReliabilityDisplay
-from sklkl.metrics import kl_decomposition, kl_interval
+from sklkl.metrics import kl_interval
 
 X, y = make_classification(
     n_samples=4000, n_features=20, n_informative=4, n_redundant=12, flip_y=0.1, random_state=0

@@ -1,8 +1,8 @@
-"""Keep the numbers of a hundred calls, and compare those of two states of the source, bit by bit.
+"""Keep the numbers of a hundred calls, and compare two states of the source, bit by bit.
 
-``python tools/golden.py keep FILE.npz`` runs the calls, at each instruction set, of float32 and
-of float64 data; ``python tools/golden.py compare OLD.npz NEW.npz`` names the results that differ,
-and by how much. Files of two machines need not agree.
+``python tools/golden.py keep FILE.npz`` runs the calls, at each instruction set, of float32
+and of float64 data; ``python tools/golden.py compare OLD.npz NEW.npz`` names the results that
+differ, and by how much. Files of two machines need not agree.
 """
 
 import os
@@ -23,8 +23,14 @@ def calls(dtype):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from sklkl import calibration, distillation, divergences, linear_model, metrics
-    from sklkl import model_selection
+    from sklkl import (
+        calibration,
+        distillation,
+        divergences,
+        linear_model,
+        metrics,
+        model_selection,
+    )
 
     rng = np.random.default_rng(0)
     p, q = rng.dirichlet(np.ones(7), size=(2, 40)).astype(dtype)
@@ -64,7 +70,7 @@ def calls(dtype):
     weight = rng.exponential(size=len(X))
     proba = rng.dirichlet(np.ones(4), size=400).astype(dtype)
     for name in sorted(metrics.__all__):
-        if name.endswith("_loss") and name != "divergence_loss" or name == "d2_kl_score":
+        if (name.endswith("_loss") and name != "divergence_loss") or name == "d2_kl_score":
             options = {"order": 0.7} if "renyi" in name else {}
             options |= {"alpha": 0.3} if "alpha" in name else {}
             metric = getattr(metrics, name)

@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklkl._core.arrays import as_array
 from sklkl._core.models import check_has_proba, predict_proba, refuse_unlabeled
 from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.predictions import hits
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import align
 from sklkl.inspection._drawing import (
@@ -20,7 +21,7 @@ from sklkl.inspection._drawing import (
     number,
     unit_of,
 )
-from sklkl.metrics._losses import ALIGNED, check_options, hits
+from sklkl.metrics._losses import ALIGNED, check_options
 from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import check_soft_cv
 

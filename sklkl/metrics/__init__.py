@@ -1,6 +1,5 @@
 """Losses, scores and scorers for probability targets, soft or hard."""
 
-from sklkl.metrics._decomposition import KLDecomposition, kl_decomposition
 from sklkl.metrics._intervals import LossInterval, kl_interval
 from sklkl.metrics._losses import (
     alpha_loss,
@@ -26,7 +25,6 @@ from sklkl.metrics._scorers import (
 )
 
 __all__ = [
-    "KLDecomposition",
     "LossInterval",
     "alpha_loss",
     "bhattacharyya_loss",
@@ -40,7 +38,6 @@ __all__ = [
     "jeffreys_loss",
     "jensen_shannon_distance_loss",
     "jensen_shannon_loss",
-    "kl_decomposition",
     "kl_interval",
     "kl_loss",
     "make_divergence_scorer",

@@ -15,9 +15,10 @@ from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
 from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, encode_groups, relative
-from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
-from sklkl.metrics._results import NumbersRepr
+from sklkl.metrics._losses import ALIGNED, check_options, row_losses
 
 METHOD = one_of(["delta", "bootstrap"])
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
@@ -197,7 +198,7 @@ def kl_interval(
     except ValueError as error:
         raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
     together = {"sample_weight": sample_weight, "groups": groups}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     weight = relative(check_weights(sample_weight, target))
     counted = weight > 0
     options["counted"] = counted
@@ -205,7 +206,7 @@ def kl_interval(
     if y_proba_other is not None:
         name = "y_proba_other"
         together["y_proba"] = y_proba
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, name, together)
+        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other

@@ -6,19 +6,15 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
 import inspect
-import warnings
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 
-from sklkl._core.arrays import ROUNDING, as_floating, without_rounding
-from sklkl._core.classes import check_classes, frame_columns, match_columns
 from sklkl._core.distributions import by_row, check_rows, nats_to
-from sklkl._core.names import has_default_columns, shown
 from sklkl._core.parameters import check, one_of
-from sklkl._core.samples import check_weights, match_rows, relative
-from sklkl._core.targets import check_target, one_hot
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.samples import check_weights, relative
+from sklkl._core.targets import one_hot
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import DIVERGENCES
 
@@ -28,83 +24,6 @@ KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
 BLOCK = 2**18
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
-
-
-def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
-    """Return ``(target, proba)`` with the same columns from what a user passed.
-
-    ``together`` maps names to further arguments that belong to the same samples.
-    """
-    proba = without_rounding(as_floating(y_proba, name))
-    if proba.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
-            f"classes; got {proba.shape}."
-        )
-    if labels is not None:
-        given, labels = check_classes(labels, "labels"), np.unique(labels)
-        if (labels != given).any():
-            warnings.warn(
-                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
-                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
-                UserWarning,
-                stacklevel=3,
-            )
-    classes, target = check_target(y_true, classes=labels, name="y_true")
-    match_rows(y_true=y_true, **{name: y_proba}, **dict(together))
-    if len(classes) == 1:
-        raise ValueError(
-            f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
-            "labels=."
-        )
-    if proba.ndim == 1 or proba.shape[1] == 1:
-        proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
-    columns = frame_columns(y_proba, classes, name)
-    # The default columns of y_true name the classes, too, if those of y_proba do.
-    named = (
-        labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
-    )
-    if columns is not None and named:
-        proba = match_columns(proba, columns, classes, name)
-    if proba.shape[1] != len(classes):
-        raise ValueError(
-            f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
-            f"{shown(classes)}; name the classes of the columns with labels=."
-        )
-    return target, proba
-
-
-def _both_columns(positive, y_proba, classes, name):
-    """Return two columns from the probabilities of one class: the second, or who is named.
-
-    A Series may have any name, but the only column of a data frame is named by a class. The
-    number 0 among the classes 0 and 1 may be either class: pandas numbers columns by default.
-    """
-    outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
-    if outside.any():
-        i = int(np.argmax(outside))
-        raise ValueError(
-            f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
-            "probability of the positive class, between 0 and 1."
-        )
-    proba = without_rounding(np.column_stack([1 - positive, positive]))
-    column, classes = getattr(y_proba, "name", None), classes.tolist()
-    columns = getattr(y_proba, "column_names", getattr(y_proba, "columns", None))
-    if columns is not None and not has_default_columns(columns):
-        column = next(iter(columns))
-        if column not in classes:
-            raise ValueError(
-                f"The only column of {name} is {column!r}, none of the classes "
-                f"{shown(classes)}; name it by the class whose probability it holds."
-            )
-    numbered = isinstance(column, Integral) and not isinstance(column, bool | np.bool_)
-    if numbered and column == 0 and classes == [0, 1]:
-        raise ValueError(
-            f"{name} is named 0, which may be the class 0 or the number that pandas gives to "
-            f"a column. If it holds the probability of class 1, pass {name}.to_numpy(); if "
-            f"that of class 0, 1 - {name}.to_numpy()."
-        )
-    return proba[:, ::-1] if len(classes) == 2 and column == classes[0] else proba
 
 
 def check_options(base=None, on_zero="clip"):
@@ -266,13 +185,6 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     return 1.0 - model_loss / prior_loss
 
 
-def hits(target, predicted):
-    """Return for each sample the probability, 0 or 1 of a label, of the predicted class."""
-    if target.ndim == 1:
-        return target == predicted
-    return target[np.arange(len(target)), predicted]
-
-
 def _make_loss(name, divergence, reverse):
     """Build the public loss of a registered divergence; its signature and docstring too."""
     options = {**divergence.parameters, "labels": None, "sample_weight": None}
@@ -283,9 +195,8 @@ def _make_loss(name, divergence, reverse):
     def loss(y_true, y_proba, **kwargs):
         bound = signature.bind(y_true, y_proba, **kwargs).kwargs
         together = {"sample_weight": bound.get("sample_weight")}
-        target, proba = check_y_and_proba(
-            y_true, y_proba, bound.pop("labels", None), together=together
-        )
+        labels = bound.pop("labels", None)
+        target, proba = check_y_and_proba(y_true, y_proba, labels, together)
         return mean_divergence(target, proba, divergence=divergence, reverse=reverse, **bound)
 
     signature = inspect.Signature(
@@ -497,5 +408,5 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     0.887
     """
     together = {"sample_weight": sample_weight}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)

@@ -14,10 +14,11 @@ from sklkl._core.distributions import check_rows
 from sklkl._core.models import check_has_proba
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, check, integer
+from sklkl._core.predictions import hits
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import check_target
 from sklkl.divergences import kl_contributions
-from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl, hits
+from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl
 
 # Key in the report -> name of the loss.
 TARGET_LOSSES = {"log_loss": "cross_entropy_loss", "kl": "kl_loss"}

@@ -1,4 +1,4 @@
-"""What a loss consists of: miscalibration, refinement, and the entropy of the targets.
+"""The parts of a loss: miscalibration, refinement, and the entropy of the targets.
 
 Let c be the mean target given the prediction q. Then E D(y||q) = E D(c||q) + E D(y||c): what
 recalibration can mend, and what only a better model could. c is not known; every method below
@@ -15,12 +15,14 @@ from sklearn.isotonic import IsotonicRegression
 from sklkl._core.distributions import by_row, nats_to
 from sklkl._core.models import check_partition
 from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
+from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
-from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip
-from sklkl.metrics._results import NumbersRepr
+from sklkl.metrics._losses import ALIGNED, check_options, clip
 from sklkl.model_selection._split import check_soft_cv
 
 kl_loss = ALIGNED["kl_loss"]
@@ -55,7 +57,7 @@ class KLDecomposition(NumbersRepr):
 
     Examples
     --------
-    >>> from sklkl.metrics import kl_decomposition
+    >>> from sklkl.calibration import kl_decomposition
     >>> y_proba = [[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 40
     >>> y_true = ([0] * 3 + [1]) * 10 + ([1] * 3 + [0]) * 10
     >>> parts = kl_decomposition(y_true, y_proba, method="isotonic")
@@ -150,8 +152,8 @@ def kl_decomposition(
 
     See Also
     --------
-    kl_loss : The sum of the first two parts.
-    sklkl.calibration.SoftCalibratedClassifierCV : Mend miscalibration.
+    sklkl.metrics.kl_loss : The sum of the first two parts.
+    SoftCalibratedClassifierCV : Mend miscalibration.
 
     Notes
     -----
@@ -175,8 +177,7 @@ def kl_decomposition(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklkl.calibration import TemperatureScaling
-    >>> from sklkl.metrics import kl_decomposition
+    >>> from sklkl.calibration import TemperatureScaling, kl_decomposition
     >>> truth = np.random.default_rng(0).dirichlet([1, 1, 1], size=10_000)
     >>> overconfident = truth**2 / (truth**2).sum(axis=1, keepdims=True)
     >>> parts = kl_decomposition(truth, overconfident, method=TemperatureScaling())
@@ -187,7 +188,7 @@ def kl_decomposition(
     check("n_bins", n_bins, integer(1))
     calibrator = _check_method(method)
     together = {"sample_weight": sample_weight}
-    given, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    given, proba = check_y_and_proba(y_true, y_proba, labels, together)
     target = one_hot(given, proba.shape[1])
     if calibrator is not None and cv is not None:
         cv = check_soft_cv(cv, target)
@@ -231,9 +232,6 @@ def kl_decomposition(
 
 def _check_method(method):
     """Return the unfitted calibration map that ``method`` stands for, or None."""
-    # Calibration builds on metrics; only who asks for it by name needs it here.
-    from sklkl.calibration._calibrated import METHODS as MAPS
-
     names = (*MAPS, "isotonic", "binning")
 
     def good(value):
