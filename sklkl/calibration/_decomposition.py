@@ -22,10 +22,9 @@ from sklkl._core.targets import one_hot
 from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
-from sklkl.metrics._losses import ALIGNED, check_options, clip
+from sklkl.metrics._losses import check_options, clip, mean_divergence
 from sklkl.model_selection._split import check_soft_cv
 
-kl_loss = ALIGNED["kl_loss"]
 # Beyond, doubles hold no probability.
 LARGEST_LOGIT = 1e3
 
@@ -198,7 +197,7 @@ def kl_decomposition(
 
     def divergence(q, on_zero="clip"):
         options = {"sample_weight": weight, "base": base, "on_zero": on_zero}
-        return kl_loss(target, q, **options)
+        return mean_divergence(target, q, **options)
 
     kl = divergence(proba, on_zero)
     if on_zero == "clip":

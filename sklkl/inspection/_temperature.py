@@ -21,7 +21,7 @@ from sklkl.inspection._drawing import (
     number,
     unit_of,
 )
-from sklkl.metrics._losses import ALIGNED, check_options
+from sklkl.metrics._losses import check_options, mean_divergence
 from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import check_soft_cv
 
@@ -296,15 +296,14 @@ class _KLAndAccuracy(DivergenceScorer):
         target, proba = align(y_true, proba, estimator.classes_)
         weight = relative(check_weights(sample_weight, target))
         hit = hits(target, proba.argmax(axis=1))
-        kl_loss = ALIGNED["kl_loss"]
         return {
-            "kl": kl_loss(target, proba, sample_weight=weight, **self._kwargs),
+            "kl": mean_divergence(target, proba, sample_weight=weight, **self._kwargs),
             "accuracy": float(np.average(hit, weights=weight)),
         }
 
 
 def _scorer(base):
-    scorer = _KLAndAccuracy("neg_kl_loss", base=base)
+    scorer = _KLAndAccuracy("kl", base=base)
     if get_config()["enable_metadata_routing"]:
         scorer.set_score_request(sample_weight=True)
     return scorer
