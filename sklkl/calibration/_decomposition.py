@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
 from sklkl._core.distributions import by_row, nats_to
+from sklkl._core.docs import with_predictions
 from sklkl._core.models import check_partition
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import check_y_and_proba
@@ -33,7 +34,7 @@ LARGEST_LOGIT = 1e3
 class KLDecomposition(NumbersRepr):
     """Parts of a mean KL divergence, or cross-entropy, of targets to predictions.
 
-    What ``kl_decomposition`` returns: ``kl = miscalibration + refinement``, and
+    The result of ``kl_decomposition``: ``kl = miscalibration + refinement``, and
     ``cross_entropy = kl + entropy``.
 
     Parameters
@@ -43,9 +44,9 @@ class KLDecomposition(NumbersRepr):
     kl : float
         Mean KL divergence of the targets to the predictions.
     miscalibration : float
-        What recalibration would take off.
+        The part that recalibration would take off.
     refinement : float
-        What would be left: the KL divergence of the targets to calibrated predictions.
+        The rest: the KL divergence of the targets to calibrated predictions.
     entropy : float
         Mean entropy of the targets, which no model can take off; of labels 0.
     uncertainty : float
@@ -73,6 +74,7 @@ class KLDecomposition(NumbersRepr):
     resolution: float
 
 
+@with_predictions
 def kl_decomposition(
     y_true,
     y_proba,
@@ -98,9 +100,7 @@ def kl_decomposition(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        True labels; or soft targets, a probability vector per row. The columns of a data
-        frame are the classes.
+    %(y_true)s
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
         to.
@@ -109,7 +109,7 @@ def kl_decomposition(
 
         - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by
           one passed as an instance, or by another estimator that learns from soft targets: c
-          is what it makes of q.
+          is its prediction from q.
         - "isotonic": as an increasing function of the probability of the second of two
           classes, fitted to all samples (Dimitriadis, Gneiting and Jordan, 2021).
         - "binning": samples of the same predicted class are put into bins by its
@@ -124,12 +124,9 @@ def kl_decomposition(
         Number of bins for each predicted class, of equal weight if no two predictions are
         equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by
         "binning" only.
-    labels : array-like of shape (n_classes,), default=None
-        All classes, in sorted order. Needed where a class is absent from ``y_true``.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, non-negative.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
     on_zero : {"clip", "inf", "raise"}, default="clip"
         What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
 
@@ -156,10 +153,10 @@ def kl_decomposition(
 
     Notes
     -----
-    What "isotonic" and a map without ``cv`` overfit is taken for miscalibration, about 1 / 2n
-    nats for each parameter of a map. With "binning" the refinement is all that remains, an
-    upper bound; that it is not negative follows from the joint convexity of the KL
-    divergence. Weights are sampling weights there, not frequencies, since chance depends on
+    The overfit of "isotonic", and of a map without ``cv``, is taken for miscalibration: about
+    1 / 2n nats for each parameter of a map. With "binning" the refinement is all that
+    remains, an upper bound; it is not negative by the joint convexity of the KL divergence.
+    Weights are sampling weights there, not frequencies, since chance depends on
     the number of samples.
 
     References
@@ -250,7 +247,7 @@ def _check_method(method):
 
 
 def _mapped(calibrator, target, proba, *, weight, cv):
-    """Return what a calibration map makes of the predictions."""
+    """Return the predictions as a calibration map corrects them."""
     if cv is None:
         return calibrator.fit(proba, target, sample_weight=weight).predict_proba(proba)
     splits = list(cv.split(proba, target))
@@ -282,11 +279,11 @@ def _bins(proba, weight, n_bins):
 
 
 def _of_bins(target, proba, weight, bins, base):
-    """Return the mean divergences of mean targets to mean predictions and of targets to them.
+    """Return two mean divergences: of mean targets to mean predictions, of targets to the means.
 
-    The first less what chance alone makes of it: the difference of the means has the variance
-    of the residuals divided by their number, and the divergence is half the sum of its squares
-    relative to the mean target.
+    The first is less what chance alone would give: the difference of the means has the
+    variance of the residuals divided by their number, and the divergence is half the sum of
+    its squares relative to the mean target.
     """
     counted = weight > 0.0
     target, proba, weight = target[counted], proba[counted], weight[counted]

@@ -21,7 +21,7 @@ PARAMS = Rule("a dictionary of parameters of the divergence", dict).or_(None)
 
 @dataclass(frozen=True)
 class Divergence:
-    """What the rest of the library must know of a divergence.
+    """A divergence: its names, its functions, and the facts that losses and scorers use.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ def find(name, also=()):
     Parameters
     ----------
     name : str
-        What a user passed as ``divergence``.
+        The argument ``divergence`` of a user.
     also : sequence of str
         Further names that the caller takes, for the message.
 

@@ -139,7 +139,7 @@ class DivergenceMapDisplay:
         Returns
         -------
         display : DivergenceMapDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -199,7 +199,7 @@ class DivergenceMapDisplay:
         Returns
         -------
         display : DivergenceMapDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------

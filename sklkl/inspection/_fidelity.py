@@ -37,7 +37,7 @@ LABEL = {"padding": 2, "fontsize": "small"}
 
 
 class FidelityDisplay:
-    r"""How a student differs from its teacher: in all, by class, and in the worst rows.
+    r"""The differences of a student from its teacher: in all, by class, and in the worst rows.
 
     Use ``from_estimator`` or ``from_predictions`` to make one. It has three axes: the
     student's probabilities over the teacher's, a point for each sample and class; the mean
@@ -161,7 +161,7 @@ class FidelityDisplay:
         Returns
         -------
         display : FidelityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -223,8 +223,8 @@ class FidelityDisplay:
         teacher_proba, student_proba : array-like of shape (n_samples, n_classes), or \
                 data frame
             The probabilities. The columns of two data frames are matched by name, unless
-            they are default ones; a class that one of them lacks has
-            probability 0 there. The index of that of the teacher names the samples.
+            they are default ones; a class that one of them lacks has probability 0 there.
+            The index of the teacher's frame names the samples.
         classes : array-like of shape (n_classes,), default=None
             The classes, in the order of the columns of an array. By default the columns of
             a data frame, or 0, 1, ...
@@ -243,7 +243,7 @@ class FidelityDisplay:
         Returns
         -------
         display : FidelityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------

@@ -51,7 +51,7 @@ class ReliabilityDisplay:
         Weight of the samples with predictions in each twentieth of [0, 1], for each class
         that is drawn.
     decomposition : KLDecomposition
-        What ``kl_decomposition`` returns.
+        The result of ``kl_decomposition``.
     classes : sequence of length n_curves
         Names of the classes that are drawn.
     base : float, default=None
@@ -167,7 +167,7 @@ class ReliabilityDisplay:
         Returns
         -------
         display : ReliabilityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class ReliabilityDisplay:
         Returns
         -------
         display : ReliabilityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A picture of what the temperature of a distillation is worth."""
+"""A picture of losses and accuracies over the temperature of a distillation."""
 
 from numbers import Integral
 
@@ -47,7 +47,7 @@ class TemperatureDisplay:
     base : float, default=None
         Unit of the divergence: None for nats, 2 for bits.
     param_name : str, default="temperature"
-        What was varied.
+        The parameter that was varied.
 
     Attributes
     ----------
@@ -64,11 +64,11 @@ class TemperatureDisplay:
     folds_ : list of matplotlib Line2D
         The folds.
     best_ : list of matplotlib Line2D
-        What marks the best temperature.
+        The mark of the best temperature.
 
     See Also
     --------
-    sklkl.distillation.DistilledClassifier : What has a temperature.
+    sklkl.distillation.DistilledClassifier : The estimator with a temperature.
     sklearn.model_selection.ValidationCurveDisplay : Any score over any parameter.
 
     Notes
@@ -121,9 +121,9 @@ class TemperatureDisplay:
         Parameters
         ----------
         estimator : estimator
-            What has the temperature: a ``DistilledClassifier``, or a pipeline that ends in
-            one. It is cloned for each temperature and fold. Give it ``memory``, so that a
-            teacher is fitted once for each fold and not once for each temperature.
+            A ``DistilledClassifier``, or a pipeline that ends in one. It is cloned for each
+            temperature and fold. Give it ``memory``, so that a teacher is fitted once for
+            each fold and not once for each temperature.
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
@@ -142,17 +142,17 @@ class TemperatureDisplay:
         n_jobs : int, default=None
             Fits at once, in processes.
         params : dict, default=None
-            What to pass to ``fit``, as ``teacher_proba``, ``sample_weight`` or ``groups``, in
-            the way of ``GridSearchCV.fit``. If metadata routing is enabled, whoever requests
-            it gets it, and ``sample_weight`` counts in the scores, too.
+            Arguments of ``fit``, as ``teacher_proba``, ``sample_weight`` or ``groups``, in
+            the way of ``GridSearchCV.fit``. If metadata routing is enabled, estimators get
+            the metadata they request, and ``sample_weight`` counts in the scores, too.
         ax : pair of matplotlib Axes, default=None
             Where to draw; new ones if None.
 
         Returns
         -------
         display : TemperatureDisplay
-            What was drawn. With soft targets, the accuracy is the mean probability of the
-            predicted label: that expected of labels drawn from the targets.
+            The display, drawn. With soft targets, the accuracy is the mean probability of
+            the predicted label: the accuracy expected of labels drawn from the targets.
 
         Raises
         ------

@@ -266,13 +266,13 @@ def _bootstrap(residual, weight, tail, n_resamples, rng):
         batch[:] = residual[drawn].sum(axis=1) / weight[drawn].sum(axis=1)
     error = deviation.std(ddof=1)
     # Losses of few values, as of hard predictions, repeat the estimate but for rounding;
-    # which side that falls on must not count as bias.
+    # the sign of the rounding must not count as bias.
     sides = np.sign(np.where(np.abs(deviation) <= 1e-10 * error, 0.0, deviation))
     # One more than n_resamples, so that all on one side is no infinite bias.
     bias = ndtri(0.5 - 0.5 * sides.sum() / (n_resamples + 1))
-    residual = residual / np.abs(residual).max()  # that of tiny weights is tiny
+    residual = residual / np.abs(residual).max()  # of tiny weights it is tiny
     acceleration = np.sum(residual**3) / (6 * np.sum(residual**2) ** 1.5)
     shifted = bias + ndtri(tail) * SIDES
-    # Where the divisor is no longer positive, the end is that of the resamples.
+    # Where the divisor is no longer positive, the end is the extreme of the resamples.
     levels = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-300))
     return error, np.quantile(deviation, levels)

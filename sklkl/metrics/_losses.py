@@ -144,8 +144,8 @@ def clip(p, q, name):
 def _raise_underflow(p, q, log_q):
     """Raise what underflow took from q to the least normal number, if the logarithm is known.
 
-    Returns q and what the losses, in nats, then lack. A logarithm that is not below that of
-    this number does not explain a zero: ``LinearDiscriminantAnalysis`` makes it up.
+    Returns q, and the loss in nats that each row then lacks. A logarithm that is not below the
+    logarithm of this number explains no zero: ``LinearDiscriminantAnalysis`` makes it up.
     """
     tiny = np.finfo(q.dtype).tiny
     log_tiny = np.log(tiny)

@@ -236,7 +236,7 @@ def _of_classes(fidelity):
 
 def _predict(name, model, X, timing):
     """Return the probabilities that a model predicts, and what size and time it takes."""
-    # First, so that the time of all rows below is that of a warm model.
+    # First, so that all rows are timed when the model is warm.
     single = _seconds(model, _take(X, [0])) if timing else None
     start = perf_counter()
     proba = model.predict_proba(X)
