@@ -285,8 +285,10 @@ def crossfit(args):
     }
     yield (
         "## Cross-fitting\n\nLog loss of students of the labels, and of a fully grown forest, "
-        "all rows labelled,\ntemperature 1: of what it says of its own rows; with cross_fit=5.\n\n"
-        + compared(["student", "data", "labels", "in-sample", "cross_fit=5"], cases, "Cross-fitting")
+        "all rows labelled,\ntemperature 1: of its predictions in sample; with cross_fit=5.\n\n"
+        + compared(
+            ["student", "data", "labels", "in-sample", "cross_fit=5"], cases, "Cross-fitting"
+        )
     )
     cases = {
         (teacher, f"T={T}", data): [

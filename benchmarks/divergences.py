@@ -128,10 +128,10 @@ def race(shapes, repeats, results):
 def family(shapes, repeats):
     """Yield the table of all divergences."""
     functions = {}
-    for d in DIVERGENCES:
+    for d in (d for d in DIVERGENCES if not d.swapped):
         for values in product(*(PARAMETERS[name] for name in d.parameters)):
             own = dict(zip(d.parameters, values, strict=True))
-            label = ", ".join([d.name, *(f"{k}={v}" for k, v in own.items())])
+            label = ", ".join([d.spellings[1], *(f"{k}={v}" for k, v in own.items())])
             functions[label] = d.function, own
     header, cells = [""], {label: [label] for label in functions}
     for shape, dtype in product(shapes, DTYPES):
@@ -199,7 +199,7 @@ def pairwise(shape, repeats):
     """Yield the table of all pairs of rows."""
     P = random_rows(np.random.default_rng(0), shape)
     functions = {
-        "sklkl": lambda: pairwise_divergences(P, metric="jensen_shannon_distance"),
+        "sklkl": lambda: pairwise_divergences(P, divergence="jensen_shannon_distance"),
         "scipy.spatial.distance.cdist": lambda: cdist(P, P, "jensenshannon"),
     }
     times = medians(functions, repeats)

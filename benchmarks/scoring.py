@@ -36,8 +36,13 @@ from sklearn.preprocessing import StandardScaler
 import sklkl
 from benchmarks._timing import medians
 from benchmarks.divergences import cpu_model, markdown_table, short
-from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.metrics import get_scorer, kl_decomposition
+from sklkl.calibration import (
+    DirichletScaling,
+    TemperatureScaling,
+    VectorScaling,
+    kl_decomposition,
+)
+from sklkl.metrics import get_scorer
 from sklkl.model_selection import StratifiedSoftKFold
 
 RARE = {"weights": [0.985], "flip_y": 0.002, "class_sep": 0.8, "random_state": 0}

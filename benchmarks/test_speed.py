@@ -44,7 +44,7 @@ def test_from_logits(benchmark, rng):
 
 def test_pairwise(benchmark, rng):
     P = random_rows(rng, (300, 100))
-    benchmark(pairwise_divergences, P, metric="jensen_shannon_distance")
+    benchmark(pairwise_divergences, P, divergence="jensen_shannon_distance")
 
 
 def test_single_pair(benchmark, rng):

@@ -17,9 +17,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklkl.calibration import SoftCalibratedClassifierCV
+from sklkl.calibration import SoftCalibratedClassifierCV, kl_decomposition
 from sklkl.inspection import ReliabilityDisplay
-from sklkl.metrics import kl_decomposition, kl_interval
+from sklkl.metrics import loss_interval
 
 X, y = make_classification(
     n_samples=4000, n_features=20, n_informative=4, n_redundant=12, flip_y=0.1, random_state=0
@@ -72,9 +72,9 @@ plt.show()
 # How sure
 # --------
 #
-# ``kl_interval`` gives a loss with its standard error.
+# ``loss_interval`` gives a loss with its standard error.
 for name, p in proba.items():
-    loss = kl_interval(y_test, p)
+    loss = loss_interval(y_test, p)
     print(f"{name:11s}  {loss.estimate:.3f}, 95 % from {loss.low:.3f} to {loss.high:.3f}")
 
 # %%
@@ -90,7 +90,7 @@ pairs = [
 ]
 for first, second in pairs:
     two = y_test, proba[first], proba[second]
-    delta, boot = kl_interval(*two), kl_interval(*two, method="bootstrap", random_state=0)
+    delta, boot = loss_interval(*two), loss_interval(*two, method="bootstrap", random_state=0)
     print(f"{first} less {second}: {delta.estimate:+.3f}")
     print(f"  delta     from {delta.low:+.3f} to {delta.high:+.3f}")
     print(f"  bootstrap from {boot.low:+.3f} to {boot.high:+.3f}")

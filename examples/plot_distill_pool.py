@@ -32,8 +32,8 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 # the teacher is fitted to the labelled digits, and the student to its predictions for all.
 # ``calibrate=True`` and ``hard_label_weight="auto"`` let labelled digits decide, by
 # cross-validation, on the temperature that calibrates the teacher, and on the share of labels
-# in what the student learns (1 is the labels alone). A support vector machine has scores, not probabilities, so that it
-# gets a calibration first.
+# in what the student learns (1 is the labels alone). A support vector machine has scores, not
+# probabilities, so that it gets a calibration first.
 teachers = {
     "forest": RandomForestClassifier(n_estimators=50, random_state=0),
     "SVM": SoftCalibratedClassifierCV(SVC(gamma=0.2, C=10), ensemble=False),

@@ -95,6 +95,6 @@ plt.show()
 # The map compares each month with each other. Off the diagonal nothing is 0, by chance alone;
 # November and December stand out from the months before October, and are near to each other.
 DivergenceMapDisplay.from_distributions(
-    counts / 500, metric="jensen_shannon_divergence", base=2, row_names=MONTHS
+    counts / 500, divergence="jensen_shannon", base=2, row_names=MONTHS
 )
 plt.show()

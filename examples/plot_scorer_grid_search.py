@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.naive_bayes import GaussianNB
 
-from sklkl.metrics import get_scorer, kl_interval, kl_loss, make_divergence_scorer
+from sklkl.metrics import get_scorer, kl_loss, loss_interval, make_divergence_scorer
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.5, stratify=y, random_state=0)
@@ -33,7 +33,7 @@ search = GridSearchCV(
     {"var_smoothing": np.logspace(-4, 1, 11)},
     scoring={
         "accuracy": "accuracy",
-        "kl": make_divergence_scorer("kl_loss", base=2),
+        "kl": make_divergence_scorer("kl", base=2),
         "d2": get_scorer("d2_kl"),
     },
     refit="kl",
@@ -83,5 +83,5 @@ for name, model in winners.items():
     accuracy = accuracy_score(y_test, model.predict(X_test))
     loss = kl_loss(y_test, proba[name], base=2)
     print(f"picked by {name:8s}  accuracy {accuracy:.3f}, KL {loss:.3f} bits")
-gain = kl_interval(y_test, proba["KL"], proba["accuracy"], base=2)
+gain = loss_interval(y_test, proba["KL"], proba["accuracy"], base=2)
 print(f"difference {gain.estimate:.2f} bits, 95 % from {gain.low:.2f} to {gain.high:.2f}")

@@ -2,8 +2,8 @@
 Two kinds of temperature
 ========================
 
-Two parameters of ``DistilledClassifier`` have to do with temperature. ``temperature`` is that of
-Hinton, Vinyals and Dean (2015, Distilling the Knowledge in a Neural Network,
+Two parameters of ``DistilledClassifier`` have to do with temperature. ``temperature`` is that
+of Hinton, Vinyals and Dean (2015, Distilling the Knowledge in a Neural Network,
 arXiv:1503.02531): the student learns at that temperature what it predicts at 1, so that the
 probabilities of improbable classes count for more, or for less. ``calibrate`` finds the
 temperature that makes the probabilities of the teacher right, and the student predicts these.
@@ -67,8 +67,8 @@ for T, kl, accuracy in zip(
 #
 # The forest is too cautious: it gives the most probable class far less than the share of
 # digits in which it is right. No number mends that, as the student goes back to 1 when it
-# predicts. ``calibrate=True`` finds, on digits that the teacher was not fitted to, the temperature at
-# which the forest's own log loss is least. It is well below 1, the student learns the sharper
+# predicts. ``calibrate=True`` finds, on digits that the teacher was not fitted to, the
+# temperature at which the forest's own log loss is least. It is well below 1, the student learns the sharper
 # probabilities, and predicts them: its log loss is by far the lowest, at no loss of
 # accuracy.
 models = {

@@ -1,4 +1,4 @@
-"""What this installation of sklkl uses: for bug reports."""
+"""Versions, instruction set and threads of this installation, for bug reports."""
 
 import platform
 import sys
@@ -14,8 +14,8 @@ def show_config():
     """Print versions, the instruction set and the threads that the kernels use.
 
     The instruction set is the best that the processor has. The environment variable
-    ``SKLKL_SIMD``, read at import, names a lower one. The number of threads is that of a
-    large call made now.
+    ``SKLKL_SIMD``, read at import, names a lower one. The number of threads is the one
+    that a large call made now would use.
 
     See Also
     --------

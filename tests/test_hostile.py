@@ -22,7 +22,7 @@ GAUSSIAN = {"mean_p": [0.0, 1.0], "cov_p": [[2.0, 0.5], [0.5, 1.0]]}
 GAUSSIAN |= {"mean_q": [1.0, 1.0], "cov_q": [1.0, 2.0], "covariance_type": "auto", "base": 2}
 LOGITS = {"p_logits": P, "q_logits": Q, "temperature": 2.0, "axis": -1, "base": None}
 COUNTS = {"p_counts": [3, 1], "q_counts": [2, 2], "estimator": "plugin", "base": None}
-ROWS = {"P": P, "Q": Q, "metric": "renyi_divergence", "base": None, "order": 0.5}
+ROWS = {"P": P, "Q": Q, "divergence": "renyi", "divergence_params": {"order": 0.5}}
 SAMPLES = {"log_p": [-1.0, -2.0], "log_q": [-2.0, -1.0], "estimator": "k1"}
 SAMPLES |= {"axis": -1, "base": None}
 
@@ -42,7 +42,7 @@ FUNCTIONS = {
     divergences.kl_divergence: PAIR,
     divergences.kl_divergence_from_logits: LOGITS,
     divergences.kl_from_counts: COUNTS,
-    divergences.pairwise_divergences: ROWS,
+    divergences.pairwise_divergences: ROWS | {"base": None},
     divergences.renyi_divergence: PAIR | {"order": 0.5},
     divergences.sampled_kl: SAMPLES,
     divergences.total_variation_distance: NO_UNIT,

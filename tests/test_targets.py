@@ -20,7 +20,7 @@ from sklkl._core.samples import (
 )
 from sklkl._core.targets import check_target
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import kl_interval
+from sklkl.metrics import loss_interval
 from tests._support.layouts import LAYOUTS
 from tests._support.messages import matches
 
@@ -432,6 +432,6 @@ def test_parameters_obey_the_rule_of_their_name(name, good, bad):
 
 @pytest.mark.parametrize("level", [0, 1, 1.0, True, "0.9", np.nan])
 def test_shares_within_0_and_1(level):
-    assert kl_interval(SOFT, SOFT[::-1], confidence_level=0.5).low >= 0.0
+    assert loss_interval(SOFT, SOFT[::-1], confidence_level=0.5).low >= 0.0
     with pytest.raises(ValueError, match="confidence_level must be a number between 0 and 1"):
-        kl_interval(SOFT, SOFT[::-1], confidence_level=level)
+        loss_interval(SOFT, SOFT[::-1], confidence_level=level)

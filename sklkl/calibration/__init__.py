@@ -1,11 +1,14 @@
-"""Calibration of probabilities on soft or hard targets."""
+"""Calibration of probabilities on soft or hard targets, and its share of a loss."""
 
 from sklkl.calibration._calibrated import SoftCalibratedClassifierCV
+from sklkl.calibration._decomposition import KLDecomposition, kl_decomposition
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 
 __all__ = [
     "DirichletScaling",
+    "KLDecomposition",
     "SoftCalibratedClassifierCV",
     "TemperatureScaling",
     "VectorScaling",
+    "kl_decomposition",
 ]

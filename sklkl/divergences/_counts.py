@@ -76,7 +76,7 @@ def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak
     estimates from 3, 7 and 20 samples are 0.65, 0.46 and 0.35 by "plugin", 0.53, 0.37 and 0.31
     by "miller-madow", 0.50, 0.36 and 0.30 by "zhang-grabchak". A single sample tells nothing.
 
-    The correction of "miller-madow" is that of Miller [1]_ for the entropy of P, and for
+    The correction of "miller-madow" is, for the entropy of P, the one of Miller [1]_, and for
     :math:`-\log \hat q_j` the second-order term of its Taylor series, half the relative
     variance of :math:`\hat q_j`. "zhang-grabchak" is the estimator of [2]_, whose double
     series are differences of harmonic numbers.

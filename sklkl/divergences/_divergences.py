@@ -172,7 +172,7 @@ def kl_divergence(p, q, *, axis=-1, base=None):
 
     See Also
     --------
-    kl_contributions : What each outcome adds.
+    kl_contributions : The summand of each outcome.
     jensen_shannon_divergence : A symmetric, bounded relative.
 
     Notes
@@ -428,7 +428,7 @@ def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
     %(pair)s
     alpha : float
         A number within 1e300 of 0. At 1 the Kullback-Leibler divergence of ``p`` from
-        ``q``, at 0 that of ``q`` from ``p``, and continuous there without loss of digits;
+        ``q``, at 0 the one of ``q`` from ``p``, and continuous there without loss of digits;
         at 1/2, four times the squared Hellinger distance; at 2, half the chi-squared
         divergence.
     %(axis)s
@@ -453,7 +453,7 @@ def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
 
     Notes
     -----
-    The parameter is that of Cichocki and Amari; Amari's older one is 1 - 2 alpha. For alpha
+    The parameter is the one of Cichocki and Amari; Amari's older one is 1 - 2 alpha. For alpha
     other than 0 and 1 the result is a number without a unit; ``base`` divides it by
     log(base), which makes it continuous there.
 

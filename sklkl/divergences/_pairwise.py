@@ -1,21 +1,17 @@
 """Divergences of every pair of rows of two matrices."""
 
-import inspect
 from math import inf
 
 import numpy as np
 
 from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_bad_row
 from sklkl._core.names import names_of, orders
-from sklkl._core.parameters import check, one_of
 from sklkl._kernels._openmp import n_threads_for
 from sklkl.divergences._divergences import KL, is_infinite
-from sklkl.divergences._registry import DIVERGENCES
-
-METRICS = {d.name: d for d in DIVERGENCES}
+from sklkl.divergences._registry import find
 
 
-def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **parameters):
+def pairwise_divergences(P, Q=None, *, divergence="kl", divergence_params=None, base=None):
     r"""Compute the divergences of every row of one matrix from every row of another.
 
     Parameters
@@ -26,23 +22,27 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     Q : array-like of shape (m_rows, n_outcomes), default=None
         Other distributions; ``P`` itself if None. The columns of two data frames are matched
         by name.
-    metric : str, default="kl_divergence"
-        Name of a function of ``sklkl.divergences`` of two distributions.
+    divergence : str, default="kl"
+        The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
+        "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
+        "bhattacharyya" or "cross_entropy". The name of its function, as "kl_divergence", will
+        do, too.
+    divergence_params : dict, default=None
+        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
+        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
     base : float, default=None
-        Unit of the result: None for nats, 2 for bits. For metrics with a unit only.
-    **parameters : dict
-        What else the metric takes, as ``weight`` or ``order``.
+        Unit of the result: None for nats, 2 for bits. For divergences with a unit only.
 
     Returns
     -------
     divergences : ndarray of shape (n_rows, m_rows)
-        ``metric(P[i], Q[j])`` in row i and column j; float32 if no input is wider, else
-        float64.
+        The divergence of ``P[i]`` and ``Q[j]`` in row i and column j; float32 if no input is
+        wider, else float64.
 
     Raises
     ------
     ValueError
-        If there is no such metric or parameter, if a row is not a probability vector (the
+        If there is no such divergence or parameter, if a row is not a probability vector (the
         message names the argument and the row), or if the columns of P and Q have other names.
 
     See Also
@@ -54,24 +54,33 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
     --------
     >>> from sklkl.divergences import pairwise_divergences
     >>> P = [[0.5, 0.5], [0.9, 0.1]]
-    >>> pairwise_divergences(P, metric="kl_divergence", base=2).round(3)
+    >>> pairwise_divergences(P, divergence="kl", base=2).round(3)
     array([[0.   , 0.737],
            [0.531, 0.   ]])
     """
-    check("metric", metric, one_of(sorted(METRICS)))
-    divergence = METRICS[metric]
-    if base is not None and not divergence.has_unit:
-        raise ValueError(f"{metric} has no unit, so base must be None; got {base!r}.")
-    required = {k for k, v in divergence.parameters.items() if v is inspect.Parameter.empty}
-    if not required <= set(parameters) <= set(divergence.parameters):
-        raise ValueError(
-            f"{metric} takes {sorted(divergence.parameters) or 'no parameters'}, of which it "
-            f"needs {sorted(required) or 'none'}; got {sorted(parameters)}."
-        )
-    largest = is_infinite(parameters.get("order"))
-    kernel = KL if largest else divergence.kernel(**parameters)
+    divergence = find(divergence)
+    params = divergence.check(divergence_params, base)
+    largest = is_infinite(params.get("order"))
+    kernel = KL if largest else divergence.kernel(**params)
     unit = nats_to(base)
     arrays = {"P": P} if Q is None else {"P": P, "Q": Q}
+    p, q = _rows(arrays)
+    n_threads = n_threads_for(len(p) * q.size)
+    out, bad = kernel.pairwise(p, q, unit, n_threads)
+    if bad:
+        i, j = np.argwhere(np.isnan(out))[0].tolist()
+        if describe_bad_row(p[i]) is not None:
+            raise_bad_row({"P": P}, p.shape[:1], i)
+        name = next(reversed(arrays))
+        raise_bad_row({name: arrays[name]}, q.shape[:1], j)
+    if largest:
+        for j, row in enumerate(q):
+            out[:, j] = divergence(p, row, order=inf, base=base)
+    return out
+
+
+def _rows(arrays):
+    """Return the rows of P and Q, C-contiguous, of one dtype and with matching columns."""
     rows = {}
     for name, x in arrays.items():
         (rows[name],), shape = as_rows({name: x})
@@ -89,16 +98,4 @@ def pairwise_divergences(P, Q=None, *, metric="kl_divergence", base=None, **para
             f"P has {p.shape[1]}, Q has {q.shape[1]}."
         )
     dtype = np.promote_types(p.dtype, q.dtype)
-    p, q = (np.ascontiguousarray(x, dtype) for x in (p, q))
-    n_threads = n_threads_for(len(p) * q.size)
-    out, bad = kernel.pairwise(p, q, unit, n_threads)
-    if bad:
-        i, j = np.argwhere(np.isnan(out))[0].tolist()
-        if describe_bad_row(p[i]) is not None:
-            raise_bad_row({"P": P}, p.shape[:1], i)
-        name = next(reversed(arrays))
-        raise_bad_row({name: arrays[name]}, q.shape[:1], j)
-    if largest:
-        for j, row in enumerate(q):
-            out[:, j] = divergence.function(p, row, order=inf, base=base)
-    return out
+    return tuple(np.ascontiguousarray(x, dtype) for x in (p, q))

@@ -1,45 +1,57 @@
-"""The divergences of two distributions that losses, scorers, pairwise and tests walk through.
+"""The divergences of two distributions, a record for each: names, kernel, what losses need.
+
+Every divergence has one name, as "kl". The names of its function, its loss and its scorer,
+"kl_divergence", "kl_loss" and "neg_kl_loss", stand for it, too, wherever one is asked for.
 
 To add one: a pointwise term in ``_kernels/_terms.h`` with its case in ``_rows.h`` and
-``_exact.h``, a documented function in ``_divergences.py``, a line here.
+``_exact.h``, a documented function in ``_divergences.py``, a record here.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sklkl._core.distributions import nats_to
+from sklkl._core.parameters import Rule, check
 from sklkl._kernels._rows import RowKernel
 from sklkl.divergences import _divergences as functions
+
+PARAMS = Rule("a dictionary of parameters of the divergence", dict).or_(None)
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """What the rest of the library must know of a divergence.
+    """A divergence: its names, its functions, and the facts that losses and scorers use.
 
     Attributes
     ----------
+    name : str
+        The name that users pass, as "kl".
     function : callable
         The public ``function(p, q, *, <parameters>, axis=-1)``, with ``base=None`` too if the
         result has a unit.
     kernel : callable
-        The ``RowKernel`` for given ``<parameters>``.
+        Returns the ``RowKernel`` for given ``<parameters>``.
     title : str
-        What documentation calls it.
-    reversible : bool
-        Does swapping the arguments give another divergence that is of use as a loss?
+        The name in documentation and pictures.
+    swapped : bool
+        True if the divergence of (p, q) is ``function(q, p)``.
     linear_in_log_q : bool
-        Does a vanishing q add ``-p log(q)`` to it, and nothing else of note?
-    name, parameters, has_unit
-        Read off ``function``; ``parameters`` maps a name to its default, or to
+        True if the divergence grows like ``-p_j log q_j`` as q_j -> 0 and all else stays
+        bounded; scorers then restore underflowed probabilities from ``predict_log_proba``.
+    parameters : dict
+        Names of the parameters of ``function``, each with its default or
         ``inspect.Parameter.empty``.
+    has_unit : bool
+        True if ``function`` has a ``base``.
     """
 
+    name: str
     function: Callable
     kernel: Callable[..., RowKernel]
     title: str
-    reversible: bool = False
+    swapped: bool = False
     linear_in_log_q: bool = False
-    name: str = field(init=False)
     parameters: dict = field(init=False)
     has_unit: bool = field(init=False)
 
@@ -49,56 +61,132 @@ class Divergence:
             for p in inspect.signature(self.function).parameters.values()
             if p.kind is p.KEYWORD_ONLY
         }
-        object.__setattr__(self, "name", self.function.__name__)
         object.__setattr__(self, "has_unit", "base" in keywords)
         own = {k: v for k, v in keywords.items() if k not in ("axis", "base")}
         object.__setattr__(self, "parameters", own)
 
+    def __call__(self, p, q, **options):
+        """Return the divergence of each pair of rows."""
+        return self.function(*((q, p) if self.swapped else (p, q)), **options)
+
+    @property
+    def spellings(self):
+        """Return all names of the divergence, its own first."""
+        function = f"{'reverse_' * self.swapped}{self.function.__name__}"
+        return self.name, function, f"{self.name}_loss", f"neg_{self.name}_loss"
+
+    @property
+    def required(self):
+        """Return the names of the parameters without a default."""
+        return {k for k, v in self.parameters.items() if v is inspect.Parameter.empty}
+
+    def check(self, params=None, base=None):
+        """Return ``params`` as a dictionary; refuse other ones than the divergence takes."""
+        check("divergence_params", params, PARAMS)
+        params = params or {}
+        if not self.required <= set(params) <= set(self.parameters):
+            takes = sorted(self.parameters) or "no parameters"
+            needs = f", of which it needs {sorted(self.required)}" if self.required else ""
+            got = f"divergence_params={params or None!r}"
+            raise ValueError(f"{self.name!r} takes {takes}{needs}; got {got}.")
+        if base is not None and not self.has_unit:
+            raise ValueError(f"{self.name!r} has no unit, so base must be None; got {base!r}.")
+        nats_to(base)
+        return params
+
 
 DIVERGENCES = (
     Divergence(
+        "kl",
         functions.kl_divergence,
         lambda: functions.KL,
         "Kullback-Leibler divergence",
-        reversible=True,
         linear_in_log_q=True,
     ),
     Divergence(
+        "reverse_kl",
+        functions.kl_divergence,
+        lambda: functions.REVERSE_KL,
+        "reverse Kullback-Leibler divergence",
+        swapped=True,
+    ),
+    Divergence(
+        "jeffreys",
         functions.jeffreys_divergence,
         lambda: functions.JEFFREYS,
         "Jeffreys divergence",
         linear_in_log_q=True,
     ),
     Divergence(
+        "jensen_shannon",
         functions.jensen_shannon_divergence,
         functions.jensen_shannon_kernel,
         "Jensen-Shannon divergence",
     ),
     Divergence(
+        "jensen_shannon_distance",
         functions.jensen_shannon_distance,
         lambda: functions.jensen_shannon_kernel(root=True),
         "Jensen-Shannon distance",
     ),
-    Divergence(functions.renyi_divergence, functions.renyi_kernel, "Rényi divergence"),
-    Divergence(functions.alpha_divergence, functions.alpha_kernel, "alpha-divergence"),
-    Divergence(functions.chi2_divergence, lambda: functions.CHI2, "chi-squared divergence"),
     Divergence(
-        functions.hellinger_distance, lambda: functions.HELLINGER, "Hellinger distance"
+        "renyi", functions.renyi_divergence, functions.renyi_kernel, "Rényi divergence"
     ),
     Divergence(
+        "alpha", functions.alpha_divergence, functions.alpha_kernel, "alpha-divergence"
+    ),
+    Divergence(
+        "chi2", functions.chi2_divergence, lambda: functions.CHI2, "chi-squared divergence"
+    ),
+    Divergence(
+        "hellinger",
+        functions.hellinger_distance,
+        lambda: functions.HELLINGER,
+        "Hellinger distance",
+    ),
+    Divergence(
+        "total_variation",
         functions.total_variation_distance,
         lambda: functions.TOTAL_VARIATION,
         "total variation distance",
     ),
     Divergence(
+        "bhattacharyya",
         functions.bhattacharyya_distance,
         lambda: functions.BHATTACHARYYA,
         "Bhattacharyya distance",
     ),
     Divergence(
+        "cross_entropy",
         functions.cross_entropy,
         lambda: functions.CROSS_ENTROPY,
         "cross-entropy",
         linear_in_log_q=True,
     ),
 )
+NAMES = [divergence.name for divergence in DIVERGENCES]
+BY_SPELLING = {name: d for d in DIVERGENCES for name in d.spellings}
+
+
+def find(name, also=()):
+    """Return the divergence of a name in any spelling.
+
+    Parameters
+    ----------
+    name : str
+        The argument ``divergence`` of a user.
+    also : sequence of str
+        Further names that the caller takes, for the message.
+
+    Raises
+    ------
+    ValueError
+        If there is no such divergence.
+    """
+    if not isinstance(name, str) or name not in BY_SPELLING:
+        raise ValueError(
+            f"divergence must be one of {[*NAMES, *also]}, or the name of a function, loss or "
+            "scorer of one, as 'kl_divergence', 'kl_loss' or 'neg_kl_loss'; "
+            f"got {name!r}."
+        )
+    return BY_SPELLING[name]

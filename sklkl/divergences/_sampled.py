@@ -9,7 +9,7 @@ from sklkl._core.parameters import check, one_of
 from sklkl._kernels._rows import kl_terms
 
 ESTIMATOR = one_of(["k1", "k2", "k3"])
-# Differences of larger ones, and sums of these, overflow.
+# Differences of larger ones, and their sums, overflow.
 LARGEST_LOG = np.float64(1e300)
 
 
@@ -57,8 +57,7 @@ def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
     Notes
     -----
     These are estimates of the value. With fixed samples, the expected gradient by p of k1 is
-    0; that of k2 is the gradient of :math:`D(P \| Q)`, and that of k3 of :math:`D(Q \| P)`
-    [2]_.
+    0; of k2 it is the gradient of :math:`D(P \| Q)`, and of k3 of :math:`D(Q \| P)` [2]_.
 
     References
     ----------

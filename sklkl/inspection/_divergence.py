@@ -1,4 +1,4 @@
-"""A picture of two distributions and of what each outcome adds to their divergence."""
+"""A picture of two distributions, and of the share of each outcome in their divergence."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from sklkl.inspection._drawing import (
 
 
 class DivergenceDisplay:
-    r"""Two distributions side by side, and what each outcome adds to :math:`D(P \| Q)`.
+    r"""Two distributions side by side, and the summands of :math:`D(P \| Q)`.
 
     Use ``from_distributions`` to make one. It has two axes: the probabilities; and the
     signed contributions :math:`p_j \log (p_j / q_j)`, negative where Q gives an outcome more
@@ -39,7 +39,7 @@ class DivergenceDisplay:
     p, q : ndarray of shape (n_outcomes,)
         The distributions.
     contributions : ndarray of shape (n_outcomes,)
-        What each outcome adds.
+        The summand of each outcome.
     divergence : float
         Their sum.
     base : float, default=None
@@ -109,7 +109,7 @@ class DivergenceDisplay:
         Returns
         -------
         display : DivergenceDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklkl._core.parameters import check, integer
 from sklkl.divergences import pairwise_divergences
-from sklkl.divergences._pairwise import METRICS
+from sklkl.divergences._registry import find
 from sklkl.inspection._drawing import (
     axes_of,
     check_ax,
@@ -30,23 +30,23 @@ MOST_LEVELS = 12
 class DivergenceMapDisplay:
     r"""Divergences of every row of one matrix from every row of another, as colours.
 
-    Use ``from_distributions`` for a heat map of given distributions, or ``from_metric`` for
-    the surface of a divergence over all pairs of distributions of two outcomes.
+    Use ``from_distributions`` for a heat map of given distributions, or ``from_divergence``
+    for the surface of a divergence over all pairs of distributions of two outcomes.
 
     Parameters
     ----------
     divergences : ndarray of shape (n_rows, m_rows)
         The divergence of row i of P and row j of Q.
-    metric : str, default="kl_divergence"
-        Its name, of a function of ``sklkl.divergences``.
+    divergence : str, default="kl"
+        The name of the divergence, as for ``pairwise_divergences``.
+    divergence_params : dict, default=None
+        Parameters of the divergence, as ``{"order": 2}``.
     base : float, default=None
-        Its unit, if it has any: None for nats, 2 for bits.
+        Unit of the divergence, if it has any: None for nats, 2 for bits.
     row_names, column_names : sequence of str, default=None
         Names of the rows of P and of Q; 0, 1, ... if None.
     points : ndarray of shape (n_rows,), default=None
         Of a surface: the probabilities of the second outcome, in P and in Q.
-    parameters : dict, default=None
-        What else the metric took, as ``order``.
 
     Attributes
     ----------
@@ -84,20 +84,20 @@ class DivergenceMapDisplay:
         self,
         divergences,
         *,
-        metric="kl_divergence",
+        divergence="kl",
+        divergence_params=None,
         base=None,
         row_names=None,
         column_names=None,
         points=None,
-        parameters=None,
     ):
         self.divergences = divergences
-        self.metric = metric
+        self.divergence = divergence
+        self.divergence_params = divergence_params
         self.base = base
         self.row_names = row_names
         self.column_names = column_names
         self.points = points
-        self.parameters = parameters
 
     @classmethod
     def from_distributions(
@@ -105,12 +105,12 @@ class DivergenceMapDisplay:
         P,
         Q=None,
         *,
-        metric="kl_divergence",
+        divergence="kl",
+        divergence_params=None,
         base=None,
         row_names=None,
         column_names=None,
         ax=None,
-        **parameters,
     ):
         """Compute the divergences of all pairs of rows and draw a heat map.
 
@@ -122,29 +122,30 @@ class DivergenceMapDisplay:
             Distributions, one per row. Each must sum to 1 within 3.5e-4.
         Q : array-like of shape (m_rows, n_outcomes), or data frame, default=None
             Other distributions; ``P`` itself if None.
-        metric : str, default="kl_divergence"
-            Name of a function of ``sklkl.divergences`` of two distributions.
+        divergence : str, default="kl"
+            The name of the divergence, as for ``pairwise_divergences``.
+        divergence_params : dict, default=None
+            Parameters of the divergence, as ``{"order": 2}``.
         base : float, default=None
-            Unit of the divergence: None for nats, 2 for bits. For metrics with a unit only.
+            Unit of the divergence: None for nats, 2 for bits. For divergences with a unit
+            only.
         row_names : sequence of str of length n_rows, default=None
             Names of the rows of P. Its index, if it is a data frame, otherwise 0, 1, ...
         column_names : sequence of str of length m_rows, default=None
             Names of the rows of Q, in the same way; those of P if there is no Q.
         ax : matplotlib Axes, default=None
             Where to draw; new ones if None.
-        **parameters : dict
-            What else the metric takes, as ``weight`` or ``order``.
 
         Returns
         -------
         display : DivergenceMapDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If there is no such metric or parameter, if a row is not a probability vector, or
-            if names do not match the number of rows.
+            If there is no such divergence or parameter, if a row is not a probability vector,
+            or if names do not match the number of rows.
 
         Examples
         --------
@@ -159,7 +160,8 @@ class DivergenceMapDisplay:
         ['fair', 'heads']
         """
         check_ax(ax)
-        divergences = pairwise_divergences(P, Q, metric=metric, base=base, **parameters)
+        options = _options(divergence, divergence_params, base)
+        divergences = pairwise_divergences(P, Q, **options)
         if row_names is None:
             row_names = labels_of(P)
         if column_names is None:
@@ -168,13 +170,11 @@ class DivergenceMapDisplay:
         for (name, given), n in zip(names.items(), divergences.shape, strict=True):
             if given is not None and len(given) != n:
                 raise ValueError(f"{name} has {len(given)} names, but there are {n} rows.")
-        return cls(divergences, metric=metric, base=base, parameters=parameters, **names).plot(
-            ax=ax
-        )
+        return cls(divergences, **options, **names).plot(ax=ax)
 
     @classmethod
-    def from_metric(
-        cls, metric="kl_divergence", *, base=None, n_points=200, ax=None, **parameters
+    def from_divergence(
+        cls, divergence="kl", *, divergence_params=None, base=None, n_points=200, ax=None
     ):
         """Draw the surface of a divergence over all pairs of distributions of two outcomes.
 
@@ -184,31 +184,32 @@ class DivergenceMapDisplay:
 
         Parameters
         ----------
-        metric : str, default="kl_divergence"
-            Name of a function of ``sklkl.divergences`` of two distributions.
+        divergence : str, default="kl"
+            The name of the divergence, as for ``pairwise_divergences``.
+        divergence_params : dict, default=None
+            Parameters of the divergence, as ``{"order": 2}``.
         base : float, default=None
-            Unit of the divergence: None for nats, 2 for bits. For metrics with a unit only.
+            Unit of the divergence: None for nats, 2 for bits. For divergences with a unit
+            only.
         n_points : int, default=200
             Number of values of p and of q: the middles of as many parts of (0, 1).
         ax : matplotlib Axes, default=None
             Where to draw; new ones if None.
-        **parameters : dict
-            What else the metric takes, as ``weight`` or ``order``.
 
         Returns
         -------
         display : DivergenceMapDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If there is no such metric or parameter, or ``n_points`` is no integer above 1.
+            If there is no such divergence or parameter, or ``n_points`` is no integer above 1.
 
         Examples
         --------
         >>> from sklkl.inspection import DivergenceMapDisplay
-        >>> display = DivergenceMapDisplay.from_metric("kl_divergence", base=2, n_points=5)
+        >>> display = DivergenceMapDisplay.from_divergence("kl", base=2, n_points=5)
         >>> display.points, display.divergences[2].round(3)
         (array([0.1, 0.3, 0.5, 0.7, 0.9]), array([0.737, 0.126, 0.   , 0.126, 0.737]))
         """
@@ -216,10 +217,8 @@ class DivergenceMapDisplay:
         check("n_points", n_points, integer(2))
         points = (np.arange(n_points) + 0.5) / n_points
         P = np.column_stack([1 - points, points])
-        divergences = pairwise_divergences(P, metric=metric, base=base, **parameters)
-        return cls(
-            divergences, metric=metric, base=base, points=points, parameters=parameters
-        ).plot(ax=ax)
+        options = _options(divergence, divergence_params, base)
+        return cls(pairwise_divergences(P, **options), points=points, **options).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw the heat map, or the surface.
@@ -249,10 +248,11 @@ class DivergenceMapDisplay:
         return self
 
     def _label(self):
-        divergence = METRICS[self.metric]
+        divergence = find(self.divergence)
         label = divergence.title.replace("Kullback-Leibler", "KL")  # a short axis
-        if self.parameters:
-            own = ", ".join(f"{key} {value:g}" for key, value in self.parameters.items())
+        if self.divergence_params:
+            params = self.divergence_params.items()
+            own = ", ".join(f"{key} {value:g}" for key, value in params)
             label += f" ({own.replace('inf', '∞')})"
         return f"{label} in {unit_of(self.base)}" if divergence.has_unit else label
 
@@ -260,7 +260,7 @@ class DivergenceMapDisplay:
         ax, values = self.ax_, self.divergences
         finite = np.isfinite(values)
         least, most = (values[finite].min(), values[finite].max()) if finite.any() else (0, 0)
-        low = least if self.metric == "cross_entropy" else 0.0
+        low = least if find(self.divergence).name == "cross_entropy" else 0.0
         high = most if most > low else low + 1.0
         # What is infinite is left out, so that the hatched background shows.
         ax.patch.set(facecolor="0.85", edgecolor="0.6", hatch="////", linewidth=0)
@@ -321,6 +321,12 @@ class DivergenceMapDisplay:
             xlabel="p, of P = (1 − p, p)",
             ylabel="q, of Q = (1 − q, q)",
         )
+
+
+def _options(divergence, divergence_params, base):
+    """Return what names a divergence, in one spelling."""
+    name = find(divergence).name
+    return {"divergence": name, "divergence_params": divergence_params, "base": base}
 
 
 def _cell(value, decimals):

@@ -1,4 +1,4 @@
-"""What the pictures share: axes to draw on, colours, hatches, units and numbers as text.
+"""Parts that the pictures share: axes to draw on, colours, hatches, units and numbers as text.
 
 The colours are from the palette of Okabe and Ito (2008, Color Universal Design), which
 colour-blind readers tell apart; those that stand side by side differ in lightness, too, and
@@ -17,7 +17,7 @@ UNITS = {None: "nats", 2: "bits", 10: "bans"}
 MOST_LABELS = 16
 EDGE = {"edgecolor": "black", "linewidth": 0.6}
 # Below the axes, since data may be anywhere in them: the pad, in units of the font size, is
-# that of tick labels and of the label of the axis.
+# the height of tick labels and of the label of the axis.
 LEGEND_BELOW = {
     "loc": "upper center",
     "bbox_to_anchor": (0.5, 0.0),
@@ -30,7 +30,7 @@ GAP = 0.1
 
 
 def unit_of(base):
-    """Name what a divergence is measured in."""
+    """Return the name of the unit of a divergence."""
     return UNITS.get(base, f"units of log {base:g}" if base else None)
 
 
@@ -50,7 +50,7 @@ def text_of(name):
 
 
 def ticks_of(names, n):
-    """Return the places and names of n things, or of every so many if they are many."""
+    """Return the positions and labels of n ticks, thinned to at most ``MOST_LABELS``."""
     names = range(n) if names is None else names
     step = -(-n // MOST_LABELS)
     return np.arange(0, n, step), [text_of(name) for name in names[::step]]
@@ -80,7 +80,7 @@ def inches_for(texts):
 def rotation_for(ax, texts, share=1.0):
     """Return how to rotate texts side by side, so that they fit into the axes.
 
-    ``share`` is that of the axes' width which will be left.
+    ``share`` is the part of the axes' width that will be left.
     """
     return 0 if inches_for(texts) - GAP <= share * inches_of(ax)[0] / len(texts) else 90
 
@@ -128,7 +128,7 @@ def axes_of(ax, n=1, **layout):
     Parameters
     ----------
     ax : matplotlib Axes, sequence of n of them, or None
-        What the user passed.
+        The argument of the user.
     n : int
         How many are needed.
     **layout : dict

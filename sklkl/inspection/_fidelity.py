@@ -4,12 +4,10 @@ import numpy as np
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import check_classes, frame_columns, spread
-from sklkl._core.distributions import check_rows
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
-from sklkl._core.samples import check_weights, match_rows, relative
-from sklkl.divergences import kl_contributions
+from sklkl._core.samples import match_rows
 from sklkl.inspection._drawing import (
     BLUE,
     COLORS,
@@ -31,14 +29,15 @@ from sklkl.inspection._drawing import (
     to_the_edge,
     unit_of,
 )
-from sklkl.metrics._losses import KL, check_options, clip, row_losses
+from sklkl.metrics._fidelity import compare
+from sklkl.metrics._losses import check_options
 
 MOST_POINTS = 5000
 LABEL = {"padding": 2, "fontsize": "small"}
 
 
 class FidelityDisplay:
-    r"""How a student differs from its teacher: in all, by class, and in the worst rows.
+    r"""The differences of a student from its teacher: in all, by class, and in the worst rows.
 
     Use ``from_estimator`` or ``from_predictions`` to make one. It has three axes: the
     student's probabilities over the teacher's, a point for each sample and class; the mean
@@ -153,7 +152,7 @@ class FidelityDisplay:
         base : float, default=None
             Unit of the divergences: None for nats, 2 for bits.
         on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where the student says 0 and the teacher does not, as in ``kl_loss``.
+            What to do where only the student's probability is 0, as in ``kl_loss``.
         n_rows : int, default=10
             How many of the samples that differ most to show.
         ax : sequence of three matplotlib Axes, default=None
@@ -162,7 +161,7 @@ class FidelityDisplay:
         Returns
         -------
         display : FidelityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -185,18 +184,18 @@ class FidelityDisplay:
         >>> display.ax_[1].get_title()
         'D(teacher‖student) = 0.076 nats'
         """
-        probas = {}
         check_ax(ax, 3)
+        probas, names = [], []
         for name, model in {"teacher": teacher, "student": student}.items():
             check_has_proba(model, name)
-            what = f"The {name}'s predict_proba"
-            proba = predict_columns(model, X, owner=f"The {name}'s")
-            match_rows(**{"X": X, what: proba, "sample_weight": sample_weight})
-            probas[name] = proba, np.asarray(model.classes_).tolist()
+            names.append(f"The {name}'s predict_proba")
+            probas.append(predict_columns(model, X, owner=f"The {name}'s"))
+            match_rows(**{"X": X, names[-1]: probas[-1], "sample_weight": sample_weight})
+        classes = [np.asarray(model.classes_).tolist() for model in (teacher, student)]
         return cls._compare(
-            *probas["teacher"],
-            *probas["student"],
-            names=("The teacher's predict_proba", "The student's predict_proba"),
+            probas,
+            classes,
+            names,
             sample_weight=sample_weight,
             base=base,
             on_zero=on_zero,
@@ -224,8 +223,8 @@ class FidelityDisplay:
         teacher_proba, student_proba : array-like of shape (n_samples, n_classes), or \
                 data frame
             The probabilities. The columns of two data frames are matched by name, unless
-            they are default ones; a class that one of them lacks has
-            probability 0 there. The index of that of the teacher names the samples.
+            they are default ones; a class that one of them lacks has probability 0 there.
+            The index of the teacher's frame names the samples.
         classes : array-like of shape (n_classes,), default=None
             The classes, in the order of the columns of an array. By default the columns of
             a data frame, or 0, 1, ...
@@ -235,7 +234,7 @@ class FidelityDisplay:
         base : float, default=None
             Unit of the divergences: None for nats, 2 for bits.
         on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where the student says 0 and the teacher does not, as in ``kl_loss``.
+            What to do where only the student's probability is 0, as in ``kl_loss``.
         n_rows : int, default=10
             How many of the samples that differ most to show.
         ax : sequence of three matplotlib Axes, default=None
@@ -244,7 +243,7 @@ class FidelityDisplay:
         Returns
         -------
         display : FidelityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -277,7 +276,7 @@ class FidelityDisplay:
         columns = [frame_columns(x, c) for x, c in zip(given, named[::-1], strict=True)]
         columns = [None if c is None else c.tolist() for c in columns]
         default = classes or columns[0] or columns[1]
-        arguments = []
+        probas, of_columns = [], []
         for name, x, own in zip(names, given, columns, strict=True):
             proba = as_floating(x, name)
             if proba.ndim != 2 or proba.shape[1] < 2:
@@ -293,11 +292,13 @@ class FidelityDisplay:
                 )
             if classes is not None:
                 proba, own = spread(own, proba, classes, names=(name, "classes")), classes
-            arguments += [proba, own]
+            probas.append(proba)
+            of_columns.append(own)
         match_rows(**dict(zip(names, given, strict=True)), sample_weight=sample_weight)
         return cls._compare(
-            *arguments,
-            names=names,
+            probas,
+            of_columns,
+            names,
             sample_weight=sample_weight,
             base=base,
             on_zero=on_zero,
@@ -306,54 +307,18 @@ class FidelityDisplay:
         ).plot(ax=ax)
 
     @classmethod
-    def _compare(
-        cls,
-        teacher_proba,
-        teacher_classes,
-        student_proba,
-        student_classes,
-        *,
-        names,
-        sample_weight,
-        base,
-        on_zero,
-        row_names,
-        n_rows,
-    ):
-        """Compute what ``fidelity_report`` computes of all samples, and of each."""
+    def _compare(cls, *arguments, sample_weight, base, on_zero, row_names, n_rows):
+        """Return the display of a comparison; the ``arguments`` are those of ``compare``."""
         check_options(base, on_zero)
         check("n_rows", n_rows, integer(1))
-        teacher_proba = check_rows(teacher_proba, names[0])
-        student_proba = check_rows(student_proba, names[1])
-        weight = relative(check_weights(sample_weight, teacher_proba))
-        known = list(dict.fromkeys([*teacher_classes, *student_classes]))
-        check_classes(known, "The list of the teacher's and student's classes")
-        if not set(teacher_classes) & set(student_classes):
-            raise ValueError(
-                f"The teacher's classes {shown(teacher_classes)} and the student's "
-                f"{shown(student_classes)} have none in common."
-            )
-        p = spread(teacher_classes, teacher_proba, known)
-        q = spread(student_classes, student_proba, known)
-
-        counted = weight > 0
-        options = {"base": base, "on_zero": on_zero, "counted": counted}
-        try:
-            rows = row_losses(p, q, divergence=KL, reverse=False, **options)
-        except ValueError as error:
-            raise ValueError(
-                f"{error} (Here y_true are the teacher's probabilities and y_proba the "
-                f"student's, with columns {shown(known)}.)"
-            ) from None
-        clipped = clip(p, q, names[1]) if on_zero == "clip" else q
-        contributions = kl_contributions(p[counted], clipped[counted], base=base)
+        fidelity = compare(*arguments, sample_weight, base, on_zero)
         return cls(
-            p,
-            q,
-            np.average(contributions, axis=0, weights=weight[counted]),
-            np.where(counted, rows, np.nan),
-            float(np.average(rows[counted], weights=weight[counted])),
-            classes=known,
+            fidelity.teacher_proba,
+            fidelity.student_proba,
+            fidelity.contributions,
+            fidelity.row_divergences,
+            fidelity.divergence,
+            classes=fidelity.classes,
             base=base,
             row_names=row_names,
             n_rows=n_rows,

@@ -7,8 +7,10 @@ from sklkl._core.classes import frame_columns, spread
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, one_of
+from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, match_rows
 from sklkl._core.targets import align_target, check_target, one_hot
+from sklkl.calibration import kl_decomposition
 from sklkl.inspection._drawing import (
     COLORS,
     INCHES_PER_CHARACTER,
@@ -20,8 +22,6 @@ from sklkl.inspection._drawing import (
     text_of,
     unit_of,
 )
-from sklkl.metrics import kl_decomposition
-from sklkl.metrics._losses import check_y_and_proba
 
 STRATEGIES = ("quantile", "uniform")
 MOST_CURVES = 7  # as there are colours
@@ -51,7 +51,7 @@ class ReliabilityDisplay:
         Weight of the samples with predictions in each twentieth of [0, 1], for each class
         that is drawn.
     decomposition : KLDecomposition
-        What ``kl_decomposition`` returns.
+        The result of ``kl_decomposition``.
     classes : sequence of length n_curves
         Names of the classes that are drawn.
     base : float, default=None
@@ -72,7 +72,7 @@ class ReliabilityDisplay:
 
     See Also
     --------
-    sklkl.metrics.kl_decomposition : The numbers in the title.
+    sklkl.calibration.kl_decomposition : The numbers in the title.
     sklearn.calibration.CalibrationDisplay : The same curve for labels of two classes.
 
     Notes
@@ -167,7 +167,7 @@ class ReliabilityDisplay:
         Returns
         -------
         display : ReliabilityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class ReliabilityDisplay:
         Returns
         -------
         display : ReliabilityDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -287,7 +287,7 @@ class ReliabilityDisplay:
         """
         check_ax(ax, 2)
         together = {"sample_weight": sample_weight}
-        target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+        target, proba = check_y_and_proba(y_true, y_proba, labels, together)
         known = None if labels is None else np.unique(labels)
         if known is None and target.ndim == 2 and frame_columns(y_true) is None:
             known = frame_columns(y_proba)

@@ -1,4 +1,4 @@
-"""A picture of what the temperature of a distillation is worth."""
+"""A picture of losses and accuracies over the temperature of a distillation."""
 
 from numbers import Integral
 
@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklkl._core.arrays import as_array
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.predictions import hits
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import align
 from sklkl.inspection._drawing import (
@@ -20,7 +21,7 @@ from sklkl.inspection._drawing import (
     number,
     unit_of,
 )
-from sklkl.metrics._losses import ALIGNED, check_options, hits
+from sklkl.metrics._losses import check_options, mean_divergence
 from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import check_soft_cv
 
@@ -46,7 +47,7 @@ class TemperatureDisplay:
     base : float, default=None
         Unit of the divergence: None for nats, 2 for bits.
     param_name : str, default="temperature"
-        What was varied.
+        The parameter that was varied.
 
     Attributes
     ----------
@@ -63,11 +64,11 @@ class TemperatureDisplay:
     folds_ : list of matplotlib Line2D
         The folds.
     best_ : list of matplotlib Line2D
-        What marks the best temperature.
+        The mark of the best temperature.
 
     See Also
     --------
-    sklkl.distillation.DistilledClassifier : What has a temperature.
+    sklkl.distillation.DistilledClassifier : The estimator with a temperature.
     sklearn.model_selection.ValidationCurveDisplay : Any score over any parameter.
 
     Notes
@@ -120,9 +121,9 @@ class TemperatureDisplay:
         Parameters
         ----------
         estimator : estimator
-            What has the temperature: a ``DistilledClassifier``, or a pipeline that ends in
-            one. It is cloned for each temperature and fold. Give it ``memory``, so that a
-            teacher is fitted once for each fold and not once for each temperature.
+            A ``DistilledClassifier``, or a pipeline that ends in one. It is cloned for each
+            temperature and fold. Give it ``memory``, so that a teacher is fitted once for
+            each fold and not once for each temperature.
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
@@ -141,17 +142,17 @@ class TemperatureDisplay:
         n_jobs : int, default=None
             Fits at once, in processes.
         params : dict, default=None
-            What to pass to ``fit``, as ``teacher_proba``, ``sample_weight`` or ``groups``, in
-            the way of ``GridSearchCV.fit``. If metadata routing is enabled, whoever requests
-            it gets it, and ``sample_weight`` counts in the scores, too.
+            Arguments of ``fit``, as ``teacher_proba``, ``sample_weight`` or ``groups``, in
+            the way of ``GridSearchCV.fit``. If metadata routing is enabled, estimators get
+            the metadata they request, and ``sample_weight`` counts in the scores, too.
         ax : pair of matplotlib Axes, default=None
             Where to draw; new ones if None.
 
         Returns
         -------
         display : TemperatureDisplay
-            What was drawn. With soft targets, the accuracy is the mean probability of the
-            predicted label: that expected of labels drawn from the targets.
+            The display, drawn. With soft targets, the accuracy is the mean probability of
+            the predicted label: the accuracy expected of labels drawn from the targets.
 
         Raises
         ------
@@ -295,15 +296,14 @@ class _KLAndAccuracy(DivergenceScorer):
         target, proba = align(y_true, proba, estimator.classes_)
         weight = relative(check_weights(sample_weight, target))
         hit = hits(target, proba.argmax(axis=1))
-        kl_loss = ALIGNED["kl_loss"]
         return {
-            "kl": kl_loss(target, proba, sample_weight=weight, **self._kwargs),
+            "kl": mean_divergence(target, proba, sample_weight=weight, **self._kwargs),
             "accuracy": float(np.average(hit, weights=weight)),
         }
 
 
 def _scorer(base):
-    scorer = _KLAndAccuracy("neg_kl_loss", base=base)
+    scorer = _KLAndAccuracy("kl", base=base)
     if get_config()["enable_metadata_routing"]:
         scorer.set_score_request(sample_weight=True)
     return scorer

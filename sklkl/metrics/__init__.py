@@ -1,21 +1,14 @@
 """Losses, scores and scorers for probability targets, soft or hard."""
 
-from sklkl.metrics._decomposition import KLDecomposition, kl_decomposition
-from sklkl.metrics._intervals import LossInterval, kl_interval
+from sklkl.metrics._intervals import LossInterval, loss_interval
 from sklkl.metrics._losses import (
-    alpha_loss,
-    bhattacharyya_loss,
-    chi2_loss,
     cross_entropy_loss,
     d2_kl_score,
-    hellinger_loss,
+    divergence_loss,
     jeffreys_loss,
-    jensen_shannon_distance_loss,
     jensen_shannon_loss,
     kl_loss,
-    renyi_loss,
     reverse_kl_loss,
-    total_variation_loss,
 )
 from sklkl.metrics._report import fidelity_report
 from sklkl.metrics._scorers import (
@@ -26,26 +19,18 @@ from sklkl.metrics._scorers import (
 )
 
 __all__ = [
-    "KLDecomposition",
     "LossInterval",
-    "alpha_loss",
-    "bhattacharyya_loss",
-    "chi2_loss",
     "cross_entropy_loss",
     "d2_kl_score",
+    "divergence_loss",
     "fidelity_report",
     "get_scorer",
     "get_scorer_names",
-    "hellinger_loss",
     "jeffreys_loss",
-    "jensen_shannon_distance_loss",
     "jensen_shannon_loss",
-    "kl_decomposition",
-    "kl_interval",
     "kl_loss",
+    "loss_interval",
     "make_divergence_scorer",
     "make_fidelity_scorer",
-    "renyi_loss",
     "reverse_kl_loss",
-    "total_variation_loss",
 ]

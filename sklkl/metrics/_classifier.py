@@ -1,4 +1,4 @@
-"""What the classifiers have in common."""
+"""The score of all classifiers: accuracy for labels, D² for soft targets."""
 
 from sklearn.base import ClassifierMixin
 

@@ -6,7 +6,6 @@ so its error is close to the mean of r_g over the mean of w_g: that is all they 
 """
 
 from dataclasses import dataclass
-from inspect import Parameter
 from math import nan, sqrt
 from numbers import Integral
 
@@ -14,10 +13,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
+from sklkl._core.docs import with_predictions
 from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, encode_groups, relative
-from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, row_losses
-from sklkl.metrics._results import NumbersRepr
+from sklkl.divergences._registry import find
+from sklkl.metrics._losses import check_options, row_losses
 
 METHOD = one_of(["delta", "bootstrap"])
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
@@ -30,7 +32,7 @@ SIDES = np.array([1.0, -1.0])  # of a symmetric distribution, from its lower qua
 class LossInterval(NumbersRepr):
     """An estimated loss, or difference of losses, with its uncertainty.
 
-    What ``kl_interval`` returns.
+    The result of ``loss_interval``.
 
     Parameters
     ----------
@@ -43,8 +45,8 @@ class LossInterval(NumbersRepr):
 
     Examples
     --------
-    >>> from sklkl.metrics import kl_interval
-    >>> interval = kl_interval([0, 1, 1], [0.2, 0.7, 0.9])
+    >>> from sklkl.metrics import loss_interval
+    >>> interval = loss_interval([0, 1, 1], [0.2, 0.7, 0.9])
     >>> round(interval.estimate, 3), round(interval.standard_error, 3)
     (0.228, 0.073)
     """
@@ -55,12 +57,14 @@ class LossInterval(NumbersRepr):
     high: float
 
 
-def kl_interval(
+@with_predictions
+def loss_interval(
     y_true,
     y_proba,
     y_proba_other=None,
     *,
-    loss="kl_loss",
+    divergence="kl",
+    divergence_params=None,
     labels=None,
     sample_weight=None,
     groups=None,
@@ -70,7 +74,6 @@ def kl_interval(
     random_state=None,
     base=None,
     on_zero="clip",
-    **parameters,
 ):
     r"""Compute a confidence interval of a mean loss, or of the difference of two models.
 
@@ -81,19 +84,19 @@ def kl_interval(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        True labels; or soft targets, a probability vector per row. The columns of a data
-        frame are the classes.
+    %(y_true)s
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``.
     y_proba_other : array-like of the same shapes, or data frame, default=None
         Predicted probabilities of another model for the same rows. The estimate is then a
         difference: negative where ``y_proba`` is better.
-    loss : str, default="kl_loss"
-        The name of a loss in ``sklkl.metrics``, as "kl_loss", "reverse_kl_loss" or
-        "jensen_shannon_loss".
-    labels : array-like of shape (n_classes,), default=None
-        All classes, in sorted order. Needed where a class is absent from ``y_true``.
+    divergence : str, default="kl"
+        The divergence whose mean the loss is, as for ``divergence_loss``: "kl",
+        "reverse_kl", "jensen_shannon", "hellinger", ...
+    divergence_params : dict, default=None
+        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
+        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
+    %(labels)s
     sample_weight : array-like of shape (n_samples,), default=None
         Sampling or importance weights, non-negative. Their scale does not matter. They are
         not frequencies: a row of weight 2 is one observation, not two. A row of weight 0 is
@@ -111,12 +114,9 @@ def kl_interval(
     random_state : int, RandomState instance or None, default=None
         Source of the resamples; pass an int for the same result at each call.
     base : float, default=None
-        Unit of the result: None for nats, 2 for bits. Leave None for a loss without a unit.
+        Unit of the result: None for nats, 2 for bits. None for a divergence without one.
     on_zero : {"clip", "inf", "raise"}, default="clip"
         What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
-    **parameters : dict
-        Parameters of the loss: ``order`` of "renyi_loss", ``alpha`` of "alpha_loss",
-        ``weight`` of "jensen_shannon_loss".
 
     Returns
     -------
@@ -128,21 +128,19 @@ def kl_interval(
     Raises
     ------
     TypeError
-        If an argument does not hold labels, probabilities or numbers.
+        %(no_data)s
     ValueError
-        If there is no such loss, parameter or method, if fewer than two units have a positive
-        weight, if a row is not a probability vector, if classes and columns do not match, or
-        rows are labelled differently; on zeros, if ``on_zero="raise"`` and a loss is
-        infinite.
+        If there is no such divergence, parameter or method, or if fewer than two units have a
+        positive weight. %(bad_data)s
 
     Warns
     -----
     UserWarning
-        If ``labels`` are not in sorted order.
+        %(unsorted)s
 
     See Also
     --------
-    kl_loss : The estimate alone.
+    kl_loss, divergence_loss : The estimate alone.
 
     Notes
     -----
@@ -161,7 +159,7 @@ def kl_interval(
     at a time, or what a single one needs.
 
     Few units with skewed losses make both intervals too short: at a skewness of 2 and 100
-    units, those of 95% held the true mean for 93% of samples. Both take the model as given:
+    units, those of 95%% held the true mean for 93%% of samples. Both take the model as given:
     what another training set would change is no part of the interval. Rows that the model was
     fitted to are no sample of new data.
 
@@ -178,17 +176,19 @@ def kl_interval(
 
     Examples
     --------
-    >>> from sklkl.metrics import kl_interval
+    >>> from sklkl.metrics import loss_interval
     >>> y_true = ["cat", "cat", "dog", "dog", "dog"]
     >>> p_dog = [0.1, 0.3, 0.8, 0.6, 0.9]
-    >>> kl_interval(y_true, p_dog)
+    >>> loss_interval(y_true, p_dog)
     LossInterval(estimate=0.260273, standard_error=0.0779244, low=0.0439202, high=0.476626)
     >>> coin = [0.5] * 5
-    >>> difference = kl_interval(y_true, p_dog, coin)
+    >>> difference = loss_interval(y_true, p_dog, coin)
     >>> difference.high < 0  # the model is better than a coin
     True
     """
-    options = _loss_options(loss, base, on_zero, parameters)
+    record = find(divergence)
+    check_options(base, on_zero, record, divergence_params)
+    options = {"divergence": record, "divergence_params": divergence_params}
     check("method", method, METHOD)
     check("confidence_level", confidence_level, INNER_SHARE)
     check("n_resamples", n_resamples, N_RESAMPLES)
@@ -197,15 +197,15 @@ def kl_interval(
     except ValueError as error:
         raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
     together = {"sample_weight": sample_weight, "groups": groups}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     weight = relative(check_weights(sample_weight, target))
     counted = weight > 0
-    options["counted"] = counted
+    options |= {"base": base, "on_zero": on_zero, "counted": counted}
     losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
     if y_proba_other is not None:
         name = "y_proba_other"
         together["y_proba"] = y_proba
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, name, together)
+        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other
@@ -238,23 +238,6 @@ def kl_interval(
     return LossInterval(estimate, float(scale * error), float(low), float(high))
 
 
-def _loss_options(loss, base, on_zero, parameters):
-    """Return the options of ``row_losses`` for the ``loss`` of this name."""
-    check("loss", loss, one_of(ALIGNED))
-    divergence = ALIGNED[loss].keywords["divergence"]
-    known = divergence.parameters
-    unknown = set(parameters) - set(known)
-    if unknown:
-        raise ValueError(f"{loss} takes no {sorted(unknown)}; it takes {sorted(known)}.")
-    required = {name for name, default in known.items() if default is Parameter.empty}
-    if missing := required - set(parameters):
-        raise ValueError(f"{loss} needs {sorted(missing)}.")
-    if base is not None and not divergence.has_unit:
-        raise ValueError(f"{loss} has no unit; leave base=None, not {base!r}.")
-    check_options(base, on_zero)
-    return {**ALIGNED[loss].keywords, **parameters, "base": base, "on_zero": on_zero}
-
-
 def _units(groups, counted):
     """Return the unit of each row that counts, from 0 on, and the number of units."""
     if groups is None:
@@ -283,13 +266,13 @@ def _bootstrap(residual, weight, tail, n_resamples, rng):
         batch[:] = residual[drawn].sum(axis=1) / weight[drawn].sum(axis=1)
     error = deviation.std(ddof=1)
     # Losses of few values, as of hard predictions, repeat the estimate but for rounding;
-    # which side that falls on must not count as bias.
+    # the sign of the rounding must not count as bias.
     sides = np.sign(np.where(np.abs(deviation) <= 1e-10 * error, 0.0, deviation))
     # One more than n_resamples, so that all on one side is no infinite bias.
     bias = ndtri(0.5 - 0.5 * sides.sum() / (n_resamples + 1))
-    residual = residual / np.abs(residual).max()  # that of tiny weights is tiny
+    residual = residual / np.abs(residual).max()  # of tiny weights it is tiny
     acceleration = np.sum(residual**3) / (6 * np.sum(residual**2) ** 1.5)
     shifted = bias + ndtri(tail) * SIDES
-    # Where the divisor is no longer positive, the end is that of the resamples.
+    # Where the divisor is no longer positive, the end is the extreme of the resamples.
     levels = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-300))
     return error, np.quantile(deviation, levels)

@@ -1,146 +1,87 @@
-"""Losses of predicted probabilities, one for every registered divergence.
+"""Losses of predicted probabilities, and the share of a divergence that a model explains.
 
 A loss is the weighted mean over samples of a divergence between target and prediction. The
 public functions turn what users pass into ``(target, proba)`` with matching columns; the
 work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
-import inspect
-import warnings
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 
-from sklkl._core.arrays import ROUNDING, as_floating, without_rounding
-from sklkl._core.classes import check_classes, frame_columns, match_columns
 from sklkl._core.distributions import by_row, check_rows, nats_to
-from sklkl._core.names import has_default_columns, shown
+from sklkl._core.docs import with_predictions
 from sklkl._core.parameters import check, one_of
-from sklkl._core.samples import check_weights, match_rows, relative
-from sklkl._core.targets import check_target, one_hot
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.samples import check_weights, relative
+from sklkl._core.targets import one_hot
 from sklkl.divergences import entropy
-from sklkl.divergences._registry import DIVERGENCES
+from sklkl.divergences._registry import find
 
 ON_ZERO = one_of(["clip", "inf", "raise"])
-KL = next(d for d in DIVERGENCES if d.name == "kl_divergence")
+KL = find("kl")
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
 
 
-def check_y_and_proba(y_true, y_proba, labels, name="y_proba", together=()):
-    """Return ``(target, proba)`` with the same columns from what a user passed.
-
-    ``together`` maps names to further arguments that belong to the same samples.
-    """
-    proba = without_rounding(as_floating(y_proba, name))
-    if proba.ndim not in (1, 2):
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
-            f"classes; got {proba.shape}."
-        )
-    if labels is not None:
-        given, labels = check_classes(labels, "labels"), np.unique(labels)
-        if (labels != given).any():
-            warnings.warn(
-                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
-                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
-                UserWarning,
-                stacklevel=3,
-            )
-    classes, target = check_target(y_true, classes=labels, name="y_true")
-    match_rows(y_true=y_true, **{name: y_proba}, **dict(together))
-    if len(classes) == 1:
-        raise ValueError(
-            f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
-            "labels=."
-        )
-    if proba.ndim == 1 or proba.shape[1] == 1:
-        proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
-    columns = frame_columns(y_proba, classes, name)
-    # The default columns of y_true name the classes, too, if those of y_proba do.
-    named = (
-        labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
-    )
-    if columns is not None and named:
-        proba = match_columns(proba, columns, classes, name)
-    if proba.shape[1] != len(classes):
-        raise ValueError(
-            f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
-            f"{shown(classes)}; name the classes of the columns with labels=."
-        )
-    return target, proba
-
-
-def _both_columns(positive, y_proba, classes, name):
-    """Return two columns from the probabilities of one class: the second, or who is named.
-
-    A Series may have any name, but the only column of a data frame is named by a class. The
-    number 0 among the classes 0 and 1 may be either class: pandas numbers columns by default.
-    """
-    outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
-    if outside.any():
-        i = int(np.argmax(outside))
-        raise ValueError(
-            f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
-            "probability of the positive class, between 0 and 1."
-        )
-    proba = without_rounding(np.column_stack([1 - positive, positive]))
-    column, classes = getattr(y_proba, "name", None), classes.tolist()
-    columns = getattr(y_proba, "column_names", getattr(y_proba, "columns", None))
-    if columns is not None and not has_default_columns(columns):
-        column = next(iter(columns))
-        if column not in classes:
-            raise ValueError(
-                f"The only column of {name} is {column!r}, none of the classes "
-                f"{shown(classes)}; name it by the class whose probability it holds."
-            )
-    numbered = isinstance(column, Integral) and not isinstance(column, bool | np.bool_)
-    if numbered and column == 0 and classes == [0, 1]:
-        raise ValueError(
-            f"{name} is named 0, which may be the class 0 or the number that pandas gives to "
-            f"a column. If it holds the probability of class 1, pass {name}.to_numpy(); if "
-            f"that of class 0, 1 - {name}.to_numpy()."
-        )
-    return proba[:, ::-1] if len(classes) == 2 and column == classes[0] else proba
-
-
-def check_options(base=None, on_zero="clip"):
-    """Refuse bad options before any work is done."""
-    nats_to(base)
+def check_options(base=None, on_zero="clip", divergence=KL, divergence_params=None):
+    """Return the parameters of a divergence; refuse bad options before any work is done."""
     check("on_zero", on_zero, ON_ZERO)
+    return divergence.check(divergence_params, base)
 
 
-def mean_divergence(target, proba, *, sample_weight=None, **options):
-    """Weighted mean over samples of ``row_losses``, whose ``options`` it takes."""
+def mean_divergence(target, proba, divergence=KL, *, sample_weight=None, **options):
+    """Return the weighted mean over samples of ``row_losses``, whose ``options`` it takes."""
     if sample_weight is None:
-        return float(row_losses(target, proba, **options).mean(dtype=np.float64))
+        return float(row_losses(target, proba, divergence, **options).mean(dtype=np.float64))
     weight = relative(check_weights(sample_weight, target))
-    losses = row_losses(target, proba, counted=weight > 0, **options)
+    losses = row_losses(target, proba, divergence, counted=weight > 0, **options)
     losses[weight == 0] = 0.0  # not 0 * inf
     return float(np.average(losses, weights=weight))
 
 
-def row_losses(target, proba, *, name="y_proba", log_proba=None, counted=None, **options):
-    """Compute the divergence between the target and the prediction of each sample.
+def row_losses(
+    target,
+    proba,
+    divergence=KL,
+    *,
+    divergence_params=None,
+    base=None,
+    on_zero="clip",
+    name="y_proba",
+    log_proba=None,
+    counted=None,
+):
+    """Return the divergence between the target and the prediction of each sample.
 
     Hard labels are written as probabilities in blocks of rows, not all at once.
 
     Parameters
     ----------
     target, proba : ndarray
-        As of ``check_y_and_proba``.
+        The results of ``check_y_and_proba``.
+    divergence : Divergence
+        A record of the registry.
+    divergence_params : dict, default=None
+        Its parameters.
+    base, on_zero : object
+        The options of a loss.
     name : str
-        What messages call ``proba``.
+        The name of ``proba`` in messages.
     log_proba : ndarray of shape (n_samples, n_classes), default=None
-        What ``proba`` has lost by underflow, if it is known.
+        The logarithms of what ``proba`` has lost by underflow, if they are known.
     counted : ndarray of shape (n_samples,), default=None
-        In which rows infinite losses are refused; in all by default.
-    **options : dict
-        Those of ``_losses_of_block``.
+        The rows in which infinite losses are refused; all by default.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_samples,)
     """
+    kernel = divergence.kernel(**check_options(base, on_zero, divergence, divergence_params))
+    if not divergence.linear_in_log_q:
+        log_proba = None
     n, n_classes = proba.shape
     size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
     losses = []
@@ -150,7 +91,7 @@ def row_losses(target, proba, *, name="y_proba", log_proba=None, counted=None, *
         p = one_hot(target[rows], n_classes)
         try:
             losses.append(
-                _losses_of_block(p, proba[rows], *block, start, name=name, **options)
+                _losses_of_block(kernel, p, proba[rows], *block, start, name, base, on_zero)
             )
         except ValueError:
             if target.ndim == 1:
@@ -159,36 +100,17 @@ def row_losses(target, proba, *, name="y_proba", log_proba=None, counted=None, *
     return np.concatenate(losses)
 
 
-def _losses_of_block(
-    target,
-    proba,
-    log_proba,
-    counted,
-    start,
-    *,
-    name,
-    divergence,
-    reverse,
-    base=None,
-    on_zero="clip",
-    **parameters,
-):
-    """Compute the losses of rows, of which the first has the number ``start``."""
-    check_options(base, on_zero)
-    kernel = divergence.kernel(**parameters)
-    arrays = {"y_true": target, name: proba}
-    if reverse:
-        arrays = dict(reversed(arrays.items()))
-    (p_name, p), (q_name, q) = arrays.items()
-    names = (p_name, q_name)
+def _losses_of_block(kernel, p, q, log_q, counted, start, name, base, on_zero):
+    """Return the losses of rows, of which the first has the number ``start``."""
+    names = ("y_true", name)
     if on_zero == "clip":
         p, q = (
-            clip(q, p, p_name) if kernel.inf_at_zero_p else p,
-            clip(p, q, q_name) if kernel.inf_at_zero_q else q,
+            clip(q, p, names[0]) if kernel.inf_at_zero_p else p,
+            clip(p, q, names[1]) if kernel.inf_at_zero_q else q,
         )
     missing = 0.0
-    if log_proba is not None and divergence.linear_in_log_q and not reverse:
-        q, missing = _raise_underflow(p, q, log_proba)
+    if log_q is not None:
+        q, missing = _raise_underflow(p, q, log_q)
     losses = by_row(kernel, p, q, base=base, names=names)
     losses += missing * nats_to(base)
     infinite = np.isinf(losses)
@@ -198,7 +120,7 @@ def _losses_of_block(
             _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)), start)
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = p[infinite], q[infinite]
-        losses[infinite] = by_row(kernel, p, clip(p, q, q_name), base=base)
+        losses[infinite] = by_row(kernel, p, clip(p, q, names[1]), base=base)
     return losses
 
 
@@ -222,8 +144,8 @@ def clip(p, q, name):
 def _raise_underflow(p, q, log_q):
     """Raise what underflow took from q to the least normal number, if the logarithm is known.
 
-    Returns q and what the losses, in nats, then lack. A logarithm that is not below that of
-    this number does not explain a zero: ``LinearDiscriminantAnalysis`` makes it up.
+    Returns q, and the loss in nats that each row then lacks. A logarithm that is not below the
+    logarithm of this number explains no zero: ``LinearDiscriminantAnalysis`` makes it up.
     """
     tiny = np.finfo(q.dtype).tiny
     log_tiny = np.log(tiny)
@@ -248,12 +170,15 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i, start):
 
 
 def d2_kl(target, proba, *, sample_weight=None, **options):
-    """Share of the KL divergence to the prior that a model explains; see ``row_losses``."""
+    """Return the share of the KL divergence to the prior that a model explains.
+
+    The ``options`` are those of ``row_losses``.
+    """
     n_classes = proba.shape[1]
     weight = np.ones(len(target))
     if sample_weight is not None:
         weight = relative(check_weights(sample_weight, target))
-    loss = partial(mean_divergence, divergence=KL, reverse=False, sample_weight=weight)
+    loss = partial(mean_divergence, sample_weight=weight)
     model_loss = loss(target, proba, **options)
     if target.ndim == 1:
         prior = np.bincount(target, weight, n_classes)
@@ -266,172 +191,365 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     return 1.0 - model_loss / prior_loss
 
 
-def hits(target, predicted):
-    """Return for each sample the probability, 0 or 1 of a label, of the predicted class."""
-    if target.ndim == 1:
-        return target == predicted
-    return target[np.arange(len(target)), predicted]
+@with_predictions
+def kl_loss(y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"):
+    """Compute the mean Kullback-Leibler divergence of y_true from y_proba.
 
-
-def _make_loss(name, divergence, reverse):
-    """Build the public loss of a registered divergence; its signature and docstring too."""
-    options = {**divergence.parameters, "labels": None, "sample_weight": None}
-    if divergence.has_unit:
-        options["base"] = None
-    options["on_zero"] = "clip"
-
-    def loss(y_true, y_proba, **kwargs):
-        bound = signature.bind(y_true, y_proba, **kwargs).kwargs
-        together = {"sample_weight": bound.get("sample_weight")}
-        target, proba = check_y_and_proba(
-            y_true, y_proba, bound.pop("labels", None), together=together
-        )
-        return mean_divergence(target, proba, divergence=divergence, reverse=reverse, **bound)
-
-    signature = inspect.Signature(
-        [
-            *(inspect.Parameter(x, inspect.Parameter.POSITIONAL_OR_KEYWORD) for x in ARRAYS),
-            *(
-                inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default)
-                for key, default in options.items()
-            ),
-        ]
-    )
-    p, q = ("y_proba", "y_true") if reverse else ("y_true", "y_proba")
-    own = {key: EXAMPLE_VALUES[key] for key in divergence.parameters}
-    arguments = "".join(f", {key}={value}" for key, value in own.items())
-    loss.__signature__ = signature
-    loss.__name__ = loss.__qualname__ = name
-    loss.__module__ = __name__
-    loss.__doc__ = f"""Compute the mean {divergence.title} of {p} from {q}.
-
-    The mean over samples of ``{divergence.name}({p}, {q})``.
+    The mean over samples of ``kl_divergence(y_true, y_proba)``; for labels, the log loss.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        True labels; or soft targets, a probability vector per row. The columns of a data
-        frame are the classes.
-    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
-        Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``. The columns of a data frame are matched by name, unless they are the
-        default ones of pandas or polars, or ``y_true`` is a matrix without names and
-        ``labels`` is None. With shape (n_samples,), the probability of the second of two
-        classes, or of the one that a Series or the only column of a data frame is named by.
-        The name 0 is refused if the classes are 0 and 1: it may be the default of pandas.
-{"".join(PARAMETER_DOC[key] for key in divergence.parameters)}\
-    labels : array-like of shape (n_classes,), default=None
-        All classes, in sorted order. Needed where a class is absent from ``y_true``.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples in the mean, non-negative.
-{BASE_DOC if divergence.has_unit else ""}\
-    on_zero : {{"clip", "inf", "raise"}}, default="clip"
-        What to do where a zero of one makes the loss infinite because the other is not 0.
-        "clip" raises it, and anything smaller than that, to the epsilon of its dtype, as
-        ``sklearn.metrics.log_loss`` does, but not above the other; "inf" returns the exact
-        value, infinity; "raise" refuses such input. Finite losses are not touched.
+    %(y_true)s
+    %(y_proba)s
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
+    %(on_zero)s
 
     Returns
     -------
     loss : float
-        Non-negative, lower is better{"" if divergence.has_unit else "; without a unit"}.
+        Non-negative, lower is better.
 
     Raises
     ------
     TypeError
-        If an argument does not hold labels, probabilities or numbers.
+        %(no_data)s
     ValueError
-        If a row is not a probability vector, if classes and columns do not match, or rows
-        are labelled differently; on zeros, if ``on_zero="raise"`` and the loss is infinite.
+        %(bad_data)s
 
     Warns
     -----
     UserWarning
-        If ``labels`` are not in sorted order.
+        %(unsorted)s
 
     See Also
     --------
-    sklkl.divergences.{divergence.name} : The value of each row, with its reference.
+    sklkl.divergences.kl_divergence : The value of each row, with its reference.
+    divergence_loss : The mean of any divergence.
+    d2_kl_score : The share of the loss of the class prior that a model explains.
     make_divergence_scorer : Make a scorer of this loss.
 
     Examples
     --------
-    >>> from sklkl.metrics import {name}
+    >>> from sklkl.metrics import kl_loss
     >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
     >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
-    >>> round({name}(y_true, y_proba{arguments}{", base=2" * divergence.has_unit}), 3)
-    {EXAMPLES[name]}
+    >>> round(kl_loss(y_true, y_proba, base=2), 3)
+    0.368
     """
-    return loss
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(target, proba, KL, **options)
 
 
-ARRAYS = ("y_true", "y_proba")
-BASE_DOC = """    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
-"""
-PARAMETER_DOC = {
-    "weight": """    weight : float, default=0.5
+@with_predictions
+def reverse_kl_loss(
+    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
+):
+    """Compute the mean Kullback-Leibler divergence of y_proba from y_true.
+
+    The mean over samples of ``kl_divergence(y_proba, y_true)``.
+
+    Parameters
+    ----------
+    %(y_true)s
+    %(y_proba)s
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
+    %(on_zero)s
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    sklkl.divergences.kl_divergence : The value of each row, with its reference.
+    divergence_loss : The mean of any divergence.
+    make_divergence_scorer : Make a scorer of this loss.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import reverse_kl_loss
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round(reverse_kl_loss(y_true, y_proba, base=2), 3)
+    0.266
+    """
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(target, proba, find("reverse_kl"), **options)
+
+
+@with_predictions
+def cross_entropy_loss(
+    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
+):
+    """Compute the mean cross-entropy of y_true and y_proba.
+
+    The mean over samples of ``cross_entropy(y_true, y_proba)``; for labels, the log loss.
+
+    Parameters
+    ----------
+    %(y_true)s
+    %(y_proba)s
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
+    %(on_zero)s
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    sklkl.divergences.cross_entropy : The value of each row, with its reference.
+    divergence_loss : The mean of any divergence.
+    make_divergence_scorer : Make a scorer of this loss.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import cross_entropy_loss
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round(cross_entropy_loss(y_true, y_proba, base=2), 3)
+    1.103
+    """
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(target, proba, find("cross_entropy"), **options)
+
+
+@with_predictions
+def jensen_shannon_loss(
+    y_true, y_proba, *, weight=0.5, labels=None, sample_weight=None, base=None, on_zero="clip"
+):
+    """Compute the mean Jensen-Shannon divergence of y_true and y_proba.
+
+    The mean over samples of ``jensen_shannon_divergence(y_true, y_proba)``.
+
+    Parameters
+    ----------
+    %(y_true)s
+    %(y_proba)s
+    weight : float, default=0.5
         Weight of ``y_true`` in the mixture, between 0 and 1.
-""",
-    "order": """    order : float
-        The order of the divergence, a finite number >= 0.
-""",
-    "alpha": """    alpha : float
-        The parameter of the divergence; 1 for forward and 0 for reverse KL.
-""",
-}
-EXAMPLE_VALUES = {"weight": 0.5, "order": 2, "alpha": 0.5}
-EXAMPLES = {
-    "alpha_loss": 0.305,
-    "bhattacharyya_loss": 0.08,
-    "chi2_loss": 0.889,
-    "cross_entropy_loss": 1.103,
-    "hellinger_loss": 0.162,
-    "jeffreys_loss": 0.634,
-    "jensen_shannon_distance_loss": 0.192,
-    "jensen_shannon_loss": 0.073,
-    "kl_loss": 0.368,
-    "renyi_loss": 0.737,
-    "reverse_kl_loss": 0.266,
-    "total_variation_loss": 0.2,
-}
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
+    %(on_zero)s
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    sklkl.divergences.jensen_shannon_divergence : The value of each row, with its reference.
+    divergence_loss : The mean of any divergence.
+    make_divergence_scorer : Make a scorer of this loss.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import jensen_shannon_loss
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round(jensen_shannon_loss(y_true, y_proba, base=2), 3)
+    0.073
+    """
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(
+        target, proba, find("jensen_shannon"), divergence_params={"weight": weight}, **options
+    )
 
 
-def _losses():
-    names = set()
-    for divergence in DIVERGENCES:
-        stem = divergence.name.removesuffix("_divergence")
-        if (short := stem.removesuffix("_distance")) not in names:
-            stem = short
-        names.add(stem)
-        yield f"{stem}_loss", divergence, False
-        if divergence.reversible:
-            yield f"reverse_{stem}_loss", divergence, True
+@with_predictions
+def jeffreys_loss(
+    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
+):
+    """Compute the mean Jeffreys divergence of y_true and y_proba.
+
+    The mean over samples of ``jeffreys_divergence(y_true, y_proba)``.
+
+    Parameters
+    ----------
+    %(y_true)s
+    %(y_proba)s
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
+    %(on_zero)s
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    sklkl.divergences.jeffreys_divergence : The value of each row, with its reference.
+    divergence_loss : The mean of any divergence.
+    make_divergence_scorer : Make a scorer of this loss.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import jeffreys_loss
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round(jeffreys_loss(y_true, y_proba, base=2), 3)
+    0.634
+    """
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(target, proba, find("jeffreys"), **options)
 
 
-# What a scorer needs of each loss: work on matching (target, proba).
-ALIGNED = {
-    name: partial(mean_divergence, divergence=divergence, reverse=reverse)
-    for name, divergence, reverse in _losses()
-}
-LOSSES = {
-    name: _make_loss(name, divergence, reverse) for name, divergence, reverse in _losses()
-}
+@with_predictions
+def divergence_loss(
+    y_true,
+    y_proba,
+    *,
+    divergence="kl",
+    divergence_params=None,
+    labels=None,
+    sample_weight=None,
+    base=None,
+    on_zero="clip",
+):
+    """Compute the mean divergence of y_true from y_proba.
 
-alpha_loss = LOSSES["alpha_loss"]
-bhattacharyya_loss = LOSSES["bhattacharyya_loss"]
-chi2_loss = LOSSES["chi2_loss"]
-cross_entropy_loss = LOSSES["cross_entropy_loss"]
-hellinger_loss = LOSSES["hellinger_loss"]
-jeffreys_loss = LOSSES["jeffreys_loss"]
-jensen_shannon_distance_loss = LOSSES["jensen_shannon_distance_loss"]
-jensen_shannon_loss = LOSSES["jensen_shannon_loss"]
-kl_loss = LOSSES["kl_loss"]
-renyi_loss = LOSSES["renyi_loss"]
-reverse_kl_loss = LOSSES["reverse_kl_loss"]
-total_variation_loss = LOSSES["total_variation_loss"]
+    The mean over samples of any divergence of ``sklkl.divergences``, by name.
+
+    Parameters
+    ----------
+    %(y_true)s
+    %(y_proba)s
+    divergence : str, default="kl"
+        The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
+        "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
+        "bhattacharyya" or "cross_entropy"; ``y_true`` is its first argument.
+    divergence_params : dict, default=None
+        Parameters of the divergence: ``{"order": 2}`` of "renyi", a finite number, and
+        ``{"alpha": 0.5}`` of "alpha", which need them; ``{"weight": 0.3}`` of
+        "jensen_shannon".
+    %(labels)s
+    %(sample_weight)s
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits. None for a divergence without a unit:
+        "chi2", "hellinger", "total_variation".
+    %(on_zero)s
+
+    Returns
+    -------
+    loss : float
+        Non-negative, lower is better.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        If there is no such divergence or parameter. %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    kl_loss, reverse_kl_loss, cross_entropy_loss, jensen_shannon_loss, jeffreys_loss : The
+        losses of the customary divergences.
+    get_scorer_names : The scorers of all divergences.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import divergence_loss
+    >>> y_true = [[0.5, 0.5], [0.9, 0.1]]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1]]
+    >>> round(divergence_loss(y_true, y_proba, divergence="hellinger"), 3)
+    0.162
+    >>> order = {"order": 2}
+    >>> loss = divergence_loss(y_true, y_proba, divergence="renyi", divergence_params=order)
+    >>> round(loss, 3)
+    0.511
+    """
+    record = find(divergence)
+    check_options(base, on_zero, record, divergence_params)
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    options["divergence_params"] = divergence_params
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
+    return mean_divergence(target, proba, record, **options)
 
 
+@with_predictions
 def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="clip"):
     r"""Compute the share of the KL divergence to the class prior that a model explains.
 
@@ -442,20 +560,10 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        True labels; or soft targets, a probability vector per row. The columns of a data
-        frame are the classes.
-    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
-        Predicted probabilities: a column per class in sorted order of the labels, or that
-        of ``y_true``. The columns of a data frame are matched by name, unless they are the
-        default ones of pandas or polars, or ``y_true`` is a matrix without names and
-        ``labels`` is None. With shape (n_samples,), the probability of the second of two
-        classes, or of the one that a Series or the only column of a data frame is named by.
-        The name 0 is refused if the classes are 0 and 1: it may be the default of pandas.
-    labels : array-like of shape (n_classes,), default=None
-        All classes, in sorted order. Needed where a class is absent from ``y_true``.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, non-negative.
+    %(y_true)s
+    %(y_proba)s
+    %(labels)s
+    %(sample_weight)s
     on_zero : {"clip", "inf", "raise"}, default="clip"
         What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
 
@@ -469,15 +577,14 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     Raises
     ------
     TypeError
-        If an argument does not hold labels, probabilities or numbers.
+        %(no_data)s
     ValueError
-        If a row is not a probability vector, if classes and columns do not match, or rows
-        are labelled differently.
+        %(bad_data)s
 
     Warns
     -----
     UserWarning
-        If ``labels`` are not in sorted order.
+        %(unsorted)s
 
     See Also
     --------
@@ -496,6 +603,7 @@ def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="cl
     >>> round(d2_kl_score(y_true, [[0.8, 0.2], [0.3, 0.7]]), 3)
     0.887
     """
-    together = {"sample_weight": sample_weight}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    )
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)

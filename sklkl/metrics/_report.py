@@ -9,23 +9,23 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
 from sklkl._core.arrays import as_floating
-from sklkl._core.classes import check_classes, frame_columns, spread
-from sklkl._core.distributions import check_rows
+from sklkl._core.classes import frame_columns, spread
 from sklkl._core.models import check_has_proba
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, check, integer
-from sklkl._core.samples import check_weights, match_rows, relative
+from sklkl._core.predictions import hits
+from sklkl._core.samples import match_rows
 from sklkl._core.targets import check_target
-from sklkl.divergences import kl_contributions
-from sklkl.metrics._losses import ALIGNED, check_options, clip, d2_kl, hits
+from sklkl.divergences._registry import find
+from sklkl.metrics._fidelity import compare, named
+from sklkl.metrics._losses import check_options, d2_kl, mean_divergence
 
-# Key in the report -> name of the loss.
-TARGET_LOSSES = {"log_loss": "cross_entropy_loss", "kl": "kl_loss"}
-FIDELITY_LOSSES = {
-    "kl": "kl_loss",
-    "reverse_kl": "reverse_kl_loss",
-    "jensen_shannon": "jensen_shannon_loss",
-    "total_variation": "total_variation_loss",
+# Key in the report -> name of the divergence.
+OF_TARGETS = {"log_loss": "cross_entropy", "kl": "kl"}
+OF_TEACHER = {
+    "reverse_kl": "reverse_kl",
+    "jensen_shannon": "jensen_shannon",
+    "total_variation": "total_variation",
 }
 
 # Each model is timed on one row and on many: about a second for all four.
@@ -172,80 +172,77 @@ def fidelity_report(
     for name, model in models.items():
         check_has_proba(model, name)
     match_rows(X=X, y=y, sample_weight=sample_weight)
-    weight = relative(check_weights(sample_weight, X))
-
-    report = {name: {} for name in models}
-    costs, proba, classes = {}, {}, {}
-    for name, model in models.items():
-        proba[name], costs[name] = _predict(name, model, X, timing)
-        classes[name] = np.asarray(model.classes_).tolist()
-    known = list(dict.fromkeys(classes["teacher"] + classes["student"]))
-    check_classes(known, "The list of the teacher's and student's classes")
-    position = {c: j for j, c in enumerate(known)}
+    probas, costs = zip(*(_predict(*item, X, timing) for item in models.items()), strict=True)
+    classes = [np.asarray(model.classes_).tolist() for model in models.values()]
+    names = [_name(model) for model in models]
+    fidelity = compare(probas, classes, names, sample_weight, base, on_zero)
     # Ties go to the class that is first in the model's own order, as in its predict.
-    predicted = {
-        name: np.array([position[c] for c in classes[name]])[p.argmax(axis=1)]
-        for name, p in proba.items()
-    }
-    proba = {name: spread(classes[name], p, known) for name, p in proba.items()}
-
-    def compare(losses, target_name, target, model_name):
-        arrays = target, proba[model_name]
-        options = {"sample_weight": weight, "on_zero": on_zero}
-        scores = {}
-        try:
-            for key, loss in losses.items():
-                has_unit = ALIGNED[loss].keywords["divergence"].has_unit
-                unit = {"base": base} if has_unit else {}
-                scores[key] = ALIGNED[loss](*arrays, **options, **unit)
-            scores["d2"] = d2_kl(*arrays, **options)
-        except ValueError as error:
-            raise ValueError(
-                f"{error} (Here y_true is {target_name} and y_proba the {model_name}'s "
-                f"predict_proba, with columns {known}.)"
-            ) from None
-        return scores
-
+    predicted = [
+        places(own, fidelity.classes)[proba.argmax(axis=1)]
+        for own, proba in zip(classes, probas, strict=True)
+    ]
+    options = {"sample_weight": fidelity.weight, "base": base, "on_zero": on_zero}
+    report = {name: {} for name in models}
     if y is not None:
-        target = _check_y(y, classes["teacher"], position)
-        for name in models:
-            hit = hits(target, predicted[name])
-            report[name]["accuracy"] = float(np.average(hit, weights=weight))
-            report[name] |= compare(TARGET_LOSSES, "y", target, name)
-    for name in models:
-        report[name] |= costs[name]
-
-    p, q = proba["teacher"], proba["student"]
-    agree = predicted["teacher"] == predicted["student"]
+        target = _check_y(y, classes[0], fidelity.classes)
+        both = fidelity.teacher_proba, fidelity.student_proba
+        for model, name, labels, proba in zip(models, names, predicted, both, strict=True):
+            hit = hits(target, labels)
+            report[model]["accuracy"] = float(np.average(hit, weights=fidelity.weight))
+            with named("y", name, fidelity.classes):
+                report[model] |= _scores(OF_TARGETS, target, proba, **options)
+    for model, cost in zip(models, costs, strict=True):
+        report[model] |= cost
+    with named(*names, fidelity.classes):
+        pair = fidelity.teacher_proba, fidelity.student_proba
+        scores = _scores(OF_TEACHER, *pair, **options)
+    agree = predicted[0] == predicted[1]
     report["fidelity"] = {
-        **compare(FIDELITY_LOSSES, "the teacher's predict_proba", p, "student"),
-        "agreement": float(np.average(agree, weights=weight)),
+        "kl": fidelity.divergence,
+        **scores,
+        "agreement": float(np.average(agree, weights=fidelity.weight)),
     }
-
-    counted = weight > 0  # not 0 * inf
-    clipped = clip(p, q, "y_proba") if on_zero == "clip" else q
-    contributions = kl_contributions(p[counted], clipped[counted], base=base)
-    columns = {
-        "teacher": np.average(p, axis=0, weights=weight),
-        "student": np.average(q, axis=0, weights=weight),
-        "kl": np.average(contributions, axis=0, weights=weight[counted]),
-    }
-    report["classes"] = {
-        c: {key: float(column[j]) for key, column in columns.items()}
-        for c, j in position.items()
-    }
+    report["classes"] = _of_classes(fidelity)
     return report if output_dict else _as_text(report, base, digits)
+
+
+def _name(model):
+    """Return the name of a model's probabilities in messages."""
+    return f"The {model}'s predict_proba"
+
+
+def _scores(divergences, target, proba, *, base, **options):
+    """Return mean divergences of targets and probabilities by key, and D²."""
+    scores = {}
+    for key, name in divergences.items():
+        unit = {"base": base} if find(name).has_unit else {}
+        scores[key] = mean_divergence(target, proba, find(name), **options, **unit)
+    return {**scores, "d2": d2_kl(target, proba, **options)}
+
+
+def _of_classes(fidelity):
+    """Return for each class its mean probabilities, and its share of the divergence."""
+    weight = fidelity.weight
+    columns = {
+        "teacher": np.average(fidelity.teacher_proba, axis=0, weights=weight),
+        "student": np.average(fidelity.student_proba, axis=0, weights=weight),
+        "kl": fidelity.contributions,
+    }
+    return {
+        c: {key: float(column[j]) for key, column in columns.items()}
+        for j, c in enumerate(fidelity.classes)
+    }
 
 
 def _predict(name, model, X, timing):
     """Return the probabilities that a model predicts, and what size and time it takes."""
-    # First, so that the time of all rows below is that of a warm model.
+    # First, so that all rows are timed when the model is warm.
     single = _seconds(model, _take(X, [0])) if timing else None
     start = perf_counter()
     proba = model.predict_proba(X)
     seconds = perf_counter() - start
 
-    what = f"The {name}'s predict_proba"
+    what = _name(name)
     proba, classes = as_floating(proba, what), np.asarray(model.classes_)
     if proba.ndim != 2 or proba.shape[1] != len(classes):
         raise ValueError(
@@ -253,8 +250,6 @@ def _predict(name, model, X, timing):
             f"{shown(classes)}."
         )
     match_rows(X=X, **{what: proba})
-    proba = check_rows(proba, what)
-
     if not timing:
         return proba, {"bytes": _size(model)}
     n_rows = len(proba)
@@ -290,8 +285,8 @@ def _take(X, rows):
     return _safe_indexing(X.tocsr() if issparse(X) else X, rows)
 
 
-def _check_y(y, teacher_classes, position):
-    """Return ``y`` as codes of the classes ``position``, or as probabilities of these."""
+def _check_y(y, teacher_classes, known):
+    """Return ``y`` as codes of the classes ``known``, or as their probabilities."""
     classes, target = check_target(y, name="y")
     classes = classes.tolist()
     if target.ndim == 2 and frame_columns(y, teacher_classes) is None:
@@ -301,15 +296,14 @@ def _check_y(y, teacher_classes, position):
                 f"classes, {shown(teacher_classes)}; name the columns with a data frame."
             )
         classes = teacher_classes
-    unknown = [c for c in classes if c not in position]
+    at = places(classes, known)
+    unknown = [c for c, j in zip(classes, at, strict=True) if j < 0]
     if unknown:
         raise ValueError(
             f"y has classes that neither model knows: {shown(unknown)}; theirs are "
-            f"{shown(list(position))}."
+            f"{shown(known)}."
         )
-    if target.ndim == 1:
-        return places(classes, list(position))[target]
-    return spread(classes, target, list(position))
+    return at[target] if target.ndim == 1 else spread(classes, target, known)
 
 
 def _as_text(report, base, digits):

@@ -6,8 +6,8 @@ problems; rebuilding the other as 1 - p loses its digits. The scorers here call
 take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's base class.
 """
 
-import inspect
 from collections import OrderedDict
+from functools import partial
 from threading import Lock
 from uuid import uuid4
 
@@ -22,51 +22,24 @@ from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabele
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import align_target, check_kind
-from sklkl.metrics._losses import ALIGNED, LOSSES, check_options, d2_kl, d2_kl_score
+from sklkl.divergences._registry import DIVERGENCES, find
+from sklkl.metrics._losses import KL, check_options, d2_kl, mean_divergence
+
+D2 = "d2_kl"
+D2_SPELLINGS = (D2, "d2_kl_score")
+# Options of a metric with their defaults, which a scorer does not repeat.
+OPTIONS = {"divergence_params": None, "base": None, "on_zero": "clip"}
 
 
-def _names():
-    yield "d2_kl", d2_kl_score, d2_kl
-    for name, loss in LOSSES.items():
-        yield f"neg_{name}", loss, ALIGNED[name]
+def refuse_labels(y_true, y_pred, *, sample_weight=None, **kwargs):
+    """Raise TypeError: stands for a metric where scikit-learn calls one with predicted labels.
 
-
-EMPTY = inspect.Parameter.empty
-
-# scorer name -> (public metric, the same on matching columns)
-METRICS = {name: (metric, aligned) for name, metric, aligned in _names()}
-
-# Names of divergences -> names of the scorers of their losses
-ALIASES = {
-    ("reverse_" if job.keywords["reverse"] else "") + job.keywords["divergence"].name: (
-        f"neg_{loss}"
-    )
-    for loss, job in ALIGNED.items()
-}
-
-
-class ProbabilityMetric:
-    """The signature of a metric, for who calls it with labels: it refuses.
-
-    Parameters
-    ----------
-    metric : callable
+    scikit-learn reads in the signature that scorers take weights.
     """
-
-    def __init__(self, metric):
-        self.metric = metric
-        self.__name__ = metric.__name__
-
-    @property
-    def __signature__(self):
-        return inspect.signature(self.metric)
-
-    def __call__(self, y_true, y_pred, **kwargs):
-        """Raise TypeError."""
-        raise TypeError(
-            f"{self.__name__} scores probabilities, which a decision threshold does not "
-            "change; tune thresholds by a score of labels, such as 'balanced_accuracy'."
-        )
+    raise TypeError(
+        "Divergences score probabilities, which a decision threshold does not change; tune "
+        "thresholds by a score of labels, such as 'balanced_accuracy'."
+    )
 
 
 class DivergenceScorer(_BaseScorer):
@@ -77,10 +50,7 @@ class DivergenceScorer(_BaseScorer):
 
     def __init__(self, name, **kwargs):
         self.name = name
-        metric, _ = METRICS[name]
-        sign = -1 if name.startswith("neg_") else 1
-        # scikit-learn reads the signature, and calls it to tune thresholds.
-        super().__init__(ProbabilityMetric(metric), sign, kwargs, "predict_proba")
+        super().__init__(refuse_labels, 1 if name == D2 else -1, kwargs, "predict_proba")
 
     def __repr__(self):
         return f"make_divergence_scorer({self.name!r}{self._options()})"
@@ -90,14 +60,9 @@ class DivergenceScorer(_BaseScorer):
 
     def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
-        if not hasattr(estimator, "predict_proba"):
-            raise TypeError(
-                f"{type(estimator).__name__} has no predict_proba, which the scorer "
-                f"{self.name!r} needs; calibrate it, e.g. with "
-                "sklkl.calibration.SoftCalibratedClassifierCV."
-            )
+        check_has_proba(estimator, "estimator")
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
-        # Of several scorers each gets the predictions of the first.
+        # Several scorers of an estimator share its predictions.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
         if PREDICTIONS not in cache:
@@ -112,24 +77,26 @@ class DivergenceScorer(_BaseScorer):
         tiny = np.finfo(proba.dtype).tiny
         exact = options.get("on_zero", "clip") != "clip"
         if exact and has_logs and (proba < tiny).any():
-            # Of what is lost by underflow the estimator may know the logarithms.
+            # The estimator may know the logarithms of what is lost by underflow.
             with np.errstate(divide="ignore"):  # or it takes them of its zeros
                 logs = np.asarray(estimator.predict_log_proba(X))
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
-        _, aligned = METRICS[self.name]
-        return self._sign * aligned(target, spread(proba=proba, **spread_to), **options)
+        metric = (
+            d2_kl if self.name == D2 else partial(mean_divergence, divergence=find(self.name))
+        )
+        return self._sign * metric(target, spread(proba=proba, **spread_to), **options)
 
     def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")
         refuse_other_rows({"X": X, "y_true": y_true, "sample_weight": weight}, strict=False)
 
     def _target(self, X, y_true, classes):
-        """Return the target, and the classes that its columns or codes refer to."""
+        """Return the target, and the classes of its columns or codes."""
         return align_target(y_true, classes)
 
 
 class FidelityScorer(DivergenceScorer):
-    """Score a student's ``predict_proba`` against what a teacher says of the same samples.
+    """Score a student's ``predict_proba`` against its teacher's, on the same samples.
 
     Made by ``make_fidelity_scorer``.
     """
@@ -166,73 +133,86 @@ class FidelityScorer(DivergenceScorer):
         return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
 
     def _check_given(self, estimator, X, y_true, weight):
-        """Take anything for ``y_true``: it is not looked at."""
+        """Accept any ``y_true``, which is not used."""
         refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
 
     def _target(self, X, y_true, classes):
-        proba = TEACHINGS.of(self._token, self.teacher, X)
+        proba = TEACHER_PREDICTIONS.predict(self._token, self.teacher, X)
         known = np.asarray(self.teacher.classes_)
         check_kind(known, classes, "The teacher's classes")
         union = list(dict.fromkeys([*np.asarray(classes).tolist(), *known.tolist()]))
         return spread(known, proba, union), union
 
 
-class Teachings:
-    """What teachers said of the last samples, so that a search asks each but once.
+class PredictionCache:
+    """The probabilities that teachers predicted last, by teacher and samples.
 
-    It belongs to the process, not to a scorer: searches that run in several processes send a
-    new copy of their scorer with each task.
+    A search scores many students on the same samples, and asks the teacher once. The cache
+    belongs to the process, not to a scorer: searches that run in several processes send a new
+    copy of their scorer with each task.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Size of all predictions that are kept.
     """
 
     def __init__(self, max_bytes):
         self.max_bytes = max_bytes
-        self.said = OrderedDict()
+        self.predictions = OrderedDict()
         self.lock = Lock()
 
-    def of(self, token, teacher, X):
+    def predict(self, token, teacher, X):
         """Return the teacher's probabilities; ``token`` stands for the teacher."""
         key = token, joblib.hash(X)
         with self.lock:
-            if key in self.said:
-                self.said.move_to_end(key)
-                return self.said[key]
-        name = "The teacher's predict_proba"
+            if key in self.predictions:
+                self.predictions.move_to_end(key)
+                return self.predictions[key]
         proba = predict_columns(teacher, X, owner="The teacher's")
-        proba = check_rows(proba, name)
+        proba = check_rows(proba, "The teacher's predict_proba")
         with self.lock:
-            self.said[key] = proba
-            while sum(p.nbytes for p in self.said.values()) > self.max_bytes:
-                self.said.popitem(last=False)
+            self.predictions[key] = proba
+            while sum(p.nbytes for p in self.predictions.values()) > self.max_bytes:
+                self.predictions.popitem(last=False)
         return proba
 
 
-TEACHINGS = Teachings(max_bytes=2**28)
+TEACHER_PREDICTIONS = PredictionCache(max_bytes=2**28)
 PREDICTIONS = "sklkl.predict_proba"
 
 
-def make_divergence_scorer(name, **kwargs):
-    """Make a scorer of a loss or score, for ``scoring=`` in model selection.
+def make_divergence_scorer(
+    divergence="kl", *, divergence_params=None, base=None, on_zero="clip"
+):
+    """Make a scorer of a divergence, for ``scoring=`` in model selection.
 
     Parameters
     ----------
-    name : str
-        One of ``get_scorer_names()``, or the name of a loss or score, as "kl_loss", or of a
-        divergence, as "kl_divergence".
-    **kwargs : dict
-        Arguments of the metric, as ``base`` or ``on_zero``.
+    divergence : str, default="kl"
+        The divergence whose mean the loss is, as for ``divergence_loss``: "kl",
+        "reverse_kl", "jensen_shannon", "hellinger", ... Or "d2_kl", the score
+        ``d2_kl_score``.
+    divergence_params : dict, default=None
+        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
+        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
+    base : float, default=None
+        Unit of the loss: None for nats, 2 for bits. None for what has no unit.
+    on_zero : {"clip", "inf", "raise"}, default="clip"
+        What to do where a zero makes the loss infinite, as in ``kl_loss``.
 
     Returns
     -------
     scorer : callable
         ``scorer(estimator, X, y, sample_weight=None)``, a float; losses are negated, so
-        that greater is better. In nats unless ``base`` says otherwise. ``y`` may hold
-        labels or soft targets; columns are matched through ``estimator.classes_``, and a
-        class that the estimator never saw has probability 0.
+        that greater is better. ``y`` may hold labels or soft targets; columns are matched
+        through ``estimator.classes_``, and a class that the estimator never saw has
+        probability 0.
 
     Raises
     ------
     ValueError
-        If there is no such metric or argument.
+        If there is no such divergence, parameter or option.
 
     See Also
     --------
@@ -246,31 +226,41 @@ def make_divergence_scorer(name, **kwargs):
     >>> from sklearn.model_selection import cross_val_score
     >>> from sklkl.metrics import make_divergence_scorer
     >>> X, y = load_iris(return_X_y=True)
-    >>> scorer = make_divergence_scorer("kl_loss", base=2)
+    >>> scorer = make_divergence_scorer("kl", base=2)
     >>> model = LogisticRegression(max_iter=1000)
     >>> round(float(cross_val_score(model, X, y, scoring=scorer).mean()), 1)
     -0.2
     """
-    return DivergenceScorer(_checked(name, kwargs), **kwargs)
+    name, options = _resolved(divergence, divergence_params, base, on_zero)
+    return DivergenceScorer(name, **options)
 
 
-def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
+def make_fidelity_scorer(
+    teacher, divergence="kl", *, divergence_params=None, base=None, on_zero="clip"
+):
     """Make a scorer of how near a student is to its teacher.
 
-    Whatever ``y`` is, the target is what the teacher says of the same samples. A scorer asks
-    the teacher once for each set of samples, however many students are scored on it (threads
-    that start together may each ask); up to 256 MB of answers are kept in each process.
+    Whatever ``y`` is, the target is the teacher's prediction for the same samples. A scorer
+    asks the teacher once for each set of samples, however many students are scored on it
+    (threads that start together may each ask); up to 256 MB of predictions are kept in each
+    process.
 
     Parameters
     ----------
     teacher : estimator
         Fitted classifier with ``predict_proba``. It must not change while the scorer is in
         use.
-    divergence : str, default="kl_divergence"
-        The name of a divergence, as "jensen_shannon_divergence", in which the teacher is the
-        first argument; "reverse_kl_divergence"; or of a loss or score, as "d2_kl_score".
-    **kwargs : dict
-        Arguments of the loss, as ``base``, ``on_zero`` or ``order``.
+    divergence : str, default="kl"
+        The divergence, of which the teacher is the first argument, as for
+        ``divergence_loss``: "kl", "reverse_kl", "jensen_shannon", "hellinger", ... Or
+        "d2_kl", the score ``d2_kl_score``.
+    divergence_params : dict, default=None
+        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
+        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
+    base : float, default=None
+        Unit of the divergence: None for nats, 2 for bits. None for what has no unit.
+    on_zero : {"clip", "inf", "raise"}, default="clip"
+        What to do where a zero makes the divergence infinite, as in ``kl_loss``.
 
     Returns
     -------
@@ -284,7 +274,7 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     TypeError
         If the teacher has no ``predict_proba``.
     ValueError
-        If it is not fitted, or if there is no such divergence or argument.
+        If it is not fitted, or if there is no such divergence, parameter or option.
 
     See Also
     --------
@@ -293,10 +283,10 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
 
     Notes
     -----
-    The teacher sees what the student sees. Where that is not its own input, as in
+    The teacher sees what the student sees. Where this is not its own input, as in
     ``SequentialFeatureSelector``, take ``teacher.predict_proba(X)`` for ``y`` and a scorer of
     ``make_divergence_scorer``; also in ``permutation_importance``, unless the teacher's
-    answers to permuted features are meant.
+    predictions for permuted features are meant.
 
     Examples
     --------
@@ -320,52 +310,8 @@ def make_fidelity_scorer(teacher, divergence="kl_divergence", **kwargs):
     check_has_proba(teacher, "teacher")
     if not hasattr(teacher, "classes_"):
         raise ValueError(f"The teacher {type(teacher).__name__} is not fitted; fit it first.")
-    return FidelityScorer(teacher, _checked(divergence, kwargs), **kwargs)
-
-
-def _checked(name, kwargs):
-    """Return the name of the scorer for a name in any form, if it takes ``kwargs``."""
-    given, name = name, ALIASES.get(str(name), str(name))
-    candidates = (name, f"neg_{name}", name.removesuffix("_score"))
-    full_name = next((c for c in candidates if c in METRICS), None)
-    if full_name is None:
-        raise ValueError(
-            f"{_no_scorer(given)} use one of {get_scorer_names()}, or the name of a "
-            f"divergence, of {list(ALIASES)}."
-        )
-    metric, _ = METRICS[full_name]
-    known = set(_keywords(metric)) - {"labels", "sample_weight"}
-    unknown = set(kwargs) - known
-    if unknown:
-        raise ValueError(
-            f"{metric.__name__} takes no {sorted(unknown)} in a scorer; it takes "
-            f"{sorted(known)}."
-        )
-    missing = _required(metric) - set(kwargs)
-    if missing:
-        raise ValueError(f"{metric.__name__} needs {sorted(missing)}.")
-    check_options(kwargs.get("base"), kwargs.get("on_zero", "clip"))
-    return full_name
-
-
-def _no_scorer(name):
-    """Begin the message that there is no scorer of a name."""
-    if isinstance(name, str) and name in sklearn_names():
-        return (
-            f"The scorer {name!r} is scikit-learn's: where a scorer is asked for, pass the "
-            f"object, sklearn.metrics.get_scorer({name!r}). For one of sklkl,"
-        )
-    return f"There is no scorer, loss or divergence of the name {name!r};"
-
-
-def _keywords(metric):
-    """Keyword-only arguments of a metric, by name."""
-    parameters = inspect.signature(metric).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _required(metric):
-    return {name for name, default in _keywords(metric).items() if default is EMPTY}
+    name, options = _resolved(divergence, divergence_params, base, on_zero)
+    return FidelityScorer(teacher, name, **options)
 
 
 def get_scorer(name):
@@ -374,7 +320,8 @@ def get_scorer(name):
     Parameters
     ----------
     name : str
-        One of ``get_scorer_names()``, as "neg_kl_loss" or "d2_kl".
+        One of ``get_scorer_names()``, as "neg_kl_loss" or "d2_kl"; or the name of the
+        divergence or its loss, as "kl" or "kl_loss".
 
     Returns
     -------
@@ -385,8 +332,8 @@ def get_scorer(name):
     Raises
     ------
     ValueError
-        If there is no such scorer. Those of scikit-learn are had from
-        ``sklearn.metrics.get_scorer``.
+        If there is no such scorer, or it needs a parameter. Those of scikit-learn are had
+        from ``sklearn.metrics.get_scorer``.
 
     See Also
     --------
@@ -396,24 +343,18 @@ def get_scorer(name):
     --------
     >>> from sklkl.metrics import get_scorer
     >>> get_scorer("neg_kl_loss")
-    make_divergence_scorer('neg_kl_loss')
+    make_divergence_scorer('kl')
     """
-    if not isinstance(name, str) or name not in METRICS:
-        raise ValueError(f"{_no_scorer(name)} use one of {get_scorer_names()}.")
-    if missing := _required(METRICS[name][0]):
-        raise ValueError(
-            f"{name!r} needs {sorted(missing)}; use make_divergence_scorer({name!r}, ...)."
-        )
-    return DivergenceScorer(name)
+    return DivergenceScorer(_resolved(name)[0])
 
 
 def get_scorer_names():
-    """List the names that ``get_scorer`` takes.
+    """List the names of the scorers that ``get_scorer`` returns.
 
     Returns
     -------
     names : list of str
-        In alphabetical order, without those that need an argument, as the order of a Rényi
+        In alphabetical order, without those that need a parameter, as the order of a Rényi
         divergence.
 
     Examples
@@ -422,4 +363,21 @@ def get_scorer_names():
     >>> "neg_kl_loss" in get_scorer_names()
     True
     """
-    return sorted(name for name, (metric, _) in METRICS.items() if not _required(metric))
+    return sorted([D2, *(f"neg_{d.name}_loss" for d in DIVERGENCES if not d.required)])
+
+
+def _resolved(divergence, divergence_params=None, base=None, on_zero="clip"):
+    """Return the name of a scorer, in one spelling, and its options that are no defaults."""
+    if isinstance(divergence, str) and divergence in sklearn_names():
+        raise ValueError(
+            f"divergence={divergence!r} is a scorer of scikit-learn: where a scorer is asked "
+            f"for, pass the object, sklearn.metrics.get_scorer({divergence!r})."
+        )
+    of_d2 = isinstance(divergence, str) and divergence in D2_SPELLINGS
+    record = KL if of_d2 else find(divergence, also=(D2,))
+    if of_d2 and base is not None:
+        raise ValueError(f"{D2!r} has no unit, so base must be None; got {base!r}.")
+    check_options(base, on_zero, record, divergence_params)
+    given = {"divergence_params": divergence_params, "base": base, "on_zero": on_zero}
+    options = {key: value for key, value in given.items() if value != OPTIONS[key]}
+    return D2 if of_d2 else record.name, options

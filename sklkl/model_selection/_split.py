@@ -44,7 +44,7 @@ GAIN = 1e-6
 
 
 class Masses:
-    """What each unit, a sample or a group, adds to the mass of every class.
+    """The mass that each unit, a sample or a group, adds to every class.
 
     Divided by the square root of the mass of the class, so that rare classes count. Classes
     are in an order that neither their names nor the order of the columns have a part in.
@@ -131,7 +131,7 @@ class Masses:
 
 
 def by_content(classes, target):
-    """Return classes and target, the classes in the order of what the target says of them.
+    """Return classes and target, the classes in an order that the target alone decides.
 
     Labels in the order in which they appear; columns in the descending order of their first
     entries, then of their second, and so on, which is the same for one-hot rows.
@@ -197,7 +197,7 @@ def _is_last(units):
 
 
 class WeightedSplitMixin:
-    """Let searches count the splits: these pass on all that ``split`` gets."""
+    """Accepts sample_weight in get_n_splits: searches pass it what they pass to ``split``."""
 
     def get_n_splits(self, X=None, y=None, groups=None, sample_weight=None):
         """Return the number of splits.

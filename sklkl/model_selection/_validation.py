@@ -62,14 +62,14 @@ def soft_cross_val_predict(
         ``StratifiedSoftKFold`` for soft targets. Or a splitter, or an iterable of indices,
         in which every sample is in exactly one test set.
     method : {"predict_proba", "predict_log_proba"}, default="predict_proba"
-        What to predict.
+        The method whose predictions are returned.
     n_jobs : int, default=None
         Folds fitted at once.
     verbose : int, default=0
         Verbosity of ``joblib.Parallel``.
     params : dict, default=None
-        What to pass to ``fit``, as ``sample_weight``; parts of the length of ``X`` are taken
-        apart by fold. If metadata routing is enabled, whoever requests it gets it.
+        Arguments of ``fit``, as ``sample_weight``; those with an entry for each row of ``X``
+        are split by fold. If metadata routing is enabled, estimators get those they request.
     pre_dispatch : int or str, default="2*n_jobs"
         As in ``joblib.Parallel``.
 

@@ -163,7 +163,7 @@ def test_what_rounding_left_below_zero_counts_as_zero(k, dtype):
         **CASES,
         "entropy": lambda p, q: entropy(p),
         "contributions": kl_contributions,
-        "pairwise": lambda p, q: pairwise_divergences(p, q, metric="kl_divergence"),
+        "pairwise": lambda p, q: pairwise_divergences(p, q, divergence="kl"),
     }
     # A divergence of 1e-50 has six digits left where sums are off by 2e-4.
     bounds = {"rtol": BOUND[dtype], "atol": 1e-50}

@@ -22,15 +22,15 @@ from sklkl.divergences import (
     pairwise_divergences,
     sampled_kl,
 )
-from sklkl.divergences._registry import DIVERGENCES
-from tests._support.cases import case
+from tests._support.cases import FUNCTIONS as DIVERGENCES
+from tests._support.cases import Case, case
 from tests._support.layouts import LAYOUTS
 from tests._support.problems import random_rows
 
 PARAMETERS = {
     "jensen_shannon_divergence": {"weight": 0.3},
-    "renyi_divergence": {"order": 2},
-    "alpha_divergence": {"alpha": 0.3},
+    "renyi": {"order": 2},
+    "alpha": {"alpha": 0.3},
 }
 
 
@@ -98,14 +98,14 @@ class RowFunction:
 
 def of_divergence(divergence):
     return RowFunction(
-        case(divergence.name, **PARAMETERS.get(divergence.name, {})),
+        Case(divergence, PARAMETERS.get(divergence.name, {})),
         base=divergence.has_unit,
         root=divergence.name == "jensen_shannon_distance",
     )
 
 
-FUNCTIONS = {d.name: of_divergence(d) for d in DIVERGENCES} | {
-    "renyi_divergence of order inf": RowFunction(case("renyi_divergence", order=np.inf)),
+FUNCTIONS = {d.spellings[1]: of_divergence(d) for d in DIVERGENCES} | {
+    "renyi_divergence of order inf": RowFunction(case("renyi", order=np.inf)),
     "kl_contributions": RowFunction(kl_contributions, per_outcome=True),
     "entropy": RowFunction(lambda p, q, **options: entropy(p, **options), names=("p",)),
     "pairwise_divergences": RowFunction(

@@ -30,7 +30,11 @@ def rows_of_many_kinds(n, m, k, dtype=np.float64):
 
 def pairwise(case, P, Q=None, **options):
     return pairwise_divergences(
-        P, Q, metric=case.divergence.name, **case.parameters, **options
+        P,
+        Q,
+        divergence=case.divergence.name,
+        divergence_params=case.parameters,
+        **options,
     )
 
 
@@ -65,10 +69,10 @@ def test_any_numbers_of_rows(n, m):
 def test_agrees_with_scipy():
     for k in (2, 300):
         P, Q = random_rows(20, k, 1), random_rows(30, k, 2)
-        result = pairwise_divergences(P, Q, metric="jensen_shannon_distance")
+        result = pairwise_divergences(P, Q, divergence="jensen_shannon_distance")
         # SciPy loses digits where rows are near.
         assert_allclose(result, cdist(P, Q, "jensenshannon"), rtol=1e-12, atol=1e-13)
-        result = pairwise_divergences(P, Q, metric="total_variation_distance")
+        result = pairwise_divergences(P, Q, divergence="total_variation")
         assert_allclose(result, 0.5 * cdist(P, Q, "cityblock"), rtol=1e-12)
 
 
@@ -77,7 +81,7 @@ def test_bad_row_is_named(order):
     good = random_rows(40, 300)
     bad = good.copy()
     bad[[3, 39], 299] += 0.5
-    options = {"metric": "renyi_divergence", "order": order}
+    options = {"divergence": "renyi", "divergence_params": {"order": order}}
     for P, Q, where in (
         (bad, good, "P[3]"),
         (good, bad, "Q[3]"),
@@ -88,29 +92,33 @@ def test_bad_row_is_named(order):
             pairwise_divergences(P, Q, **options)
 
 
-METRIC = "metric must be one of"
+NAME = "divergence must be one of ['kl', 'reverse_kl',"
 
 
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"metric": "kl"}, (METRIC, "'kl_divergence'")),
-        ({"metric": None}, (METRIC,)),
-        ({"metric": kl_divergence}, (METRIC,)),
-        ({"metric": "entropy"}, (METRIC,)),
-        ({"order": 2}, ("kl_divergence takes no parameters", "['order']")),
+        ({"divergence": "cosine"}, (NAME, "'kl_divergence'", "got 'cosine'")),
+        ({"divergence": None}, (NAME,)),
+        ({"divergence": kl_divergence}, (NAME,)),
+        ({"divergence": "entropy"}, (NAME,)),
+        ({"divergence_params": {"order": 2}}, ("'kl' takes no parameters", "{'order': 2}")),
+        ({"divergence_params": 2}, ("divergence_params must be None or a dictionary",)),
         (
-            {"metric": "renyi_divergence", "order": 2, "alpha": 3},
-            ("renyi_divergence takes ['order']", "['alpha', 'order']"),
+            {"divergence": "renyi", "divergence_params": {"order": 2, "alpha": 3}},
+            ("'renyi' takes ['order']", "got divergence_params={'order': 2, 'alpha': 3}"),
         ),
         (
-            {"metric": "jensen_shannon_divergence", "axis": 0},
-            ("jensen_shannon_divergence takes ['weight']", "needs none"),
+            {"divergence": "jensen_shannon", "divergence_params": {"axis": 0}},
+            ("'jensen_shannon' takes ['weight'];",),
         ),
-        ({"metric": "renyi_divergence"}, ("needs ['order']; got []",)),
-        ({"metric": "renyi_divergence", "order": -1}, ("order must be ",)),
-        ({"metric": "alpha_divergence", "alpha": inf}, ("alpha must be a finite number",)),
-        ({"metric": "chi2_divergence", "base": 2}, ("chi2_divergence has no unit", "got 2.")),
+        ({"divergence": "renyi"}, ("needs ['order']; got divergence_params=None",)),
+        ({"divergence": "renyi", "divergence_params": {"order": -1}}, ("order must be ",)),
+        (
+            {"divergence": "alpha", "divergence_params": {"alpha": inf}},
+            ("alpha must be a finite number",),
+        ),
+        ({"divergence": "chi2", "base": 2}, ("'chi2' has no unit", "got 2.")),
         ({"P": [1, 0]}, ("P must be a matrix", "it has shape (2,)")),
         ({"Q": np.full((2, 4, 3), 1 / 3)}, ("Q must be a matrix", "it has shape (2, 4, 3)")),
         ({"Q": [[0.5, 0.5]]}, ("number of outcomes: P has 3, Q has 2.",)),

@@ -26,7 +26,7 @@ SCORES = np.random.default_rng(0).uniform(size=(2, 3, 5))
 DISPLAYS = {
     "divergence": (lambda **kw: DivergenceDisplay.from_distributions(P[0], Q[0], **kw), 2),
     "map": (lambda **kw: DivergenceMapDisplay.from_distributions(P[:4], **kw), 1),
-    "surface": (lambda **kw: DivergenceMapDisplay.from_metric(n_points=20, **kw), 1),
+    "surface": (lambda **kw: DivergenceMapDisplay.from_divergence(n_points=20, **kw), 1),
     "fidelity": (lambda **kw: FidelityDisplay.from_predictions(P, Q, **kw), 3),
     "reliability": (
         lambda **kw: ReliabilityDisplay.from_predictions(P, Q, method="binning", **kw),

@@ -15,7 +15,7 @@ from tests._support.problems import random_rows
 
 COINS = [[0.5, 0.5], [0.9, 0.1]]
 from_distributions = DivergenceMapDisplay.from_distributions
-from_metric = DivergenceMapDisplay.from_metric
+from_divergence = DivergenceMapDisplay.from_divergence
 
 
 def texts(display):
@@ -59,7 +59,7 @@ def test_cells_are_divergences(n, m):
 
 def test_small_and_large_cells():
     rows = np.array([[0.5, 0.5], [0.50001, 0.49999], [1e-4, 1 - 1e-4]])
-    display = from_distributions(rows, metric="chi2_divergence")
+    display = from_distributions(rows, divergence="chi2")
     cells = np.reshape(texts(display), (3, 3))
     assert cells[0, 1] == f"{display.divergences[0, 1]:.0e}"
     assert cells[0, 2] == f"{display.divergences[0, 2]:.0f}"
@@ -74,7 +74,7 @@ def test_infinite_cells_are_hatched_and_no_part_of_the_scale():
 
 
 @pytest.mark.parametrize(
-    ("P", "Q", "metric", "expected"),
+    ("P", "Q", "divergence", "expected"),
     [
         ([[1.0, 0.0]], [[0.0, 1.0]], "kl_divergence", (0, 1)),  # infinite
         ([[0.5, 0.5]], None, "kl_divergence", (0, 1)),
@@ -82,8 +82,8 @@ def test_infinite_cells_are_hatched_and_no_part_of_the_scale():
         ([[0.5, 0.5], [0.9, 0.1]], None, "cross_entropy", (0.325, 1.204)),
     ],
 )
-def test_scale_of_colours(P, Q, metric, expected):
-    display = draw(from_distributions(P, Q, metric=metric))
+def test_scale_of_colours(P, Q, divergence, expected):
+    display = draw(from_distributions(P, Q, divergence=divergence))
     assert_allclose(display.image_.get_clim(), expected, atol=5e-4)
 
 
@@ -117,11 +117,13 @@ def test_columns_of_data_frames_are_matched():
 def test_surface_of_every_divergence(divergence):
     values = {"order": 2, "alpha": 0.5, "weight": 0.3}
     parameters = {name: values[name] for name in divergence.parameters}
-    display = from_metric(divergence.name, n_points=12, **parameters)
+    display = from_divergence(divergence.name, divergence_params=parameters, n_points=12)
     points = display.points
     assert_allclose(points, np.linspace(1 / 24, 23 / 24, 12))
     P = np.column_stack([1 - points, points])
-    expected = pairwise_divergences(P, metric=divergence.name, **parameters)
+    expected = pairwise_divergences(
+        P, divergence=divergence.name, divergence_params=parameters
+    )
     assert_allclose(display.divergences, expected)
     levels = display.image_.levels
     assert (np.diff(levels) > 0).all()
@@ -138,7 +140,7 @@ def test_surface_of_every_divergence(divergence):
 
 
 def test_contour_lines_are_where_the_divergence_has_their_value():
-    display = from_metric("kl_divergence", base=2)
+    display = from_divergence(base=2)
     assert texts(display)
     for level, path in zip(display.lines_.levels, display.lines_.get_paths(), strict=True):
         p, q = path.vertices.T
@@ -148,15 +150,17 @@ def test_contour_lines_are_where_the_divergence_has_their_value():
 
 
 def test_surfaces_at_the_edge_of_parameters():
-    display = draw(from_metric("renyi_divergence", order=0, n_points=2))
+    display = draw(from_divergence("renyi", divergence_params={"order": 0}, n_points=2))
     assert display.lines_ is None
     assert display.texts_ == []
-    assert "order ∞" in label(from_metric("renyi_divergence", order=np.inf, n_points=9))
+    assert "order ∞" in label(
+        from_divergence("renyi", divergence_params={"order": np.inf}, n_points=9)
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.5, 10.0, 100.0])
 def test_levels_of_steep_surfaces_are_few_and_labelled(alpha):
-    display = draw(from_metric("alpha_divergence", alpha=alpha, n_points=50))
+    display = draw(from_divergence("alpha", divergence_params={"alpha": alpha}, n_points=50))
     levels = display.image_.levels
     assert 3 <= len(levels) <= 14
     marked = [float(t.replace("−", "-")) for t in ticks(display.colorbar_.ax.yaxis)]
@@ -170,9 +174,13 @@ def test_levels_of_steep_surfaces_are_few_and_labelled(alpha):
         (from_distributions, {"row_names": ["a"]}, "row_names has 1 names"),
         (from_distributions, {"column_names": ["a"]}, "column_names has 1 names"),
         (from_distributions, {"Q": [[0.5, 0.6]]}, r"Q\[0\] sums to 1.1"),
-        (from_metric, {"metric": "cosine"}, "metric must be one of .* got 'cosine'"),
-        (from_metric, {"n_points": 1}, "n_points must be"),
-        (from_metric, {"n_points": 2.5}, "n_points must be"),
+        (
+            from_divergence,
+            {"divergence": "cosine"},
+            "divergence must be one of .* got 'cosine'",
+        ),
+        (from_divergence, {"n_points": 1}, "n_points must be"),
+        (from_divergence, {"n_points": 2.5}, "n_points must be"),
     ],
 )
 def test_bad_arguments(call, options, message):

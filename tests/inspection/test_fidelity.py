@@ -185,7 +185,12 @@ frame = pd.DataFrame
         (HALF, [[0.5, 0.6]] * 2, {}, ["student_proba[0] sums to 1.1"]),
         ([[0.5, 0.6]] * 2, HALF, {}, ["teacher_proba[0] sums to 1.1"]),
         (HALF, [[1.0]] * 2, {}, ["student_proba must have shape"]),
-        ([[1.0, 0.0]], [[0.0, 1.0]], {"on_zero": "raise"}, ["y_true are the teacher's"]),
+        (
+            [[1.0, 0.0]],
+            [[0.0, 1.0]],
+            {"on_zero": "raise"},
+            ["y_true: teacher_proba; y_proba: student_proba"],
+        ),
         (frame(HALF, columns=["a", "b"]), HALF, {"classes": ["a", "c"]}, ["does not"]),
         (frame(HALF, columns=["a", "b"]), frame(HALF, columns=["A", "B"]), {}, ["in common"]),
         (frame(HALF, [0, 1]), frame(HALF, [1, 0]), {}, ["rows of teacher_proba and student_"]),

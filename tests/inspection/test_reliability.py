@@ -9,9 +9,9 @@ from scipy.special import softmax
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 
+from sklkl.calibration import KLDecomposition, kl_decomposition
 from sklkl.distillation import DistilledClassifier
 from sklkl.inspection import ReliabilityDisplay
-from sklkl.metrics import KLDecomposition, kl_decomposition
 from tests._support.messages import matches
 from tests._support.pictures import draw, legend
 from tests._support.problems import make_problem

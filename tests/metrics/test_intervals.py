@@ -1,4 +1,4 @@
-"""kl_interval: formulas by hand, invariances, coverage, refusals."""
+"""loss_interval: formulas by hand, invariances, coverage, refusals."""
 
 import math
 import tracemalloc
@@ -12,15 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.exceptions import DataConversionWarning
 
-from sklkl import metrics
 from sklkl.divergences import kl_divergence
-from sklkl.metrics import LossInterval, hellinger_loss, kl_interval, kl_loss
+from sklkl.divergences._registry import NAMES
+from sklkl.metrics import LossInterval, divergence_loss, kl_loss, loss_interval
 from tests._support.layouts import read_only
 from tests._support.messages import matches
 from tests._support.problems import random_rows
 
-LOSSES = [name for name in metrics.__all__ if name.endswith("_loss")]
-PARAMETERS = {"renyi_loss": {"order": 2}, "alpha_loss": {"alpha": 0.5}}
+PARAMETERS = {"renyi": {"order": 2}, "alpha": {"alpha": 0.5}}
 METHODS = ("delta", "bootstrap")
 each_method = pytest.mark.parametrize("method", METHODS)
 
@@ -39,7 +38,7 @@ def random_data(n_samples=80):
 def interval(*args, method="delta", **options):
     if method == "bootstrap":
         options = {"n_resamples": 500, "random_state": 0, **options}
-    return kl_interval(*args, method=method, **options)
+    return loss_interval(*args, method=method, **options)
 
 
 def assert_same(actual, expected, rtol=1e-10, atol=0.0):
@@ -65,21 +64,20 @@ def test_linearised_ratio(weighted, grouped, paired):
     options |= {"groups": groups} if grouped else {}
     for level in (0.5, 0.9, 0.999):
         half = stats.t(n - 1).ppf((1 + level) / 2) * error
-        result = kl_interval(y, *models, confidence_level=level, **options)
+        result = loss_interval(y, *models, confidence_level=level, **options)
         assert_same(result, LossInterval(estimate, error, estimate - half, estimate + half))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_estimate_is_the_loss(loss):
+@pytest.mark.parametrize("divergence", NAMES)
+def test_estimate_is_the_loss(divergence):
     y, p, other, weight, groups = random_data()
-    own = PARAMETERS.get(loss, {})
-    function = getattr(metrics, loss)
+    own = {"divergence": divergence, "divergence_params": PARAMETERS.get(divergence)}
     hard, clipped = y.argmax(axis=1), p.copy()
     clipped[3], hard[3] = [1, 0, 0], 1
     for (y_true, proba), method in zip(((y, p), (hard, clipped)), METHODS, strict=True):
         options = own | {"sample_weight": weight}
-        value, rest = (function(y_true, q, **options) for q in (proba, other))
-        options |= {"loss": loss, "groups": groups, "method": method}
+        value, rest = (divergence_loss(y_true, q, **options) for q in (proba, other))
+        options |= {"groups": groups, "method": method}
         result = interval(y_true, proba, **options)
         assert result.estimate == pytest.approx(value, rel=1e-13)
         assert 0 < result.standard_error < np.inf
@@ -120,12 +118,12 @@ def test_scale_of_weights(method):
 
 def test_weights_are_no_frequencies():
     y, p, *_ = random_data()
-    single = kl_interval(y, p)
-    doubled = kl_interval(y, p, sample_weight=np.full(80, 2.0))
+    single = loss_interval(y, p)
+    doubled = loss_interval(y, p, sample_weight=np.full(80, 2.0))
     assert doubled.standard_error == pytest.approx(single.standard_error)
     twice = np.repeat(y, 2, axis=0), np.repeat(p, 2, axis=0)
-    assert kl_interval(*twice).standard_error < 0.75 * single.standard_error
-    assert_same(kl_interval(*twice, groups=np.repeat(np.arange(80), 2)), single)
+    assert loss_interval(*twice).standard_error < 0.75 * single.standard_error
+    assert_same(loss_interval(*twice, groups=np.repeat(np.arange(80), 2)), single)
 
 
 @each_method
@@ -159,10 +157,10 @@ def test_labels_of_groups(method):
 def test_order_of_rows_and_models():
     y, p, other, weight, groups = random_data()
     i = np.random.default_rng(0).permutation(80)
-    expected = kl_interval(y, p, other, sample_weight=weight, groups=groups)
+    expected = loss_interval(y, p, other, sample_weight=weight, groups=groups)
     options = {"sample_weight": weight[i], "groups": groups[i]}
-    assert_same(kl_interval(y[i], p[i], other[i], **options), expected)
-    back = kl_interval(y[i], other[i], p[i], **options)
+    assert_same(loss_interval(y[i], p[i], other[i], **options), expected)
+    back = loss_interval(y[i], other[i], p[i], **options)
     back = LossInterval(-back.estimate, back.standard_error, -back.high, -back.low)
     assert_same(back, expected)
 
@@ -183,7 +181,7 @@ def test_equal_and_huge_losses(method):
     # Their squares are beyond float64.
     y, p = rows(9, 2), rows(9, 2, seed=1)
     p[0] = [1.0, 1e-290]
-    result = interval(y, p, loss="chi2_loss", on_zero="inf", method=method)
+    result = interval(y, p, divergence="chi2", on_zero="inf", method=method)
     assert 1e200 < result.estimate < np.inf
     assert result.standard_error == pytest.approx(result.estimate, rel=0.5)
     assert result.low < result.estimate < result.high
@@ -198,7 +196,7 @@ def test_methods_agree(full):
     y, p, other, weight, _ = random_data(900)
     options = {"sample_weight": weight, "groups": np.arange(900) % 300} if full else {}
     args = (y, p, other) if full else (y, p)
-    delta = kl_interval(*args, **options)
+    delta = loss_interval(*args, **options)
     bootstrap = interval(*args, method="bootstrap", n_resamples=4000, **options)
     assert bootstrap.estimate == delta.estimate
     assert bootstrap.standard_error == pytest.approx(delta.standard_error, rel=0.05)
@@ -238,7 +236,7 @@ def test_random_state():
     y, p, *_ = random_data()
 
     def of(state):
-        return kl_interval(y, p, random_state=state, method="bootstrap", n_resamples=200)
+        return loss_interval(y, p, random_state=state, method="bootstrap", n_resamples=200)
 
     assert of(3) == of(3) == of(np.random.RandomState(3)) != of(4)
     assert of(None).estimate == of(3).estimate
@@ -333,7 +331,7 @@ def test_coverage(case, n_data_sets):
     for i in drawn:
         args = (y[i], p[i], other[i]) if case == "paired" else (y[i], p[i])
         weight = 1 / chance[i] if weighted else None
-        results.append(kl_interval(*args, sample_weight=weight, confidence_level=level))
+        results.append(loss_interval(*args, sample_weight=weight, confidence_level=level))
     assert_covers(results, truth, level)
     estimate, error, *_ = np.transpose([astuple(r) for r in results])
     rel = 0.05 if n_data_sets > 1000 else 0.12
@@ -344,16 +342,17 @@ def test_coverage(case, n_data_sets):
 def test_coverage_of_clusters(case, n_data_sets):
     """The bootstrap of losses of little skew: those of KL ask for more rows and resamples."""
     y, p, draw = clusters()
-    loss = kl_loss if case == "delta" else hellinger_loss
+    own = {"divergence": "kl" if case == "delta" else "hellinger"}
+    loss = divergence_loss(y, p, **own)
     results, ignorant = [], []
     for seed in range(n_data_sets):
         drawn, groups = draw(60 if case == "bootstrap" else 40)
-        args, options = (y[drawn], p[drawn]), {"loss": loss.__name__, "method": case}
+        args, options = (y[drawn], p[drawn]), own | {"method": case}
         options |= {"n_resamples": 400, "random_state": seed}
-        results.append(kl_interval(*args, groups=groups, **options))
-        ignorant.append(kl_interval(*args, loss=loss.__name__))
-    assert_covers(results, loss(y, p))
-    assert share_that_covers(ignorant, loss(y, p)) < 0.8
+        results.append(loss_interval(*args, groups=groups, **options))
+        ignorant.append(loss_interval(*args, **own))
+    assert_covers(results, loss)
+    assert share_that_covers(ignorant, loss) < 0.8
 
 
 # Infinite losses, and forms of input
@@ -411,17 +410,17 @@ def test_columns_labels_and_names():
     names = ["ant", "bee", "cat"]
     labels, soft = np.array(names)[y.argmax(axis=1)], pd.DataFrame(y, columns=names)
     turned = pd.DataFrame(other, columns=names)[["cat", "ant", "bee"]]
-    assert kl_interval(labels, p, turned) == kl_interval(labels, p, other)
-    assert kl_interval(soft, p, turned) == kl_interval(y, p, other)
+    assert loss_interval(labels, p, turned) == loss_interval(labels, p, other)
+    assert loss_interval(soft, p, turned) == loss_interval(y, p, other)
     two = np.arange(80) % 2
     columns = (np.column_stack([1 - x[:, 0], x[:, 0]]) for x in (p, other))
-    assert kl_interval(two, p[:, 0], other[:, 0]) == kl_interval(two, *columns)
-    expected = kl_interval(np.eye(3)[2 * two], p)
-    assert kl_interval(2 * two, p, labels=[0, 1, 2]) == expected
+    assert loss_interval(two, p[:, 0], other[:, 0]) == loss_interval(two, *columns)
+    expected = loss_interval(np.eye(3)[2 * two], p)
+    assert loss_interval(2 * two, p, labels=[0, 1, 2]) == expected
     with pytest.warns(UserWarning, match="are taken in sorted order"):
-        kl_interval(2 * two, p, p, labels=[2, 1, 0])
+        loss_interval(2 * two, p, p, labels=[2, 1, 0])
     with pytest.warns(DataConversionWarning):
-        kl_interval(two[:, None], p[:, 0])
+        loss_interval(two[:, None], p[:, 0])
 
 
 def test_rows_are_matched_by_their_labels():
@@ -429,12 +428,12 @@ def test_rows_are_matched_by_their_labels():
     names = [f"r{i}" for i in range(80)]
     given = {"y_proba": pd.DataFrame(p, names), "y_proba_other": pd.DataFrame(other, names)}
     given |= {"sample_weight": pd.Series(weight, names), "groups": pd.Series(groups, names)}
-    expected = kl_interval(y, p, other, sample_weight=weight, groups=groups)
-    assert kl_interval(y, **given) == expected
+    expected = loss_interval(y, p, other, sample_weight=weight, groups=groups)
+    assert loss_interval(y, **given) == expected
     for name in ("y_proba_other", "sample_weight", "groups"):
         turned = given | {name: given[name].iloc[::-1]}
         with pytest.raises(ValueError, match=f"rows of (y_proba|{name}) and .* have diff"):
-            kl_interval(y, **turned)
+            loss_interval(y, **turned)
 
 
 # Refusals
@@ -443,12 +442,15 @@ def test_rows_are_matched_by_their_labels():
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"loss": "d2_kl_score"}, ["loss must be one of ('kl_loss', "]),
-        ({"loss": kl_loss}, ["loss must be one of", "got <function kl_loss"]),
-        ({"loss": "renyi_loss"}, ["renyi_loss needs ['order']"]),
-        ({"loss": "alpha_loss", "order": 2}, ["alpha_loss takes no ['order']", "['alpha"]),
-        ({"loss": "renyi_loss", "order": -1}, ["order must be a finite number >= 0"]),
-        ({"loss": "chi2_loss", "base": 2}, ["chi2_loss has no unit; leave base=None, not 2"]),
+        ({"divergence": "d2_kl_score"}, ["divergence must be one of ['kl', "]),
+        ({"divergence": kl_loss}, ["divergence must be one of", "got <function kl_loss"]),
+        ({"divergence": "renyi"}, ["needs ['order']"]),
+        ({"divergence_params": {"order": 2}}, ["'kl' takes no parameters"]),
+        (
+            {"divergence": "renyi_loss", "divergence_params": {"order": -1}},
+            ["order must be a finite number >= 0"],
+        ),
+        ({"divergence": "chi2", "base": 2}, ["'chi2' has no unit, so base must be None"]),
         ({"base": 1}, ["base must be None (nats) or a number > 1"]),
         ({"on_zero": "drop"}, ["on_zero must be one of"]),
         ({"method": "jackknife"}, ["method must be one of ('delta', 'bootstrap')", "'jack"]),
@@ -465,7 +467,7 @@ def test_rows_are_matched_by_their_labels():
 )
 def test_bad_options(options, parts):
     with pytest.raises(ValueError, match=matches(*parts)):
-        kl_interval([0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4], **options)
+        loss_interval([0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4], **options)
 
 
 @pytest.mark.parametrize(
@@ -480,4 +482,4 @@ def test_bad_options(options, parts):
 )
 def test_the_other_predictions_are_checked_by_their_name(other, parts):
     with pytest.raises((ValueError, TypeError), match=matches(*parts)):
-        kl_interval([0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4], other)
+        loss_interval([0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4], other)

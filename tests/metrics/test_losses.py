@@ -14,8 +14,15 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import d2_log_loss_score, log_loss
 
 from sklkl import metrics
-from sklkl.metrics import cross_entropy_loss, d2_kl_score, kl_loss, reverse_kl_loss
-from tests._support.cases import Case, cases_of, losses
+from sklkl.divergences._registry import DIVERGENCES, find
+from sklkl.metrics import (
+    cross_entropy_loss,
+    d2_kl_score,
+    divergence_loss,
+    kl_loss,
+    reverse_kl_loss,
+)
+from tests._support.cases import Case, cases_of
 from tests._support.layouts import read_only
 from tests._support.messages import matches
 from tests._support.problems import random_rows
@@ -29,21 +36,23 @@ VALUES = {"weight": (0.5, 0.3), "order": (0.5, 1, 2), "alpha": (-1, 0, 0.5, 2)}
 
 @dataclass(frozen=True)
 class Loss:
-    """A public loss with values of its parameters."""
+    """The loss of a divergence with values of its parameters."""
 
-    name: str
     case: Case
-    reverse: bool
+
+    @property
+    def name(self):
+        return self.case.divergence.name
 
     def __call__(self, y_true, y_proba, **options):
-        function = getattr(metrics, self.name)
-        return function(y_true, y_proba, **self.case.parameters, **options)
+        own = {"divergence": self.name, "divergence_params": self.case.parameters}
+        return divergence_loss(y_true, y_proba, **own, **options)
 
     def of_rows(self, y_true, y_proba, **unit):
-        return self.case(*((y_proba, y_true) if self.reverse else (y_true, y_proba)), **unit)
+        return self.case(y_true, y_proba, **unit)
 
     def exact(self, y_true, y_proba, **unit):
-        pairs = zip(y_proba, y_true) if self.reverse else zip(y_true, y_proba)  # noqa: B905
+        pairs = zip(y_true, y_proba)  # noqa: B905
         return np.array([float(self.case.exact(*pair, **unit)) for pair in pairs])
 
     def inf_at_zero(self):
@@ -56,16 +65,14 @@ class Loss:
         return self.exact([[1, 0]], [[0, 1]])[0] < np.inf
 
 
-DIVERGENCE_OF = {name: divergence for name, divergence, _ in losses()}
-LOSSES = [
-    Loss(name, case, reverse)
-    for name, divergence, reverse in losses()
-    for case in cases_of(divergence, VALUES)
-]
+LOSSES = [Loss(case) for d in DIVERGENCES for case in cases_of(d, VALUES)]
+NAMED = {
+    name: name.removesuffix("_loss")
+    for name in metrics.__all__
+    if name.endswith("_loss") and name != "divergence_loss"
+}
 
-each_loss = pytest.mark.parametrize(
-    "loss", LOSSES, ids=lambda loss: f"{loss.name}-{loss.case}"
-)
+each_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: str(loss.case))
 # All losses take their arguments through one function, and the score is the other caller.
 each_metric = pytest.mark.parametrize("metric", [kl_loss, d2_kl_score])
 
@@ -82,28 +89,48 @@ def random_weights(n_samples):
     return np.random.default_rng(0).uniform(0.1, 3.0, n_samples)
 
 
-@pytest.mark.parametrize("name", DIVERGENCE_OF)
-def test_signature(name):
-    loss, divergence = getattr(metrics, name), DIVERGENCE_OF[name]
+@pytest.mark.parametrize("name", NAMED)
+def test_a_loss_with_a_name_of_its_own(name):
+    loss, divergence = getattr(metrics, name), find(NAMED[name])
     options = {**divergence.parameters, "labels": None, "sample_weight": None}
-    options |= {"base": None} if divergence.has_unit else {}
-    options["on_zero"] = "clip"
+    options |= {"base": None, "on_zero": "clip"}
     first, second, *parameters = inspect.signature(loss).parameters.values()
     assert (first.name, second.name) == ("y_true", "y_proba")
     assert [(p.name, p.default) for p in parameters] == list(options.items())
     assert {p.kind for p in parameters} == {inspect.Parameter.KEYWORD_ONLY}
 
+    y_true, y_proba = random_rows(12, 3, 1), random_rows(12, 3, 2)
+    given = {"sample_weight": random_weights(12), "base": 2}
+    own = {"weight": 0.3} if divergence.parameters else {}
+    for spelling in divergence.spellings:
+        named = {"divergence": spelling, "divergence_params": own}
+        expected = divergence_loss(y_true, y_proba, **given, **named)
+        assert loss(y_true, y_proba, **given, **own) == expected
+    y_proba[0] = [0.0, 0.5, 0.5]
+    options = {"labels": [0, 1, 2], "on_zero": "inf"}
+    expected = divergence_loss(np.arange(12) % 3, y_proba, divergence=NAMED[name], **options)
+    assert loss(np.arange(12) % 3, y_proba, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"divergence": "foo"}, ["divergence must be one of ['kl', 'reverse_kl'", "'foo'"]),
+        ({"divergence": "d2_kl"}, ["divergence must be one of"]),
+        ({"divergence": "renyi"}, ["'renyi' takes ['order'], of which it needs ['order']"]),
+        ({"divergence_params": {"order": 2}}, ["'kl' takes no parameters"]),
+        ({"divergence": "hellinger", "base": 2}, ["'hellinger' has no unit", "base"]),
+        *(
+            ({"divergence": name, "divergence_params": {own: np.nan}}, [f"{own} must be"])
+            for name, own in (("renyi", "order"), ("alpha", "alpha"))
+        ),
+        ({"divergence": "renyi", "divergence_params": {"order": np.inf}}, ["order must be"]),
+    ],
+)
+def test_divergences_and_parameters_that_are_refused(options, parts):
     y = random_rows(4, 3)
-    own = next(cases_of(divergence, VALUES)).parameters
-    for unknown in ("foo", *(() if divergence.has_unit else ("base",))):
-        with pytest.raises(TypeError, match=unknown):
-            loss(y, y, **own, **{unknown: 2})
-    for parameter, default in divergence.parameters.items():
-        if default is inspect.Parameter.empty:
-            with pytest.raises(TypeError, match=f"missing.*{parameter!r}"):
-                loss(y, y)
-        with pytest.raises(ValueError, match=f"^{parameter} must be"):
-            loss(y, y, **{parameter: np.nan})
+    with pytest.raises(ValueError, match=matches(*parts)):
+        divergence_loss(y, y, **options)
 
 
 # Values
@@ -145,7 +172,7 @@ def test_a_perfect_prediction_costs_nothing(loss):
         tiny = random_rows(20, 500, concentration=0.02, dtype=dtype)
         tiny /= tiny.sum(axis=1, keepdims=True)
         assert ((tiny > 0) & (tiny < np.finfo(dtype).eps)).any()
-        if loss.name != "cross_entropy_loss":
+        if loss.name != "cross_entropy":
             assert loss(tiny, tiny.copy()) == 0.0
 
 
@@ -591,7 +618,7 @@ def test_on_zero_does_not_hide_a_bad_row(row, problem):
 
 
 TWO, THREE = random_rows(4, 2), random_rows(4, 3)
-NAMED = pd.DataFrame(THREE, columns=["a", "b", "c"])
+FRAME = pd.DataFrame(THREE, columns=["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -609,11 +636,11 @@ NAMED = pd.DataFrame(THREE, columns=["a", "b", "c"])
         (["spam", "spam"], [0.5, 0.5], {}, ["y_true", "single label 'spam'", "labels="]),
         (["a", "q"], [0.5, 0.5], {"labels": ["a", "b"]}, ["y_true[1]", "'q'", "labels="]),
         (THREE, THREE, {"labels": ["a", "b"]}, ["y_true has 3 columns", "2 classes"]),
-        (NAMED, THREE, {"labels": ["a", "b", "d"]}, ["y_true", "['d']", "['c']", "labels="]),
-        (NAMED, NAMED.rename(columns={"c": "d"}), {}, ["y_proba", "['c']", "['d']"]),
-        (list("abca"), NAMED.rename(columns={"c": "d"}), {}, ["y_proba", "['c']", "['d']"]),
-        (list("abca"), NAMED.set_axis([3, 4, 5], axis=1), {}, ["columns=model.classes_"]),
-        (NAMED, NAMED.set_axis(list("aba"), axis=1), {}, ["y_proba names a class twice"]),
+        (FRAME, THREE, {"labels": ["a", "b", "d"]}, ["y_true", "['d']", "['c']", "labels="]),
+        (FRAME, FRAME.rename(columns={"c": "d"}), {}, ["y_proba", "['c']", "['d']"]),
+        (list("abca"), FRAME.rename(columns={"c": "d"}), {}, ["y_proba", "['c']", "['d']"]),
+        (list("abca"), FRAME.set_axis([3, 4, 5], axis=1), {}, ["columns=model.classes_"]),
+        (FRAME, FRAME.set_axis(list("aba"), axis=1), {}, ["y_proba names a class twice"]),
         ([0, 1, 2], THREE, {}, ["inconsistent", "y_true has 3", "y_proba has 4"]),
         ([0.3, 0.6], [0.5, 0.5], {}, ["Unknown label type", "y_true"]),
         ([], [], {}, ["y_true is empty"]),

@@ -20,7 +20,13 @@ from sklearn.preprocessing import StandardScaler
 
 from sklkl import metrics
 from sklkl.divergences import kl_contributions
-from sklkl.metrics import cross_entropy_loss, d2_kl_score, fidelity_report, kl_loss
+from sklkl.metrics import (
+    cross_entropy_loss,
+    d2_kl_score,
+    divergence_loss,
+    fidelity_report,
+    kl_loss,
+)
 from tests._support.messages import matches
 from tests._support.models import Says, Table
 from tests._support.problems import make_problem, random_rows
@@ -93,7 +99,7 @@ def by_hand(teacher, student, X, y=None, *, sample_weight=None, base=None):
         "kl": kl_loss(p, q, **both),
         "reverse_kl": metrics.reverse_kl_loss(p, q, **both),
         "jensen_shannon": metrics.jensen_shannon_loss(p, q, **both),
-        "total_variation": metrics.total_variation_loss(p, q, **weighted),
+        "total_variation": divergence_loss(p, q, divergence="total_variation", **weighted),
         "d2": d2_kl_score(p, q, **weighted),
         "agreement": np.average(agree, weights=sample_weight),
     }
@@ -234,10 +240,12 @@ def test_an_infinite_loss():
     # Its only rows with a zero do not count.
     first = full(teacher, student, X, sample_weight=[0, 1, 0], on_zero="inf")
     assert first["fidelity"]["kl"] == first["classes"]["c"]["kl"] == 0
-    with pytest.raises(ValueError, match=matches("infinite", "the teacher's", "['a', 'b', ")):
+    with pytest.raises(
+        ValueError, match=matches("infinite", "y_true: The teacher's", "['a', 'b', ")
+    ):
         full(teacher, student, X, sample_weight=[1, 1, 0], on_zero="raise")
-    with pytest.raises(ValueError, match=matches("infinite", "y_true is y", "the student's")):
-        full(teacher, student, X, list("abc"), on_zero="raise")
+    with pytest.raises(ValueError, match=matches("infinite", "y_true: y;", "The teacher's")):
+        full(teacher, teacher, X, list("aca"), on_zero="raise")
 
 
 # What X and the models may be

@@ -31,20 +31,28 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklkl import metrics
 from sklkl.distillation import DistilledClassifier
+from sklkl.divergences._registry import DIVERGENCES, NAMES
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import get_scorer, make_divergence_scorer, make_fidelity_scorer
+from sklkl.metrics import (
+    d2_kl_score,
+    divergence_loss,
+    get_scorer,
+    make_divergence_scorer,
+    make_fidelity_scorer,
+)
 from tests._support import reference
-from tests._support.cases import losses
 from tests._support.messages import matches
 from tests._support.models import Says, Table, routing
 from tests._support.problems import make_problem, random_rows
 
 EPS = np.finfo(np.float64).eps
-LOSSES = [name for name in metrics.__all__ if name.endswith("_loss")]
 
-# Scorer name -> the arguments that it needs.
+# Scorer name -> the parameters that it needs.
 SCORERS = {name: {} for name in metrics.get_scorer_names()}
-SCORERS |= {"neg_renyi_loss": {"order": 2}, "neg_alpha_loss": {"alpha": 0.5}}
+SCORERS |= {
+    "neg_renyi_loss": {"divergence_params": {"order": 2}},
+    "neg_alpha_loss": {"divergence_params": {"alpha": 0.5}},
+}
 
 PROBLEMS = {"binary": ("no", "yes"), "multiclass": ("a", "m", "z")}
 MODELS = {
@@ -104,8 +112,9 @@ def by_hand(name, model, X, y, **options):
     else:
         options["labels"] = classes
     proba = proba.reindex(columns=classes, fill_value=0.0)
-    metric = getattr(metrics, "d2_kl_score" if name == "d2_kl" else name.removeprefix("neg_"))
-    return (1 if name == "d2_kl" else -1) * metric(y, proba, **SCORERS[name], **options)
+    if name == "d2_kl":
+        return d2_kl_score(y, proba, **options)
+    return -divergence_loss(y, proba, divergence=name, **SCORERS[name], **options)
 
 
 def check_score(name, model, X, y=None, teacher=None, sample_weight=None, **options):
@@ -129,7 +138,9 @@ def fixed(classes, proba):
 def test_names():
     names = metrics.get_scorer_names()
     assert names == sorted(name for name, needed in SCORERS.items() if not needed)
-    assert set(SCORERS) == {"d2_kl", *(f"neg_{loss}" for loss in LOSSES)}
+    assert set(SCORERS) == {"d2_kl", *(f"neg_{name}_loss" for name in NAMES)}
+    for name in names:
+        assert repr(get_scorer(name)) == repr(make_divergence_scorer(name))
 
 
 @each_way
@@ -140,9 +151,7 @@ def test_names_of_losses_and_divergences_do(taught):
     y, target = (hard, teacher) if taught else (soft, soft)
     make = partial(make_fidelity_scorer, teacher) if taught else make_divergence_scorer
     forms = {"d2_kl": ["d2_kl", "d2_kl_score"]}
-    for loss, divergence, reverse in losses():
-        name = f"{'reverse_' * reverse}{divergence.name}"
-        forms[f"neg_{loss}"] = [loss, f"neg_{loss}", name]
+    forms |= {f"neg_{d.name}_loss": d.spellings for d in DIVERGENCES}
     for name, equivalent in forms.items():
         expected = by_hand(name, model, X, target)
         for form in equivalent:
@@ -155,16 +164,15 @@ def test_names_of_losses_and_divergences_do(taught):
 @pytest.mark.parametrize(
     ("makers", "name", "options", "parts"),
     [
-        ("all", "bogus", {}, ["'bogus'", "'neg_kl_loss'"]),
+        ("all", "bogus", {}, ["'kl', ", "'d2_kl'", "'neg_kl_loss'", "got 'bogus'"]),
         ("all", "neg_log_loss", {}, ["sklearn.metrics.get_scorer('neg_log_loss')"]),
-        ("all", "neg_d2_kl", {}, ["'neg_d2_kl'", "'neg_kl_loss'"]),
-        ("get", "kl_loss", {}, ["'kl_loss'", "'neg_kl_loss'"]),
-        ("get", "neg_renyi_loss", {}, ["'neg_renyi_loss'", "needs", "['order']", "make_"]),
-        ("make", "renyi_loss", {}, ["renyi_loss needs ['order']"]),
-        ("make", "kl_loss", {"labels": [0, 1]}, ["kl_loss takes no ['labels']", "on_zero"]),
-        ("make", "d2_kl", {"sample_weight": 1}, ["d2_kl_score takes no ['sample_weight']"]),
-        ("make", "kl_divergence", {"foo": 1}, ["kl_loss takes no ['foo']", "base"]),
-        ("make", "hellinger_loss", {"base": 2}, ["hellinger_loss takes no ['base']"]),
+        ("all", "neg_d2_kl", {}, ["'neg_kl_loss'", "'neg_d2_kl'"]),
+        ("get", "neg_renyi_loss", {}, ["'renyi'", "needs ['order']"]),
+        ("make", "renyi_loss", {}, ["'renyi'", "needs ['order']"]),
+        ("make", "kl", {"divergence_params": {"foo": 1}}, ["'kl' takes no parameters"]),
+        ("make", "d2_kl", {"divergence_params": {"foo": 1}}, ["takes no parameters"]),
+        ("make", "d2_kl", {"base": 2}, ["'d2_kl' has no unit, so base must be None"]),
+        ("make", "hellinger", {"base": 2}, ["'hellinger' has no unit"]),
         ("make", "kl_loss", {"on_zero": "bogus"}, ["on_zero must be one of"]),
         ("make", "kl_loss", {"base": 1}, ["base must be None"]),
     ],
@@ -204,12 +212,12 @@ def test_options(taught):
     for name, options in (
         ("neg_kl_loss", {"base": 2}),
         ("neg_jensen_shannon_distance_loss", {"base": 2}),
-        ("neg_jensen_shannon_loss", {"weight": 0.3, "base": 10}),
+        ("neg_jensen_shannon_loss", {"divergence_params": {"weight": 0.3}, "base": 10}),
         ("d2_kl", {"on_zero": "clip"}),
     ):
         check_score(name, model, X, hard, teacher, **options)
     with pytest.raises(ValueError, match=r"^order must be"):
-        scorer_of("neg_renyi_loss", teacher, order=-1)(model, X, hard)
+        scorer_of("neg_renyi_loss", teacher, divergence_params={"order": -1})(model, X, hard)
     # A tree gives probabilities of exactly 0, and some are wrong on new data.
     for name in ("neg_kl_loss", "d2_kl"):
         assert np.isfinite(scorer_of(name, teacher)(model, X[::-1] + 0.5, hard))
@@ -365,7 +373,9 @@ def test_targets_that_do_not_fit(y, parts):
 def test_models_without_probabilities(taught):
     X, y, *_ = data("binary")
     scorer = scorer_of("neg_kl_loss", teacher_of("binary") if taught else None)
-    with pytest.raises(TypeError, match=matches("Perceptron", "predict_proba", "neg_kl_loss")):
+    with pytest.raises(
+        TypeError, match=matches("Perceptron", "predict_proba", "calibrate it")
+    ):
         scorer(Perceptron().fit(X, y), X, y)
     with pytest.raises(NotFittedError, match="LogisticRegression"):
         scorer(LogisticRegression(), X, y)
@@ -510,7 +520,7 @@ def test_thresholds_do_not_change_probabilities(taught):
         scorer = scorer_of(name, teacher)
         assert scorer(model, X, y, sample_weight=weight) == pytest.approx(expected, rel=1e-12)
         tuned = model_selection.TunedThresholdClassifierCV(GaussianNB(), scoring=scorer)
-        with pytest.raises(TypeError, match=matches("kl", "threshold", "balanced_accuracy")):
+        with pytest.raises(TypeError, match=matches("threshold", "balanced_accuracy")):
             tuned.fit(X, y)
 
 

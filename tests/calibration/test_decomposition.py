@@ -11,8 +11,13 @@ from scipy.special import rel_entr, softmax, xlogy
 from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold
 
-from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.metrics import kl_decomposition, kl_loss
+from sklkl.calibration import (
+    DirichletScaling,
+    TemperatureScaling,
+    VectorScaling,
+    kl_decomposition,
+)
+from sklkl.metrics import kl_loss
 from tests._support.messages import matches
 
 MAPS = {"temperature": TemperatureScaling(), "vector": VectorScaling(C=np.inf)}

@@ -1,4 +1,4 @@
-"""What a loss consists of: miscalibration, refinement, and the entropy of the targets.
+"""The parts of a loss: miscalibration, refinement, and the entropy of the targets.
 
 Let c be the mean target given the prediction q. Then E D(y||q) = E D(c||q) + E D(y||c): what
 recalibration can mend, and what only a better model could. c is not known; every method below
@@ -13,17 +13,19 @@ from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
 from sklkl._core.distributions import by_row, nats_to
+from sklkl._core.docs import with_predictions
 from sklkl._core.models import check_partition
 from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
+from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
-from sklkl.metrics._losses import ALIGNED, check_options, check_y_and_proba, clip
-from sklkl.metrics._results import NumbersRepr
+from sklkl.metrics._losses import check_options, clip, mean_divergence
 from sklkl.model_selection._split import check_soft_cv
 
-kl_loss = ALIGNED["kl_loss"]
 # Beyond, doubles hold no probability.
 LARGEST_LOGIT = 1e3
 
@@ -32,7 +34,7 @@ LARGEST_LOGIT = 1e3
 class KLDecomposition(NumbersRepr):
     """Parts of a mean KL divergence, or cross-entropy, of targets to predictions.
 
-    What ``kl_decomposition`` returns: ``kl = miscalibration + refinement``, and
+    The result of ``kl_decomposition``: ``kl = miscalibration + refinement``, and
     ``cross_entropy = kl + entropy``.
 
     Parameters
@@ -42,9 +44,9 @@ class KLDecomposition(NumbersRepr):
     kl : float
         Mean KL divergence of the targets to the predictions.
     miscalibration : float
-        What recalibration would take off.
+        The part that recalibration would take off.
     refinement : float
-        What would be left: the KL divergence of the targets to calibrated predictions.
+        The rest: the KL divergence of the targets to calibrated predictions.
     entropy : float
         Mean entropy of the targets, which no model can take off; of labels 0.
     uncertainty : float
@@ -55,7 +57,7 @@ class KLDecomposition(NumbersRepr):
 
     Examples
     --------
-    >>> from sklkl.metrics import kl_decomposition
+    >>> from sklkl.calibration import kl_decomposition
     >>> y_proba = [[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 40
     >>> y_true = ([0] * 3 + [1]) * 10 + ([1] * 3 + [0]) * 10
     >>> parts = kl_decomposition(y_true, y_proba, method="isotonic")
@@ -72,6 +74,7 @@ class KLDecomposition(NumbersRepr):
     resolution: float
 
 
+@with_predictions
 def kl_decomposition(
     y_true,
     y_proba,
@@ -97,9 +100,7 @@ def kl_decomposition(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        True labels; or soft targets, a probability vector per row. The columns of a data
-        frame are the classes.
+    %(y_true)s
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
         to.
@@ -108,7 +109,7 @@ def kl_decomposition(
 
         - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by
           one passed as an instance, or by another estimator that learns from soft targets: c
-          is what it makes of q.
+          is its prediction from q.
         - "isotonic": as an increasing function of the probability of the second of two
           classes, fitted to all samples (Dimitriadis, Gneiting and Jordan, 2021).
         - "binning": samples of the same predicted class are put into bins by its
@@ -123,12 +124,9 @@ def kl_decomposition(
         Number of bins for each predicted class, of equal weight if no two predictions are
         equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by
         "binning" only.
-    labels : array-like of shape (n_classes,), default=None
-        All classes, in sorted order. Needed where a class is absent from ``y_true``.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, non-negative.
-    base : float, default=None
-        Unit of the result: None for nats, 2 for bits.
+    %(labels)s
+    %(sample_weight)s
+    %(base)s
     on_zero : {"clip", "inf", "raise"}, default="clip"
         What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
 
@@ -150,15 +148,15 @@ def kl_decomposition(
 
     See Also
     --------
-    kl_loss : The sum of the first two parts.
-    sklkl.calibration.SoftCalibratedClassifierCV : Mend miscalibration.
+    sklkl.metrics.kl_loss : The sum of the first two parts.
+    SoftCalibratedClassifierCV : Mend miscalibration.
 
     Notes
     -----
-    What "isotonic" and a map without ``cv`` overfit is taken for miscalibration, about 1 / 2n
-    nats for each parameter of a map. With "binning" the refinement is all that remains, an
-    upper bound; that it is not negative follows from the joint convexity of the KL
-    divergence. Weights are sampling weights there, not frequencies, since chance depends on
+    The overfit of "isotonic", and of a map without ``cv``, is taken for miscalibration: about
+    1 / 2n nats for each parameter of a map. With "binning" the refinement is all that
+    remains, an upper bound; it is not negative by the joint convexity of the KL divergence.
+    Weights are sampling weights there, not frequencies, since chance depends on
     the number of samples.
 
     References
@@ -175,8 +173,7 @@ def kl_decomposition(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklkl.calibration import TemperatureScaling
-    >>> from sklkl.metrics import kl_decomposition
+    >>> from sklkl.calibration import TemperatureScaling, kl_decomposition
     >>> truth = np.random.default_rng(0).dirichlet([1, 1, 1], size=10_000)
     >>> overconfident = truth**2 / (truth**2).sum(axis=1, keepdims=True)
     >>> parts = kl_decomposition(truth, overconfident, method=TemperatureScaling())
@@ -187,7 +184,7 @@ def kl_decomposition(
     check("n_bins", n_bins, integer(1))
     calibrator = _check_method(method)
     together = {"sample_weight": sample_weight}
-    given, proba = check_y_and_proba(y_true, y_proba, labels, together=together)
+    given, proba = check_y_and_proba(y_true, y_proba, labels, together)
     target = one_hot(given, proba.shape[1])
     if calibrator is not None and cv is not None:
         cv = check_soft_cv(cv, target)
@@ -197,7 +194,7 @@ def kl_decomposition(
 
     def divergence(q, on_zero="clip"):
         options = {"sample_weight": weight, "base": base, "on_zero": on_zero}
-        return kl_loss(target, q, **options)
+        return mean_divergence(target, q, **options)
 
     kl = divergence(proba, on_zero)
     if on_zero == "clip":
@@ -231,9 +228,6 @@ def kl_decomposition(
 
 def _check_method(method):
     """Return the unfitted calibration map that ``method`` stands for, or None."""
-    # Calibration builds on metrics; only who asks for it by name needs it here.
-    from sklkl.calibration._calibrated import METHODS as MAPS
-
     names = (*MAPS, "isotonic", "binning")
 
     def good(value):
@@ -253,7 +247,7 @@ def _check_method(method):
 
 
 def _mapped(calibrator, target, proba, *, weight, cv):
-    """Return what a calibration map makes of the predictions."""
+    """Return the predictions as a calibration map corrects them."""
     if cv is None:
         return calibrator.fit(proba, target, sample_weight=weight).predict_proba(proba)
     splits = list(cv.split(proba, target))
@@ -285,11 +279,11 @@ def _bins(proba, weight, n_bins):
 
 
 def _of_bins(target, proba, weight, bins, base):
-    """Return the mean divergences of mean targets to mean predictions and of targets to them.
+    """Return the mean divergence of mean targets to mean predictions, and of targets to means.
 
-    The first less what chance alone makes of it: the difference of the means has the variance
-    of the residuals divided by their number, and the divergence is half the sum of its squares
-    relative to the mean target.
+    The first is less what chance alone would give: the difference of the means has the
+    variance of the residuals divided by their number, and the divergence is half the sum of
+    its squares relative to the mean target.
     """
     counted = weight > 0.0
     target, proba, weight = target[counted], proba[counted], weight[counted]

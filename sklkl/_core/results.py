@@ -1,10 +1,10 @@
-"""What functions return that have several numbers to tell."""
+"""Results that consist of several numbers."""
 
 from dataclasses import fields
 
 
 class NumbersRepr:
-    """Shows the fields of a dataclass with six digits."""
+    """Base class of result dataclasses: a repr with six digits of every field."""
 
     def __repr__(self):
         values = (f"{f.name}={getattr(self, f.name):.6g}" for f in fields(self))

@@ -1,0 +1,109 @@
+"""Targets and the probabilities that somebody predicted for them, with the same columns."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from sklkl._core.arrays import ROUNDING, as_floating, without_rounding
+from sklkl._core.classes import check_classes, frame_columns, match_columns
+from sklkl._core.names import has_default_columns, shown
+from sklkl._core.samples import match_rows
+from sklkl._core.targets import check_target
+
+
+def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
+    """Return ``(target, proba)`` with the same columns from what a user passed.
+
+    Parameters
+    ----------
+    y_true, y_proba, labels : object
+        The arguments of a loss.
+    together : dict of str to object
+        Further arguments that belong to the same samples, by name.
+    name : str, default="y_proba"
+        The name of ``y_proba`` in messages.
+
+    Returns
+    -------
+    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Codes of labels, or probabilities.
+    proba : ndarray of shape (n_samples, n_classes)
+    """
+    proba = without_rounding(as_floating(y_proba, name))
+    if proba.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
+            f"classes; got {proba.shape}."
+        )
+    if labels is not None:
+        given, labels = check_classes(labels, "labels"), np.unique(labels)
+        if (labels != given).any():
+            warnings.warn(
+                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
+                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
+                UserWarning,
+                stacklevel=3,
+            )
+    classes, target = check_target(y_true, classes=labels, name="y_true")
+    match_rows(y_true=y_true, **{name: y_proba}, **together)
+    if len(classes) == 1:
+        raise ValueError(
+            f"y_true holds the single label {classes.tolist()[0]!r}; name all classes with "
+            "labels=."
+        )
+    if proba.ndim == 1 or proba.shape[1] == 1:
+        proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
+    columns = frame_columns(y_proba, classes, name)
+    # The default columns of y_true name the classes, too, if those of y_proba do.
+    named = (
+        labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
+    )
+    if columns is not None and named:
+        proba = match_columns(proba, columns, classes, name)
+    if proba.shape[1] != len(classes):
+        raise ValueError(
+            f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
+            f"{shown(classes)}; name the classes of the columns with labels=."
+        )
+    return target, proba
+
+
+def _both_columns(positive, y_proba, classes, name):
+    """Return two columns from the probabilities of one class: the second, or the named one.
+
+    A Series may have any name, but the only column of a data frame is named by a class. The
+    number 0 among the classes 0 and 1 may be either class: pandas numbers columns by default.
+    """
+    outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise ValueError(
+            f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
+            "probability of the positive class, between 0 and 1."
+        )
+    proba = without_rounding(np.column_stack([1 - positive, positive]))
+    column, classes = getattr(y_proba, "name", None), classes.tolist()
+    columns = getattr(y_proba, "column_names", getattr(y_proba, "columns", None))
+    if columns is not None and not has_default_columns(columns):
+        column = next(iter(columns))
+        if column not in classes:
+            raise ValueError(
+                f"The only column of {name} is {column!r}, none of the classes "
+                f"{shown(classes)}; name it by the class whose probability it holds."
+            )
+    numbered = isinstance(column, Integral) and not isinstance(column, bool | np.bool_)
+    if numbered and column == 0 and classes == [0, 1]:
+        raise ValueError(
+            f"{name} is named 0, which may be the class 0 or the number that pandas gives to "
+            f"a column. If it holds the probability of class 1, pass {name}.to_numpy(); if "
+            f"that of class 0, 1 - {name}.to_numpy()."
+        )
+    return proba[:, ::-1] if len(classes) == 2 and column == classes[0] else proba
+
+
+def hits(target, predicted):
+    """Return for each sample the probability, 0 or 1 of a label, of the predicted class."""
+    if target.ndim == 1:
+        return target == predicted
+    return target[np.arange(len(target)), predicted]
