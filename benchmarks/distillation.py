@@ -285,7 +285,7 @@ def crossfit(args):
     }
     yield (
         "## Cross-fitting\n\nLog loss of students of the labels, and of a fully grown forest, "
-        "all rows labelled,\ntemperature 1: of its predictions in sample; with cross_fit=5.\n\n"
+        "all rows labelled,\ntemperature 1: of its predictions in sample; cross_fit=5.\n\n"
         + compared(
             ["student", "data", "labels", "in-sample", "cross_fit=5"], cases, "Cross-fitting"
         )

@@ -68,9 +68,9 @@ for T, kl, accuracy in zip(
 # The forest is too cautious: it gives the most probable class far less than the share of
 # digits in which it is right. No number mends that, as the student goes back to 1 when it
 # predicts. ``calibrate=True`` finds, on digits that the teacher was not fitted to, the
-# temperature at which the forest's own log loss is least. It is well below 1, the student learns the sharper
-# probabilities, and predicts them: its log loss is by far the lowest, at no loss of
-# accuracy.
+# temperature at which the forest's own log loss is least. It is well below 1, the student
+# learns the sharper probabilities, and predicts them: its log loss is by far the lowest, at no
+# loss of accuracy.
 models = {
     "T = 1": DistilledClassifier(forest),
     "T = 8": DistilledClassifier(forest, temperature=8),

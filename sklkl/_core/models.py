@@ -59,19 +59,22 @@ def predict_columns(model, X, method="predict_proba", owner=None):
     if not hasattr(model, "classes_"):
         raise TypeError(f"{name}: the fitted {kind} has no classes_.")
     # A classifier of several outputs may take the columns of y for these; it returns a list.
-    shape = f"a list of {len(predicted)}" if isinstance(predicted, list) else None
-    if shape is None:
-        predicted = as_floating(predicted, name)
-        if predicted.ndim != 2 or predicted.shape[1] != len(model.classes_):
-            shape = f"the shape {predicted.shape}"
-    if shape is not None:
+    if isinstance(predicted, list):
         raise ValueError(
-            f"{name} has {shape}, not a column for each of its classes, "
-            f"{shown(model.classes_)}. A classifier that does not learn from soft targets "
-            "needs labels."
+            f"{name} returned {len(predicted)} arrays, one for each column of y; pass labels "
+            f"to {kind}, which does not learn from soft targets."
+        )
+    predicted = as_floating(predicted, name)
+    if predicted.ndim != 2 or predicted.shape[1] != len(model.classes_):
+        raise ValueError(
+            f"{name} returned an array of shape {predicted.shape}, without a column for each "
+            f"of the {len(model.classes_)} classes_, {shown(model.classes_)}."
         )
     if len(predicted) != num_samples(X):
-        raise ValueError(f"{name} has {len(predicted)} rows, but X has {num_samples(X)}.")
+        raise ValueError(
+            f"{name} and X have inconsistent numbers of samples: {len(predicted)} and "
+            f"{num_samples(X)}."
+        )
     return predicted
 
 

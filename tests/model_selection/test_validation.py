@@ -270,7 +270,8 @@ def test_bad_arguments(y, options, parts):
 
 
 LOG = "predict_log_proba"
-NO_ARRAY = "no array with a column per class"
+NO_COLUMNS = "without a column for each of the 3 classes_"
+ONE_EACH = "arrays, one for each column of y"
 
 
 @pytest.mark.parametrize(
@@ -283,13 +284,18 @@ NO_ARRAY = "no array with a column per class"
         (Perceptron(), LABELS, {}, ["The estimator Perceptron has no predict_proba"]),
         # Rows of 0 and 1 are several labels at once for a network.
         (NETWORK, ONE_HOT, {}, ["MLPClassifier.predict_proba[0] sums to"]),
-        (Says(lambda X: np.ones(len(X))), SOFT, {}, ["Says.predict_proba returned", NO_ARRAY]),
-        (Says(lambda X: np.ones((len(X), 1))), SOFT, {}, [NO_ARRAY]),
+        (
+            Says(lambda X: np.ones(len(X))),
+            SOFT,
+            {},
+            ["Says.predict_proba returned", NO_COLUMNS],
+        ),
+        (Says(lambda X: np.ones((len(X), 1))), SOFT, {}, [NO_COLUMNS]),
         # The columns of y are outputs of their own for others.
-        (RandomForestClassifier(2), ONE_HOT, {}, ["RandomForestClassifier", NO_ARRAY]),
-        (RandomForestClassifier(2), np.eye(2)[HARD // 2], {}, [NO_ARRAY]),
-        (DecisionTreeClassifier(), ONE_HOT, {"method": LOG}, [LOG, NO_ARRAY]),
-        (DummyClassifier(strategy="prior"), UNEQUAL, {"cv": KFold(3)}, [NO_ARRAY]),
+        (RandomForestClassifier(2), ONE_HOT, {}, ["RandomForestClassifier", ONE_EACH]),
+        (RandomForestClassifier(2), np.eye(2)[HARD // 2], {}, [ONE_EACH]),
+        (DecisionTreeClassifier(), ONE_HOT, {"method": LOG}, [LOG, ONE_EACH]),
+        (DummyClassifier(strategy="prior"), UNEQUAL, {"cv": KFold(3)}, [ONE_EACH]),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:divide by zero")
