@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 from sklearn.naive_bayes import GaussianNB
 
-from sklkl.metrics import get_scorer, loss_interval, kl_loss, make_divergence_scorer
+from sklkl.metrics import get_scorer, kl_loss, loss_interval, make_divergence_scorer
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.5, stratify=y, random_state=0)

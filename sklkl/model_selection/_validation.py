@@ -1,8 +1,10 @@
 """Out-of-fold prediction with soft targets."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -16,6 +18,7 @@ from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import Rule, check, integer, one_of
 from sklkl._core.samples import row_params
 from sklkl._core.targets import check_target
+from sklkl._core.typing import Estimator, Floats, Folds, Samples
 from sklkl.model_selection._split import check_soft_cv
 
 N_JOBS = Rule(
@@ -30,18 +33,18 @@ PRE_DISPATCH = Rule(
 
 
 def soft_cross_val_predict(
-    estimator,
-    X,
-    y,
+    estimator: Estimator,
+    X: Samples,
+    y: ArrayLike,
     *,
-    groups=None,
-    cv=None,
-    method="predict_proba",
-    n_jobs=None,
-    verbose=0,
-    params=None,
-    pre_dispatch="2*n_jobs",
-):
+    groups: ArrayLike | None = None,
+    cv: Folds = None,
+    method: str = "predict_proba",
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: int | str = "2*n_jobs",
+) -> Floats:
     """Predict the probabilities of every sample by a model that was fitted without it.
 
     Like ``sklearn.model_selection.cross_val_predict``, which replaces soft targets by ranks;
