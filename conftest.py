@@ -13,6 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
+collect_ignore = ["tests/typing"]  # for mypy
+
 
 @pytest.fixture(autouse=True)
 def _closed_figures():

@@ -10,7 +10,7 @@ from sklkl._kernels._rows import LEVEL_NAME, available
 DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
 
-def show_config():
+def show_config() -> None:
     """Print versions, the instruction set and the threads that the kernels use.
 
     The instruction set is the best that the processor has. The environment variable

@@ -1,5 +1,10 @@
 """Docstrings that share parts."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
 # Of functions that take targets and predictions; indented as in the docstring of a function.
 PREDICTIONS = {
     "y_true": """\
@@ -33,10 +38,10 @@ y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data fr
 }
 
 
-def documented(**shared):
+def documented(**shared: str) -> Callable[[T], T]:
     """Return a decorator that fills ``%(name)s`` in docstrings from ``shared``."""
 
-    def fill(thing):
+    def fill(thing: T) -> T:
         thing.__doc__ = thing.__doc__ and thing.__doc__ % shared  # None under python -OO
         return thing
 

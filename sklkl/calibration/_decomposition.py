@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
@@ -20,6 +21,7 @@ from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
+from sklkl._core.typing import Estimator, Folds, OnZero
 from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
 from sklkl.divergences._divergences import KL as KL_KERNEL
@@ -76,17 +78,17 @@ class KLDecomposition(NumbersRepr):
 
 @with_predictions
 def kl_decomposition(
-    y_true,
-    y_proba,
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
     *,
-    method="dirichlet",
-    cv=5,
-    n_bins=10,
-    labels=None,
-    sample_weight=None,
-    base=None,
-    on_zero="clip",
-):
+    method: str | Estimator = "dirichlet",
+    cv: Folds = 5,
+    n_bins: int = 10,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> KLDecomposition:
     r"""Split the KL divergence of targets to predictions into its parts.
 
     .. math::
@@ -279,7 +281,7 @@ def _bins(proba, weight, n_bins):
 
 
 def _of_bins(target, proba, weight, bins, base):
-    """Return the mean divergence of mean targets to mean predictions, and of targets to means.
+    """Return mean divergences: of mean targets to mean predictions, and of targets to means.
 
     The first is less what chance alone would give: the difference of the means has the
     variance of the residuals divided by their number, and the divergence is half the sum of

@@ -1,16 +1,25 @@
 """KL divergence estimated from counts."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import psi
 
 from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, row_of
 from sklkl._core.parameters import check, one_of
+from sklkl._core.typing import RowValues
 from sklkl.divergences._divergences import kl_divergence
 
 ESTIMATOR = one_of(["plugin", "miller-madow", "zhang-grabchak"])
 
 
-def kl_from_counts(p_counts, q_counts=None, *, q=None, estimator="zhang-grabchak", base=None):
+def kl_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike | None = None,
+    *,
+    q: ArrayLike | None = None,
+    estimator: str = "zhang-grabchak",
+    base: float | None = None,
+) -> RowValues:
     r"""Estimate the Kullback-Leibler divergence from counts of outcomes.
 
     With :math:`X_j` the counts of n samples of P and :math:`\hat p_j = X_j / n`, and the same

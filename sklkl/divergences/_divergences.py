@@ -5,10 +5,12 @@ from math import inf
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import SUM_TOLERANCE
 from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, raise_bad_row
 from sklkl._core.parameters import SHARE, check, number
+from sklkl._core.typing import Floats, RowValues
 from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
@@ -60,7 +62,7 @@ def alpha_kernel(alpha):
 
 
 @documented
-def entropy(p, *, axis=-1, base=None):
+def entropy(p: ArrayLike, *, axis: int = -1, base: float | None = None) -> RowValues:
     r"""Compute the Shannon entropy of each distribution.
 
     .. math:: H(P) = -\sum_j p_j \log p_j
@@ -104,7 +106,9 @@ def entropy(p, *, axis=-1, base=None):
 
 
 @documented
-def cross_entropy(p, q, *, axis=-1, base=None):
+def cross_entropy(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the cross-entropy of each pair of distributions.
 
     .. math:: H(P, Q) = -\sum_j p_j \log q_j = H(P) + D(P \| Q)
@@ -145,7 +149,9 @@ def cross_entropy(p, q, *, axis=-1, base=None):
 
 
 @documented
-def kl_divergence(p, q, *, axis=-1, base=None):
+def kl_divergence(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the Kullback-Leibler divergence of each pair of distributions.
 
     .. math:: D(P \| Q) = \sum_j p_j \log \frac{p_j}{q_j}
@@ -198,7 +204,9 @@ def kl_divergence(p, q, *, axis=-1, base=None):
 
 
 @documented
-def jeffreys_divergence(p, q, *, axis=-1, base=None):
+def jeffreys_divergence(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the Jeffreys divergence of each pair of distributions.
 
     .. math::
@@ -241,7 +249,14 @@ def jeffreys_divergence(p, q, *, axis=-1, base=None):
 
 
 @documented
-def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
+def jensen_shannon_divergence(
+    p: ArrayLike,
+    q: ArrayLike,
+    *,
+    weight: float = 0.5,
+    axis: int = -1,
+    base: float | None = None,
+) -> RowValues:
     r"""Compute the Jensen-Shannon divergence of each pair of distributions.
 
     .. math::
@@ -288,7 +303,9 @@ def jensen_shannon_divergence(p, q, *, weight=0.5, axis=-1, base=None):
 
 
 @documented
-def jensen_shannon_distance(p, q, *, axis=-1, base=None):
+def jensen_shannon_distance(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the Jensen-Shannon distance of each pair of distributions.
 
     .. math::
@@ -332,7 +349,9 @@ def jensen_shannon_distance(p, q, *, axis=-1, base=None):
 
 
 @documented
-def renyi_divergence(p, q, *, order, axis=-1, base=None):
+def renyi_divergence(
+    p: ArrayLike, q: ArrayLike, *, order: float, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the Rényi divergence of each pair of distributions.
 
     .. math::
@@ -417,7 +436,9 @@ def _log_ratios(p, q, axis, base, *, weighted):
 
 
 @documented
-def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
+def alpha_divergence(
+    p: ArrayLike, q: ArrayLike, *, alpha: float, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute Amari's alpha-divergence of each pair of distributions.
 
     .. math::
@@ -475,7 +496,7 @@ def alpha_divergence(p, q, *, alpha, axis=-1, base=None):
 
 
 @documented
-def chi2_divergence(p, q, *, axis=-1):
+def chi2_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
     r"""Compute Pearson's chi-squared divergence of each pair of distributions.
 
     .. math::
@@ -517,7 +538,7 @@ def chi2_divergence(p, q, *, axis=-1):
 
 
 @documented
-def hellinger_distance(p, q, *, axis=-1):
+def hellinger_distance(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
     r"""Compute the Hellinger distance of each pair of distributions.
 
     .. math::
@@ -558,7 +579,7 @@ def hellinger_distance(p, q, *, axis=-1):
 
 
 @documented
-def total_variation_distance(p, q, *, axis=-1):
+def total_variation_distance(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
     r"""Compute the total variation distance of each pair of distributions.
 
     .. math::
@@ -599,7 +620,9 @@ def total_variation_distance(p, q, *, axis=-1):
 
 
 @documented
-def bhattacharyya_distance(p, q, *, axis=-1, base=None):
+def bhattacharyya_distance(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> RowValues:
     r"""Compute the Bhattacharyya distance of each pair of distributions.
 
     .. math::
@@ -644,7 +667,9 @@ def bhattacharyya_distance(p, q, *, axis=-1, base=None):
 
 
 @documented
-def kl_contributions(p, q, *, axis=-1, base=None):
+def kl_contributions(
+    p: ArrayLike, q: ArrayLike, *, axis: int = -1, base: float | None = None
+) -> Floats:
     r"""Compute what each outcome adds to the Kullback-Leibler divergence.
 
     .. math:: c_j = p_j \log \frac{p_j}{q_j}, \quad \sum_j c_j = D(P \| Q)

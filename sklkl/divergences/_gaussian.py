@@ -1,11 +1,13 @@
 """KL divergence of Gaussian distributions."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import nats_to
 from sklkl._core.names import names_of, orders
 from sklkl._core.parameters import check, one_of
+from sklkl._core.typing import RowValues
 from sklkl._kernels._rows import kl_terms
 
 COVARIANCE_TYPE = one_of(["auto", "diag", "full"])
@@ -15,8 +17,14 @@ LEAST_SHARE = 1e-12
 
 
 def gaussian_kl_divergence(
-    mean_p, cov_p, mean_q=None, cov_q=None, *, covariance_type="auto", base=None
-):
+    mean_p: ArrayLike,
+    cov_p: ArrayLike,
+    mean_q: ArrayLike | None = None,
+    cov_q: ArrayLike | None = None,
+    *,
+    covariance_type: str = "auto",
+    base: float | None = None,
+) -> RowValues:
     r"""Compute the Kullback-Leibler divergence of Gaussians, the term of a VAE by default.
 
     .. math::

@@ -1,9 +1,11 @@
 """KL divergence of softmaxes, from their logits."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, nats_to, row_of
 from sklkl._core.parameters import check, number
+from sklkl._core.typing import RowValues
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import logits_rows
 from sklkl.divergences._docs import documented
@@ -14,7 +16,14 @@ SHRINK = 2.0**-16
 
 
 @documented
-def kl_divergence_from_logits(p_logits, q_logits, *, temperature=1.0, axis=-1, base=None):
+def kl_divergence_from_logits(
+    p_logits: ArrayLike,
+    q_logits: ArrayLike,
+    *,
+    temperature: float = 1.0,
+    axis: int = -1,
+    base: float | None = None,
+) -> RowValues:
     r"""Compute the Kullback-Leibler divergence of the softmaxes of each pair of rows.
 
     .. math::

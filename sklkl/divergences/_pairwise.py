@@ -3,15 +3,24 @@
 from math import inf
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_bad_row
 from sklkl._core.names import names_of, orders
+from sklkl._core.typing import DivergenceParams, Floats
 from sklkl._kernels._openmp import n_threads_for
 from sklkl.divergences._divergences import KL, is_infinite
 from sklkl.divergences._registry import find
 
 
-def pairwise_divergences(P, Q=None, *, divergence="kl", divergence_params=None, base=None):
+def pairwise_divergences(
+    P: ArrayLike,
+    Q: ArrayLike | None = None,
+    *,
+    divergence: str = "kl",
+    divergence_params: DivergenceParams | None = None,
+    base: float | None = None,
+) -> Floats:
     r"""Compute the divergences of every row of one matrix from every row of another.
 
     Parameters

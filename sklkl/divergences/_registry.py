@@ -8,7 +8,7 @@ To add one: a pointwise term in ``_kernels/_terms.h`` with its case in ``_rows.h
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sklkl._core.distributions import nats_to
@@ -16,7 +16,7 @@ from sklkl._core.parameters import Rule, check
 from sklkl._kernels._rows import RowKernel
 from sklkl.divergences import _divergences as functions
 
-PARAMS = Rule("a dictionary of parameters of the divergence", dict).or_(None)
+PARAMS = Rule("a dictionary of parameters of the divergence", Mapping).or_(None)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """KL divergence estimated from samples."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import AXIS, nats_to
 from sklkl._core.names import names_of, orders
 from sklkl._core.parameters import check, one_of
+from sklkl._core.typing import RowValues
 from sklkl._kernels._rows import kl_terms
 
 ESTIMATOR = one_of(["k1", "k2", "k3"])
@@ -13,7 +15,14 @@ ESTIMATOR = one_of(["k1", "k2", "k3"])
 LARGEST_LOG = np.float64(1e300)
 
 
-def sampled_kl(log_p, log_q, *, estimator="k3", axis=-1, base=None):
+def sampled_kl(
+    log_p: ArrayLike,
+    log_q: ArrayLike,
+    *,
+    estimator: str = "k3",
+    axis: int = -1,
+    base: float | None = None,
+) -> RowValues:
     r"""Estimate the Kullback-Leibler divergence from samples of the first distribution.
 
     With samples :math:`x_i` of P and :math:`r_i = q(x_i) / p(x_i)`, the mean [1]_ of

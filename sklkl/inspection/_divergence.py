@@ -1,9 +1,14 @@
 """A picture of two distributions, and of the share of each outcome in their divergence."""
 
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows
 from sklkl._core.names import is_named
+from sklkl._core.typing import Axes, Floats
 from sklkl.divergences import kl_contributions, kl_divergence
 from sklkl.inspection._drawing import (
     BLUE,
@@ -77,8 +82,16 @@ class DivergenceDisplay:
     """
 
     def __init__(
-        self, p, q, contributions, divergence, *, base=None, outcomes=None, names=("P", "Q")
-    ):
+        self,
+        p: Floats,
+        q: Floats,
+        contributions: Floats,
+        divergence: float,
+        *,
+        base: float | None = None,
+        outcomes: Sequence[str] | None = None,
+        names: Sequence[str] = ("P", "Q"),
+    ) -> None:
         self.p = p
         self.q = q
         self.contributions = contributions
@@ -88,7 +101,16 @@ class DivergenceDisplay:
         self.names = names
 
     @classmethod
-    def from_distributions(cls, p, q, *, base=None, outcomes=None, names=("P", "Q"), ax=None):
+    def from_distributions(
+        cls,
+        p: ArrayLike,
+        q: ArrayLike,
+        *,
+        base: float | None = None,
+        outcomes: Sequence[str] | None = None,
+        names: Sequence[str] = ("P", "Q"),
+        ax: Axes = None,
+    ) -> Self:
         r"""Compute the contributions to :math:`D(P \| Q)` and draw them.
 
         Parameters
@@ -152,7 +174,7 @@ class DivergenceDisplay:
             names=names,
         ).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes = None) -> Self:
         """Draw the distributions and the contributions.
 
         Parameters

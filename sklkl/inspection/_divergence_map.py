@@ -1,10 +1,14 @@
 """A picture of the divergences of many distributions, or of all of two outcomes."""
 
+from collections.abc import Sequence
 from math import floor, log10
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.parameters import check, integer
+from sklkl._core.typing import Axes, DivergenceParams, Floats
 from sklkl.divergences import pairwise_divergences
 from sklkl.divergences._registry import find
 from sklkl.inspection._drawing import (
@@ -82,15 +86,15 @@ class DivergenceMapDisplay:
 
     def __init__(
         self,
-        divergences,
+        divergences: Floats,
         *,
-        divergence="kl",
-        divergence_params=None,
-        base=None,
-        row_names=None,
-        column_names=None,
-        points=None,
-    ):
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        base: float | None = None,
+        row_names: Sequence[str] | None = None,
+        column_names: Sequence[str] | None = None,
+        points: Floats | None = None,
+    ) -> None:
         self.divergences = divergences
         self.divergence = divergence
         self.divergence_params = divergence_params
@@ -102,16 +106,16 @@ class DivergenceMapDisplay:
     @classmethod
     def from_distributions(
         cls,
-        P,
-        Q=None,
+        P: ArrayLike,
+        Q: ArrayLike | None = None,
         *,
-        divergence="kl",
-        divergence_params=None,
-        base=None,
-        row_names=None,
-        column_names=None,
-        ax=None,
-    ):
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        base: float | None = None,
+        row_names: Sequence[str] | None = None,
+        column_names: Sequence[str] | None = None,
+        ax: Axes = None,
+    ) -> Self:
         """Compute the divergences of all pairs of rows and draw a heat map.
 
         Infinite divergences are hatched cells, and no part of the scale of colours.
@@ -174,8 +178,14 @@ class DivergenceMapDisplay:
 
     @classmethod
     def from_divergence(
-        cls, divergence="kl", *, divergence_params=None, base=None, n_points=200, ax=None
-    ):
+        cls,
+        divergence: str = "kl",
+        *,
+        divergence_params: DivergenceParams | None = None,
+        base: float | None = None,
+        n_points: int = 200,
+        ax: Axes = None,
+    ) -> Self:
         """Draw the surface of a divergence over all pairs of distributions of two outcomes.
 
         The axes are the probabilities p and q of the second outcome in P = (1 - p, p) and
@@ -220,7 +230,7 @@ class DivergenceMapDisplay:
         options = _options(divergence, divergence_params, base)
         return cls(pairwise_divergences(P, **options), points=points, **options).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes = None) -> Self:
         """Draw the heat map, or the surface.
 
         Parameters

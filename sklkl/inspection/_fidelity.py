@@ -1,6 +1,10 @@
 """A picture of a student beside its teacher: where they differ, in which classes and rows."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import check_classes, frame_columns, spread
@@ -8,6 +12,7 @@ from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
 from sklkl._core.samples import match_rows
+from sklkl._core.typing import Axes, Estimator, Floats, OnZero, Samples
 from sklkl.inspection._drawing import (
     BLUE,
     COLORS,
@@ -100,17 +105,17 @@ class FidelityDisplay:
 
     def __init__(
         self,
-        teacher_proba,
-        student_proba,
-        contributions,
-        row_divergences,
-        divergence,
+        teacher_proba: Floats,
+        student_proba: Floats,
+        contributions: Floats,
+        row_divergences: Floats,
+        divergence: float,
         *,
-        classes,
-        base=None,
-        row_names=None,
-        n_rows=10,
-    ):
+        classes: Sequence[Any],
+        base: float | None = None,
+        row_names: Sequence[str] | None = None,
+        n_rows: int = 10,
+    ) -> None:
         self.teacher_proba = teacher_proba
         self.student_proba = student_proba
         self.contributions = contributions
@@ -124,16 +129,16 @@ class FidelityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        teacher,
-        student,
-        X,
+        teacher: Estimator,
+        student: Estimator,
+        X: Samples,
         *,
-        sample_weight=None,
-        base=None,
-        on_zero="clip",
-        n_rows=10,
-        ax=None,
-    ):
+        sample_weight: ArrayLike | None = None,
+        base: float | None = None,
+        on_zero: OnZero = "clip",
+        n_rows: int = 10,
+        ax: Axes = None,
+    ) -> Self:
         """Predict by both models, compare and draw.
 
         The columns of probabilities are matched through ``classes_``: a class that one model
@@ -206,16 +211,16 @@ class FidelityDisplay:
     @classmethod
     def from_predictions(
         cls,
-        teacher_proba,
-        student_proba,
+        teacher_proba: ArrayLike,
+        student_proba: ArrayLike,
         *,
-        classes=None,
-        sample_weight=None,
-        base=None,
-        on_zero="clip",
-        n_rows=10,
-        ax=None,
-    ):
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        base: float | None = None,
+        on_zero: OnZero = "clip",
+        n_rows: int = 10,
+        ax: Axes = None,
+    ) -> Self:
         """Compare predicted probabilities and draw.
 
         Parameters
@@ -324,7 +329,7 @@ class FidelityDisplay:
             n_rows=n_rows,
         )
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes = None) -> Self:
         """Draw the probabilities, the classes and the samples that differ most.
 
         Parameters

@@ -1,6 +1,10 @@
 """A reliability diagram, for soft targets, too, with the parts of the KL divergence."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
 from sklkl._core.classes import frame_columns, spread
@@ -10,7 +14,8 @@ from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, match_rows
 from sklkl._core.targets import align_target, check_target, one_hot
-from sklkl.calibration import kl_decomposition
+from sklkl._core.typing import Axes, Estimator, Floats, Folds, OnZero, Samples
+from sklkl.calibration import KLDecomposition, kl_decomposition
 from sklkl.inspection._drawing import (
     COLORS,
     INCHES_PER_CHARACTER,
@@ -97,15 +102,15 @@ class ReliabilityDisplay:
 
     def __init__(
         self,
-        prob_true,
-        prob_pred,
-        standard_errors,
-        counts,
-        decomposition,
+        prob_true: Sequence[Floats],
+        prob_pred: Sequence[Floats],
+        standard_errors: Sequence[Floats],
+        counts: Floats,
+        decomposition: KLDecomposition,
         *,
-        classes,
-        base=None,
-    ):
+        classes: Sequence[Any],
+        base: float | None = None,
+    ) -> None:
         self.prob_true = prob_true
         self.prob_pred = prob_pred
         self.standard_errors = standard_errors
@@ -117,20 +122,20 @@ class ReliabilityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Estimator,
+        X: Samples,
+        y: ArrayLike,
         *,
-        classes_of_interest=None,
-        n_bins=10,
-        strategy="quantile",
-        method="dirichlet",
-        cv=5,
-        sample_weight=None,
-        base=None,
-        on_zero="clip",
-        ax=None,
-    ):
+        classes_of_interest: ArrayLike | None = None,
+        n_bins: int = 10,
+        strategy: str = "quantile",
+        method: str | Estimator = "dirichlet",
+        cv: Folds = 5,
+        sample_weight: ArrayLike | None = None,
+        base: float | None = None,
+        on_zero: OnZero = "clip",
+        ax: Axes = None,
+    ) -> Self:
         """Predict by a fitted classifier, compare with the targets and draw.
 
         Parameters
@@ -215,20 +220,20 @@ class ReliabilityDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_proba,
+        y_true: ArrayLike,
+        y_proba: ArrayLike,
         *,
-        labels=None,
-        classes_of_interest=None,
-        n_bins=10,
-        strategy="quantile",
-        method="dirichlet",
-        cv=5,
-        sample_weight=None,
-        base=None,
-        on_zero="clip",
-        ax=None,
-    ):
+        labels: ArrayLike | None = None,
+        classes_of_interest: ArrayLike | None = None,
+        n_bins: int = 10,
+        strategy: str = "quantile",
+        method: str | Estimator = "dirichlet",
+        cv: Folds = 5,
+        sample_weight: ArrayLike | None = None,
+        base: float | None = None,
+        on_zero: OnZero = "clip",
+        ax: Axes = None,
+    ) -> Self:
         """Compare predicted probabilities with the targets and draw.
 
         Parameters
@@ -361,7 +366,7 @@ class ReliabilityDisplay:
             base=base,
         )
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes = None) -> Self:
         """Draw the curves and the histogram.
 
         Parameters

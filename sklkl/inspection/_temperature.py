@@ -1,8 +1,10 @@
 """A picture of losses and accuracies over the temperature of a distillation."""
 
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
@@ -12,6 +14,7 @@ from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import align
+from sklkl._core.typing import Axes, Estimator, Folds, Samples
 from sklkl.inspection._drawing import (
     BLUE,
     ORANGE,
@@ -88,7 +91,15 @@ class TemperatureDisplay:
     array([0.6, 0.4])
     """
 
-    def __init__(self, temperatures, kl, accuracy, *, base=None, param_name="temperature"):
+    def __init__(
+        self,
+        temperatures: ArrayLike,
+        kl: ArrayLike,
+        accuracy: ArrayLike,
+        *,
+        base: float | None = None,
+        param_name: str = "temperature",
+    ) -> None:
         self.temperatures = np.asarray(temperatures)
         self.kl = np.asarray(kl)
         self.accuracy = np.asarray(accuracy)
@@ -104,18 +115,18 @@ class TemperatureDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Estimator,
+        X: Samples,
+        y: ArrayLike,
         *,
-        temperatures=(0.5, 1, 2, 4, 8),
-        param_name="temperature",
-        cv=None,
-        base=None,
-        n_jobs=None,
-        params=None,
-        ax=None,
-    ):
+        temperatures: ArrayLike = (0.5, 1, 2, 4, 8),
+        param_name: str = "temperature",
+        cv: Folds = None,
+        base: float | None = None,
+        n_jobs: int | None = None,
+        params: dict[str, Any] | None = None,
+        ax: Axes = None,
+    ) -> Self:
         """Fit the estimator at each temperature, on the same folds, and draw the scores.
 
         Parameters
@@ -212,7 +223,7 @@ class TemperatureDisplay:
         )
         return cls(temperatures, kl, accuracy, base=base, param_name=param_name).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes = None) -> Self:
         """Draw the divergence and the accuracy over the temperature.
 
         Parameters

@@ -1,10 +1,12 @@
 """The score of all classifiers: accuracy for labels, D² for soft targets."""
 
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import check_weights
 from sklkl._core.targets import align, check_target
+from sklkl._core.typing import Samples
 from sklkl.metrics._losses import d2_kl
 
 
@@ -18,7 +20,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         "{estimator_module}.{estimator_name}.html"
     )
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions: accuracy for labels, D² for soft targets.
 
         Parameters

@@ -10,6 +10,7 @@ from math import nan, sqrt
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
@@ -18,6 +19,7 @@ from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, encode_groups, relative
+from sklkl._core.typing import DivergenceParams, OnZero, RandomState
 from sklkl.divergences._registry import find
 from sklkl.metrics._losses import check_options, row_losses
 
@@ -59,22 +61,22 @@ class LossInterval(NumbersRepr):
 
 @with_predictions
 def loss_interval(
-    y_true,
-    y_proba,
-    y_proba_other=None,
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    y_proba_other: ArrayLike | None = None,
     *,
-    divergence="kl",
-    divergence_params=None,
-    labels=None,
-    sample_weight=None,
-    groups=None,
-    confidence_level=0.95,
-    method="delta",
-    n_resamples=9999,
-    random_state=None,
-    base=None,
-    on_zero="clip",
-):
+    divergence: str = "kl",
+    divergence_params: DivergenceParams | None = None,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    method: str = "delta",
+    n_resamples: int = 9999,
+    random_state: RandomState | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> LossInterval:
     r"""Compute a confidence interval of a mean loss, or of the difference of two models.
 
     The estimate is the loss itself, :math:`\hat\ell = \sum_i w_i \ell_i / \sum_i w_i`, as

@@ -8,6 +8,7 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import by_row, check_rows, nats_to
 from sklkl._core.docs import with_predictions
@@ -15,6 +16,7 @@ from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
+from sklkl._core.typing import DivergenceParams, OnZero
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import find
 
@@ -192,7 +194,15 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
 
 
 @with_predictions
-def kl_loss(y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"):
+def kl_loss(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean Kullback-Leibler divergence of y_true from y_proba.
 
     The mean over samples of ``kl_divergence(y_true, y_proba)``; for labels, the log loss.
@@ -247,8 +257,14 @@ def kl_loss(y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_z
 
 @with_predictions
 def reverse_kl_loss(
-    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
-):
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean Kullback-Leibler divergence of y_proba from y_true.
 
     The mean over samples of ``kl_divergence(y_proba, y_true)``.
@@ -302,8 +318,14 @@ def reverse_kl_loss(
 
 @with_predictions
 def cross_entropy_loss(
-    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
-):
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean cross-entropy of y_true and y_proba.
 
     The mean over samples of ``cross_entropy(y_true, y_proba)``; for labels, the log loss.
@@ -357,8 +379,15 @@ def cross_entropy_loss(
 
 @with_predictions
 def jensen_shannon_loss(
-    y_true, y_proba, *, weight=0.5, labels=None, sample_weight=None, base=None, on_zero="clip"
-):
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    weight: float = 0.5,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean Jensen-Shannon divergence of y_true and y_proba.
 
     The mean over samples of ``jensen_shannon_divergence(y_true, y_proba)``.
@@ -416,8 +445,14 @@ def jensen_shannon_loss(
 
 @with_predictions
 def jeffreys_loss(
-    y_true, y_proba, *, labels=None, sample_weight=None, base=None, on_zero="clip"
-):
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean Jeffreys divergence of y_true and y_proba.
 
     The mean over samples of ``jeffreys_divergence(y_true, y_proba)``.
@@ -471,16 +506,16 @@ def jeffreys_loss(
 
 @with_predictions
 def divergence_loss(
-    y_true,
-    y_proba,
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
     *,
-    divergence="kl",
-    divergence_params=None,
-    labels=None,
-    sample_weight=None,
-    base=None,
-    on_zero="clip",
-):
+    divergence: str = "kl",
+    divergence_params: DivergenceParams | None = None,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     """Compute the mean divergence of y_true from y_proba.
 
     The mean over samples of any divergence of ``sklkl.divergences``, by name.
@@ -550,7 +585,14 @@ def divergence_loss(
 
 
 @with_predictions
-def d2_kl_score(y_true, y_proba, *, labels=None, sample_weight=None, on_zero="clip"):
+def d2_kl_score(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
     r"""Compute the share of the KL divergence to the class prior that a model explains.
 
     .. math::

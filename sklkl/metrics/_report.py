@@ -3,8 +3,10 @@
 import pickle
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
@@ -16,6 +18,7 @@ from sklkl._core.parameters import BOOLEAN, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import check_target
+from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
 from sklkl.metrics._fidelity import compare, named
 from sklkl.metrics._losses import check_options, d2_kl, mean_divergence
@@ -35,18 +38,18 @@ MOST_RUNS = 50
 
 
 def fidelity_report(
-    teacher,
-    student,
-    X,
-    y=None,
+    teacher: Estimator,
+    student: Estimator,
+    X: Samples,
+    y: ArrayLike | None = None,
     *,
-    sample_weight=None,
-    base=None,
-    on_zero="clip",
-    timing=True,
-    digits=3,
-    output_dict=False,
-):
+    sample_weight: ArrayLike | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+    timing: bool = True,
+    digits: int = 3,
+    output_dict: bool = False,
+) -> Any:
     r"""Build a report of what a student lost and won against its teacher.
 
     It compares both models with the targets, if there are any, their size and speed, and

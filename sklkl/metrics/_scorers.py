@@ -22,6 +22,7 @@ from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabele
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import align_target, check_kind
+from sklkl._core.typing import DivergenceParams, Estimator, OnZero
 from sklkl.divergences._registry import DIVERGENCES, find
 from sklkl.metrics._losses import KL, check_options, d2_kl, mean_divergence
 
@@ -183,8 +184,12 @@ PREDICTIONS = "sklkl.predict_proba"
 
 
 def make_divergence_scorer(
-    divergence="kl", *, divergence_params=None, base=None, on_zero="clip"
-):
+    divergence: str = "kl",
+    *,
+    divergence_params: DivergenceParams | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> DivergenceScorer:
     """Make a scorer of a divergence, for ``scoring=`` in model selection.
 
     Parameters
@@ -236,8 +241,13 @@ def make_divergence_scorer(
 
 
 def make_fidelity_scorer(
-    teacher, divergence="kl", *, divergence_params=None, base=None, on_zero="clip"
-):
+    teacher: Estimator,
+    divergence: str = "kl",
+    *,
+    divergence_params: DivergenceParams | None = None,
+    base: float | None = None,
+    on_zero: OnZero = "clip",
+) -> FidelityScorer:
     """Make a scorer of how near a student is to its teacher.
 
     Whatever ``y`` is, the target is the teacher's prediction for the same samples. A scorer
@@ -314,7 +324,7 @@ def make_fidelity_scorer(
     return FidelityScorer(teacher, name, **options)
 
 
-def get_scorer(name):
+def get_scorer(name: str) -> DivergenceScorer:
     """Get a scorer by name, for ``scoring=`` in model selection.
 
     Parameters
@@ -348,7 +358,7 @@ def get_scorer(name):
     return DivergenceScorer(_resolved(name)[0])
 
 
-def get_scorer_names():
+def get_scorer_names() -> list[str]:
     """List the names of the scorers that ``get_scorer`` returns.
 
     Returns

@@ -8,9 +8,11 @@ much for a million samples as for a thousand.
 """
 
 import warnings
+from collections.abc import Iterator
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
@@ -19,6 +21,7 @@ from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.samples import check_weights, encode_groups
 from sklkl._core.targets import check_target
+from sklkl._core.typing import RandomState, Samples
 
 BOOLEAN = Rule("True or False", bool)
 RANDOM_STATE = Rule(
@@ -199,7 +202,13 @@ def _is_last(units):
 class WeightedSplitMixin:
     """Accepts sample_weight in get_n_splits: searches pass it what they pass to ``split``."""
 
-    def get_n_splits(self, X=None, y=None, groups=None, sample_weight=None):
+    def get_n_splits(
+        self,
+        X: Samples = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> int:
         """Return the number of splits.
 
         Parameters
@@ -272,13 +281,25 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
     # Groups count where they are passed; weights only where asked for.
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        random_state: RandomState | None = None,
+    ) -> None:
         check("n_splits", n_splits, integer(2))
         check("shuffle", shuffle, BOOLEAN)
         check("random_state", random_state, RANDOM_STATE)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
-    def split(self, X, y=None, groups=None, sample_weight=None):
+    def split(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Generate indices of training and test sets.
 
         Parameters
@@ -411,7 +432,14 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
 
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
-    def __init__(self, n_splits=10, *, test_size=None, train_size=None, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 10,
+        *,
+        test_size: float | int | None = None,
+        train_size: float | int | None = None,
+        random_state: RandomState | None = None,
+    ) -> None:
         check("n_splits", n_splits, integer(1))
         check("test_size", test_size, SIZE)
         check("train_size", train_size, SIZE)
@@ -420,7 +448,13 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )
 
-    def split(self, X, y=None, groups=None, sample_weight=None):
+    def split(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Generate indices of training and test sets.
 
         Parameters

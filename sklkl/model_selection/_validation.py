@@ -2,8 +2,10 @@
 
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -17,6 +19,7 @@ from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
 from sklkl._core.samples import row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
+from sklkl._core.typing import Estimator, Floats, Folds, Samples
 from sklkl.model_selection._split import check_soft_cv
 
 METHODS = ("predict_proba", "predict_log_proba")
@@ -28,18 +31,18 @@ PRE_DISPATCH = Rule(
 
 
 def soft_cross_val_predict(
-    estimator,
-    X,
-    y,
+    estimator: Estimator,
+    X: Samples,
+    y: ArrayLike,
     *,
-    groups=None,
-    cv=None,
-    method="predict_proba",
-    n_jobs=None,
-    verbose=0,
-    params=None,
-    pre_dispatch="2*n_jobs",
-):
+    groups: ArrayLike | None = None,
+    cv: Folds = None,
+    method: str = "predict_proba",
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: int | str = "2*n_jobs",
+) -> Floats:
     """Predict the probabilities of every sample by a model that was fitted without it.
 
     Like ``sklearn.model_selection.cross_val_predict``, which replaces soft targets by ranks;

@@ -1,0 +1,107 @@
+"""Code as users write it, for a type checker (``mypy``); it is not run."""
+
+from collections.abc import Callable
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sklkl
+from sklkl.calibration import KLDecomposition, kl_decomposition
+from sklkl.divergences import (
+    entropy,
+    gaussian_kl_divergence,
+    kl_contributions,
+    kl_divergence,
+    kl_from_counts,
+    pairwise_divergences,
+    renyi_divergence,
+    sampled_kl,
+)
+from sklkl.inspection import (
+    DivergenceDisplay,
+    DivergenceMapDisplay,
+    FidelityDisplay,
+    ReliabilityDisplay,
+    TemperatureDisplay,
+)
+from sklkl.metrics import (
+    LossInterval,
+    d2_kl_score,
+    divergence_loss,
+    fidelity_report,
+    get_scorer,
+    get_scorer_names,
+    jensen_shannon_loss,
+    kl_loss,
+    loss_interval,
+    make_divergence_scorer,
+    make_fidelity_scorer,
+)
+from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
+
+
+def divergences(p: NDArray[np.float32], q: list[list[float]]) -> float:
+    values = kl_divergence(p, q, base=2)
+    total = float(values.mean()) + float(entropy([0.5, 0.5]))
+    total += float(np.sum(renyi_divergence(p, q, order=2)))
+    total += float(np.sum(gaussian_kl_divergence([0.0], [1.0])))
+    total += float(kl_from_counts([3, 1], [2, 2])) + float(sampled_kl([-1.0], [-2.0]))
+    params = {"order": 2}
+    pairs = pairwise_divergences(p, divergence="renyi", divergence_params=params)
+    return total + float(pairs[0, 1]) + float(kl_contributions(p, q).sum())
+
+
+def losses(y_true: list[str], y_proba: NDArray[np.float64]) -> list[float]:
+    weight = np.ones(len(y_true))
+    named: list[Callable[..., float]] = [kl_loss, d2_kl_score]
+    return [
+        *(loss(y_true, y_proba, sample_weight=weight) for loss in named),
+        kl_loss(y_true, y_proba, labels=["a", "b"], base=2, on_zero="inf"),
+        jensen_shannon_loss(y_true, y_proba, weight=0.3),
+        divergence_loss(y_true, y_proba, divergence="alpha", divergence_params={"alpha": 2}),
+    ]
+
+
+def judgement(y_true: NDArray[np.int64], y_proba: NDArray[np.float64]) -> tuple[float, float]:
+    interval = loss_interval(y_true, y_proba, divergence="hellinger", groups=[1, 1, 2])
+    assert_type(interval, LossInterval)
+    parts = kl_decomposition(y_true, y_proba, method="binning", cv=None)
+    assert_type(parts, KLDecomposition)
+    return interval.low, parts.refinement
+
+
+def scorers(teacher: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    names = [name for name in get_scorer_names() if name.startswith("neg_")]
+    scorer = make_divergence_scorer("renyi", divergence_params={"order": 0.5})
+    fidelity = make_fidelity_scorer(teacher, "jensen_shannon", base=2)
+    score = float(scorer(teacher, X, y)) + float(fidelity(teacher, X))
+    report = fidelity_report(teacher, teacher, X, y, output_dict=True, timing=False)
+    score += float(report["fidelity"]["kl"])
+    return score + float(get_scorer(names[0])(teacher, X, y))
+
+
+def folds(model: Any, X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floating]:
+    for train, test in StratifiedSoftKFold(5, shuffle=True, random_state=0).split(X, y):
+        model.fit(X[train], y[train]).predict(X[test])
+    return soft_cross_val_predict(model, X, y, cv=3)
+
+
+def pictures(model: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> list[object]:
+    sklkl.show_config()
+    return [
+        DivergenceDisplay.from_distributions([0.5, 0.5], [0.9, 0.1], names=("P", "Q")).figure_,
+        DivergenceMapDisplay.from_divergence("kl", base=2).plot(),
+        FidelityDisplay.from_estimator(model, model, X, n_rows=3).worst_rows_,
+        ReliabilityDisplay.from_estimator(model, X, y).decomposition.refinement,
+        TemperatureDisplay.from_estimator(model, X, y, temperatures=[1, 2]).best_temperature_,
+    ]
+
+
+def mistakes(y: list[int], p: NDArray[np.float64]) -> None:
+    """Each would pass unnoticed, and fail the check, if a signature lost its types."""
+    kl_loss(y, p, on_zero="ignore")  # type: ignore[arg-type]
+    kl_loss(y, p, divergence="kl")  # type: ignore[call-arg]
+    divergence_loss(y, p, divergence=kl_loss)  # type: ignore[arg-type]
+    kl_divergence(p)  # type: ignore[call-arg]
+    loss_interval(y, p).median  # type: ignore[attr-defined]  # noqa: B018
