@@ -16,7 +16,7 @@ from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_err
 from sklkl.linear_model._loss import Divergence, resolve_divergence
 from sklkl.linear_model._objective import objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
-from sklkl.linear_model._stream import Posterior, StreamObjective
+from sklkl.linear_model._stream import Posterior
 
 
 def _can_stream(model):
@@ -269,7 +269,6 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             objective, result = solve_stages(
                 objectives,
                 start,
-                X=data.X,
                 solver=self.solver,
                 tol=step_tolerance(self.tol, data, self.temperature),
                 max_iter=self.max_iter,
@@ -376,16 +375,14 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 )
             before, posterior = posterior, posterior.with_counts(data, self.class_weight)
             forgetful = posterior.forgetful and not before.forgetful
-            objective = StreamObjective(batch, data, posterior)
             result = solve(
-                objective,
+                posterior.objective(batch),
                 posterior.mean,
-                X=data.X,
                 solver="lbfgs",
                 tol=self.tol,
                 max_iter=self.max_iter,
             )
-            posterior = objective.posterior_at(result.W)
+            posterior = posterior.after(batch, result.W)
         if forgetful:
             k = int(posterior.surprises.argmax())
             warnings.warn(

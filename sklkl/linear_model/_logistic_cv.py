@@ -509,7 +509,6 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
             _, result = solve_stages(
                 objectives,
                 W,
-                X=data.X,
                 solver=student.solver,
                 tol=step_tolerance(student.tol, data, temperature),
                 max_iter=student.max_iter,

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
-from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
-from sklkl.linear_model import _inference
+from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
+from sklkl.linear_model import _inference, _rows
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -94,7 +94,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         )
         X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
         W = self._coefficients(intercept=True)
-        return LinearRows(X, W.shape[1], True).predict(W, what)
+        return _rows.rows_of(X, W.shape[1], True).predict(W, what)
 
     def _coefficients(self, intercept=None):
         """Return dense coefficients, a column per logit.
