@@ -24,9 +24,9 @@ class Objective:
     penalty : float
         Factor of half their squared norm, which is part of the value.
     absent : ndarray of shape (n_columns,), or None
-        Which columns have no finite optimum, as those of classes that no target has.
+        Which columns have no finite optimum, as columns of classes that no target has.
     unattained : float
-        Values up to this one are those of no minimum.
+        Values up to this one are approached only by coefficients that grow without end.
     settled : float
         Values up to this one are taken for the least there is.
     """
@@ -83,7 +83,7 @@ class Objective:
         return self
 
     def enter(self, W):
-        """Return these coefficients, given those of the function before it was centered."""
+        """Return the coefficients W of the function before it was centered for this one."""
         return W
 
     def leave(self, W):

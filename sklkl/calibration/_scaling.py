@@ -1,4 +1,4 @@
-"""Calibration maps: what to make of probabilities that are off in a systematic way.
+"""Calibration maps, which correct probabilities that are off in a systematic way.
 
 All are softmax regressions on log-probabilities z, written below with coefficients a, W and
 intercepts b, and minimise the KL divergence of the targets:
@@ -52,9 +52,7 @@ from sklkl._core.targets import check_target, class_mass, one_hot
 from sklkl._optimize.objective import Objective
 from sklkl._optimize.prior import WithPrior
 from sklkl._optimize.solve import solve
-from sklkl.linear_model._data import Data
-from sklkl.linear_model._loss import Divergence
-from sklkl.linear_model._objective import objectives_of
+from sklkl.linear_model._objective import kl_objective
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -252,27 +250,28 @@ class ScalingObjective(Objective):
         return value, np.append(of_a, of_b).reshape(theta.shape), (aa, ab, bb)
 
 
-def dirichlet_objective(data, coef0, penalty, doubt):
+def dirichlet_objective(z, target, weight, doubt, coef0, penalty):
     """Return the objective of Dirichlet scaling.
 
     Parameters
     ----------
-    data : Data
-        Log-probabilities as X; targets are taken as they are.
+    z : ndarray of shape (n_samples, n_classes)
+        Log-probabilities, float64.
+    target : ndarray of shape (n_samples, n_classes)
+        Probabilities, taken as they are.
+    weight : ndarray of shape (n_samples,)
+    doubt : Doubt
+        The doubt on the intercepts.
     coef0 : ndarray of shape (n_features, n_logits)
         Where the penalty is 0.
     penalty : float
         Its factor, beside the mean cross-entropy.
-    doubt : Doubt
-        The doubt on the intercepts.
 
     Returns
     -------
     WithPrior
     """
-    (objective,) = objectives_of(
-        data, Divergence(), temperature=1.0, fit_intercept=True, C=np.inf, l1_ratio=0.0
-    )
+    objective = kl_objective(z, target, weight, len(coef0), fit_intercept=True)
     total = penalty * objective.sum_of_weights
     precision = np.full(objective.shape[::-1], total)
     precision[:, -1] = 0.0
@@ -293,7 +292,7 @@ def dirichlet_objective(data, coef0, penalty, doubt):
 def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
     """Return ``(loss, parameters)`` of the best common slope, and intercepts if any.
 
-    The slope is 0, never negative, if z is of no use.
+    The slope is never negative, and 0 if z is uninformative.
     """
     objective = ScalingObjective(z, target, weight, doubt)
     result = solve(objective, start, **{**SOLVE, "tol": tol})
@@ -311,7 +310,7 @@ def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
 
 
 def fit_temperature(z, target, weight, doubt):
-    """Return the inverse of the best temperature, 0 if z is of no use."""
+    """Return the inverse of the best temperature: never negative, 0 if z is uninformative."""
     _, theta = fit_common(z, target, weight, doubt, np.ones((1, 1)))
     return float(theta[0, 0])
 
@@ -427,8 +426,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         log_proba = self._log_proba(values)
         C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
         sure = np.isinf(C) and not automatic
-        said = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
-        doubt = Doubt() if sure else Doubt.of(said, target, weight)
+        proba = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
+        doubt = Doubt() if sure else Doubt.of(proba, target, weight)
         penalty = len(classes) / max(C * float(weight.sum()), 1.0 / MOST_PENALTY)
         weight = weight / weight.max()
         self.smoothing_ = self.smoothing
@@ -744,8 +743,7 @@ class DirichletScaling(_Scaling):
             doubt = doubt.of_difference()
         rows = one_hot(target, n_classes).astype(np.float64)
         rows = (1.0 - doubt.share) * rows + doubt.share / n_classes
-        data = Data(np.ascontiguousarray(z), np.arange(n_classes), rows, weight)
-        objective = dirichlet_objective(data, start[:-1], penalty, doubt)
+        objective = dirichlet_objective(z, rows, weight, doubt, start[:-1], penalty)
         W = solve(objective, start, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 

@@ -8,7 +8,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.linear_model import _rows
-from sklkl.linear_model._loss import stages_of
+from sklkl.linear_model._loss import LossTerm, stages_of
 
 
 def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
@@ -37,6 +37,13 @@ def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
         )
         for terms in stages_of(data, divergence, float(temperature))
     ]
+
+
+def kl_objective(X, target, weight, n_classes, fit_intercept):
+    """Return the mean KL objective of a target, see ``Data``, without a penalty."""
+    n_logits = 1 if n_classes == 2 else n_classes
+    rows = _rows.rows_of(X, n_logits, fit_intercept, [LossTerm(target, weight)])
+    return KLObjective(rows, C=np.inf)
 
 
 def step_tolerance(tol, data, temperature):
@@ -82,7 +89,8 @@ class KLObjective(Objective):
     the intercept not penalised. The cross-entropy H is the KL divergence of the target to the
     model plus the entropy of the target, a constant. W has a column per class; a binary
     problem has one column, the logit of the second class, the logit of the first being 0.
-    The loss may also be that of other divergences, and a sum of two: ``LossTerm``. The L1 part
+    Other divergences may take the place of H, and the loss may be a sum of two: see
+    ``LossTerm``. The L1 part
     of an elastic net is not part of f; ``l1`` is its factor.
 
     Parameters
@@ -161,7 +169,7 @@ class KLObjective(Objective):
         return objective
 
     def enter(self, W):
-        """Return these coefficients, given those of the function before it was centered.
+        """Return the coefficients W of the function before it was centered for this one.
 
         Predictions do not depend on the sum over classes; 0 is where an L2 norm is least.
         """
@@ -170,7 +178,7 @@ class KLObjective(Objective):
         return self._shifted(W, 1.0)
 
     def leave(self, W):
-        """Return those of the function before it was centered.
+        """Return the coefficients of the function before it was centered, given these.
 
         Nothing determines the sum of the intercepts of classes: it becomes 0.
         """
@@ -190,7 +198,7 @@ class KLObjective(Objective):
 
     @property
     def unattained(self):
-        """What the value comes near to only if coefficients grow without end, or -inf.
+        """Values up to this one need coefficients that grow without end; -inf if none do.
 
         Labels alone, without a penalty, can be predicted ever better if they are separable.
         """
@@ -205,10 +213,9 @@ class KLObjective(Objective):
         return self.mass == 0.0
 
     def rates(self, gradient):
-        """Return the mean predictions of the classes, which the intercepts' gradient tells.
+        """Return the mean predictions of all classes, from the gradient of the intercepts.
 
-        Of two classes those of both; none if there is no intercept or another divergence than
-        forward KL.
+        None without an intercept, or with another divergence than forward KL.
         """
         rates = gradient[-1] / self.mass_weight + self.mass
         rates = np.append(rates, 1.0 - rates) if self.binary else rates

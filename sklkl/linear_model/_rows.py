@@ -6,7 +6,7 @@ kind, on a cluster or on a GPU say, write a class with the methods of ``Rows`` a
 there.
 
 Shapes: coefficients W are (size, n_logits), float64. ``size`` is n_features, and one more with
-an intercept, whose coefficients are the last row. A binary problem has one logit, that of its
+an intercept, whose coefficients are the last row. A binary problem has one logit, of its
 second class; the logit of the first is 0. x is a row of X, with a 1 for the intercept.
 """
 
@@ -72,7 +72,7 @@ class Stats:
         The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
         return, is of weights divided by it, which are ordinary numbers, in float32, too.
     weight : float
-        Sum of the weights, those of a term divided by its temperature².
+        Sum of the weights; the weights of a term are divided by its temperature².
     mass : ndarray of shape (n_classes,)
         Sum of the targets with the weights that they have in the gradient: the weight of a
         term divided by its temperature.

@@ -1,4 +1,4 @@
-"""What a stream has taught so far, as a Gaussian prior for its next batch."""
+"""The Gaussian prior of the next batch of a stream: the posterior of all batches before."""
 
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,7 @@ FLOOR = 0.03
 
 @dataclass
 class Posterior:
-    """Gaussian approximation of what the batches so far say of the coefficients.
+    """Gaussian approximation of the coefficients, given the batches so far.
 
     Attributes
     ----------
