@@ -1,1 +1,1 @@
-"""Minimisers of smooth functions, and of these plus an L1 norm."""
+"""Minimisers of smooth functions, with or without an L1 norm besides."""

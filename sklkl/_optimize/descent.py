@@ -8,8 +8,8 @@ from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
 from sklkl._optimize.stopping import EXHAUSTED, NARROW_SIZE, Arrival
 
 FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
-GOOD = 0.3  # a metric that made steps so much smaller in the last three serves on
-AT_ONCE = 4.0  # a full metric that costs so many passes is worth it from the start
+GOOD = 0.3  # keep the metric if the last of three steps is below this share of the first
+AT_ONCE = 4.0  # use a full metric at once if it costs at most so many evaluations
 STALE = 0.7  # of the logarithm of a mean prediction: a factor of two
 PATIENT = 10  # iterations before the Hessian itself is evaluated, however small it is
 
@@ -42,7 +42,7 @@ class Result:
 
 
 class Renewals:
-    """When to evaluate the curvature anew, and how well.
+    """The times at which to evaluate the curvature anew, and how well.
 
     A full one is worth its cost from the start if that is small. Otherwise it has to wait
     until as many evaluations were spent without it, and so has the Hessian itself: at worst
@@ -60,8 +60,8 @@ class Renewals:
     def due(self, n_iter, sizes, stale):
         """Return whether it is time, before iteration ``n_iter``.
 
-        ``sizes`` are those of all steps so far, in the metric of the Hessian; ``stale`` tells
-        whether predictions have become quite different since the last time.
+        ``sizes`` are the sizes of all steps so far, in the metric of the Hessian; ``stale``
+        tells whether predictions have become quite different since the last time.
         """
         if n_iter < self.next:
             return False
@@ -93,12 +93,7 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
     Parameters
     ----------
     method : LBFGS or Proximal
-    objective : callable
-        ``objective(W) -> (value, gradient)``. ``full_cost`` is what a full curvature costs,
-        in evaluations, ``exact_cost`` the Hessian; ``widen()`` goes over to float64 and
-        returns whether that is new; ``rates(gradient)`` returns mean predictions; for
-        ``unattained`` and ``settled`` see ``Objective``, for the rest the method and
-        ``Arrival``.
+    objective : Objective
     W : ndarray of shape (size, n_logits)
         Start.
     tol : float

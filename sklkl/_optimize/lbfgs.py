@@ -19,9 +19,7 @@ ROUNDING = 1e-6  # Hager and Zhang's; 1e-10 is too small for values from float32
 def minimize(objective, W, **options):
     """Minimise a smooth convex function by L-BFGS (Nocedal and Wright, 2006, chapter 7).
 
-    ``objective.metric(W, level)`` returns a function that multiplies an array of the shape of
-    W by an approximation of the inverse Hessian at W, the metric in which every step starts.
-    For everything else see ``descend``.
+    Every step starts in ``objective.metric(W, level)``. See ``descend`` for the options.
     """
     return descend(LBFGS(objective, W.size), objective, W, **options)
 

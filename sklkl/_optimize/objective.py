@@ -4,31 +4,71 @@ import numpy as np
 
 TINY = np.finfo(np.float64).tiny
 
-# How the metric approximates the Hessian.
+# How the metric approximates the Hessian: by a diagonal, by a full matrix, or exactly.
 DIAGONAL, FULL, EXACT = range(3)
 
 
 class Objective:
-    """What solvers ask of an objective, besides values and gradients, and what they get.
+    """All that solvers call of an objective, with the answers that serve most.
+
+    A function of coefficients W, of shape (size, n_columns), float64. A subclass has
+    ``__call__``, ``metric`` and ``largest_change``; for the proximal method ``curvature``,
+    ``metric_of`` and ``n_features``, too.
 
     Attributes
     ----------
     full_cost, exact_cost : float
         Evaluations that a full curvature, or the Hessian, costs; infinity if there is none.
     l1 : float
-        Factor of the L1 norm, which is not part of the value.
-    absent : ndarray of shape (n_logits,), or None
-        Which columns of coefficients belong to classes that no target has.
+        Factor of the L1 norm of the first ``n_features`` rows, which is not part of the value.
+    penalty : float
+        Factor of half their squared norm, which is part of the value.
+    absent : ndarray of shape (n_columns,), or None
+        Which columns have no finite optimum, as columns of classes that no target has.
     unattained : float
-        Values up to this one are those of no minimum.
+        Values up to this one are approached only by coefficients that grow without end.
     settled : float
         Values up to this one are taken for the least there is.
     """
 
     full_cost = exact_cost = np.inf
-    l1 = 0.0
+    l1 = penalty = 0.0
     absent = None
     unattained = settled = -np.inf
+
+    def __call__(self, W):
+        """Return ``(value, gradient)`` at W, the gradient of the shape of W."""
+        raise NotImplementedError
+
+    def metric(self, W, level):
+        """Return a function that multiplies arrays like W by an approximate inverse Hessian.
+
+        Parameters
+        ----------
+        W : ndarray of shape (size, n_columns)
+            Where the Hessian is approximated.
+        level : {DIAGONAL, FULL, EXACT}
+            How well, at most.
+        """
+        raise NotImplementedError
+
+    def curvature(self, W, full):
+        """Return factors A and M of a Kronecker-factored Hessian of the loss at W.
+
+        Returns
+        -------
+        A : ndarray of shape (size, size), or its diagonal (size,) unless ``full``
+        M : ndarray of shape (n_columns, n_columns)
+        """
+        raise NotImplementedError
+
+    def metric_of(self, A, M):
+        """Return the metric of such factors and the penalty; it may change both arrays."""
+        raise NotImplementedError
+
+    def largest_change(self, direction):
+        """Return by how much a step changes a prediction at most: a log-odds of a row."""
+        raise NotImplementedError
 
     def widen(self):
         """Compute in float64 from now on; return whether that is new."""
@@ -43,9 +83,13 @@ class Objective:
         return self
 
     def enter(self, W):
-        """Return these coefficients, given those of the function before it was centered."""
+        """Return the coefficients W of the function before it was centered for this one."""
         return W
 
     def leave(self, W):
-        """Return those of the function before it was centered."""
+        """Return the coefficients of the function before it was centered, given these."""
         return W
+
+    def why_not_finite(self):
+        """Return a message about a value that is not finite."""
+        return "The objective overflows."

@@ -22,8 +22,7 @@ def minimize(objective, W, **options):
     that are not zero or that want to become so (Lee, Sun and Saunders, 2014, SIAM Journal on
     Optimization 24, 1420-1443; Zhong, Yen, Dhillon and Ravikumar, 2014, NeurIPS). Zeros are
     exact. The norm is of the first ``objective.n_features`` rows of W, and part of the value.
-    ``objective.curvature`` returns the factors of the metric, ``objective.penalty`` that of
-    the L2 part. For everything else see ``descend``.
+    See ``descend`` for the options.
     """
     return descend(Proximal(objective, len(W)), objective, W, **options)
 

@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite
 from threadpoolctl import ThreadpoolController
 
 from sklkl._core.parameters import check, one_of
@@ -59,16 +58,14 @@ def threadpool_controller():
     return ThreadpoolController()
 
 
-def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
+def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
     """Minimise an objective; warn if the tolerance was not reached.
 
     Parameters
     ----------
-    objective : KLObjective
+    objective : Objective
     start : ndarray
         Coefficients to start from, of the shape of the objective.
-    X : {ndarray, CSR matrix}
-        Looked at only if the objective is not finite, to say why.
     solver : str
         One of SOLVERS.
     tol : float
@@ -105,11 +102,7 @@ def solve(objective, start, *, X, solver, tol, max_iter, done=0, callback=None, 
     result.W = centered.leave(result.W)
     result.n_iter += done
     if not np.isfinite(result.value):
-        assert_all_finite(X, input_name="X")
-        raise ValueError(
-            "The objective overflows: scale X, whose numbers are too large, or take a "
-            "divergence that small probabilities do not make so large (alpha below 1)."
-        )
+        raise ValueError(objective.why_not_finite())
     if not (result.converged or result.stopped):
         if result.value <= objective.unattained:
             what = "The classes are separable, and without a penalty there is no optimum"
@@ -129,7 +122,7 @@ def solve_stages(objectives, start, *, callback=None, stacklevel=3, **options):
 
     Parameters
     ----------
-    objectives : list of KLObjective
+    objectives : list of Objective
         The last one is the one to minimise; it need not be convex.
     start : ndarray
     callback : callable, default=None
@@ -140,7 +133,7 @@ def solve_stages(objectives, start, *, callback=None, stacklevel=3, **options):
 
     Returns
     -------
-    objective : KLObjective
+    objective : Objective
         The last one that was reached.
     result : Result
     """

@@ -1,4 +1,4 @@
-"""When a minimiser has arrived: as soon as a Newton step would change no prediction.
+"""The stopping rule: a minimiser has arrived once a Newton step would change no prediction.
 
 (a) A bound on the gradient would mean something else for every unit of a feature, rate of a
     class and scale of the weights. What a Newton step changes in the log-odds of rows depends
@@ -29,14 +29,12 @@ EXHAUSTED = 1e-4  # a change of log-odds that rounding may be in the way of
 
 
 class Arrival:
-    """Whether a minimiser has arrived, asked before every step.
+    """The answer, before every step, whether a minimiser has arrived.
 
     Parameters
     ----------
-    objective : callable
-        ``objective.largest_change(direction)`` returns the largest change of the log-odds of
-        two classes among the rows; ``objective.absent``, of shape (n_logits,), tells which
-        columns belong to classes that no target has, whose logits have no finite optimum.
+    objective : Objective
+        Its ``largest_change`` and ``absent`` are asked.
     tol : float
         Bound of that change.
     """
@@ -80,8 +78,8 @@ class Arrival:
     def measure(self, direction):
         """Return the largest change of log-odds that a step makes.
 
-        The ratio stays: where no step is found, it is that of no Newton step, and out of all
-        proportion where there is hardly any curvature.
+        The ratio stays: where no step is found, the direction is no Newton step, and its ratio
+        out of all proportion where there is hardly any curvature.
         """
         self.change = self.objective.largest_change(direction)
         return self.change

@@ -1,4 +1,4 @@
-"""Calibration maps: what to make of probabilities that are off in a systematic way.
+"""Calibration maps, which correct probabilities that are off in a systematic way.
 
 All are softmax regressions on log-probabilities z, written below with coefficients a, W and
 intercepts b, and minimise the KL divergence of the targets:
@@ -31,12 +31,12 @@ labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a fo
 to 1.04 (docs/benchmarks_scoring.md).
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -49,11 +49,10 @@ from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
 from sklkl._core.targets import check_target, class_mass, one_hot
-from sklkl._optimize.objective import DIAGONAL, FULL, Objective
+from sklkl._optimize.objective import Objective
+from sklkl._optimize.prior import WithPrior
 from sklkl._optimize.solve import solve
-from sklkl.linear_model._data import Data
-from sklkl.linear_model._loss import Divergence
-from sklkl.linear_model._objective import objectives_of
+from sklkl.linear_model._objective import kl_objective
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -251,78 +250,52 @@ class ScalingObjective(Objective):
         return value, np.append(of_a, of_b).reshape(theta.shape), (aa, ab, bb)
 
 
-class Shrunk(Objective):
-    r"""A softmax regression whose coefficients are penalised for leaving others than 0.
+def dirichlet_objective(z, target, weight, doubt, coef0, penalty):
+    """Return the objective of Dirichlet scaling.
 
     Parameters
     ----------
-    data : Data
+    z : ndarray of shape (n_samples, n_classes)
+        Log-probabilities, float64.
+    target : ndarray of shape (n_samples, n_classes)
+        Probabilities, taken as they are.
+    weight : ndarray of shape (n_samples,)
+    doubt : Doubt
+        The doubt on the intercepts.
     coef0 : ndarray of shape (n_features, n_logits)
-        Where the penalty is 0; intercepts are free.
+        Where the penalty is 0.
     penalty : float
         Its factor, beside the mean cross-entropy.
-    doubt : Doubt
-        On the intercepts; targets are taken as they are.
+
+    Returns
+    -------
+    WithPrior
     """
-
-    def __init__(self, data, coef0, penalty, doubt):
-        self.data = data
-        (self.objective,) = objectives_of(
-            data, Divergence(), temperature=1.0, fit_intercept=True, C=np.inf, l1_ratio=0.0
-        )
-        self.objective.penalty = penalty
-        self.coef0, self.doubt = coef0, doubt
-        small = coef0.size * len(coef0) <= MAX_BLOCKS
-        self.full_cost = len(coef0) / 3.0 if small else np.inf
-        self.widen = self.objective.widen
-        self.largest_change = self.objective.largest_change
-
-    def __call__(self, W):
-        """Return ``(value, gradient)`` at W."""
-        value, gradient = self.objective(W)
-        pull = self.objective.penalty * self.coef0
-        more, of_intercepts, _ = self.doubt.pull(W[-1])
-        gradient[:-1] -= pull
-        gradient[-1] += of_intercepts
-        return value + more - float(np.vdot(pull, W[:-1] - 0.5 * self.coef0)), gradient
-
-    def metric(self, W, level):
-        """Return a function that multiplies by the inverse blocks of the Hessian.
-
-        A block belongs to a class. Without those between classes it misses a factor
-        K / (K - 1) on coefficients that sum to 0, exactly so where all are equally probable.
-        """
-        n_logits = W.shape[1]
-        if level == DIAGONAL:
-            return self.objective.metric(W, FULL)
-        rows = np.hstack([self.data.X, np.ones((len(self.data.X), 1))])
-        logits = rows @ W
-        proba = expit(logits) if n_logits == 1 else softmax(logits, axis=1)
-        of_rows = self.data.weight[:, np.newaxis] / self.objective.sum_of_weights
-        of_rows = of_rows * (n_logits / max(1, n_logits - 1)) * proba * (1.0 - proba)
-        blocks = np.stack([(rows * row[:, np.newaxis]).T @ rows for row in of_rows.T])
-        diagonal = np.einsum("kff->kf", blocks)
-        diagonal[:, :-1] += self.objective.penalty
-        diagonal[:, -1] += self.doubt.pull(W[-1])[2]
-        diagonal[diagonal == 0.0] = 1.0
-        diagonal *= 1.0 + 1e-10
-        try:
-            factors = [cho_factor(block, check_finite=False) for block in blocks]
-        except LinAlgError:
-            diagonal = diagonal.T.copy()
-            return lambda G: G / diagonal
-        return lambda G: np.column_stack(
-            [cho_solve(f, g, check_finite=False) for f, g in zip(factors, G.T, strict=True)]
-        )
+    objective = kl_objective(z, target, weight, len(coef0), fit_intercept=True)
+    total = penalty * objective.sum_of_weights
+    precision = np.full(objective.shape[::-1], total)
+    precision[:, -1] = 0.0
+    coarse = copy(objective)
+    coarse.set_penalty(1.0 / total if total else np.inf, 0.0)
+    small = coef0.size * len(coef0) <= MAX_BLOCKS
+    return WithPrior(
+        objective,
+        np.vstack([coef0, np.zeros(coef0.shape[1])]),
+        precision,
+        full=True,
+        full_cost=len(coef0) / 3.0 if small else np.inf,
+        last_row=doubt.pull,
+        coarse=coarse,
+    )
 
 
 def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
     """Return ``(loss, parameters)`` of the best common slope, and intercepts if any.
 
-    The slope is 0, never negative, if z is of no use.
+    The slope is never negative, and 0 if z is uninformative.
     """
     objective = ScalingObjective(z, target, weight, doubt)
-    result = solve(objective, start, X=z, **{**SOLVE, "tol": tol})
+    result = solve(objective, start, **{**SOLVE, "tol": tol})
     if result.W[0, 0] > 0.0:
         return result.value, result.W
     n_classes = z.shape[1]
@@ -337,7 +310,7 @@ def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
 
 
 def fit_temperature(z, target, weight, doubt):
-    """Return the inverse of the best temperature, 0 if z is of no use."""
+    """Return the inverse of the best temperature: never negative, 0 if z is uninformative."""
     _, theta = fit_common(z, target, weight, doubt, np.ones((1, 1)))
     return float(theta[0, 0])
 
@@ -453,8 +426,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         log_proba = self._log_proba(values)
         C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
         sure = np.isinf(C) and not automatic
-        said = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
-        doubt = Doubt() if sure else Doubt.of(said, target, weight)
+        proba = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
+        doubt = Doubt() if sure else Doubt.of(proba, target, weight)
         penalty = len(classes) / max(C * float(weight.sum()), 1.0 / MOST_PENALTY)
         weight = weight / weight.max()
         self.smoothing_ = self.smoothing
@@ -690,7 +663,7 @@ class VectorScaling(_Scaling):
         slope = start[0, 0]
         start = np.vstack([np.full(z.shape[1], slope), start[0, 1:]])
         objective = ScalingObjective(z, target, weight, doubt, slope, penalty)
-        self.coef_, self.intercept_ = solve(objective, start, X=z, **SOLVE).W
+        self.coef_, self.intercept_ = solve(objective, start, **SOLVE).W
 
     def _map(self, z):
         return self.coef_ * z + self.intercept_
@@ -770,8 +743,8 @@ class DirichletScaling(_Scaling):
             doubt = doubt.of_difference()
         rows = one_hot(target, n_classes).astype(np.float64)
         rows = (1.0 - doubt.share) * rows + doubt.share / n_classes
-        data = Data(np.ascontiguousarray(z), np.arange(n_classes), rows, weight)
-        W = solve(Shrunk(data, start[:-1], penalty, doubt), start, X=z, **SOLVE).W
+        objective = dirichlet_objective(z, rows, weight, doubt, start[:-1], penalty)
+        W = solve(objective, start, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 
     def _map(self, z):

@@ -19,31 +19,23 @@ weights by the largest one, and the matrices by the diagonal of A.
 """
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
-from scipy.sparse import issparse
-from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
-from sklkl._core.targets import one_hot
+from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
-from sklkl.linear_model._loss import resolve_divergence
-from sklkl.linear_model._objective import add_curvature, row_products
+from sklkl.linear_model._loss import LossTerm, resolve_divergence
 
 # A matrix of so many rows takes 200 MB, and there are about six at a time.
 MAX_PARAMETERS = 5_000
-
-# Numbers in an array of the scores of some rows, 16 MB.
-CHUNK = 1 << 21
 
 # Below this the Hessian, its diagonal scaled to 1, is singular but for rounding.
 MIN_RCOND = 1e-12
@@ -51,7 +43,7 @@ MIN_RCOND = 1e-12
 # Of a coefficient in units of the data; a larger one is 0 at this penalty, too.
 MAX_PENALTY = 1e307
 
-# Where classes are separable, each Newton step moves the logits by about 1, however small
+# Where classes are separable, each Newton step moves log-odds by about 1, however small
 # the gradient has become; at an optimum it moves none.
 MAX_SHIFT = 0.5
 
@@ -129,13 +121,16 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     C = _check_model(model)
     refuse_other_rows({"X": X, "groups": groups}, strict=False)
     data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
-    assert_all_finite(data.X, input_name="X")
-    rows, unit = _units(data.weight, groups)
-    heaviest = data.weight.max()
-    data = replace(data, weight=data.weight / heaviest)
     W = model._coefficients().astype(np.float64)
     size, n_logits = W.shape
-    width = _widths(data.X, rows, size)
+    term = LossTerm(data.target, data.weight)
+    rows = _rows.rows_of(data.X, n_logits, model.fit_intercept, [term])
+    if (message := rows.why_not_finite()) is not None:
+        raise ValueError(message)
+    groups, n_units = _units(data.weight, groups)
+    largest = rows.largest_values()
+    # Powers of 2 change no digit.
+    width = np.where(largest > 0.0, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
     W *= width[:, np.newaxis]
     if n_logits == 1:
         V, T = W, np.ones((1, 1))
@@ -143,11 +138,10 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
         W -= W.mean(axis=1, keepdims=True)
         V = W[:, 1:] - W[:, :1]
         T = np.eye(n_logits)[:, 1:] - 1.0 / n_logits
-    gradient, hessian, products = _sums(data, width, V, rows, unit)
-    n_units = len(np.unique(unit))
+    gradient, hessian, products = rows.score_products(V, width, groups)
     products -= np.outer(gradient, gradient) / n_units
     with np.errstate(over="ignore", divide="ignore"):
-        penalty = np.full(size, 1.0) / C / heaviest / width / width
+        penalty = np.full(size, 1.0) / C / rows.stats.unit / width / width
     penalty[model.n_features_in_ :] = 0.0
     penalty = np.kron(T.T @ T, np.diag(np.minimum(penalty, MAX_PENALTY)))
     hessian += penalty
@@ -156,7 +150,9 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     # Of what is exactly 0 for any data, as the penalised coefficient of a constant feature,
     # the error is nothing but rounding.
     error = np.sqrt(np.maximum(np.diag(covariance), 1e-12)) / scale
-    _check_optimum(data, width, rows, (step / scale).reshape(-1, size).T, error)
+    step = (step / scale).reshape(-1, size).T
+    all_logits = step if n_logits == 1 else np.hstack([np.zeros((size, 1)), step])
+    _check_optimum(rows.largest_change(all_logits / width[:, np.newaxis]), step, error)
     scale = scale.reshape(-1, size)
     least = scale.min(axis=0)
     covariance = covariance.reshape(len(scale), size, len(scale), size)
@@ -219,67 +215,18 @@ def _check_model(model):
 
 
 def _units(weight, groups):
-    """Return the rows that count, group by group, and the unit of each in ascending order."""
-    rows = np.flatnonzero(weight > 0.0)
-    unit = np.arange(len(rows))
-    what = "rows"
+    """Return the number of the group of each row, None without groups, and how many count."""
+    counted = weight > 0.0
+    what, n_units = "rows", np.count_nonzero(counted)
     if groups is not None:
-        unit = encode_groups(groups, len(weight))[1][rows]
-        order = np.argsort(unit, kind="stable")
-        rows, unit = rows[order], unit[order]
-        what = "groups"
-    if unit[0] == unit[-1]:
+        groups = encode_groups(groups, len(weight))[1]
+        what, n_units = "groups", len(np.unique(groups[counted]))
+    if n_units == 1:
         raise ValueError(
             f"Number of {what} with a positive weight: 1; standard errors need at least two "
             f"independent {what}."
         )
-    return rows, unit
-
-
-def _chunks(X, rows, width, n_logits):
-    """Yield a slice of ``rows`` at a time, and X there, dense, with a column of ones."""
-    size = len(width)
-    step = max(1, CHUNK // (n_logits * size))
-    for start in range(0, len(rows), step):
-        chunk = slice(start, start + step)
-        part = X[rows[chunk]]
-        part = (part.toarray() if issparse(part) else part).astype(np.float64, copy=False)
-        ones = np.ones((len(part), size - X.shape[1]))
-        yield chunk, np.hstack([part, ones]) / width
-
-
-def _widths(X, rows, size):
-    """Return by what to divide features, powers of 2, and 1 for an intercept."""
-    largest = np.zeros(size)
-    for _, part in _chunks(X, rows, np.ones(size), 1):
-        np.maximum(largest, np.abs(part).max(axis=0), out=largest)
-    return np.where(largest > 0.0, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
-
-
-def _sums(data, width, V, rows, unit):
-    """Return sums over rows, for the logits V: gradient, Hessian, and products of scores."""
-    m, n_logits = V.size, V.shape[1]
-    gradient, hessian, products = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
-    open_unit, of_open_unit = -1, np.zeros(m)  # the last of a chunk may go on in the next
-    for chunk, X in _chunks(data.X, rows, width, n_logits):
-        here = rows[chunk]
-        weight = data.weight[here, np.newaxis]
-        target = one_hot(data.target[here], len(data.classes))[:, 1:]
-        proba = softmax(np.hstack([np.zeros((len(X), 1)), X @ V]), axis=1)[:, 1:]
-
-        add_curvature(hessian, X, proba, weight[:, 0])
-        scores = row_products(weight * (proba - target), X)
-        gradient += scores.sum(axis=0)
-        begins = np.flatnonzero(np.diff(unit[chunk], prepend=-1))
-        scores = np.add.reduceat(scores, begins, axis=0)
-        if unit[chunk][0] == open_unit:
-            scores[0] += of_open_unit
-        else:
-            products += np.outer(of_open_unit, of_open_unit)
-        open_unit, of_open_unit = unit[chunk][-1], scores[-1].copy()
-        products += scores[:-1].T @ scores[:-1]
-    products += np.outer(of_open_unit, of_open_unit)
-    return gradient, hessian, products
+    return groups, n_units
 
 
 def _solve(hessian, products, gradient):
@@ -309,14 +256,14 @@ def _solve(hessian, products, gradient):
     return covariance, step, scale
 
 
-def _check_optimum(data, width, rows, step, error):
+def _check_optimum(shift, step, error):
     """Refuse coefficients that are no optimum of these data; warn if they are a rough one."""
-    shift = max(np.abs(X @ step).max() for _, X in _chunks(data.X, rows, width, step.shape[1]))
     if not shift <= MAX_SHIFT:
         raise ValueError(
-            "The coefficients are not the optimum for these data: a Newton step changes a "
-            f"logit by {shift:.2g}. Pass the X, y and sample_weight of the fit; if they are, "
-            "lower tol, or penalise the coefficients (a smaller C) if classes are separable."
+            "The coefficients are not the optimum for these data: a Newton step changes "
+            f"log-odds by {shift:.2g}. Pass the X, y and sample_weight of the fit; if they "
+            "are, lower tol, or penalise the coefficients (a smaller C) if classes are "
+            "separable."
         )
     worst = np.max(np.abs(step.T.reshape(-1)) / error)
     if worst > MAX_BIAS:

@@ -14,10 +14,10 @@ from sklkl._core.names import shown
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._optimize.solve import check_solver, solve, solve_stages
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
-from sklkl.linear_model._loss import Divergence, resolve_divergence
-from sklkl.linear_model._objective import objectives_of, step_tolerance
+from sklkl.linear_model._loss import resolve_divergence
+from sklkl.linear_model._objective import kl_objective, objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
-from sklkl.linear_model._stream import Posterior, StreamObjective
+from sklkl.linear_model._stream import Posterior
 
 
 def _can_stream(model):
@@ -117,12 +117,12 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, in the order of all results: sorted if ``y`` holds labels, otherwise that
-        of ``classes``, or of the columns of a data frame. scikit-learn's own scorers of
-        probabilities, as "neg_log_loss", take sorted order for granted; those of
+        The classes, in the order of all results: sorted if ``y`` holds labels, otherwise the
+        order of ``classes``, or of the columns of a data frame. scikit-learn's own scorers of
+        probabilities, as "neg_log_loss", take sorted order for granted; the scorers of
         ``sklkl.metrics`` do not.
     coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
-        Coefficients. If binary, those of the logit of ``classes_[1]``.
+        Coefficients. If binary, the coefficients of the logit of ``classes_[1]``.
     intercept_ : ndarray of shape (n_classes,), or (1,) if binary
         Intercepts, zeros without ``fit_intercept``.
     n_iter_ : int
@@ -223,8 +223,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
                 default=None
             Labels of the same classes, or a probability vector per row, to learn besides at
-            temperature 1. The columns of a data frame are matched to the classes by name,
-            those of an array are in the order of the classes of ``y``.
+            temperature 1. The columns of a data frame are matched to the classes by name; the
+            columns of an array have the order of the columns of ``y``.
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative, by default ones; 0
             where a sample has no label, whatever then stands in ``labels``.
@@ -272,7 +272,6 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             objective, result = solve_stages(
                 objectives,
                 start,
-                X=data.X,
                 solver=self.solver,
                 tol=step_tolerance(self.tol, data, self.temperature),
                 max_iter=self.max_iter,
@@ -289,7 +288,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from one more batch of a stream.
 
-        The first batch is fitted as by ``fit``. What it has taught is then kept as a Gaussian
+        The first batch is fitted as by ``fit``. What was learned is then kept as a Gaussian
         distribution of the coefficients, the Laplace approximation, and takes the place of
         the penalty for the next batch (Spiegelhalter and Lauritzen, 1990). There is no
         learning rate. The method is there with ``l1_ratio=0``, a finite ``C`` and a
@@ -303,8 +302,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         With n_features up to about a thousand the distribution has a matrix per class; beyond,
         and for sparse ``X``, the diagonal of one, which makes larger batches worthwhile. After
-        ``fit``, which keeps no such record, the penalty draws the coefficients to those of
-        ``fit``.
+        ``fit``, which keeps no such record, the penalty draws the coefficients to the ones
+        that ``fit`` found.
 
         Parameters
         ----------
@@ -356,13 +355,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             first = not hasattr(self, "coef_")
             classes = self._stream_classes(y, classes)
             data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
-            (batch,) = objectives_of(
-                data,
-                Divergence(),
-                temperature=1.0,
-                fit_intercept=self.fit_intercept,
-                C=np.inf,
-                l1_ratio=0.0,
+            batch = kl_objective(
+                data.X, data.target, data.weight, len(data.classes), self.fit_intercept
             )
             if posterior is None:
                 posterior = Posterior.prior(
@@ -379,23 +373,21 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 )
             before, posterior = posterior, posterior.with_counts(data, self.class_weight)
             forgetful = posterior.forgetful and not before.forgetful
-            objective = StreamObjective(batch, data, posterior)
             result = solve(
-                objective,
+                posterior.objective(batch),
                 posterior.mean,
-                X=data.X,
                 solver="lbfgs",
                 tol=self.tol,
                 max_iter=self.max_iter,
             )
-            posterior = objective.posterior_at(result.W)
+            posterior = posterior.after(batch, result.W)
         if forgetful:
             k = int(posterior.surprises.argmax())
             warnings.warn(
                 f"Class {data.classes.tolist()[k]!r} came {posterior.surplus[k]:.0f} times "
-                "more than batches before let expect, and what these taught is kept badly "
-                "where they had few classes each. Mix the classes in every batch, or fit all "
-                "rows at once.",
+                "more than batches before let expect, and what was learned from these is kept "
+                "badly where they had few classes each. Mix the classes in every batch, or "
+                "fit all rows at once.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -224,24 +224,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             groups = split_params.get("groups")
             folds = check_soft_cv(self.cv, data.target, groups)
             folds = list(folds.split(X, targets, **split_params))
-            # Every fold has all classes, in this order.
-            student = SoftLabelLogisticRegression(
-                fit_intercept=self.fit_intercept,
-                classes=data.classes,
-                class_weight=self.class_weight,
-                divergence=self.divergence,
-                divergence_params=self.divergence_params,
-                temperature=self.temperature,
-                solver=self.solver,
-                tol=self.tol,
-                max_iter=self.max_iter,
-            )
+            student = self._student(data.classes)
             scorer = self._scorer(data.classes, data.hard)
-            arguments = {
-                "X": X,
-                "y": y,
-                "metadata": metadata or None,
-            }
+            arguments = {"X": X, "y": y, "metadata": metadata or None}
             context = self._init_callback_context(
                 max_subtasks=len(folds) + bool(self.refit), sequential_subtasks=False
             ).call_on_fit_task_begin(estimator=self, **arguments)
@@ -277,8 +262,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                     task.call_on_fit_task_begin(estimator=self, **arguments)
                     student.fit(data.X, targets, **checked)
                 task.call_on_fit_task_end(estimator=self, **arguments)
-                for name in ("coef_", "intercept_", "loss_"):
-                    fitted[name] = getattr(student, name)
+                names = ("coef_", "intercept_", "loss_")
+                fitted |= {name: getattr(student, name) for name in names}
             fitted |= {
                 "classes_": data.classes,
                 "Cs_": Cs,
@@ -294,8 +279,15 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         vars(self).update(fitted)
         return self
 
+    def _student(self, classes):
+        """Return the model of a fold, which has all classes, in this order."""
+        own = SoftLabelLogisticRegression().get_params()
+        shared = {name: value for name, value in self.get_params().items() if name in own}
+        shared |= {"classes": classes, "verbose": 0}
+        return SoftLabelLogisticRegression(**shared)
+
     def get_metadata_routing(self):
-        """Say which metadata go where: to the splitter and to the scorer.
+        """Return where metadata of ``fit`` and ``score`` go: to the splitter and the scorer.
 
         Returns
         -------
@@ -507,7 +499,6 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
             _, result = solve_stages(
                 objectives,
                 W,
-                X=data.X,
                 solver=student.solver,
                 tol=step_tolerance(student.tol, data, temperature),
                 max_iter=student.max_iter,

@@ -47,7 +47,7 @@ class Divergence:
 
 
 def resolve_divergence(divergence, divergence_params):
-    """Return the ``Divergence`` of these parameters, its limit where that is another one.
+    """Return the ``Divergence`` of these parameters, at a limit the one that it becomes.
 
     Raises
     ------

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
-from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW, LinearRows
-from sklkl.linear_model import _inference
+from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
+from sklkl.linear_model import _inference, _rows
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -98,7 +98,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         W = self._coefficients(intercept=True)
         if what != RAW and self.temperature != 1.0:
             W = W / self.temperature
-        return LinearRows(X, W.shape[1], True).predict(W, what)
+        return _rows.rows_of(X, W.shape[1], True).predict(W, what)
 
     def _coefficients(self, intercept=None):
         """Return dense coefficients, a column per logit.
@@ -146,7 +146,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         -------
         frame : pandas.DataFrame
             A row per feature, by name or as x0, x1, ..., the intercept last if there is one;
-            a column per class, if binary that of ``classes_[1]`` alone.
+            a column per class, if binary one for ``classes_[1]`` alone.
 
         Raises
         ------
@@ -173,12 +173,12 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         They need no more than that the mean of the targets is a softmax of linear logits:
         targets may be labels, or probabilities of any distribution around that mean [1]_.
         Errors that take soft targets for labels are far too large. If the mean is another,
-        they are those of the best approximation [2]_.
+        they are errors of the best approximation [2]_.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples, those of the fit.
+            Samples of the fit.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels or targets of the fit.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -206,11 +206,10 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If pandas is not installed.
         ValueError
             If the penalty has an L1 norm, after which there are no valid standard errors; if
-            the divergence is not "kl", or the temperature not 1; if
-            the coefficients are not determined, because features are linearly dependent or
-            classes separable; if they are not near the optimum for these data, as on data
-            other than those of the fit; if there are more than 5000 coefficients; or on bad
-            data.
+            the divergence is not "kl", or the temperature not 1; if the coefficients are not
+            determined, because features are linearly dependent or classes separable; if they
+            are not near the optimum for these data, as on data other than those of the fit;
+            if there are more than 5000 coefficients; or on bad data.
 
         Warns
         -----

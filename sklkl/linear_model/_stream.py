@@ -1,14 +1,11 @@
-"""What a stream has taught so far, as a Gaussian prior for its next batch."""
+"""The Gaussian prior of the next batch of a stream: the posterior of all batches before."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.sparse import issparse
 
 from sklkl._core.targets import one_hot
-from sklkl._kernels._linear import PROBA, LinearRows
-from sklkl._optimize.objective import Objective
+from sklkl._optimize.prior import WithPrior
 
 # Numbers that full precision matrices may take, 64 MB; beyond, their diagonals are kept.
 MAX_PRECISION = 1 << 23
@@ -28,7 +25,7 @@ FLOOR = 0.03
 
 @dataclass
 class Posterior:
-    """Gaussian approximation of what the batches so far say of the coefficients.
+    """Gaussian approximation of the coefficients, given the batches so far.
 
     Attributes
     ----------
@@ -122,105 +119,31 @@ class Posterior:
             variance=self.variance + variance,
         )
 
+    def objective(self, batch):
+        """Return the objective of one batch: its mean KL divergence plus this as a prior.
 
-def _proba(X, W):
-    return LinearRows(X, W.shape[1], len(W) > X.shape[1]).predict(W, PROBA).astype(np.float64)
+        With the prior of the first batch, the penalty, this is the objective of ``fit``.
 
-
-class StreamObjective(Objective):
-    """Objective of one batch: its mean KL divergence, and the posterior before as a prior.
-
-    With the prior of the first batch, the penalty, this is the objective of ``fit``.
-
-    Parameters
-    ----------
-    objective : KLObjective
-        Of the batch, without penalty.
-    data : Data
-        The batch.
-    posterior : Posterior
-        What the batches before it have taught.
-    """
-
-    full_cost = 1.0
-
-    def __init__(self, objective, data, posterior):
-        self.objective = objective
-        self.data = data
-        self.posterior = posterior
-        self.shape = objective.shape
-        self.absent = objective.absent
-        self.scale = 1.0 / objective.sum_of_weights
-        # What was learned for certain may have been so only of the batches until then.
-        floor = FLOOR if posterior.surprised else 0.0
-        self.precision = posterior.precision + floor * posterior.gram
-
-    def __call__(self, W):
-        """Return ``(value, gradient)`` at W."""
-        value, gradient = self.objective(W)
-        E = W - self.posterior.mean
-        equation = "kfg,gk->fk" if self.posterior.full else "kf,fk->fk"
-        pull = self.scale * np.einsum(equation, self.precision, E)
-        return value + 0.5 * float(np.vdot(E, pull)), gradient + pull
-
-    def largest_change(self, direction):
-        """See ``KLObjective.largest_change``."""
-        return self.objective.largest_change(direction)
-
-    def widen(self):
-        """See ``KLObjective.widen``."""
-        return self.objective.widen()
-
-    def _products(self, h):
-        """Return ``sum h_k x x'`` of each column of h, or the diagonals."""
-        X = self.data.X
-        ones = [np.ones((len(h), 1))] * (self.shape[0] - X.shape[1])
-        if not self.posterior.full:
-            squares = X.multiply(X).T @ h if issparse(X) else np.square(X, dtype=float).T @ h
-            return np.vstack([squares, *(one.T @ h for one in ones)]).T
-        X = np.hstack([X.toarray() if issparse(X) else X, *ones])
-        return np.stack([(X * h_k[:, np.newaxis]).T @ X for h_k in h.T])
-
-    def curvature(self, W):
-        """Return the precision that the batch adds: blocks of its Hessian at W.
-
-        A class k has the block ``sum s p_k (1 - p_k) x x'``. Blocks alone, without those
-        between classes, miss a factor K / (K - 1) on coefficients that sum to 0, exactly so
-        where all classes are equally probable, and always if there are two.
+        Parameters
+        ----------
+        batch : KLObjective
+            The loss of the batch, without penalty.
         """
-        n_logits = self.shape[1]
-        p = _proba(self.data.X, W)
-        h = self.data.weight[:, np.newaxis] * p * (1.0 - p)
-        return self._products(h[:, 1:] if n_logits == 1 else h * (n_logits / (n_logits - 1.0)))
+        # What was learned for certain may have been so only of the batches until then.
+        floor = FLOOR if self.surprised else 0.0
+        precision = self.precision + floor * self.gram
+        return WithPrior(batch, self.mean, precision, full=self.full, full_cost=1.0)
 
-    def metric(self, W, level):
-        """Return a function that multiplies by the inverse of the blocks of the Hessian."""
-        precision = self.scale * (self.precision + self.curvature(W))
-        if not self.posterior.full:
-            return lambda G: G / np.where(precision == 0.0, 1.0, precision).T
-        diagonal = np.einsum("kff->kf", precision)
-        diagonal[diagonal == 0.0] = 1.0
-        diagonal *= 1.0 + 1e-10
-        try:
-            factors = [cho_factor(block, check_finite=False) for block in precision]
-        except LinAlgError:
-            diagonal = diagonal.T.copy()
-            return lambda G: G / diagonal
-        return lambda G: np.column_stack(
-            [cho_solve(f, g, check_finite=False) for f, g in zip(factors, G.T, strict=True)]
-        )
-
-    def posterior_at(self, W):
-        """Return what this batch and those before have taught, given its minimiser W."""
-        before = self.posterior
+    def after(self, batch, W):
+        """Return the approximation after a batch, given the minimiser W of its objective."""
         if W.shape[1] > 1:
             # Predictions do not depend on the sum of intercepts; let it not drift.
-            n_features = self.objective.n_features
             W = W.copy()  # it may be the mean of the posterior before, and read-only
-            W[n_features:] -= W[n_features:].mean(axis=1, keepdims=True)
+            intercepts = W[batch.n_features :]
+            intercepts -= intercepts.mean(axis=1, keepdims=True)
         return replace(
-            before,
+            self,
             mean=W,
-            precision=before.precision + self.curvature(W),
-            gram=before.gram + self._products(self.data.weight[:, np.newaxis])[0],
+            precision=self.precision + batch.class_curvature(W, self.full),
+            gram=self.gram + batch.gram(self.full),
         )

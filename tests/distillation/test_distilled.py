@@ -80,7 +80,7 @@ class Bare(BaseEstimator):
         (says_in_row_4(1.5, -0.5, 0.0), ValueError, "predict_proba[4] has the negative entry"),
         (says_in_row_4(np.nan, 0.5, 0.5), ValueError, "predict_proba[4] contains NaN"),
         (Says(lambda X: np.full((len(X), 2), 0.5)), ValueError, "without a column for each"),
-        (Says(lambda X: np.ones(len(X))), ValueError, "without a column for each of the 3 classes_"),
+        (Says(lambda X: np.ones(len(X))), ValueError, "for each of the 3 classes_"),
         (Says(lambda X: np.eye(3)), ValueError, "inconsistent numbers of samples"),
         (Bare(), TypeError, "The teacher's predict_proba: the fitted Bare has no classes_"),
         (FrozenEstimator(LogisticRegression()), NotFittedError, "not fitted"),

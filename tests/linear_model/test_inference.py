@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
-    _inference,
+    _rows,
 )
 from tests._support.messages import matches
 
@@ -114,7 +114,7 @@ def plain_errors(model, X, y, weight, groups):
 )
 def test_as_plain_formula(n_classes, params, clustered, chunk, container, monkeypatch):
     if chunk:
-        monkeypatch.setattr(_inference, "CHUNK", chunk)
+        monkeypatch.setattr(_rows, "SCORE_SLICE", chunk)
     X, y = make_problem(n_classes=n_classes)
     X[np.abs(X) < 0.5] = 0.0
     weight, groups = weights_for(X), groups_for(X) if clustered else None

@@ -1,5 +1,6 @@
 """The objective against its definition, finite differences, and other divisions of rows."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,13 +12,10 @@ from scipy.special import entr, rel_entr, softmax
 from sklkl._optimize.lbfgs import minimize
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
 from sklkl.linear_model._loss import LossTerm
-from sklkl.linear_model._objective import (
-    MAX_FULL_CURVATURE,
-    KLObjective,
-    RowBlock,
-    objective_of,
-)
+from sklkl.linear_model._objective import MAX_FULL_CURVATURE, KLObjective
+from sklkl.linear_model._rows import Stats, rows_of
 from tests._support.problems import make_problem
+from tests._support.rows import NumpyRows
 
 N_FEATURES = 4
 
@@ -35,15 +33,13 @@ def make_data(n_classes, soft=True, dtype=np.float64):
     return X, target, problem.weight
 
 
-def make_objective(X, target, weight, n_classes, *, blocks=None, temperature=1.0, **options):
-    """Return the objective of rows, optionally with other blocks."""
-    terms = [LossTerm(target, weight, temperature)]
-    options = {"fit_intercept": True, "C": 0.7, "l1_ratio": 0.0, **options}
-    objective = objective_of(X, terms, n_classes=n_classes, **options)
-    if blocks is not None:
-        objective.blocks = blocks
-        objective.total_weight, objective.unit = objective.sum_of_weights, 1.0
-    return objective
+def make_objective(
+    X, target, weight, n_classes, *, temperature=1.0, fit_intercept=True, C=0.7, make=rows_of
+):
+    """Return the objective of rows, of another kind if ``make`` makes one."""
+    n_logits = 1 if n_classes == 2 else n_classes
+    rows = make(X, n_logits, fit_intercept, [LossTerm(target, weight, temperature)])
+    return KLObjective(rows, C=C)
 
 
 def point_of(objective, seed=1):
@@ -88,40 +84,51 @@ def matrix_of(metric, shape):
     return np.array([metric(unit).ravel() for unit in units]).T
 
 
-class NumpyBlock:
-    """What is asked of a block, and nothing else, in the simplest way."""
+class Parts:
+    """Rows in parts, whose sums are added, as they would be on a cluster."""
 
-    def __init__(self, X, target, weight, n_classes):
-        self.X = np.column_stack([X, np.ones(len(X))])
-        self.y = np.eye(n_classes)[target] if target.ndim == 1 else target
-        self.weight = weight
+    center = None
 
-    def probabilities(self, W):
-        z = self.X @ W
-        return softmax(np.column_stack([0.0 * z, z]) if z.shape[1] == 1 else z, axis=1)
+    def __init__(self, parts):
+        self.parts, self.shape = parts, parts[0].shape
+        of_parts = [part.stats for part in parts]
+        sums = {
+            name: sum(stats.unit * getattr(stats, name) for stats in of_parts)
+            for name in ("weight", "mass", "entropy")
+        }
+        self.stats = replace(of_parts[0], unit=1.0, **sums)
+
+    def added(self, method, *arguments):
+        sums = None
+        for part in self.parts:
+            found = [
+                None if x is None else part.stats.unit * x
+                for x in getattr(part, method)(*arguments)
+            ]
+            sums = (
+                found
+                if sums is None
+                else [None if a is None else a + b for a, b in zip(sums, found, strict=True)]
+            )
+        return sums
 
     def objective(self, W):
-        p = self.probabilities(W)
-        residual = (self.weight[:, None] * (p - self.y))[:, -W.shape[1] :]
-        return float(-self.weight @ np.sum(self.y * np.log(p), axis=1)), self.X.T @ residual
-
-    def hessian(self, W):
-        p = self.probabilities(W)
-        spread = p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
-        hessian = np.einsum("i,ikl,if,ig->kflg", self.weight, spread, self.X, self.X)
-        return hessian.reshape(2 * [W.size])
-
-    def largest_change(self, direction):
-        z = self.X[self.weight > 0] @ direction
-        return np.abs(z).max() if z.shape[1] == 1 else np.ptp(z, axis=1).max()
+        return self.added("objective", W)
 
     def curvature(self, W, full, products):
-        p = self.probabilities(W)
-        h = self.weight * (p[:, 0] * p[:, 1] if W.shape[1] == 1 else 1 - np.sum(p * p, axis=1))
-        gram = (self.X * h[:, None]).T @ self.X
-        M = np.diag(self.weight @ p) - (p * self.weight[:, None]).T @ p
-        gram = gram if full else gram.diagonal().copy()
-        return float(h.sum()), gram, M if products else None
+        return self.added("curvature", W, full, products)
+
+    def hessian(self, W):
+        return np.array(self.added("hessian", W))
+
+    def largest_change(self, direction):
+        return max(part.largest_change(direction) for part in self.parts)
+
+    def widen(self):
+        return any([part.widen() for part in self.parts])
+
+    def centered(self):
+        return self
 
 
 @pytest.mark.parametrize(
@@ -232,8 +239,8 @@ def test_rates_are_mean_predictions(n_classes):
     """Of two terms with the weights that they have in the gradient of the intercepts."""
     X, soft, weight = make_data(n_classes)
     terms = [LossTerm(soft, weight, 2.0), LossTerm(soft.argmax(axis=1), weight[::-1].copy())]
-    options = {"n_classes": n_classes, "C": 0.7, "l1_ratio": 0.0}
-    objective = objective_of(X, terms, fit_intercept=True, **options)
+    n_logits = 1 if n_classes == 2 else n_classes
+    objective = KLObjective(rows_of(X, n_logits, True, terms), C=0.7)
     W = point_of(objective)
     expected = 0.0
     for term in terms:
@@ -241,7 +248,7 @@ def test_rates_are_mean_predictions(n_classes):
         expected = expected + term.weight @ p / term.temperature
     rates = objective.rates(objective(W)[1])
     assert_allclose(np.sort(rates), np.sort(expected / expected.sum()), rtol=1e-12)
-    without = objective_of(X, terms, fit_intercept=False, **options)
+    without = KLObjective(rows_of(X, n_logits, False, terms), C=0.7)
     assert len(without.rates(without(W[:-1])[1])) == 0
 
 
@@ -274,20 +281,17 @@ def test_a_step_without_numbers_is_none_of_size_zero(dtype):
 
 
 @each_n_classes
-@pytest.mark.parametrize("kind", ["rows", "sparse rows", "numpy", "mixed"])
-def test_any_objects_with_four_methods_are_blocks(kind, n_classes):
-    X, target, weight = make_data(n_classes, soft=kind != "numpy")
+@pytest.mark.parametrize("kind", ["rows", "sparse rows", "mixed"])
+def test_rows_in_parts(kind, n_classes):
+    X, target, weight = make_data(n_classes, soft=kind != "mixed")
     one = make_objective(X, target, weight, n_classes)
-    cuts = [0, len(X)] if kind == "numpy" else [0, 1, 40, 41, 100, len(X)]
-    blocks = []
-    for i, j in pairwise(cuts):
-        if kind == "numpy" or (kind == "mixed" and i == 40):
-            blocks.append(NumpyBlock(X[i:j], target[i:j], weight[i:j], n_classes))
-        else:
-            data = csr_array(X[i:j]) if kind == "sparse rows" else X[i:j]
-            term = LossTerm(target[i:j], weight[i:j])
-            blocks.append(RowBlock(data, [term], one.shape[1], True))
-    many = make_objective(X, target, weight, n_classes, blocks=blocks)
+    parts = []
+    for i, j in pairwise([0, 1, 40, 41, 100, len(X)]):
+        make = NumpyRows if kind == "mixed" and i == 40 else rows_of
+        data = csr_array(X[i:j]) if kind == "sparse rows" else X[i:j]
+        term = LossTerm(target[i:j], weight[i:j])
+        parts.append(make(data, one.shape[1], True, [term]))
+    many = KLObjective(Parts(parts), C=0.7)
     W, G = point_of(one), point_of(one, seed=3)
     before = W.copy()
     for _ in range(2):  # evaluations change nothing
@@ -429,15 +433,16 @@ def test_minimum_is_found_from_where_rows_are_certain(n_classes, scale, C):
 
 
 def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
-    def objective(n_features, n_nonzeros=None, n_logits=1):
-        sizes = {"n_features": n_features, "n_nonzeros": n_nonzeros, "n_logits": n_logits}
-        return KLObjective(
-            [], total_weight=1.0, entropy=0.0, fit_intercept=True, C=1.0, **sizes
-        )
+    def objective(n_features, n_stored=None, n_logits=1):
+        rows = Parts.__new__(Parts)
+        n_stored = n_features if n_stored is None else n_stored
+        rows.stats = Stats(n_features, n_stored, 1.0, 1.0, np.ones(n_logits + 1), 0.0, True)
+        rows.shape = n_features + 1, n_logits
+        return KLObjective(rows, C=1.0)
 
     costs = [objective(n).full_cost for n in (10, 100, MAX_FULL_CURVATURE - 1)]
     assert 0 < costs[0] < costs[1] < costs[2] < np.inf
-    assert costs[1] < objective(100, n_nonzeros=20).full_cost < np.inf
+    assert costs[1] < objective(100, n_stored=20).full_cost < np.inf
     assert objective(100, n_logits=10).full_cost < costs[1]
     assert objective(MAX_FULL_CURVATURE).full_cost == np.inf  # the intercept counts
     assert costs[1] < objective(100, n_logits=10).exact_cost < np.inf
@@ -445,4 +450,4 @@ def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
     assert objective(10).exact_cost == np.inf  # that of one logit is the other
     X, target, weight = make_data(3)
     X = csr_array(X)
-    assert make_objective(X, target, weight, 3).n_nonzeros == X.nnz / 150
+    assert make_objective(X, target, weight, 3).n_stored == X.nnz / 150

@@ -1,0 +1,88 @@
+"""A loss plus a Gaussian prior: a quadratic penalty for leaving given coefficients."""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from sklkl._optimize.objective import DIAGONAL, FULL, Objective
+
+
+class WithPrior(Objective):
+    r"""A loss f plus the negative logarithm of a Gaussian prior of each column of W.
+
+    .. math::
+        f(W) + \frac{1}{2 S} \sum_k (W_k - m_k)^T P_k (W_k - m_k) + h(W)
+
+    With f the mean of a loss over rows, and S the sum of their weights, the precisions
+    :math:`P_k` are those that rows add to by their curvature.
+
+    Parameters
+    ----------
+    objective : Objective
+        f, without penalty. It has ``sum_of_weights``, S, and ``class_curvature(W, full)``, the
+        blocks on the diagonal of the Hessian of S f.
+    mean : ndarray of shape (size, n_columns)
+    precision : ndarray of shape (n_columns, size, size), or (n_columns, size), the diagonals
+    full : bool
+        Whether the metric has whole blocks, a matrix for each column, or their diagonals.
+    full_cost : float
+        Evaluations that this metric costs.
+    last_row : callable, default=None
+        h: ``last_row(W[-1])`` returns its value, gradient, and the diagonal of its Hessian.
+    coarse : Objective, default=None
+        Whose full metric serves at the level DIAGONAL, until the blocks are worth their cost.
+    """
+
+    def __init__(
+        self, objective, mean, precision, *, full, full_cost, last_row=None, coarse=None
+    ):
+        self.objective, self.coarse = objective, coarse
+        self.mean, self.precision, self.last_row = mean, precision, last_row
+        self.full, self.full_cost = full, full_cost
+        self.scale = 1.0 / objective.sum_of_weights
+        self.absent = objective.absent
+        self.widen = objective.widen
+        self.largest_change = objective.largest_change
+        self.why_not_finite = objective.why_not_finite
+
+    def __call__(self, W):
+        """Return ``(value, gradient)`` at W."""
+        value, gradient = self.objective(W)
+        E = W - self.mean
+        equation = "kfg,gk->fk" if self.precision.ndim == 3 else "kf,fk->fk"
+        pull = self.scale * np.einsum(equation, self.precision, E)
+        value, gradient = value + 0.5 * float(np.vdot(E, pull)), gradient + pull
+        if self.last_row is not None:
+            more, of_last_row, _ = self.last_row(W[-1])
+            value += more
+            gradient[-1] += of_last_row
+        return value, gradient
+
+    def metric(self, W, level):
+        """Return a function that multiplies by the inverse of the blocks of the Hessian."""
+        if level == DIAGONAL and self.coarse is not None:
+            return self.coarse.metric(W, FULL)
+        blocks = self.objective.class_curvature(W, self.full)
+        diagonal = np.einsum("kff->kf", blocks) if self.full else blocks
+        if self.precision.ndim == blocks.ndim:
+            blocks += self.precision
+        else:
+            diagonal += self.precision
+        blocks *= self.scale
+        if self.last_row is not None:
+            diagonal[:, -1] += self.last_row(W[-1])[2]
+        diagonal[diagonal == 0.0] = 1.0
+        if self.full:
+            diagonal *= 1.0 + 1e-10
+            try:
+                factors = [cho_factor(block, check_finite=False) for block in blocks]
+            except LinAlgError:
+                pass
+            else:
+                return lambda G: np.column_stack(
+                    [
+                        cho_solve(factor, g, check_finite=False)
+                        for factor, g in zip(factors, G.T, strict=True)
+                    ]
+                )
+        diagonal = diagonal.T.copy()
+        return lambda G: G / diagonal

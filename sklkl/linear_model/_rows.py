@@ -1,0 +1,469 @@
+"""Rows: the only things that read X once it is checked.
+
+An objective, the inference and predictions ask rows for sums, maxima and predictions, and for
+nothing else. ``rows_of`` chooses the kind of rows for what a user passed. To fit on a new
+kind, on a cluster or on a GPU say, write a class with the methods of ``Rows`` and choose it
+there.
+
+Shapes: coefficients W are (size, n_logits), float64. ``size`` is n_features, and one more with
+an intercept, whose coefficients are the last row. A binary problem has one logit, of its
+second class; the logit of the first is 0. x is a row of X, with a 1 for the intercept.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import issparse
+from scipy.special import softmax
+from sklearn.utils import assert_all_finite
+
+from sklkl._core.targets import one_hot
+from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
+from sklkl.divergences import entropy
+
+# Numbers of float32 data that are converted to float64 at a time.
+WIDE_SLICE = 1 << 22
+
+# Numbers, and rows, from which the mean of a feature is estimated, evenly spaced: it is to be
+# near the mean in units of the spread, and no pass over X.
+SAMPLE = 1 << 21
+LEAST_SAMPLE, MOST_SAMPLE = 100, 4096
+
+# Numbers in an array of the products of some rows.
+HESSIAN_SLICE = 1 << 20
+
+# Numbers in an array of the scores of some rows, 16 MB.
+SCORE_SLICE = 1 << 21
+
+
+def rows_of(X, n_logits, fit_intercept, terms=()):
+    """Return the rows of a user's checked X: the one place where their kind is chosen.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        float32 or float64, any strides; in memory, or in a memory map.
+    n_logits : int
+        The number of classes, 1 if binary.
+    fit_intercept : bool
+    terms : list of LossTerm, default=()
+        The terms of the loss, one or two; none for predictions.
+
+    Returns
+    -------
+    Rows
+    """
+    return LocalRows(X, n_logits, fit_intercept, terms)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Sums over all rows that do not depend on coefficients.
+
+    Attributes
+    ----------
+    n_features : int
+    n_stored : float
+        Mean number of stored entries per row, n_features if dense; it tells what a pass costs.
+    unit : float
+        The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
+        return, is of weights divided by it, which are ordinary numbers, in float32, too.
+    weight : float
+        Sum of the weights; the weights of a term are divided by its temperature².
+    mass : ndarray of shape (n_classes,)
+        Sum of the targets with the weights that they have in the gradient: the weight of a
+        term divided by its temperature.
+    entropy : float
+        Sum of the weighted entropies of targets of forward KL, nats.
+    forward : bool
+        Whether every divergence is forward KL, so that the gradient of the intercepts is the
+        difference of summed predictions and ``mass``.
+    """
+
+    n_features: int
+    n_stored: float
+    unit: float
+    weight: float
+    mass: np.ndarray
+    entropy: float
+    forward: bool
+
+
+class Rows(Protocol):
+    """Rows of X with the terms of a loss, whose weights w are in units of ``stats.unit``.
+
+    Attributes
+    ----------
+    shape : tuple
+        (size, n_logits), the shape of coefficients.
+    stats : Stats
+    center : ndarray of shape (n_features,), or None
+        What is taken off every row of X.
+    """
+
+    shape: tuple
+    stats: Stats
+    center: np.ndarray | None
+
+    def objective(self, W):
+        """Return the summed loss, nats, and its gradient.
+
+        Forward KL counts the cross-entropy, without the entropy of the targets.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (size, n_logits)
+            float64, to be changed by the caller.
+        """
+
+    def curvature(self, W, full, products):
+        """Return sums that make up a Kronecker-factored approximation of the Hessian.
+
+        All divergences count as forward KL; of a term at temperature T the logits are divided
+        by T, the weights by T².
+
+        Returns
+        -------
+        total : float
+            Sum of ``h = w sum(p (1 - p))``, if binary of ``h = w p (1 - p)``.
+        gram : ndarray of shape (size, size), or its diagonal (size,) unless ``full``
+            Sum of ``h x x'``.
+        M : ndarray of shape (n_logits, n_logits), or None unless ``products``
+            Sum of ``w (diag(p) - p p')``.
+        """
+
+    def class_curvature(self, W, full):
+        """Return the blocks of the Hessian on its diagonal, one for each logit.
+
+        Returns
+        -------
+        blocks : ndarray of shape (n_logits, size, size), or (n_logits, size) unless ``full``
+            Sums of ``w p_k (1 - p_k) x x'``, terms as in ``curvature``, or their diagonals.
+        """
+
+    def gram(self, full):
+        """Return the sum of ``w x x'``, (size, size), or its diagonal (size,)."""
+
+    def hessian(self, W):
+        """Return the Hessian, terms as in ``curvature``, for more than one logit.
+
+        Returns
+        -------
+        hessian : ndarray of shape (n_logits * size, n_logits * size)
+            A block of rows and columns for each logit.
+        """
+
+    def largest_change(self, direction):
+        """Return the largest difference of two logits of a row of positive weight.
+
+        ``direction`` has the shape of W; NaN if it holds any. A binary problem has the logit
+        0, too.
+        """
+
+    def largest_values(self):
+        """Return the largest absolute value of each feature in rows of positive weight.
+
+        (size,), with 1 for the intercept.
+        """
+
+    def score_products(self, V, scale, groups):
+        """Return what a sandwich covariance consists of, for a single term of forward KL.
+
+        Parameters
+        ----------
+        V : ndarray of shape (size, n_free)
+            Coefficients of all logits but the first, which is 0.
+        scale : ndarray of shape (size,)
+            Every x is divided by it.
+        groups : ndarray of shape (n_samples,), or None
+            Numbers of the groups of dependent rows. None: each row is a group.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_free * size,)
+            Sum of the scores ``w (p - y) (x) x``, logit after logit.
+        hessian : ndarray of shape (n_free * size, n_free * size)
+            Their derivative.
+        products : ndarray of shape (n_free * size, n_free * size)
+            Sum over groups of ``u u'``, with u the sum of the scores of a group.
+        """
+
+    def predict(self, W, what):
+        """Return RAW predictions, PROBA or LOG_PROBA of ``sklkl._kernels._linear``.
+
+        Returns
+        -------
+        out : ndarray of shape (n_samples, n_classes); RAW ones (n_samples, n_logits)
+            In the dtype of X.
+        """
+
+    def widen(self):
+        """Compute in float64 from now on; return whether that is new."""
+
+    def centered(self):
+        """Return rows from which a ``center`` near the mean is taken; or these themselves."""
+
+    def why_not_finite(self):
+        """Return a message about the first value of X that is NaN or infinite, or None."""
+
+
+class LocalRows:
+    """Rows in memory, or in a memory map: see ``rows_of``."""
+
+    center = None
+
+    def __init__(self, X, n_logits, fit_intercept, terms=()):
+        self.X = X
+        self.shape = (X.shape[1] + fit_intercept, n_logits)
+        # A part of rows on a cluster may have no weight at all.
+        self.unit = float(max((term.weight.max() for term in terms), default=0.0)) or 1.0
+        self.terms = [replace(term, weight=term.weight / self.unit) for term in terms]
+        self.whole = self._kernel(slice(None))
+        self.wide = False
+
+    @cached_property
+    def stats(self):
+        """See ``Rows``."""
+        n_samples, n_features = self.X.shape
+        n_classes = max(2, self.shape[1])
+        mass = np.zeros(n_classes)
+        weight = total_entropy = 0.0
+        for term in self.terms:
+            weight += float(term.weight.sum()) / term.temperature**2
+            if term.target.ndim == 1:
+                of_term = np.bincount(term.target, term.weight, minlength=n_classes)
+            else:
+                of_term = np.einsum("i,ik->k", term.weight, term.target)
+            mass += of_term / term.temperature
+            if term.target.ndim == 2 and term.divergence == "kl":
+                # Not weight @ ..., a call of BLAS whose threads would go on waiting actively.
+                total_entropy += float(np.sum(term.weight * entropy(term.target)))
+        return Stats(
+            n_features=n_features,
+            n_stored=self.X.nnz / n_samples if issparse(self.X) else n_features,
+            unit=self.unit,
+            weight=weight,
+            mass=mass,
+            entropy=total_entropy,
+            forward=all(term.divergence == "kl" for term in self.terms),
+        )
+
+    def objective(self, W):
+        """See ``Rows``."""
+        return self._sum("objective", W)
+
+    def curvature(self, W, full, products):
+        """See ``Rows``."""
+        return self._sum("curvature", W, full, products)
+
+    def class_curvature(self, W, full):
+        """See ``Rows``."""
+        blocks = 0.0
+        for term in self.terms:
+            p = self.predict(W / term.temperature, PROBA).astype(np.float64)
+            h = (term.weight / term.temperature**2)[:, np.newaxis] * p * (1.0 - p)
+            blocks = blocks + self._products(h[:, -self.shape[1] :], full)
+        return blocks
+
+    def gram(self, full):
+        """See ``Rows``."""
+        weight = sum(term.weight / term.temperature**2 for term in self.terms)
+        return self._products(weight[:, np.newaxis], full)[0]
+
+    def _products(self, h, full):
+        """Return the sum of ``h_k x x'`` for each column of h, or its diagonal."""
+        if full:
+            X = self._dense(slice(None))
+            return np.stack([(X * h_k[:, np.newaxis]).T @ X for h_k in h.T])
+        X = self.X if self.center is None else self.X - self.center
+        squares = X.multiply(X).T @ h if issparse(X) else np.square(X, dtype=float).T @ h
+        ones = h.sum(axis=0, keepdims=True)
+        return np.vstack([squares, *[ones] * (self.shape[0] - X.shape[1])]).T
+
+    def _dense(self, rows):
+        """Return some rows, dense, float64, less the center, with 1 for the intercept."""
+        X = self.X[rows]
+        X = (X.toarray() if issparse(X) else X).astype(np.float64, copy=False)
+        if self.center is not None:
+            X = X - self.center
+        if self.shape[0] == X.shape[1]:
+            return X
+        return np.hstack([X, np.ones((len(X), 1))])
+
+    def hessian(self, W):
+        """See ``Rows``."""
+        n_logits = self.shape[1]
+        hessian = np.zeros((W.size, W.size))
+        step = max(1, HESSIAN_SLICE // W.size)
+        for start in range(0, self.X.shape[0], step):
+            rows = slice(start, start + step)
+            X = self._dense(rows)
+            for term in self.terms:
+                proba = LinearRows(X, n_logits, False).predict(W / term.temperature, PROBA)
+                weight = term.weight[rows] / term.temperature**2
+                _add_curvature(hessian, X, proba, weight)
+        return hessian
+
+    def largest_change(self, direction):
+        """See ``Rows``."""
+        largest, start = 0.0, 0
+        for kernel in self._kernels():
+            change = kernel.predict(direction, LOG_ODDS)[:, 0]
+            here = slice(start, start := start + len(change))
+            counted = np.any([term.weight[here] > 0.0 for term in self.terms], axis=0)
+            largest = np.maximum(largest, change.max(initial=0.0, where=counted))
+        return float(largest)
+
+    def largest_values(self):
+        """See ``Rows``."""
+        largest = np.zeros(self.shape[0])
+        (term,) = self.terms
+        for chunk in _chunks(np.flatnonzero(term.weight > 0.0), SCORE_SLICE // len(largest)):
+            np.maximum(largest, np.abs(self._dense(chunk)).max(axis=0), out=largest)
+        return largest
+
+    def score_products(self, V, scale, groups):
+        """See ``Rows``."""
+        (term,) = self.terms
+        rows = np.flatnonzero(term.weight > 0.0)
+        group = np.arange(len(rows)) if groups is None else groups[rows]
+        if groups is not None:
+            order = np.argsort(group, kind="stable")
+            rows, group = rows[order], group[order]
+        m = V.size
+        gradient, hessian, products = np.zeros(m), np.zeros((m, m)), np.zeros((m, m))
+        open_group, of_open_group = -1, np.zeros(m)  # it may go on in the next chunk
+        for here in _chunks(np.arange(len(rows)), SCORE_SLICE // m):
+            X, weight = self._dense(rows[here]) / scale, term.weight[rows[here]]
+            target = one_hot(term.target[rows[here]], V.shape[1] + 1)[:, 1:]
+            proba = softmax(np.hstack([np.zeros((len(X), 1)), X @ V]), axis=1)[:, 1:]
+            _add_curvature(hessian, X, proba, weight)
+            scores = _row_products(weight[:, np.newaxis] * (proba - target), X)
+            gradient += scores.sum(axis=0)
+            begins = np.flatnonzero(np.diff(group[here], prepend=-1))
+            first, last = group[here[0]], group[here[-1]]
+            scores = np.add.reduceat(scores, begins, axis=0)
+            if first == open_group:
+                scores[0] += of_open_group
+            else:
+                products += np.outer(of_open_group, of_open_group)
+            open_group, of_open_group = last, scores[-1].copy()
+            products += scores[:-1].T @ scores[:-1]
+        products += np.outer(of_open_group, of_open_group)
+        return gradient, hessian, products
+
+    def predict(self, W, what):
+        """See ``Rows``."""
+        parts = [kernel.predict(W, what) for kernel in self._kernels()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def widen(self):
+        """See ``Rows``."""
+        if self.X.dtype == np.float64 or self.wide:
+            return False
+        self.wide = True
+        return True
+
+    def centered(self):
+        """Return rows from which the means of some rows are taken, if X is dense.
+
+        A constant feature becomes exactly zero.
+        """
+        if issparse(self.X) or self.X.shape[1] == 0:
+            return self
+        weight = sum(term.weight / term.temperature**2 for term in self.terms)
+        rows = np.flatnonzero(weight > 0.0)
+        most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
+        if len(rows) > most:
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
+        sample = self.X[rows]
+        center = np.einsum("i,if->f", weight[rows], sample) / weight[rows].sum()
+        center = center.astype(self.X.dtype)
+        constant = (sample == sample[0]).all(axis=0)
+        center[constant] = sample[0, constant]
+        center[~np.isfinite(center)] = 0.0
+        if not center.any():
+            return self
+        centered = copy(self)
+        centered.center = center
+        centered.whole = centered._kernel(slice(None))
+        return centered
+
+    def why_not_finite(self):
+        """See ``Rows``."""
+        try:
+            assert_all_finite(self.X, input_name="X")
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _kernel(self, rows):
+        """Return the compiled kernels over all rows; over some of them in float64."""
+        terms, X = self.terms, self.X
+        if rows != slice(None):
+            X = X[rows].astype(np.float64)
+            terms = [
+                replace(term, target=_wide(term.target[rows]), weight=term.weight[rows])
+                for term in terms
+            ]
+        size, n_logits = self.shape
+        return LinearRows(X, n_logits, size > X.shape[1], terms, self.center)
+
+    def _kernels(self):
+        """Yield compiled kernels that have all rows among them."""
+        if not self.wide:
+            yield self.whole
+            return
+        n_samples, n_features = self.X.shape
+        step = max(1, WIDE_SLICE // (n_features + 1))
+        for start in range(0, n_samples, step):
+            yield self._kernel(slice(start, start + step))
+
+    def _sum(self, method, *arguments):
+        sums = None
+        for kernel in self._kernels():
+            part = getattr(kernel, method)(*arguments)
+            if sums is not None:
+                part = [None if a is None else a + b for a, b in zip(sums, part, strict=True)]
+            sums = part
+        return sums
+
+
+def _wide(target):
+    return target.astype(np.float64) if target.ndim == 2 else target
+
+
+def _chunks(rows, step):
+    """Yield parts of an array of row numbers."""
+    step = max(1, step)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _add_curvature(hessian, X, proba, weight):
+    """Add the sum of ``weight (diag(p) - p p') (x) x x'`` over rows to ``hessian``.
+
+    Parameters
+    ----------
+    hessian : ndarray of shape (n_logits * size, n_logits * size)
+        A block of rows and columns for each logit.
+    X : ndarray of shape (n_samples, size)
+    proba : ndarray of shape (n_samples, n_logits)
+        Without the probabilities of a class whose logit is 0.
+    weight : ndarray of shape (n_samples,)
+    """
+    size = X.shape[1]
+    of_rows = _row_products(np.sqrt(weight)[:, np.newaxis] * proba, X)
+    hessian -= of_rows.T @ of_rows
+    for k, p in enumerate(proba.T):
+        block = slice(k * size, (k + 1) * size)
+        hessian[block, block] += (X * (weight * p)[:, np.newaxis]).T @ X
+
+
+def _row_products(A, X):
+    """Return the Kronecker product of each row of A and of X."""
+    return (A[:, :, np.newaxis] * X[:, np.newaxis, :]).reshape(len(X), -1)
