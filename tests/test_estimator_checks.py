@@ -56,7 +56,7 @@ ESTIMATORS = [
     DistilledClassifier(
         LOGISTIC, temperature=2.0, hard_label_weight=0.5, divergence="jensen_shannon"
     ),
-    DistilledClassifier(LOGISTIC, calibrate=True, hard_label_weight="auto", cross_fit=3),
+    DistilledClassifier(LOGISTIC, temperature=2.0, hard_label_weight=0.5),
     PooledClassifier([LogisticRegression(), LOGISTIC]),
     PooledClassifier(
         {"a": LOGISTIC, "b": GaussianNB()}, pooling="geometric", weights="learned", cv=2

@@ -56,7 +56,23 @@ def sharp(power=3.0):
     return Altered(LogisticRegression(), partial(tempered, temperature=1.0 / power))
 
 
+CHOSEN = {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"}
+
+
 # Cross-fitting
+
+
+def test_weights_are_repetition():
+    """With the same folds, also of what is chosen."""
+    counts = np.random.default_rng(0).integers(0, 3, size=N)
+    rows = np.repeat(np.arange(N), counts)
+    folds = list(StratifiedKFold(3).split(X, Y))
+    repeated = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in folds]
+    weighted, wanted = (
+        DistilledClassifier(sharp(), exact(), cross_fit=cross_fit, **CHOSEN).fit(*data)
+        for cross_fit, data in ((folds, (X, Y, counts)), (repeated, (X[rows], Y[rows])))
+    )
+    assert_allclose(weighted.predict_proba(X), wanted.predict_proba(X), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("cv", [4, KFold(4, shuffle=True, random_state=0), "iterable"])
@@ -164,9 +180,6 @@ def test_auto_temperature_with_soft_labels():
     model = DistilledClassifier(None, calibrate=True)
     model.fit(X, SOFT, sample_weight=WEIGHT, teacher_proba=said)
     assert model.calibration_temperature_ == pytest.approx(best_temperature(loss)[0], rel=1e-4)
-
-
-CHOSEN = {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"}
 
 
 def auto(names):
