@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_predict
 
+from sklkl._core import targets
 from sklkl._core.classes import check_classes, frame_columns, match_columns, spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.samples import (
@@ -18,11 +19,17 @@ from sklkl._core.samples import (
     refuse_missing,
     relative,
 )
-from sklkl._core.targets import check_target
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import loss_interval
 from tests._support.layouts import LAYOUTS
 from tests._support.messages import matches
+
+
+def check_target(y, **options):
+    """Return classes and values of a target."""
+    target = targets.check_target(y, **options)
+    return target.classes, target.values
+
 
 SOFT = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])
 

@@ -45,7 +45,8 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
                 UserWarning,
                 stacklevel=3,
             )
-    classes, target = check_target(y_true, classes=labels, name="y_true")
+    target = check_target(y_true, classes=labels, name="y_true")
+    classes = target.classes
     match_rows(y_true=y_true, **{name: y_proba}, **together)
     if len(classes) == 1:
         raise ValueError(
@@ -56,9 +57,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
         proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
     columns = frame_columns(y_proba, classes, name)
     # The default columns of y_true name the classes, too, if those of y_proba do.
-    named = (
-        labels is not None or target.ndim == 1 or frame_columns(y_true, columns) is not None
-    )
+    named = labels is not None or target.hard or frame_columns(y_true, columns) is not None
     if columns is not None and named:
         proba = match_columns(proba, columns, classes, name)
     if proba.shape[1] != len(classes):
@@ -66,7 +65,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
             f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
             f"{shown(classes)}; name the classes of the columns with labels=."
         )
-    return target, proba
+    return target.values, proba
 
 
 def _both_columns(positive, y_proba, classes, name):

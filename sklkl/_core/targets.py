@@ -1,10 +1,10 @@
 """The one place that turns a user's ``y`` into classes and a target.
 
-A target is either hard, an integer array (n_samples,) of positions in ``classes``, or
-soft, a floating array (n_samples, n_classes) of probabilities. ``target.ndim`` tells.
+Numerical code below takes the values of a ``Target``: codes, an integer array (n_samples,),
+or probabilities, a floating array (n_samples, n_classes).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
@@ -14,53 +14,8 @@ from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.classes import check_classes, encode, frame_columns, match_columns, spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, shown
-from sklkl._core.parameters import (
-    NON_NEGATIVE,
-    check,
-)
+from sklkl._core.parameters import NON_NEGATIVE, check
 from sklkl._core.samples import match_rows
-
-
-def check_kind(labels, classes, what):
-    """Refuse labels that are strings where classes are not, or the reverse."""
-    labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
-    if isinstance(labels[0], str) != isinstance(classes[0], str):
-        raise ValueError(
-            f"{what}, as {labels[0]!r}, and the estimator's classes, {shown(classes)}, are of "
-            "different types."
-        )
-
-
-def align_target(y_true, classes, name="y_true"):
-    """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
-
-    A model that never saw a class gives it probability 0.
-    """
-    classes = np.asarray(classes)
-    y_classes, target = check_target(y_true, name=name)
-    named = frame_columns(y_true, classes) is not None
-    if target.ndim == 2 and not named:
-        if target.shape[1] != len(classes):
-            raise ValueError(
-                f"{name} has {target.shape[1]} columns, but the estimator knows "
-                f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
-                "frame."
-            )
-        return target, classes
-    check_kind(y_classes, classes, f"The labels in {name}")
-    union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
-    if target.ndim == 1:
-        return places(y_classes.tolist(), union)[target], union
-    if not set(classes.tolist()) <= set(y_classes.tolist()):
-        union = classes  # of which y_true lacks some: an error, with both lists of names
-    return match_columns(target, y_classes, union, name), union
-
-
-def align(y_true, proba, classes, name="y_true"):
-    """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
-    target, union = align_target(y_true, classes, name)
-    match_rows(**{name: target, "predict_proba": proba})
-    return target, spread(classes, np.asarray(proba), union)
 
 
 @dataclass(frozen=True)
@@ -71,21 +26,15 @@ class Target:
     ----------
     classes : ndarray of shape (n_classes,)
     values : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, positions in ``classes``; or probabilities.
+        Codes, the positions of labels in ``classes``, of dtype intp; or C-contiguous float32
+        or float64 probabilities.
     named : bool
         Whether the user named the classes, by labels or by the columns of a data frame.
     """
 
     classes: np.ndarray
     values: np.ndarray
-    named: bool
-
-    @classmethod
-    def of(cls, y, **options):
-        """Return the target that a user passed; ``options`` are those of ``check_target``."""
-        classes, values = check_target(y, **options)
-        named = values.ndim == 1 or frame_columns(y, options.get("classes")) is not None
-        return cls(classes, values, named)
+    named: bool = True
 
     def __len__(self):
         return len(self.values)
@@ -100,6 +49,19 @@ class Target:
         """The targets as labels, or rows of probabilities."""
         return self.classes[self.values] if self.hard else self.values
 
+    def mass(self, weight):
+        """Return the sum of the targets of each class, with the weights of the samples."""
+        return class_mass(self.values, weight, len(self.classes))
+
+    def ordered(self):
+        """Return labels with sorted classes; probabilities as they are."""
+        if not self.hard:
+            return self
+        order = np.argsort(self.classes)
+        return replace(
+            self, classes=self.classes[order], values=np.argsort(order)[self.values]
+        )
+
     def onto(self, classes):
         """Return codes of other classes, or probabilities of these.
 
@@ -113,8 +75,8 @@ class Target:
         return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 
 
-def check_target(y, *, classes=None, name="y", refuse_integers=False):
-    """Return ``(classes, target)`` of what a user passed as ``y``.
+def check_target(y, *, classes=None, name="y", refuse_integers=False, at_least=1):
+    """Return the ``Target`` that a user passed as ``y``.
 
     Parameters
     ----------
@@ -131,12 +93,12 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         Refuse an integer matrix even if its rows sum to 1. It may be ranks:
         ``cross_val_predict`` replaces every column of a soft ``y`` by its ranks, and those
         of smoothed labels look like one-hot rows.
+    at_least : int, default=1
+        The number of classes below which to refuse the target.
 
     Returns
     -------
-    classes : ndarray of shape (n_classes,)
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or C-contiguous float32 or float64 probabilities.
+    Target
     """
     if classes is not None:
         classes = check_classes(classes)
@@ -147,7 +109,8 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
     columns = frame_columns(y, classes, name)
     values = as_array(y, name)
     if values.ndim == 2 and values.shape[1] > 1:
-        return _check_soft(values, columns, classes, name, refuse_integers)
+        known, values = _check_soft(values, columns, classes, name, refuse_integers)
+        return Target(known, values, named=columns is not None)
     if values.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_samples,), labels, or (n_samples, n_classes), "
@@ -160,7 +123,13 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False):
         raise ValueError(f"Complex data not supported: {name} must hold labels.")
     if hasattr(y, "iloc"):
         values = y  # which scikit-learn converts, as nullable integers with a missing value
-    return _check_hard(column_or_1d(values, warn=True), classes, name)
+    known, values = _check_hard(column_or_1d(values, warn=True), classes, name)
+    if len(known) < at_least:
+        raise ValueError(
+            f"{name} holds only 1 class, {known.tolist()[0]!r}; at least two are needed. (A "
+            "parameter classes can name absent ones.)"
+        )
+    return Target(known, values)
 
 
 def _check_hard(labels, classes, name):
@@ -298,3 +267,45 @@ def apply_class_weight(class_weight, classes, target, weight):
     if not weight.sum() > 0:
         raise ValueError("class_weight leaves no sample with a weight > 0.")
     return target, weight
+
+
+def check_kind(labels, classes, what):
+    """Refuse labels that are strings where classes are not, or the reverse."""
+    labels, classes = np.asarray(labels).tolist(), np.asarray(classes).tolist()
+    if isinstance(labels[0], str) != isinstance(classes[0], str):
+        raise ValueError(
+            f"{what}, as {labels[0]!r}, and the estimator's classes, {shown(classes)}, are of "
+            "different types."
+        )
+
+
+def align_target(y_true, classes, name="y_true"):
+    """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
+
+    A model that never saw a class gives it probability 0.
+    """
+    classes = np.asarray(classes)
+    target = check_target(y_true, name=name)
+    y_classes = target.classes
+    if not target.hard and frame_columns(y_true, classes) is None:
+        if len(y_classes) != len(classes):
+            raise ValueError(
+                f"{name} has {len(y_classes)} columns, but the estimator knows "
+                f"{len(classes)} classes, {shown(classes)}; name the columns with a data "
+                "frame."
+            )
+        return target.values, classes
+    check_kind(y_classes, classes, f"The labels in {name}")
+    union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
+    if target.hard:
+        return target.onto(union), union
+    if not set(classes.tolist()) <= set(y_classes.tolist()):
+        union = classes  # of which y_true lacks some: an error, with both lists of names
+    return match_columns(target.values, y_classes, union, name), union
+
+
+def align(y_true, proba, classes, name="y_true"):
+    """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
+    target, union = align_target(y_true, classes, name)
+    match_rows(**{name: target, "predict_proba": proba})
+    return target, spread(classes, np.asarray(proba), union)

@@ -8,7 +8,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.classes import frame_columns, spread
+from sklkl._core.classes import spread
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import (
     check_partition,
@@ -22,7 +22,7 @@ from sklkl._core.names import places, refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, N_JOBS, Rule, check_parameters
 from sklkl._core.samples import check_weights, row_params, take
 from sklkl._core.sklearn import num_samples
-from sklkl._core.targets import check_target, class_mass
+from sklkl._core.targets import check_target
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
@@ -160,24 +160,19 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         named = {"X": X, "y": y, "sample_weight": sample_weight, **row_params(X, fit_params)}
         refuse_other_rows(named, strict=False)
         X, y = indexable(X, y)
-        classes, target = check_target(y, refuse_integers=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed."
-            )
+        target = check_target(y, refuse_integers=True, at_least=2)
+        classes = target.classes
         weight = None if sample_weight is None else check_weights(sample_weight, X)
-        named = target.ndim == 1 or frame_columns(y) is not None
-        if target.ndim == 1:
-            y = classes[target]
+        y = target.y if target.hard else y
         folds, fit_params = self._fit_folds(X, y, target, weight, fit_params)
         first, _, _ = folds[0]
         known = np.asarray(first.classes_)
         counted = np.ones(len(target)) if weight is None else weight / weight.max()
-        mass = class_mass(target, counted, len(classes))
+        mass = target.mass(counted)
         # With labels it may know, frozen or by its classes=, more than occur.
-        if not named:
+        if not target.named:
             classes = known
-        elif target.ndim == 1 and set(classes.tolist()) < set(known.tolist()):
+        elif target.hard and set(classes.tolist()) < set(known.tolist()):
             known = np.sort(known)
             mass = mass[places(known.tolist(), classes.tolist())] * np.isin(known, classes)
             classes = known
@@ -192,7 +187,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
             folds = [self._fit_one(X, y, folds, fit_params)]
         pairs = []
         for model, test, proba in folds:
-            y_test = target[test] if target.ndim == 2 else y[test]
+            y_test = y[test] if target.hard else target.values[test]
             fitted = clone(scaling).fit(
                 proba, y_test, None if weight is None else weight[test]
             )
@@ -208,7 +203,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         if is_frozen(self.estimator):
             everything = np.arange(num_samples(X))
             return [(self.estimator, everything, proba_or_logits(self.estimator, X))], {}
-        splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
+        splits = list(check_soft_cv(self.cv, target.values).split(X, y, **split_params))
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_and_predict)(
                 self.estimator, X, y, train, take(X, test), fit_params, proba_or_logits

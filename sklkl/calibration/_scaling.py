@@ -48,7 +48,7 @@ from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
-from sklkl._core.targets import check_target, class_mass, one_hot
+from sklkl._core.targets import Target, check_target, class_mass, one_hot
 from sklkl._optimize.objective import Objective
 from sklkl._optimize.prior import WithPrior
 from sklkl._optimize.solve import solve
@@ -403,24 +403,24 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         X = without_tensor(X, "X")
         refuse_missing(X, "X")
         values = validate_data(self, X, dtype=np.float64)
-        classes, target = check_target(y, classes=self.classes, refuse_integers=True)
+        target = check_target(y, classes=self.classes, refuse_integers=True)
+        classes = target.classes
         check_consistent_length(values, target)
         columns = frame_columns(X, classes, name="X")
-        unnamed = target.ndim == 2 and frame_columns(y, columns) is None
+        unnamed = not target.hard and frame_columns(y, columns) is None
         if self.classes is None and columns is not None and unnamed:
-            classes = columns
-        elif self.classes is None and columns is not None and target.ndim == 1:
-            classes, labels = columns, classes[target]
-            target = encode(labels, classes)
+            target = Target(columns, target.values)
+        elif self.classes is None and columns is not None and target.hard:
+            target = Target(columns, encode(target.y, columns))
+        classes = target.classes
         if len(classes) != values.shape[1]:
             raise ValueError(
                 f"X has {values.shape[1]} columns, but there are {len(classes)} classes, "
                 f"{shown(classes)}; name the classes of the columns with classes=."
             )
         self._columns = classes if columns is None else columns
-        if target.ndim == 1:
-            order = np.argsort(classes)
-            classes, target = classes[order], np.argsort(order)[target]
+        target = target.ordered()
+        classes, target = target.classes, target.values
         values = match_columns(values, self._columns, classes, "X")
         weight = check_weights(sample_weight, values)
         log_proba = self._log_proba(values)

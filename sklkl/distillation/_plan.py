@@ -32,7 +32,7 @@ from sklkl._core.samples import (
     take,
 )
 from sklkl._core.sklearn import num_samples, params_of_rows
-from sklkl._core.targets import Target
+from sklkl._core.targets import Target, check_target
 from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier, is_frozen_pool
 from sklkl.distillation._student import (
@@ -187,8 +187,8 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         classes = teacher.classes_
     told = classes_of_student(student)
     if told is not None and y is not None and of_labels:
-        Target.of(y, classes=told)  # refuses labels that the student does not know
-    target = None if y is None else Target.of(y, classes=classes, refuse_integers=True)
+        check_target(y, classes=told)  # refuses labels that the student does not know
+    target = None if y is None else check_target(y, classes=classes, refuse_integers=True)
     return Plan(
         teacher,
         student,
@@ -297,7 +297,7 @@ def _given(X, y, teacher, student, teacher_proba):
     if classes is None and is_frozen(teacher):
         classes = teacher.classes_
     if classes is None and y is not None:
-        classes = Target.of(y, refuse_integers=True).classes
+        classes = check_target(y, refuse_integers=True).classes
     classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
     if len(classes) != proba.shape[1]:
         raise ValueError(

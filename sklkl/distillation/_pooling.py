@@ -11,7 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
-from sklkl._core.classes import frame_columns, spread
+from sklkl._core.classes import spread
 from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import (
     ABSENT,
@@ -248,37 +248,29 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             check_same_rows(X=X, y=y, **weights)
         X, y = indexable(X, y)
         weight = None if sample_weight is None else check_weights(sample_weight, X)
-        known, target, named = None, None, False
+        target = None
         if y is not None:
-            known, target = check_target(y, refuse_integers=True)
-            named = target.ndim == 1 or frame_columns(y) is not None
-            if len(known) < 2 and needs_y:
-                raise ValueError(
-                    f"y holds only 1 class, {known.tolist()[0]!r}; at least two are needed."
-                )
-            if target.ndim == 1:
-                y = known[target]
+            target = check_target(y, refuse_integers=True, at_least=1 + needs_y)
+            y = target.y if target.hard else y
         split_params, params = self._route(pairs, weight, fit_params)
         for name, estimator in pairs:
             if params[name] and not is_frozen(estimator):
                 refuse_extreme_weights(weight, estimator)
         splits = []
         if given is None and not frozen:
-            splits = list(check_soft_cv(self.cv, target).split(X, y, **split_params))
+            splits = list(check_soft_cv(self.cv, target.values).split(X, y, **split_params))
             check_partition([test for _, test in splits], num_samples(X))
         frozen_models = {name: e for name, e in pairs if is_frozen(e)}
         if frozen_models:  # what is fitted already is refused before others are fitted
-            pooled_classes(frozen_models, known, target, named)
+            pooled_classes(frozen_models, target)
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_clone)(estimator, X, y, params[name]) for name, estimator in pairs
         )
         models = {name: model for (name, _), model in zip(pairs, fitted, strict=True)}
-        classes = pooled_classes(models, known, target, named)
+        classes = pooled_classes(models, target)
         if given is None:
-            if target.ndim == 1:
-                target = np.searchsorted(classes, known)[target]
             predictions = self._out_of_fold(pairs, X, y, classes, splits, params)
-            mass = one_hot(target, len(classes))
+            mass = one_hot(target.onto(classes), len(classes))
             if weight is not None:  # of which only ratios count; extreme ones lose digits
                 mass = mass * (weight / weight.max())[:, np.newaxis]
             given = learn_weights(predictions, mass / mass.sum(), self.pooling)
@@ -500,20 +492,21 @@ def check_pool_weights(weights, names, kept):
     return weights / weights.sum()
 
 
-def pooled_classes(models, known, target, named):
+def pooled_classes(models, target):
     """Return the classes of the pool, given those of ``y``; refuse models that know others.
 
     Labels show only what occurs: a frozen model, or one that was told, may know more. The
     columns of soft targets are all classes.
     """
     parts = {name: np.asarray(model.classes_) for name, model in models.items()}
-    if target is None or target.ndim == 1:
+    known = None if target is None else target.classes
+    if target is None or target.hard:
         what = "The labels in y" if known is not None else "The classes of the first estimator"
         first, *others = [known] * (known is not None) + list(parts.values())
         for classes in others:
             check_kind(first, classes, what)
         return np.unique(np.concatenate([first, *others]))
-    if not named:
+    if not target.named:
         known = next((c for c in parts.values() if len(c) == len(known)), known)
     for name, classes in parts.items():
         unknown = sorted(set(classes.tolist()) - set(known.tolist()))

@@ -297,7 +297,7 @@ class ReliabilityDisplay:
         if known is None and target.ndim == 2 and frame_columns(y_true) is None:
             known = frame_columns(y_proba)
         if known is None:
-            known, _ = check_target(y_true, name="y_true")
+            known = check_target(y_true, name="y_true").classes
         return cls._compute(
             target,
             proba,

@@ -105,20 +105,12 @@ def check_data(
         X = X.copy()
         X.sum_duplicates()  # which also sorts each row
     given = estimator.classes if classes is None else classes
-    of_target, target = check_target(y, classes=given, refuse_integers=True)
+    target = check_target(y, classes=given, refuse_integers=True, at_least=2)
     check_consistent_length(X, target)
-    if classes is None and target.ndim == 1:
-        # As scikit-learn's scorers take for granted.
-        order = np.argsort(of_target)
-        of_target, target = of_target[order], np.argsort(order)[target]
-    classes = of_target
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. "
-            "Name absent ones with classes=."
-        )
-    data = Data(X, classes, target, check_weights(sample_weight, X))
-    data.labels, data.label_weight = _check_labels(labels, label_weight, X, classes)
+    if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
+        target = target.ordered()
+    data = Data(X, target.classes, target.values, check_weights(sample_weight, X))
+    data.labels, data.label_weight = _check_labels(labels, label_weight, X, target.classes)
     return _with_class_weight(data, estimator.class_weight)
 
 
@@ -128,7 +120,8 @@ def _check_labels(labels, label_weight, X, classes):
         if label_weight is not None:
             raise ValueError("label_weight weighs labels, but labels is None; pass both.")
         return None, None
-    _, labels = check_target(labels, classes=classes, name="labels", refuse_integers=True)
+    options = {"classes": classes, "name": "labels", "refuse_integers": True}
+    labels = check_target(labels, **options).values
     check_consistent_length(X, labels)
     weight = check_weights(label_weight, X, "label_weight", zeros=True)
     return (labels, weight) if weight.any() else (None, None)

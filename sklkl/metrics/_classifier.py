@@ -45,8 +45,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             ``X``.
         """
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
-        _, target = check_target(y)
-        if target.ndim == 2:
+        if not check_target(y).hard:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)

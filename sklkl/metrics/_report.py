@@ -290,9 +290,9 @@ def _take(X, rows):
 
 def _check_y(y, teacher_classes, known):
     """Return ``y`` as codes of the classes ``known``, or as their probabilities."""
-    classes, target = check_target(y, name="y")
-    classes = classes.tolist()
-    if target.ndim == 2 and frame_columns(y, teacher_classes) is None:
+    target = check_target(y, name="y")
+    classes = target.classes.tolist()
+    if not target.hard and frame_columns(y, teacher_classes) is None:
         if len(classes) != len(teacher_classes):
             raise ValueError(
                 f"y has {len(classes)} columns, but the teacher knows {len(teacher_classes)} "
@@ -306,7 +306,7 @@ def _check_y(y, teacher_classes, known):
             f"y has classes that neither model knows: {shown(unknown)}; theirs are "
             f"{shown(known)}."
         )
-    return at[target] if target.ndim == 1 else spread(classes, target, known)
+    return at[target.values] if target.hard else spread(classes, target.values, known)
 
 
 def _as_text(report, base, digits):

@@ -63,7 +63,7 @@ class Masses:
     def __init__(self, X, y, groups, sample_weight):
         named = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}
         refuse_other_rows(named, strict=False)
-        self.classes, self.target = by_content(*check_target(y))
+        self.classes, self.target = by_content(check_target(y))
         check_consistent_length(X, self.target)
         self.n_classes = len(self.classes)
         weight = check_weights(sample_weight, self.target)
@@ -133,13 +133,14 @@ class Masses:
         )
 
 
-def by_content(classes, target):
-    """Return classes and target, the classes in an order that the target alone decides.
+def by_content(target):
+    """Return classes and values, the classes in an order that the values alone decide.
 
     Labels in the order in which they appear; columns in the descending order of their first
     entries, then of their second, and so on, which is the same for one-hot rows.
     """
-    if target.ndim == 1:
+    hard, classes, target = target.hard, target.classes, target.values
+    if hard:
         first = np.empty(len(classes), dtype=np.intp)
         first[target[::-1]] = np.arange(len(target))[::-1]
         order = np.argsort(first)

@@ -11,7 +11,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklkl._core.classes import frame_columns, spread
+from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.models import ABSENT, check_partition, fit_and_predict, predict_columns
 from sklkl._core.names import refuse_other_rows
@@ -117,11 +117,11 @@ def soft_cross_val_predict(
         {"X": X, "y": y, "groups": groups, **row_params(X, params)}, strict=False
     )
     X, y = indexable(X, y)
-    classes, target = check_target(y, refuse_integers=True)
-    splitter = check_soft_cv(cv, target, groups)
+    target = check_target(y, refuse_integers=True)
+    classes = target.classes
+    splitter = check_soft_cv(cv, target.values, groups)
     split_params, fit_params = _route(estimator, splitter, groups, params or {})
-    if target.ndim == 1:
-        y = classes[target]
+    y = target.y if target.hard else y
     splits = list(splitter.split(X, y, **split_params))
     check_partition([test for _, test in splits], num_samples(X))
     parallel = Parallel(n_jobs=n_jobs, verbose=verbose, pre_dispatch=pre_dispatch)
@@ -129,12 +129,11 @@ def soft_cross_val_predict(
         delayed(_fold)(estimator, X, y, train, test, fit_params, method)
         for train, test in splits
     )
-    named = target.ndim == 1 or frame_columns(y) is not None
     absent = ABSENT[method == "predict_log_proba"]
     probas = [
         # The columns of an array are the model's classes, whatever it calls them.
         spread(known, proba, classes, absent, ("A model", "y"))
-        if named or len(known) != len(classes)
+        if target.named or len(known) != len(classes)
         else proba
         for known, proba in parts
     ]
