@@ -3,7 +3,7 @@
 """A linear softmax model over rows: the door between Python and the C kernels.
 
 ``LinearRows`` holds data and deals out runs of rows to threads; the loops are in
-``_linear.h``. How rows are divided into runs depends on shapes alone, and sums over runs are
+``linear.h``. How rows are divided into runs depends on shapes alone, and sums over runs are
 added in order, so results do not depend on the number of threads.
 """
 import numpy as np
@@ -16,7 +16,7 @@ from cython.parallel cimport prange
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import LEVEL_NAME
 
-cdef extern from "_linear_levels.h" nogil:
+cdef extern from "kernels_linear.h" nogil:
     enum:
         LANES
         MAX_LEVELS
@@ -64,19 +64,10 @@ cdef extern from "_linear_levels.h" nogil:
         LOG_PROBABILITY
         LARGEST_LOG_ODDS
     enum:
-        FORWARD_KL
-        REVERSE_KL
-        JEFFREYS_KL
-        SKEWED_JS
-        ALPHA
+        N_LOSSES
+    const char** LOSS_NAMES
 
-DIVERGENCES = {
-    "kl": FORWARD_KL,
-    "reverse_kl": REVERSE_KL,
-    "jeffreys": JEFFREYS_KL,
-    "jensen_shannon": SKEWED_JS,
-    "alpha": ALPHA,
-}
+DIVERGENCES = {LOSS_NAMES[loss].decode(): loss for loss in range(N_LOSSES)}
 RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 LOG_ODDS = LARGEST_LOG_ODDS
 

@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One divergence per pair of rows: the door between Python and the C kernels.
 
-``RowKernel`` says what is computed; the loops are in ``_rows.h``, the formulas in
-``_terms.h``. The instruction set is chosen here, once, when the module is imported.
+``RowKernel`` says what is computed; the loops are in ``rows.h``, the formulas and what must be
+known of each in ``divergences.h``. The instruction set is chosen here, once, when the module is imported.
 
 Rows that are no probability vectors get NaN, which no valid row can give. The caller looks for
 NaN in the (n_rows,) result and words the error; nothing is read twice for it.
@@ -26,14 +26,16 @@ np_empty = np.empty
 float32 = np.dtype(np.float32)
 float64 = np.dtype(np.float64)
 
-cdef extern from "_row_levels.h" nogil:
-    ctypedef struct power:
-        double alpha, high, low, inverse, inverse_other, one_less, renyi_factor
+cdef extern from "kernels_rows.h" nogil:
+    ctypedef struct facts:
+        const char* name
     ctypedef struct settings:
-        int term
-        double weight, curvature, scale
-        int root, inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, renyi
-        power power
+        int term, inf_at_zero_p, inf_at_zero_q, swap
+        double scale
+    const facts* FACTS
+    enum:
+        N_TERMS
+    settings settings_of(int, double, double, bint, double, bint, bint)
     ctypedef int rows_function(
         const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
         void*) noexcept
@@ -51,21 +53,9 @@ cdef extern from "_row_levels.h" nogil:
     ctypedef level* const_level
     enum:
         MAX_LEVELS
-    const double ORDER_0
-    double leading_bits(double)
     int available_levels(const_level*)
     Py_ssize_t tile_rows(Py_ssize_t)
-    enum:
-        _KL "KL"
-        _JEFFREYS "JEFFREYS"
-        _JENSEN_SHANNON "JENSEN_SHANNON"
-        _CHI2 "CHI2"
-        _HELLINGER "HELLINGER"
-        _TOTAL_VARIATION "TOTAL_VARIATION"
-        _BHATTACHARYYA "BHATTACHARYYA"
-        _POWER "POWER"
-        _CROSS_ENTROPY "CROSS_ENTROPY"
-        _ENTROPY "ENTROPY"
+
 
 cdef int get_buffer(x, Py_buffer* buffer) except -1:
     return PyObject_GetBuffer(x, buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT)
@@ -94,18 +84,7 @@ cdef int refuse_misfits(const Py_buffer* p, const Py_buffer* q, bint pairs) exce
     return 0
 
 
-cdef dict TERMS = {
-    "kl": _KL,
-    "jeffreys": _JEFFREYS,
-    "jensen_shannon": _JENSEN_SHANNON,
-    "chi2": _CHI2,
-    "hellinger": _HELLINGER,
-    "total_variation": _TOTAL_VARIATION,
-    "bhattacharyya": _BHATTACHARYYA,
-    "power": _POWER,
-    "cross_entropy": _CROSS_ENTROPY,
-    "entropy": _ENTROPY,
-}
+cdef dict TERMS = {FACTS[term].name.decode(): term for term in range(N_TERMS)}
 
 
 cdef const_level choose_level() except NULL:
@@ -139,7 +118,7 @@ cdef class RowKernel:
     Parameters
     ----------
     term : str
-        A key of TERMS.
+        The name of a term in ``divergences.h``.
     weight : float
         Of p in the mixture of "jensen_shannon".
     order : float
@@ -155,55 +134,22 @@ cdef class RowKernel:
     """
 
     cdef settings f
-    cdef bint swap
 
     def __cinit__(  # not __init__: kernels are shared, and never change
         self, str term, *, double weight=0.5, double order=0.5, bint renyi=False,
         double factor=1.0, bint root=False, bint swap=False,
     ):
-        cdef power* c = &self.f.power
-        self.f.term = TERMS[term]
-        self.f.weight = weight
-        self.f.scale = factor
-        self.f.root = root
-        self.f.renyi = renyi
-        self.f.curvature = {
-            "jeffreys": 1.0, "jensen_shannon": 0.5 * weight * (1.0 - weight), "chi2": 1.0,
-            "hellinger": 0.125, "bhattacharyya": 0.125,
-        }.get(term, 0.5)
-        self.f.inf_at_zero_p = term == "jeffreys"
-        self.f.inf_at_zero_q = term in ("kl", "jeffreys", "chi2", "cross_entropy")
-        self.f.positive_p = self.f.inf_at_zero_p
-        self.f.positive_q = self.f.inf_at_zero_q
-        self.swap = swap
-        if term == "bhattacharyya":
-            self.f.positive_p = self.f.positive_q = True
-            self.f.renyi = True
-            c.one_less = c.renyi_factor = 1.0
-        if term == "power":
-            # The kernel wants alpha <= 1/2: the moment is that of q and p at 1 - order.
-            self.swap = order > 0.5
-            c.renyi_factor = 1.0 / (1.0 - order)
-            c.alpha = 1.0 - order if self.swap else order
-            if 0.0 <= c.alpha < ORDER_0:
-                c.alpha = ORDER_0
-            c.high = leading_bits(c.alpha)
-            c.low = c.alpha - c.high
-            c.inverse = 1.0 / c.alpha
-            c.inverse_other = 1.0 / (1.0 - c.alpha)
-            c.one_less = c.alpha * (1.0 - c.alpha)
-            self.f.inf_at_zero_p = c.alpha < 0.0
-            self.f.positive_p = self.f.positive_q = True
+        self.f = settings_of(TERMS[term], weight, order, renyi, factor, root, swap)
 
     @property
     def inf_at_zero_p(self):
         """Is the result infinite where p = 0 < q?"""
-        return bool(self.f.inf_at_zero_q if self.swap else self.f.inf_at_zero_p)
+        return bool(self.f.inf_at_zero_q if self.f.swap else self.f.inf_at_zero_p)
 
     @property
     def inf_at_zero_q(self):
         """Is the result infinite where q = 0 < p?"""
-        return bool(self.f.inf_at_zero_p if self.swap else self.f.inf_at_zero_q)
+        return bool(self.f.inf_at_zero_p if self.f.swap else self.f.inf_at_zero_q)
 
     def pair(self, p, q, double unit):
         """Return the result for arrays that need no preparation, else None.
@@ -216,7 +162,7 @@ cdef class RowKernel:
             return None
         if p.dtype.kind != "f" or q.dtype.kind != "f":
             return None
-        if self.swap:
+        if self.f.swap:
             p, q = q, p
         get_buffer(p, &a)
         try:
@@ -249,7 +195,7 @@ cdef class RowKernel:
     def rows(self, p, q, double unit, int n_threads):
         """Return the results for 2-D arrays of one dtype, and whether any row is bad."""
         cdef Py_buffer a, b
-        if self.swap:
+        if self.f.swap:
             p, q = q, p
         out = np_empty(len(p), p.dtype)
         get_buffer(p, &a)
@@ -302,7 +248,7 @@ cdef class RowKernel:
 
     def pairwise(self, p, q, double unit, int n_threads):
         """Return the results for every row of p with every row of q; is any row bad?"""
-        if self.swap:
+        if self.f.swap:
             out, bad = self._pairwise(q, p, unit, n_threads)
             return out.T, bad
         return self._pairwise(p, q, unit, n_threads)

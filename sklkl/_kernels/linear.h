@@ -430,41 +430,17 @@ static NOINLINE double NAME(binary_tile)(
     return loss;
 }
 
-/* Of a probability p of the target and q = exp(log_q) of the model: what it adds to the divergence,
-   and to *slope, q times its derivative by q, up to a multiple of q. */
-INLINE REAL NAME(outcome)(
-    const int divergence, REAL p, REAL q, REAL log_q, REAL c, REAL other, REAL *slope)
+INLINE REAL NAME(loss)(
+    int divergence, REAL p, REAL q, REAL log_q, REAL c, REAL other, REAL *slope)
 {
-    if (divergence == SKEWED_JS) {
-        /* KL(p, m) / (1 - c) + KL(q, m) / c with the mixture m = c p + (1 - c) q. Differences that
-           are known before rounding make it continuous towards c = 0 and 1. */
-        const REAL a = p > FLOOR ? p : FLOOR, b = q > FLOOR ? q : FLOOR, d = a - b;
-        const REAL mixture = c * a + other * b;
-        *slope = -q * (NAME(log_ratio)(mixture, b, c * d) / c);
-        return NAME(kl_term)(a, mixture, other * d) / other
-            + NAME(kl_term)(b, mixture, -c * d) / c;
+    switch (divergence) {
+#define CASE(name, text) \
+    case name: \
+        return NAME(name##_loss)(p, q, log_q, c, other, slope);
+    NON_CONVEX_LOSSES(CASE)
+#undef CASE
     }
-    const REAL least = PRECISE ? (REAL)0x1p-1022 : (REAL)0x1p-126, a = p > least ? p : least;
-    const REAL log_a = NAME(log_ratio)(a, 1, a - 1), difference = log_q - log_a;
-    if (divergence == REVERSE_KL) {
-        *slope = q * difference;
-        return q * difference - q + p;
-    }
-    if (divergence == JEFFREYS_KL) {
-        *slope = q * difference - p;
-        return (q - p) * difference;
-    }
-    /* (c p + other q - p^c q^other) / (c other), from the side where little cancels: with the power
-       less q, which is q (exp(x) - 1), or less p. */
-    const int of_q = c <= (REAL)0.5;
-    const REAL base = of_q ? q : p, x = of_q ? -c * difference : other * difference;
-    const REAL log_power = c * log_a + other * log_q;
-    const REAL small = NAME(exp_of)(log_power < 0 ? log_power : -log_power);
-    const REAL power = p > 0 ? (log_power < 0 ? small : 1 / small) : 0;
-    const REAL near = base * (x + x * x * NAME(poly_phi)(x));
-    const REAL less = p > 0 && x * x < (REAL)0.25 ? near : power - base;
-    *slope = of_q ? -less / c : (q - p - less) / c;
-    return of_q ? (p - q - less / c) / other : (q - p - less / other) / c;
+    return 0;
 }
 
 INLINE REAL NAME(outcomes)(
@@ -484,7 +460,7 @@ INLINE REAL NAME(outcomes)(
         for (ptrdiff_t i = 0; i < T; i++) {
             const REAL q = z_k[i] * factor[i];
             REAL slope;
-            const REAL value = NAME(outcome)(
+            const REAL value = NAME(loss)(
                 divergence, y_k[i] * scale[i], q, logs_k[i] - log_total[i], c, other, &slope);
             const int counts = weight[i] > 0;  /* if not, it may be infinite */
             slope = counts ? slope : 0;
@@ -518,14 +494,14 @@ static NOINLINE double NAME(divergence_tile)(
         w->gap[i] = NAME(log_1_plus)(w->rest[i]);
         w->largest[i] = 1 / (1 + w->rest[i]);
     }
-#define CASE(divergence) \
-    case divergence: \
-        loss = NAME(outcomes)(divergence, K, T, t->parameter, z, y, w->logs, w); \
-        break;
     switch (t->divergence) {
-        CASE(REVERSE_KL) CASE(JEFFREYS_KL) CASE(SKEWED_JS) CASE(ALPHA)
-    }
+#define CASE(name, text) \
+    case name: \
+        loss = NAME(outcomes)(name, K, T, t->parameter, z, y, w->logs, w); \
+        break;
+    NON_CONVEX_LOSSES(CASE)
 #undef CASE
+    }
     y += (K - m->n_logits) * T;  /* if binary, the second class */
     z += (K - m->n_logits) * T;
     for (ptrdiff_t k = 0; k < m->n_logits; k++)

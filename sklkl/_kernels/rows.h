@@ -1,5 +1,5 @@
 /* Loops over pairs of rows. Included once for each instruction set, precision REAL of the
-   arithmetic and type INPUT of the data; see _levels.h.
+   arithmetic and type INPUT of the data, after divergences.h; IN(x) names its functions.
 
    A tile is what fits the first-level cache: as many short rows as BLOCK holds, or a block of
    one long row. The terms of a tile are computed as one flat loop, whatever the length of
@@ -20,6 +20,269 @@
        vectors with entries that count nothing, and which way a row goes depends on the row
        alone. So results depend neither on the number of threads nor on the batch.
    (d) A row that is no probability vector gets NaN, which no valid row can give. */
+#ifndef SKLKL_ROWS_H
+#define SKLKL_ROWS_H
+
+enum {
+    LONGEST_SHORT_ROW = 256,
+    TILE_ROWS = BLOCK / 2, /* at most: all that is on the stack must leave room in 128 KB */
+    PIECE = 512            /* four buffers of it fit the first-level cache */
+};
+#define WHOLE(m) (((m) + LANES - 1) / LANES * LANES)
+#define HAS_MOMENT(term) FACTS[term].has_moment
+#define TWO_STEPS(term) (FACTS[term].steps == 2)
+#define STEP_OF(term) (TWO_STEPS(term) ? STEP : BLOCK)
+/* What entries must reach for the plain sum of terms, where FLOOR is added to each. */
+#define P_LEAST(f) ((f)->positive_p ? LEAST_ENTRY : 0)
+#define Q_LEAST(f) ((f)->positive_q ? LEAST_ENTRY : 0)
+/* Largest (A - B) / A that may enter the relative error, and largest share in a sum of the
+   excess, which is known to 1e-3. */
+#define RHO_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-48 : 0x1p-21)
+#define EXCESS_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-37 : 0x1p-13)
+
+typedef struct {
+    double a[PIECE], b[PIECE], c[PIECE];
+} pieces;
+
+/* Rows of a tile: whole vectors, so that only the last tile of all must be filled up. */
+static ptrdiff_t tile_rows(ptrdiff_t k)
+{
+    const ptrdiff_t most = BLOCK / k < TILE_ROWS ? BLOCK / k : TILE_ROWS;
+    ptrdiff_t step = LANES;
+    if (k > LONGEST_SHORT_ROW)
+        return 1;
+    while (step > 1 && step / 2 * k % LANES == 0)
+        step /= 2;
+    return step > most ? 1 : most / step * step;
+}
+
+#endif
+
+#if PRECISE
+/* One pair of rows, the careful way of (b). Entries are scaled and zeros raised, see portable.h. */
+
+/* Load scaled entries into x[:WHOLE(m)], padded with zeros, which also stand for what ROUNDING
+   explains; is any negative? */
+static NOINLINE int IN(load)(const char *row, ptrdiff_t stride, ptrdiff_t m, double *x)
+{
+    int negative = 0;
+    for (ptrdiff_t j = 0; j < m; j++) {
+        const double value = SCALE * *(const INPUT *)(row + j * stride);
+        negative |= value < -ROUNDING * SCALE;
+        x[j] = value < 0 ? 0 : value;  /* written so that NaN stays */
+    }
+    for (ptrdiff_t j = m; j < WHOLE(m); j++)
+        x[j] = 0;
+    return negative;
+}
+
+INLINE int IN(is_distribution)(int negative, double total)
+{
+    /* Written so that NaN fails. */
+    return !negative && fabs(total / SCALE - 1) <= TOLERANCE;
+}
+
+INLINE double IN(raised)(double x)
+{
+    return x > TINY ? x : TINY;
+}
+
+/* The Renyi divergence where the moment overflows: by its logarithm, as log-sum-exp. Far
+   rows only, so nothing cancels. */
+static double IN(renyi_of_large)(
+    const settings *f, const char *p, ptrdiff_t p_stride, const char *q, ptrdiff_t q_stride,
+    ptrdiff_t k, double p_sum, double q_sum)
+{
+    const double alpha = f->power.alpha;
+    double largest = -INFINITY, sum = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (ptrdiff_t j = 0; j < k; j++) {
+            const double a = *(const INPUT *)(p + j * p_stride) * (SCALE / p_sum);
+            const double b = *(const INPUT *)(q + j * q_stride) * (SCALE / q_sum);
+            if (a <= 0 || b <= 0)
+                continue;
+            const double moment = alpha * log(a) + (1 - alpha) * log(b);
+            if (pass == 0)
+                largest = moment > largest ? moment : largest;
+            else
+                sum += exp(moment - largest);
+        }
+    const double value = -(largest + log(sum)) * f->power.renyi_factor;
+    return value > 0 ? value : 0;  /* rounding of equal rows */
+}
+
+INLINE double IN(exact_divergence)(
+    int term, const settings *f, const char *p, ptrdiff_t p_stride, const char *q,
+    ptrdiff_t q_stride, ptrdiff_t k, pieces *x)
+{
+    double p_sum = 0, q_sum = 0, gap = 0, S = 0, M = 0, excess = 0;
+    double above = 0, below = 0, above_q = 0, below_q = 0;
+    int p_negative = 0, q_negative = 0, p_zero = 0, q_zero = 0;
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        p_negative |= IN(load)(p + start * p_stride, p_stride, m, x->a);
+        q_negative |= IN(load)(q + start * q_stride, q_stride, m, x->b);
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++)
+            x->c[j] = x->a[j] - x->b[j];
+        p_sum += NAME(sum)(x->a, WHOLE(m));
+        q_sum += NAME(sum)(x->b, WHOLE(m));
+        gap += NAME(sum)(x->c, WHOLE(m));
+    }
+    if (!(IN(is_distribution)(p_negative, p_sum)
+            && IN(is_distribution)(q_negative, q_sum)))
+        return NAN;
+    const double rho = gap / q_sum;
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        if (k > PIECE) {
+            IN(load)(p + start * p_stride, p_stride, m, x->a);
+            IN(load)(q + start * q_stride, q_stride, m, x->b);
+        }
+        double *restrict a = x->a, *restrict b = x->b, *restrict c = x->c;
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++) {
+            p_zero |= (a[j] == 0) & (b[j] > 0);
+            q_zero |= (b[j] == 0) & (a[j] > 0);
+            c[j] = NAME(minus_scaled)(a[j] - b[j], b[j], rho);
+            b[j] += b[j] * rho;
+        }
+        excess += NAME(sum)(c, WHOLE(m));
+        if (term == TOTAL_VARIATION) {
+            for (ptrdiff_t j = 0; j < m; j++) {
+                above += c[j] > 0 ? c[j] : 0;
+                below += c[j] < 0 ? -c[j] : 0;
+                above_q += c[j] > 0 ? b[j] : 0;
+                below_q += c[j] < 0 ? b[j] : 0;
+            }
+        } else if (term == POWER) {
+            for (ptrdiff_t j = 0; j < m; j++) {
+                const double b_j = IN(raised)(b[j]);
+                const NAME(half) first = NAME(power_half)(IN(raised)(a[j]), b_j, c[j]);
+                double moment, t = NAME(power_term)(b_j, c[j], first, &f->power, 1, &moment);
+                t *= 1 / SCALE;
+                moment *= 1 / SCALE;
+                if (!(t < INFINITY && moment < INFINITY))
+                    t = NAME(power_term)(b_j, c[j], first, &f->power, 1 / SCALE, &moment);
+                if (b[j] == 0)
+                    t = a[j] * (1 / SCALE) * f->power.inverse_other;
+                else if (a[j] == 0)
+                    t = b[j] * (1 / SCALE) * f->power.inverse;
+                if (f->power.alpha == ORDER_0 && a[j] > 0)
+                    t = 0;
+                S += t;
+                M += a[j] == 0 || b[j] == 0 ? 0 : moment;
+            }
+        } else {
+            for (ptrdiff_t j = 0; j < WHOLE(m); j++) {
+                double moment = 0;
+                c[j] = NAME(term)(
+                    term, IN(raised)(a[j]), IN(raised)(b[j]), c[j], f, 1, &moment);
+                if (term == BHATTACHARYYA)
+                    b[j] = a[j] == 0 || b[j] == 0 ? 0 : moment;
+            }
+            if (term == BHATTACHARYYA)
+                M += NAME(sum)(b, WHOLE(m));
+            S += NAME(sum)(c, WHOLE(m));
+        }
+    }
+    double value, unit = FACTS[term].unscaled ? SCALE : 1;
+    if ((p_zero && f->inf_at_zero_p) || (q_zero && f->inf_at_zero_q))
+        return INFINITY;
+    if (term == TOTAL_VARIATION && above_q + below_q > 0)
+        /* Both parts should be equal; an error of rho moves them apart in this proportion. */
+        S = above * (below_q / (above_q + below_q)) + below * (above_q / (above_q + below_q));
+    if (!(S < INFINITY))
+        S = INFINITY;  /* also where an overflow made it NaN */
+    excess = f->curvature * (excess / unit) * (excess / p_sum);
+    S = S > excess ? S - excess : 0;
+    if (f->root)  /* of each: their quotient may be subnormal and short of digits */
+        return sqrt(S * f->scale) / sqrt(p_sum);
+    value = S * (unit / p_sum);
+    if (HAS_MOMENT(term) && f->renyi) {
+        M *= unit / p_sum;
+        if (!(M < INFINITY))
+            return IN(renyi_of_large)(
+                f, p, p_stride, q, q_stride, k, p_sum, q_sum) * f->scale;
+        const double gap_to_1 = value * f->power.one_less;
+        if (M == 0)  /* at orders above 1, where it is at least 1, by rounding of equal rows */
+            value = f->power.alpha < 0 ? 0 : INFINITY;
+        else if (fabs(gap_to_1) < 1e-290)  /* its own logarithm, but short of digits */
+            value *= f->power.one_less * f->power.renyi_factor;
+        else
+            value = NAME(log_ratio)(1, M, gap_to_1) * f->power.renyi_factor;
+        value = value > 0 ? value : 0;
+    }
+    return value * f->scale;
+}
+
+/* sum p log(sum q / q) / sum p, each logarithm non-negative and relatively accurate: only the
+   largest q can exceed half of the mass, and its logarithm is log1p(rest / largest). */
+static NOINLINE double IN(exact_cross_entropy)(
+    const settings *f, const char *p, ptrdiff_t p_stride, const char *q, ptrdiff_t q_stride,
+    ptrdiff_t k, pieces *x)
+{
+    double p_sum = 0, rest = 0, largest = 0, result = 0;
+    int p_negative = 0, q_negative = 0, q_zero = 0;
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        double piece = 0;
+        p_negative |= IN(load)(p + start * p_stride, p_stride, m, x->a);
+        q_negative |= IN(load)(q + start * q_stride, q_stride, m, x->b);
+        p_sum += NAME(sum)(x->a, WHOLE(m));
+        for (ptrdiff_t j = 0; j < m; j++) {
+            piece += x->b[j] >= largest ? largest : x->b[j];  /* NaN sticks in it */
+            largest = x->b[j] > largest ? x->b[j] : largest;
+        }
+        rest += piece;
+    }
+    const double q_sum = rest + largest;
+    if (!(IN(is_distribution)(p_negative, p_sum)
+            && IN(is_distribution)(q_negative, q_sum)))
+        return NAN;
+    const double largest_term = log1p(rest / largest);
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        if (k > PIECE) {
+            IN(load)(p + start * p_stride, p_stride, m, x->a);
+            IN(load)(q + start * q_stride, q_stride, m, x->b);
+        }
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++) {
+            const double a = x->a[j], b = x->b[j];
+            const double term = NAME(log_ratio)(q_sum, IN(raised)(b), q_sum - b);
+            q_zero |= (a > 0) & (b == 0);
+            x->c[j] = a * (b == largest ? largest_term : term);
+        }
+        result += NAME(sum)(x->c, WHOLE(m));
+    }
+    return q_zero ? INFINITY : result / p_sum * f->scale;
+}
+
+#define DEFINE(term, ...) \
+    static NOINLINE double IN(exact_##term)( \
+        const settings *f, const char *p, ptrdiff_t p_stride, const char *q, \
+        ptrdiff_t q_stride, ptrdiff_t k, pieces *x) \
+    { return IN(exact_divergence)(term, f, p, p_stride, q, q_stride, k, x); }
+DIVERGENCES(DEFINE) POWERS(DEFINE)
+#undef DEFINE
+
+static double IN(exact_row)(
+    const settings *f, const char *p, ptrdiff_t p_stride, const char *q, ptrdiff_t q_stride,
+    ptrdiff_t k)
+{
+    pieces x;
+    switch (f->term) {
+#define CASE(term, ...) \
+    case term: return IN(exact_##term)(f, p, p_stride, q, q_stride, k, &x);
+    DIVERGENCES(CASE) POWERS(CASE)
+#undef CASE
+    default:
+        return IN(exact_cross_entropy)(f, p, p_stride, q, q_stride, k, &x);
+    }
+}
+
+#define EXACT_ROW IN(exact_row)
+#else
+#define EXACT_ROW LEVEL(exact_row_fd)  /* of the same data, in double */
+#endif
 
 /* The sums of consecutive short rows of k entries. */
 INLINE void IN(sum_rows_of)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
@@ -90,30 +353,9 @@ static NOINLINE const REAL *IN(tile)(
     return buffer;
 }
 
-INLINE REAL IN(term)(int term, REAL a, REAL b, REAL d, REAL *moment)
-{
-    switch (term) {
-    case KL:
-        return NAME(kl_term)(a, b, d);
-    case JEFFREYS:
-        return d * NAME(log_ratio)(a, b, d);
-    case CHI2:
-        return d * (d / b);
-    case HELLINGER:
-    case BHATTACHARYYA:
-        return NAME(hellinger_term)(a, b, d, 0, moment);
-    case TOTAL_VARIATION:
-        return (REAL)0.5 * (d < 0 ? -d : d);
-    case CROSS_ENTROPY:
-        return -a * NAME(log_ratio)(b, 1, b - 1);
-    default:  /* ENTROPY */
-        return -a * NAME(log_ratio)(a, 1, a - 1);
-    }
-}
-
 /* The first step of the terms that take two. */
 INLINE void IN(first_steps)(
-    int term, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m, REAL weight,
+    int term, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m, const settings *f,
     NAME(halves) *restrict to)
 {
     if (!TWO_STEPS(term))
@@ -121,13 +363,7 @@ INLINE void IN(first_steps)(
     SIMD()
     for (ptrdiff_t j = 0; j < m; j++) {
         const REAL a = p[j] + FLOOR, b = q[j] + FLOOR;
-        NAME(half) h;
-#if PRECISE
-        if (term == POWER)
-            h = NAME(power_half)(a, b, a - b);
-        else
-#endif
-            h = NAME(js_half)(a, b, a - b, weight, 0);
+        const NAME(half) h = NAME(first_step)(term, a, b, a - b, f);
         for (int i = 0; i < (term == POWER ? 3 : 5); i++)
             to->x[i][j] = h.x[i];
     }
@@ -140,18 +376,14 @@ INLINE REAL IN(term_with_moment)(
     NAME(half) h;
     for (int i = 0; i < 5; i++)
         h.x[i] = TWO_STEPS(term) && !(term == POWER && i > 2) ? first->x[i][j] : 0;
-    (void)f;
     *moment = 0;
-#if PRECISE
-    if (term == POWER)
-        return NAME(power_term)(b, a - b, h, &f->power, 1, moment);
-#endif
-    if (term == JENSEN_SHANNON)
-        return NAME(js_term)(h);
-    return IN(term)(term, a, b, a - b, moment);
+    if (TWO_STEPS(term))
+        return NAME(second_step)(term, b, a - b, h, f, moment);
+    return NAME(term)(term, a, b, a - b, f, 0, moment);
 }
 
-/* The terms of a tile of short rows, or of a step; may any entry be too small? */
+/* Compute the terms of a tile of short rows, or of a step of it. Returns 1 if an entry is below
+   its threshold, so that some row needs the careful way. */
 INLINE int IN(fill_step)(
     int term, const settings *f, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m,
     REAL *restrict terms, REAL *restrict difference, REAL *restrict moments)
@@ -161,7 +393,7 @@ INLINE int IN(fill_step)(
     NAME(halves) first;
     const settings g = *f;  /* which no output can alias */
     m = m / LANES * LANES;
-    IN(first_steps)(term, p, q, m, (REAL)f->weight, &first);
+    IN(first_steps)(term, p, q, m, f, &first);
     SIMD(reduction(| : signs))
     for (ptrdiff_t j = 0; j < m; j++) {
         REAL a = p[j] + FLOOR, b = q[j] + FLOOR, moment;
@@ -203,7 +435,7 @@ INLINE void IN(add)(
     BITS signs = 0;
     NAME(halves) first;
     m = m / LANES * LANES;
-    IN(first_steps)(term, p, q, m, (REAL)f->weight, &first);
+    IN(first_steps)(term, p, q, m, f, &first);
     SIMD(reduction(| : signs) reduction(+ : A, D, S, M))
     for (ptrdiff_t j = 0; j < m; j++) {
         REAL a = p[j] + FLOOR, b = q[j] + FLOOR, moment;
@@ -317,7 +549,7 @@ INLINE void IN(short_rows)(
                 out[i] = (INPUT)NAN;
 }
 
-/* Fill out[:n] for the rows that start at p and q; is any of them bad? */
+/* Fill out[:n] for the rows that start at p and q. Returns 1 if one is no probability vector. */
 INLINE int IN(rows_of)(
     int term, const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k,
     const ptrdiff_t *strides, INPUT *out)
@@ -342,3 +574,5 @@ INLINE int IN(rows_of)(
     }
     return bad;
 }
+
+#undef EXACT_ROW
