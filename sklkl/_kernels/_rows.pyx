@@ -12,12 +12,11 @@ import os
 
 import numpy as np
 
-from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
 from cython.parallel cimport prange
 from libc.math cimport fma
 from libc.stdint cimport uintptr_t
+
+from sklkl._kernels._buffers cimport Buffers
 
 from sklkl._kernels._openmp import n_threads_for
 
@@ -42,12 +41,16 @@ cdef extern from "kernels_rows.h" nogil:
     ctypedef int logits_function(
         const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*,
         double, void*) noexcept
+    ctypedef Py_ssize_t check_function(
+        const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*) noexcept
     ctypedef struct level:
         const char* name
         rows_function** rows_double
         rows_function** rows_float
         logits_function* logits_double
         logits_function* logits_float
+        check_function* check_double
+        check_function* check_float
         void (*kl_terms)(
             const double*, const double*, const double*, Py_ssize_t, double*) noexcept
     ctypedef level* const_level
@@ -55,10 +58,6 @@ cdef extern from "kernels_rows.h" nogil:
         MAX_LEVELS
     int available_levels(const_level*)
     Py_ssize_t tile_rows(Py_ssize_t)
-
-
-cdef int get_buffer(x, Py_buffer* buffer) except -1:
-    return PyObject_GetBuffer(x, buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT)
 
 
 cdef bint fit(const Py_buffer* p, const Py_buffer* q) noexcept:
@@ -152,72 +151,49 @@ cdef class RowKernel:
         return bool(self.f.inf_at_zero_p if self.f.swap else self.f.inf_at_zero_q)
 
     def pair(self, p, q, double unit):
-        """Return the result for arrays that need no preparation, else None.
+        """Return the results for arrays that need no preparation, and whether a row is bad.
 
-        That is: one or two axes, equal shapes, both float32 or both float64, and all rows
-        valid. It makes the call for a single pair as short as one of a NumPy function.
+        That is: one or two axes, equal shapes, both float32 or both float64. For others return
+        None and True. It makes the call for a single pair as short as one of a NumPy function.
         """
-        cdef Py_buffer a, b
-        if type(p) is not np_ndarray or type(q) is not np_ndarray:
-            return None
-        if p.dtype.kind != "f" or q.dtype.kind != "f":
-            return None
-        if self.f.swap:
-            p, q = q, p
-        get_buffer(p, &a)
-        try:
-            get_buffer(q, &b)
-            try:
-                return self.of_buffers(&a, &b, unit)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
-
-    cdef object of_buffers(self, Py_buffer* p, Py_buffer* q, double unit):
+        cdef Buffers buffers
+        cdef Py_buffer *a
+        cdef Py_buffer *b
         cdef double value
         cdef float float_value
-        cdef bint is_double = p.format[0] == b"d", bad
-        cdef Py_ssize_t n
-        if not fit(p, q) or p.shape[0] != q.shape[0]:
-            return None
-        if p.ndim == 1:
-            if is_double:
-                bad = self.run(p, q, unit, &value, 1)
-                return None if bad else value
-            bad = self.run(p, q, unit, &float_value, 1)
-            return None if bad else <double> float_value
-        n = p.shape[0]
-        out = np_empty(n, float64 if is_double else float32)
-        bad = self.fill(out, p, q, unit, n_threads_for(n * p.shape[1]))
-        return None if bad else out
-
-    def rows(self, p, q, double unit, int n_threads):
-        """Return the results for 2-D arrays of one dtype, and whether any row is bad."""
-        cdef Py_buffer a, b
+        cdef bint bad
+        if type(p) is not np_ndarray or type(q) is not np_ndarray:
+            return None, True
         if self.f.swap:
             p, q = q, p
-        out = np_empty(len(p), p.dtype)
-        get_buffer(p, &a)
+        buffers = Buffers.__new__(Buffers)
         try:
-            get_buffer(q, &b)
-            try:
-                refuse_misfits(&a, &b, True)
-                return out, self.fill(out, &a, &b, unit, n_threads)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
+            a, b = buffers.of(p), buffers.of(q)
+        except ValueError:  # dtypes without a buffer, as of dates
+            return None, True
+        if not fit(a, b) or a.shape[0] != b.shape[0]:
+            return None, True
+        if a.ndim == 2:
+            return self.filled(a, b, unit, n_threads_for(a.shape[0] * a.shape[1]))
+        if a.itemsize == 8:
+            bad = self.run(a, b, unit, &value, 1)
+            return value, bad
+        bad = self.run(a, b, unit, &float_value, 1)
+        return <double> float_value, bad
 
-    cdef bint fill(
-        self, out, Py_buffer* p, Py_buffer* q, double unit, int n_threads,
-    ) except? 1:
-        cdef Py_buffer c
-        PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        try:
-            return self.run(p, q, unit, c.buf, n_threads)
-        finally:
-            PyBuffer_Release(&c)
+    def rows(self, p, q, double unit, int n_threads):
+        """Return the results for 2-D arrays of one dtype, and whether a row is bad."""
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        cdef Py_buffer *a = buffers.of(q if self.f.swap else p)
+        cdef Py_buffer *b = buffers.of(p if self.f.swap else q)
+        refuse_misfits(a, b, True)
+        return self.filled(a, b, unit, n_threads)
+
+    cdef tuple filled(self, Py_buffer* p, Py_buffer* q, double unit, int n_threads):
+        out = np_empty(p.shape[0], float64 if p.itemsize == 8 else float32)
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        cdef bint bad = self.run(p, q, unit, buffers.of(out, True).buf, n_threads)
+        return out, bad
 
     cdef bint run(
         self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
@@ -247,29 +223,16 @@ cdef class RowKernel:
         return bad
 
     def pairwise(self, p, q, double unit, int n_threads):
-        """Return the results for every row of p with every row of q; is any row bad?"""
+        """Return the results for every row of p and every row of q, and whether one is bad."""
+        cdef Buffers buffers = Buffers.__new__(Buffers)
         if self.f.swap:
-            out, bad = self._pairwise(q, p, unit, n_threads)
-            return out.T, bad
-        return self._pairwise(p, q, unit, n_threads)
-
-    def _pairwise(self, p, q, double unit, int n_threads):
-        cdef Py_buffer a, b, c
+            p, q = q, p
+        cdef Py_buffer *a = buffers.of(p)
+        cdef Py_buffer *b = buffers.of(q)
+        refuse_misfits(a, b, False)
         out = np_empty((len(p), len(q)), p.dtype)
-        get_buffer(p, &a)
-        try:
-            get_buffer(q, &b)
-            try:
-                refuse_misfits(&a, &b, False)
-                PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-                try:
-                    return out, self.run_pairs(&a, &b, unit, c.buf, n_threads)
-                finally:
-                    PyBuffer_Release(&c)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
+        cdef bint bad = self.run_pairs(a, b, unit, buffers.of(out, True).buf, n_threads)
+        return out.T if self.f.swap else out, bad
 
     cdef bint run_pairs(
         self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
@@ -293,26 +256,17 @@ cdef class RowKernel:
 
 
 def logits_rows(x, y, double temperature, double unit, int n_threads):
-    """Return the KL divergences of the softmaxes of rows, and whether any row is bad.
+    """Return the KL divergences of the softmaxes of rows, and whether a row is bad.
 
     ``x`` and ``y`` are 2-D logits of one dtype and shape.
     """
-    cdef Py_buffer a, b, c
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_buffer *a = buffers.of(x)
+    cdef Py_buffer *b = buffers.of(y)
+    refuse_misfits(a, b, True)
     out = np_empty(len(x), x.dtype)
-    get_buffer(x, &a)
-    try:
-        get_buffer(y, &b)
-        try:
-            refuse_misfits(&a, &b, True)
-            PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-            try:
-                return out, run_logits(&a, &b, temperature, unit, c.buf, n_threads)
-            finally:
-                PyBuffer_Release(&c)
-        finally:
-            PyBuffer_Release(&b)
-    finally:
-        PyBuffer_Release(&a)
+    cdef bint bad = run_logits(a, b, temperature, unit, buffers.of(out, True).buf, n_threads)
+    return out, bad
 
 
 cdef bint run_logits(
@@ -336,6 +290,43 @@ cdef bint run_logits(
             <char*> x.buf + i * strides[0], <char*> y.buf + i * strides[2], 1, k, strides,
             inverse, unit, <char*> out + i * itemsize)
     return bad
+
+
+def first_bad_row(p):
+    """Return the place of the first row that is no probability vector, -1 if there is none.
+
+    What is accepted is what ``RowKernel`` accepts. ``p`` has one or two axes and is float32 or
+    float64; for other arrays return None.
+    """
+    if type(p) is not np_ndarray or p.dtype.kind != "f":
+        return None
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_buffer* view = buffers.of(p)
+    if not fit(view, view):
+        return None
+    return run_check(view, n_threads_for(p.size))
+
+
+cdef Py_ssize_t run_check(Py_buffer* p, int n_threads) except -2:
+    """One row or many; each thread takes a run of whole tiles."""
+    cdef Py_ssize_t n = p.shape[0] if p.ndim == 2 else 1, k = p.shape[p.ndim - 1]
+    cdef Py_ssize_t group = tile_rows(k), n_groups = (n + group - 1) // group, start, stop
+    cdef Py_ssize_t[2] strides
+    cdef const char* rows = <const char*> p.buf
+    cdef check_function* check = LEVEL.check_double if p.itemsize == 8 else LEVEL.check_float
+    cdef int thread
+    strides[0] = p.strides[0] if p.ndim == 2 else k * p.itemsize
+    strides[1] = p.strides[p.ndim - 1]
+    if n * k < 4096:  # releasing the lock takes longer than this
+        return check(rows, n, k, strides)
+    cdef Py_ssize_t[::1] bad = np_empty(n_threads, np.intp)
+    for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
+        start = n_groups * thread // n_threads * group
+        stop = min(n, n_groups * (thread + 1) // n_threads * group)
+        bad[thread] = check(rows + start * strides[0], stop - start, k, strides)
+        if bad[thread] >= 0:
+            bad[thread] += start
+    return next((place for place in bad if place >= 0), -1)
 
 
 def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):

@@ -11,12 +11,16 @@ typedef int logits_function(
     const char *, const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, const double *, double,
     void *);
 
+typedef ptrdiff_t check_function(const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *);
+
 typedef struct {
     const char *name;
     rows_function *rows_double[N_TERMS];
     rows_function *rows_float[N_TERMS];
     logits_function *logits_double;
     logits_function *logits_float;
+    check_function *check_double;
+    check_function *check_float;
     void (*kl_terms)(const double *, const double *, const double *, ptrdiff_t, double *);
 } level;
 
@@ -91,6 +95,18 @@ static int LEVEL(logits_float)(
     return LEVEL(logits_rows_fd)(x, y, n, k, strides, inverse_temperature, scale, out);
 }
 
+static ptrdiff_t LEVEL(check_double)(
+    const char *p, ptrdiff_t n, ptrdiff_t k, const ptrdiff_t *strides)
+{
+    return LEVEL(first_bad_row_dd)(p, n, k, strides);
+}
+
+static ptrdiff_t LEVEL(check_float)(
+    const char *p, ptrdiff_t n, ptrdiff_t k, const ptrdiff_t *strides)
+{
+    return LEVEL(first_bad_row_ff)(p, n, k, strides);
+}
+
 /* out = a log(a / b) - a + b with the differences d = a - b */
 static void LEVEL(kl_terms)(
     const double *a, const double *b, const double *d, ptrdiff_t n, double *out)
@@ -107,6 +123,8 @@ static const level LEVEL(level) = {
     {TERMS(FLOAT)},
     LEVEL(logits_double),
     LEVEL(logits_float),
+    LEVEL(check_double),
+    LEVEL(check_float),
     LEVEL(kl_terms),
 };
 #undef DOUBLE

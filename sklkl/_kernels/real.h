@@ -167,6 +167,17 @@ INLINE REAL NAME(sum)(const REAL *x, ptrdiff_t m)
     return total;
 }
 
+/* The union of the bits of x[:m], to find a sign among them. */
+INLINE BITS NAME(signs)(const REAL *x, ptrdiff_t m)
+{
+    BITS signs = 0;
+    m = m / LANES * LANES;
+    SIMD(reduction(| : signs))
+    for (ptrdiff_t j = 0; j < m; j++)
+        signs |= NAME(bits_of)(x[j]);
+    return signs;
+}
+
 INLINE REAL NAME(poly_phi)(REAL x)
 {
 #if PRECISE

@@ -56,6 +56,14 @@ static ptrdiff_t tile_rows(ptrdiff_t k)
     return step > most ? 1 : most / step * step;
 }
 
+/* Entries of the next block of a long row: whole vectors as far as they go, so that only the last
+   block may need copying. */
+INLINE ptrdiff_t block_size(ptrdiff_t left, ptrdiff_t most)
+{
+    const ptrdiff_t size = left < LANES ? left : left / LANES * LANES;
+    return size < most ? size : most;
+}
+
 #endif
 
 #if PRECISE
@@ -80,6 +88,18 @@ INLINE int IN(is_distribution)(int negative, double total)
 {
     /* Written so that NaN fails. */
     return !negative && fabs(total / SCALE - 1) <= TOLERANCE;
+}
+
+static NOINLINE int IN(is_distribution_row)(const char *row, ptrdiff_t stride, ptrdiff_t k)
+{
+    double x[PIECE], total = 0;
+    int negative = 0;
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        negative |= IN(load)(row + start * stride, stride, m, x);
+        total += NAME(sum)(x, WHOLE(m));
+    }
+    return IN(is_distribution)(negative, total);
 }
 
 INLINE double IN(raised)(double x)
@@ -279,9 +299,9 @@ static double IN(exact_row)(
     }
 }
 
-#define EXACT_ROW IN(exact_row)
+#define CAREFUL(x) IN(x)
 #else
-#define EXACT_ROW LEVEL(exact_row_fd)  /* of the same data, in double */
+#define CAREFUL(x) LEVEL(x##_fd)  /* of the same data, in double precision */
 #endif
 
 /* The sums of consecutive short rows of k entries. */
@@ -505,9 +525,7 @@ INLINE REAL IN(long_row)(
     REAL p_buffer[BLOCK], q_buffer[BLOCK];
     IN(sums) sums = {0, 0, 0, 0, 0};
     for (ptrdiff_t start = 0, m; start < k; start += m) {
-        /* Whole vectors as far as they go, so that only the last block may need copying. */
-        m = k - start < LANES ? k - start : (k - start) / LANES * LANES;
-        m = m < STEP_OF(term) ? m : STEP_OF(term);
+        m = block_size(k - start, STEP_OF(term));
         IN(add)(
             term, f, IN(tile)(p + start * p_stride, m * p_stride, p_stride, 1, m, p_buffer),
             IN(tile)(q + start * q_stride, m * q_stride, q_stride, 1, m, q_buffer), WHOLE(m), &sums);
@@ -567,7 +585,7 @@ INLINE int IN(rows_of)(
         for (ptrdiff_t j = i; j < i + m; j++) {
             if (out[j] == out[j])
                 continue;
-            out[j] = (INPUT)EXACT_ROW(
+            out[j] = (INPUT)CAREFUL(exact_row)(
                 f, p + j * strides[0], strides[1], q + j * strides[2], strides[3], k);
             bad |= out[j] != out[j];
         }
@@ -575,4 +593,39 @@ INLINE int IN(rows_of)(
     return bad;
 }
 
-#undef EXACT_ROW
+/* The first of n rows that is no distribution, or -1. The sum that decides is that of the plain
+   loops; where it is off, and where an entry lies below 0, that of the careful way. */
+INLINE ptrdiff_t IN(first_bad_row)(
+    const char *p, ptrdiff_t n, ptrdiff_t k, const ptrdiff_t *strides)
+{
+    const ptrdiff_t group = tile_rows(k);
+    for (ptrdiff_t i = 0; i < n; i += group) {
+        REAL buffer[BLOCK], sums[TILE_ROWS];
+        const char *first = p + i * strides[0];
+        const ptrdiff_t m = n - i < group ? n - i : group;
+        BITS signs = 0;
+        if (group == 1) {
+            sums[0] = 0;
+            for (ptrdiff_t j = 0, size; j < k; j += size) {
+                size = block_size(k - j, BLOCK);
+                const REAL *x = IN(tile)(
+                    first + j * strides[1], size * strides[1], strides[1], 1, size, buffer);
+                signs |= NAME(signs)(x, WHOLE(size));
+                sums[0] += NAME(sum)(x, WHOLE(size));
+            }
+        } else {
+            const REAL *x = IN(tile)(first, strides[0], strides[1], m, k, buffer);
+            signs = NAME(signs)(x, WHOLE(m * k));
+            IN(sum_rows)(x, m, k, sums);
+        }
+        for (ptrdiff_t j = 0; j < m; j++) {
+            const REAL off = sums[j] < 1 ? 1 - sums[j] : sums[j] - 1;
+            if ((signs & TOP_BIT || !(off <= (REAL)TOLERANCE))
+                    && !CAREFUL(is_distribution_row)(first + j * strides[0], strides[1], k))
+                return i + j;
+        }
+    }
+    return -1;
+}
+
+#undef CAREFUL
