@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One divergence per pair of rows: the door between Python and the C kernels.
 
-``RowKernel`` says what is computed; the loops are in ``rows.h``, the formulas and what must be
-known of each in ``divergences.h``. The instruction set is chosen here, once, when the module is imported.
+``RowKernel`` says what is computed; the loops are in ``rows.h``, the formulas and the table of
+their names in ``divergences.h``. The instruction set is chosen once, at import.
 
 Rows that are no probability vectors get NaN, which no valid row can give. The caller looks for
 NaN in the (n_rows,) result and words the error; nothing is read twice for it.

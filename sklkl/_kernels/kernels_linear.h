@@ -19,12 +19,9 @@ typedef struct {
     double parameter;      /* of the last two divergences, never 0 or 1 */
 } loss_term;
 
-enum {
-    MAX_TERMS = 2,
-    MAX_BUFFERS = 3 + 2 * MAX_TERMS /* arrays that hold X, and each term */
-};
+enum { MAX_TERMS = 2 };
 
-/* Data and the shapes of its tiles. */
+/* Data, the shapes of their tiles, and what a call asks of them. */
 typedef struct {
     ptrdiff_t n_features;
     ptrdiff_t n_logits;    /* 1 if binary */
@@ -40,14 +37,19 @@ typedef struct {
     ptrdiff_t width;       /* columns of a tile of X: whole vectors */
     ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */
     int curvature;         /* is there room for what the curvature needs? */
+    const void *v;         /* coefficients, (n_features + intercept, columns) */
+    int full, products;    /* curvature: a whole Gram matrix; products of probabilities, too */
+    ptrdiff_t n_gram;      /* numbers of the Gram matrix or its diagonal, which come first */
+    int what;              /* predict: one of the above */
+    void *out;
 } linear;
 
+/* Pass over rows [start, stop): add to sums, return what is summed beside them. */
+typedef double linear_kernel(const linear *, ptrdiff_t, ptrdiff_t, char *, double *);
+
 typedef struct {
-    ptrdiff_t (*work_size)(const linear *);  /* bytes of the memory that a run needs */
-    double (*objective)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, double *);
-    double (*curvature)(
-        const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, double *, double *);
-    void (*predict)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, void *);
+    ptrdiff_t (*work_size)(const linear *);  /* bytes of the memory that a kernel needs */
+    linear_kernel *objective, *curvature, *predict;
 } linear_kernels;
 
 typedef struct {
