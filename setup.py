@@ -91,18 +91,20 @@ class BuildExt(build_ext):
 
 
 def extension(name):
-    path = Path("sklkl", "_kernels", f"{name}.pyx")
+    folder = Path("sklkl", "_kernels")
     ext = Extension(
         f"sklkl._kernels.{name}",
-        [path.as_posix()],
-        include_dirs=["sklkl/_kernels"],
-        depends=[path.as_posix() for path in sorted(Path("sklkl", "_kernels").glob("*.h"))],
+        [f"{folder.as_posix()}/{name}.pyx"],
+        include_dirs=[folder.as_posix()],
+        depends=[
+            x.as_posix() for end in ("h", "pxd") for x in sorted(folder.glob(f"*.{end}"))
+        ],
     )
     ext.cython_c_in_temp = True  # generated C stays out of the source tree
     return ext
 
 
-EXTENSIONS = ("_contributions", "_descent", "_linear", "_openmp", "_rows")
+EXTENSIONS = ("_buffers", "_contributions", "_descent", "_linear", "_openmp", "_rows")
 
 setup(
     ext_modules=[extension(name) for name in EXTENSIONS],

@@ -10,7 +10,7 @@ from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating, without_rou
 from sklkl._core.names import AS_IT_IS, names_of, orders
 from sklkl._core.parameters import Rule, check, number
 from sklkl._kernels._openmp import n_threads_for
-from sklkl._kernels._rows import RowKernel
+from sklkl._kernels._rows import first_bad_row
 
 LEAST_BASE = 1 + 2.0**-52  # above 1
 BASE = replace(
@@ -19,7 +19,6 @@ BASE = replace(
 )
 
 AXIS = Rule("an integer", Integral)
-ENTROPY = RowKernel("entropy")
 
 
 def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
@@ -30,13 +29,15 @@ def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
     unit = nats_to(base)
     if type(axis) is not int:
         check("axis", axis, AXIS)
-    if axis == -1:
-        result = kernel.pair(p, q, unit)
-        if result is not None:
-            return result
+    out, bad = kernel.pair(p, q, unit) if axis == -1 else (None, True)
+    if not bad:
+        return out
     arrays = {names[0]: p} if q is p else dict(zip(names, (p, q), strict=True))
-    rows, shape = as_rows(arrays, axis)
-    out, bad = kernel.rows(rows[0], rows[-1], unit, n_threads_for(rows[0].size))
+    if out is None:
+        rows, shape = as_rows(arrays, axis)
+        out, bad = kernel.rows(rows[0], rows[-1], unit, n_threads_for(rows[0].size))
+    else:
+        shape = p.shape[:-1]
     if bad:
         raise_bad_row(arrays, shape, int(np.argmax(np.isnan(out))), axis)
     return out.reshape(shape) if shape else float(out[0])
@@ -173,13 +174,25 @@ def raise_bad_row(arrays, shape, i, axis=-1):
     raise ValueError(f"Row {i} of {' or '.join(arrays)} does not sum to 1.")
 
 
-def check_rows(probabilities, name):
-    """Return a matrix of probability vectors; refuse one with another row, naming the first.
+def refuse_bad_rows(x, name):
+    """Refuse an array-like of distributions of which one is no probability vector."""
+    i = first_bad_row(x)
+    if i is None:
+        (rows,), shape = as_rows({name: x})
+        i = first_bad_row(rows)
+    else:
+        shape = x.shape[:-1]
+    if i >= 0:
+        raise_bad_row({name: x}, shape, i)
 
-    What rounding left below 0 becomes 0.
+
+def check_rows(probabilities, name):
+    """Return an array of probability vectors, with 0 for what rounding left below it.
+
+    Another row is refused; the message names the first.
     """
     probabilities = without_rounding(probabilities)
-    by_row(ENTROPY, probabilities, probabilities, names=(name, name))
+    refuse_bad_rows(probabilities, name)
     return probabilities
 
 

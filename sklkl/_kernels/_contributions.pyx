@@ -4,14 +4,23 @@
 
 Here every term must be accurate by itself, not only their sum: the masses of both rows are
 summed to twice the working precision, and the factor 1 + rho that gives q the mass of p is
-kept in two parts. Entries are scaled as in ``_exact.h``.
+kept in two parts. Entries are scaled as in the careful way of ``rows.h``.
 """
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs
 
-cdef extern from "_scalar.h" nogil:
-    double log_ratio "log_ratio_scalar"(double, double, double)
-    double minus_scaled "minus_scaled_scalar"(double, double, double)
+cdef extern from *:
+    """
+    #include "portable.h"
+    #define LEVEL_NAME baseline
+    #define HAVE_FMA BASELINE_FMA
+    #define PRECISE 1
+    #include "real.h"
+    """
+
+cdef extern from * nogil:
+    double log_ratio "log_ratio_d_baseline"(double, double, double)
+    double minus_scaled "minus_scaled_d_baseline"(double, double, double)
     const double SCALE
     const double TINY
     const double ROUNDING

@@ -3,25 +3,23 @@
 """A linear softmax model over rows: the door between Python and the C kernels.
 
 ``LinearRows`` holds data and deals out runs of rows to threads; the loops are in
-``_linear.h``. How rows are divided into runs depends on shapes alone, and sums over runs are
+``linear.h``. How rows are divided into runs depends on shapes alone, and sums over runs are
 added in order, so results do not depend on the number of threads.
 """
 import numpy as np
 
-from cpython.buffer cimport (
-    PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
+
+from sklkl._kernels._buffers cimport Buffers
 
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import LEVEL_NAME
 
-cdef extern from "_linear_levels.h" nogil:
+cdef extern from "kernels_linear.h" nogil:
     enum:
         LANES
         MAX_LEVELS
         MAX_TERMS
-        MAX_BUFFERS
     ctypedef struct loss_term:
         const void* target
         int soft
@@ -42,16 +40,18 @@ cdef extern from "_linear_levels.h" nogil:
         int n_terms
         Py_ssize_t tile, width, columns
         int curvature
+        const void* v
+        int full, products
+        Py_ssize_t n_gram
+        int what
+        void* out
+    ctypedef double linear_kernel(
+        const linear*, Py_ssize_t, Py_ssize_t, char*, double*) noexcept nogil
     ctypedef struct linear_kernels:
         Py_ssize_t work_size(const linear*) noexcept nogil
-        double objective(
-            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, double*) noexcept nogil
-        double curvature(
-            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, int, double*,
-            double*) noexcept nogil
-        void predict(
-            const linear*, Py_ssize_t, Py_ssize_t, const void*, char*, int,
-            void*) noexcept nogil
+        linear_kernel* objective
+        linear_kernel* curvature
+        linear_kernel* predict
     ctypedef struct level:
         const char* name
         int vector_bytes
@@ -64,19 +64,10 @@ cdef extern from "_linear_levels.h" nogil:
         LOG_PROBABILITY
         LARGEST_LOG_ODDS
     enum:
-        FORWARD_KL
-        REVERSE_KL
-        JEFFREYS_KL
-        SKEWED_JS
-        ALPHA
+        N_LOSSES
+    const char** LOSS_NAMES
 
-DIVERGENCES = {
-    "kl": FORWARD_KL,
-    "reverse_kl": REVERSE_KL,
-    "jeffreys": JEFFREYS_KL,
-    "jensen_shannon": SKEWED_JS,
-    "alpha": ALPHA,
-}
+DIVERGENCES = {LOSS_NAMES[loss].decode(): loss for loss in range(N_LOSSES)}
 RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 LOG_ODDS = LARGEST_LOG_ODDS
 
@@ -187,9 +178,8 @@ cdef class LinearRows:
 
     cdef linear m
     cdef const linear_kernels* kernels
-    cdef Py_buffer[MAX_BUFFERS] buffers
-    cdef int n_buffers
-    cdef Py_ssize_t n
+    cdef list buffers
+    cdef Py_ssize_t n, row_entries
     cdef readonly object dtype
 
     def __cinit__(
@@ -208,13 +198,16 @@ cdef class LinearRows:
             raise ValueError(f"n_logits must be at least 1; got {n_logits}.")
         if len(terms) > MAX_TERMS:
             raise ValueError(f"At most {MAX_TERMS} terms are possible; got {len(terms)}.")
+        self.buffers = []
         self.n = X.shape[0]
+        self.row_entries = X.shape[1]
         self.dtype = np.dtype(X.dtype)
         m.n_features = X.shape[1]
         m.n_logits = n_logits
         m.intercept = fit_intercept
         if sparse:
             check_csr(X)
+            self.row_entries = len(X.data) // max(1, self.n)
             m.wide = max(X.indices.dtype.itemsize, X.indptr.dtype.itemsize) > 4
             index = np.int64 if m.wide else np.int32
             m.x = self.get(np.ascontiguousarray(X.data))
@@ -248,14 +241,10 @@ cdef class LinearRows:
         self.set_tile(m)
 
     cdef const char* get(self, array) except NULL:
-        PyObject_GetBuffer(array, &self.buffers[self.n_buffers], PyBUF_STRIDED_RO)
-        self.n_buffers += 1
-        return <const char*> self.buffers[self.n_buffers - 1].buf
-
-    def __dealloc__(self):
-        cdef int i
-        for i in range(self.n_buffers):
-            PyBuffer_Release(&self.buffers[i])
+        """Return the memory of an array, which is held as long as this object."""
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        self.buffers.append(buffers)
+        return <const char*> buffers.of(array).buf
 
     cdef void set_tile(self, linear* m):
         """So many rows that their tile stays in the cache."""
@@ -263,20 +252,30 @@ cdef class LinearRows:
         m.tile = min(max(TILE_BYTES // row // LANES * LANES, LANES), MAX_TILE)
         m.tile = min(m.tile, whole(max(1, self.n), LANES))
 
-    cdef Py_ssize_t runs(self, const linear* m, Py_ssize_t size):
-        """Number of runs of whole tiles if each has ``size`` sums."""
-        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
-        return max(1, min(n_tiles, min(MAX_RUNS, max(2, SUMS // max(1, size)))))
-
-    cdef Py_ssize_t work_size(self, const linear* m):
-        return self.kernels.work_size(m)
-
     cdef int n_threads(self):
         """Threads for what one row costs: a product with each logit, and exponentials."""
-        cdef Py_ssize_t features = self.m.n_features + 8
-        if self.m.indptr != NULL:
-            features = 8 + self.buffers[0].len // self.dtype.itemsize // max(1, self.n)
-        return n_threads_for(self.n * features * (self.m.n_logits + 1) // 2)
+        return n_threads_for(self.n * (self.row_entries + 8) * (self.m.n_logits + 1) // 2)
+
+    cdef tuple run(self, linear* m, linear_kernel* kernel, W, Py_ssize_t n_sums):
+        """Return what a kernel returns and its sums, added up over runs of whole tiles."""
+        cdef Py_ssize_t n = self.n, n_tiles = (n + m.tile - 1) // m.tile, run
+        cdef Py_ssize_t n_runs = max(1, min(n_tiles, MAX_RUNS, max(2, SUMS // max(1, n_sums))))
+        cdef Py_ssize_t work = self.kernels.work_size(m)
+        cdef int n_threads = self.n_threads()
+        cdef object all_sums = np.zeros((n_runs, n_sums))
+        cdef double[:, ::1] sums = all_sums
+        cdef double[::1] totals = np.empty(n_runs)
+        cdef char[::1] memory = np.empty(n_threads * work, np.int8)
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        m.v = buffers.of(self.coefficients(m, W)).buf
+        for run in prange(
+            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
+        ):
+            totals[run] = kernel(
+                m, n_tiles * run // n_runs * m.tile,
+                min(n, n_tiles * (run + 1) // n_runs * m.tile),
+                &memory[threadid() * work], &sums[run, 0])
+        return float(np.sum(totals)), all_sums[0] if n_runs == 1 else all_sums.sum(axis=0)
 
     cdef object coefficients(self, const linear* m, W):
         """W, (n_features + intercept, n_logits), as the kernels take it."""
@@ -300,29 +299,12 @@ cdef class LinearRows:
         cdef linear m = self.m
         cdef Py_ssize_t D = m.n_features + m.intercept, K = m.n_logits
         cdef Py_ssize_t size = K * m.width if m.indptr == NULL else D * K
-        cdef Py_ssize_t n_runs = self.runs(&m, size), n_tiles = (self.n + m.tile - 1) // m.tile
-        cdef Py_ssize_t work = self.work_size(&m), run, n = self.n
-        cdef int n_threads = self.n_threads()
-        cdef object V = self.coefficients(&m, W), sums = np.zeros((n_runs, size))
-        cdef double[::1] losses = np.empty(n_runs)
-        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
-        cdef double[:, ::1] gradients = sums
-        cdef Py_buffer v
-        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
-        for run in prange(
-            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-        ):
-            losses[run] = self.kernels.objective(
-                &m, n_tiles * run // n_runs * m.tile,
-                min(n, n_tiles * (run + 1) // n_runs * m.tile),
-                v.buf, &memory[run * work], &gradients[run, 0])
-        PyBuffer_Release(&v)
-        gradient = sums[0] if n_runs == 1 else sums.sum(axis=0)
+        loss, gradient = self.run(&m, self.kernels.objective, W, size)
         if m.indptr == NULL:
             gradient = np.ascontiguousarray(gradient.reshape(K, m.width)[:, :D].T)
         else:
             gradient = gradient.reshape(D, K)
-        return float(np.sum(losses)), gradient
+        return loss, gradient
 
     def curvature(self, W, bint full, bint products):
         """Return sums over rows that make up an approximation of the Hessian.
@@ -349,27 +331,9 @@ cdef class LinearRows:
         self.set_tile(&m)
         cdef Py_ssize_t width = m.width if full or m.indptr == NULL else D
         cdef Py_ssize_t size = width * (width if full else 1)
-        cdef Py_ssize_t n_runs = self.runs(&m, size + K * m.columns)
-        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
-        cdef Py_ssize_t work = self.work_size(&m), run, n = self.n
-        cdef int n_threads = self.n_threads()
-        cdef object V = self.coefficients(&m, W), grams = np.zeros((n_runs, size))
-        cdef object all_products = np.zeros((n_runs, K * m.columns if products else 1))
-        cdef double[::1] totals = np.empty(n_runs)
-        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
-        cdef double[:, ::1] gram_sums = grams, product_sums = all_products
-        cdef Py_buffer v
-        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
-        for run in prange(
-            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-        ):
-            totals[run] = self.kernels.curvature(
-                &m, n_tiles * run // n_runs * m.tile,
-                min(n, n_tiles * (run + 1) // n_runs * m.tile),
-                v.buf, &memory[run * work], full, &gram_sums[run, 0],
-                &product_sums[run, 0] if products else NULL)
-        PyBuffer_Release(&v)
-        gram = grams.sum(axis=0)
+        m.full, m.products, m.n_gram = full, products, size
+        total, sums = self.run(&m, self.kernels.curvature, W, size + K * m.columns)
+        gram = sums[:size]
         if full:
             gram = gram.reshape(width, width)[:D, :D]
             gram = np.triu(gram) + np.triu(gram, 1).T
@@ -377,34 +341,21 @@ cdef class LinearRows:
             gram = gram[:D]
         M = None
         if products:
-            M = -all_products.sum(axis=0).reshape(K, m.columns)[:, :K]
+            M = -sums[size:].reshape(K, m.columns)[:, :K]
             np.fill_diagonal(M, 0.0)
             np.fill_diagonal(M, -M.sum(axis=1))
-        return float(np.sum(totals)), gram, M
+        return total, gram, M
 
     def predict(self, W, int what):
         """Return the RAW predictions, PROBA, LOG_PROBA, or LOG_ODDS, the largest in a row."""
         cdef linear m = self.m
-        cdef Py_ssize_t K = m.n_logits, n_out = K
-        cdef Py_ssize_t n_tiles = (self.n + m.tile - 1) // m.tile
+        cdef Py_ssize_t n_out = m.n_logits
         if what == LARGEST_LOG_ODDS:
             n_out = 1
-        elif what != RAW_PREDICTION and K == 1:
+        elif what != RAW_PREDICTION and n_out == 1:
             n_out = 2
-        cdef Py_ssize_t n_runs = self.runs(&m, 1), work = self.work_size(&m), run, n = self.n
-        cdef int n_threads = self.n_threads()
-        cdef object V = self.coefficients(&m, W), out = np.empty((n, n_out), self.dtype)
-        cdef char[::1] memory = np.empty(n_runs * work, np.int8)
-        cdef Py_buffer v, to
-        PyObject_GetBuffer(V, &v, PyBUF_STRIDED_RO)
-        PyObject_GetBuffer(out, &to, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        for run in prange(
-            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-        ):
-            self.kernels.predict(
-                &m, n_tiles * run // n_runs * m.tile,
-                min(n, n_tiles * (run + 1) // n_runs * m.tile),
-                v.buf, &memory[run * work], what, to.buf)
-        PyBuffer_Release(&v)
-        PyBuffer_Release(&to)
+        cdef object out = np.empty((self.n, n_out), self.dtype)
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        m.what, m.out = what, buffers.of(out, True).buf
+        self.run(&m, self.kernels.predict, W, 0)
         return out

@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One divergence per pair of rows: the door between Python and the C kernels.
 
-``RowKernel`` says what is computed; the loops are in ``_rows.h``, the formulas in
-``_terms.h``. The instruction set is chosen here, once, when the module is imported.
+``RowKernel`` says what is computed; the loops are in ``rows.h``, the formulas and the table of
+their names in ``divergences.h``. The instruction set is chosen once, at import.
 
 Rows that are no probability vectors get NaN, which no valid row can give. The caller looks for
 NaN in the (n_rows,) result and words the error; nothing is read twice for it.
@@ -12,12 +12,11 @@ import os
 
 import numpy as np
 
-from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
 from cython.parallel cimport prange
 from libc.math cimport fma
 from libc.stdint cimport uintptr_t
+
+from sklkl._kernels._buffers cimport Buffers
 
 from sklkl._kernels._openmp import n_threads_for
 
@@ -26,49 +25,39 @@ np_empty = np.empty
 float32 = np.dtype(np.float32)
 float64 = np.dtype(np.float64)
 
-cdef extern from "_row_levels.h" nogil:
-    ctypedef struct power:
-        double alpha, high, low, inverse, inverse_other, one_less, renyi_factor
+cdef extern from "kernels_rows.h" nogil:
+    ctypedef struct facts:
+        const char* name
     ctypedef struct settings:
-        int term
-        double weight, curvature, scale
-        int root, inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, renyi
-        power power
+        int term, inf_at_zero_p, inf_at_zero_q, swap
+        double scale
+    const facts* FACTS
+    enum:
+        N_TERMS
+    settings settings_of(int, double, double, bint, double, bint, bint)
     ctypedef int rows_function(
         const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
         void*) noexcept
     ctypedef int logits_function(
         const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*,
         double, void*) noexcept
+    ctypedef Py_ssize_t check_function(
+        const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*) noexcept
     ctypedef struct level:
         const char* name
         rows_function** rows_double
         rows_function** rows_float
         logits_function* logits_double
         logits_function* logits_float
+        check_function* check_double
+        check_function* check_float
         void (*kl_terms)(
             const double*, const double*, const double*, Py_ssize_t, double*) noexcept
     ctypedef level* const_level
     enum:
         MAX_LEVELS
-    const double ORDER_0
-    double leading_bits(double)
     int available_levels(const_level*)
     Py_ssize_t tile_rows(Py_ssize_t)
-    enum:
-        _KL "KL"
-        _JEFFREYS "JEFFREYS"
-        _JENSEN_SHANNON "JENSEN_SHANNON"
-        _CHI2 "CHI2"
-        _HELLINGER "HELLINGER"
-        _TOTAL_VARIATION "TOTAL_VARIATION"
-        _BHATTACHARYYA "BHATTACHARYYA"
-        _POWER "POWER"
-        _CROSS_ENTROPY "CROSS_ENTROPY"
-        _ENTROPY "ENTROPY"
-
-cdef int get_buffer(x, Py_buffer* buffer) except -1:
-    return PyObject_GetBuffer(x, buffer, PyBUF_STRIDED_RO | PyBUF_FORMAT)
 
 
 cdef bint fit(const Py_buffer* p, const Py_buffer* q) noexcept:
@@ -94,18 +83,7 @@ cdef int refuse_misfits(const Py_buffer* p, const Py_buffer* q, bint pairs) exce
     return 0
 
 
-cdef dict TERMS = {
-    "kl": _KL,
-    "jeffreys": _JEFFREYS,
-    "jensen_shannon": _JENSEN_SHANNON,
-    "chi2": _CHI2,
-    "hellinger": _HELLINGER,
-    "total_variation": _TOTAL_VARIATION,
-    "bhattacharyya": _BHATTACHARYYA,
-    "power": _POWER,
-    "cross_entropy": _CROSS_ENTROPY,
-    "entropy": _ENTROPY,
-}
+cdef dict TERMS = {FACTS[term].name.decode(): term for term in range(N_TERMS)}
 
 
 cdef const_level choose_level() except NULL:
@@ -139,7 +117,7 @@ cdef class RowKernel:
     Parameters
     ----------
     term : str
-        A key of TERMS.
+        The name of a term in ``divergences.h``.
     weight : float
         Of p in the mixture of "jensen_shannon".
     order : float
@@ -155,123 +133,67 @@ cdef class RowKernel:
     """
 
     cdef settings f
-    cdef bint swap
 
     def __cinit__(  # not __init__: kernels are shared, and never change
         self, str term, *, double weight=0.5, double order=0.5, bint renyi=False,
         double factor=1.0, bint root=False, bint swap=False,
     ):
-        cdef power* c = &self.f.power
-        self.f.term = TERMS[term]
-        self.f.weight = weight
-        self.f.scale = factor
-        self.f.root = root
-        self.f.renyi = renyi
-        self.f.curvature = {
-            "jeffreys": 1.0, "jensen_shannon": 0.5 * weight * (1.0 - weight), "chi2": 1.0,
-            "hellinger": 0.125, "bhattacharyya": 0.125,
-        }.get(term, 0.5)
-        self.f.inf_at_zero_p = term == "jeffreys"
-        self.f.inf_at_zero_q = term in ("kl", "jeffreys", "chi2", "cross_entropy")
-        self.f.positive_p = self.f.inf_at_zero_p
-        self.f.positive_q = self.f.inf_at_zero_q
-        self.swap = swap
-        if term == "bhattacharyya":
-            self.f.positive_p = self.f.positive_q = True
-            self.f.renyi = True
-            c.one_less = c.renyi_factor = 1.0
-        if term == "power":
-            # The kernel wants alpha <= 1/2: the moment is that of q and p at 1 - order.
-            self.swap = order > 0.5
-            c.renyi_factor = 1.0 / (1.0 - order)
-            c.alpha = 1.0 - order if self.swap else order
-            if 0.0 <= c.alpha < ORDER_0:
-                c.alpha = ORDER_0
-            c.high = leading_bits(c.alpha)
-            c.low = c.alpha - c.high
-            c.inverse = 1.0 / c.alpha
-            c.inverse_other = 1.0 / (1.0 - c.alpha)
-            c.one_less = c.alpha * (1.0 - c.alpha)
-            self.f.inf_at_zero_p = c.alpha < 0.0
-            self.f.positive_p = self.f.positive_q = True
+        self.f = settings_of(TERMS[term], weight, order, renyi, factor, root, swap)
 
     @property
     def inf_at_zero_p(self):
         """Is the result infinite where p = 0 < q?"""
-        return bool(self.f.inf_at_zero_q if self.swap else self.f.inf_at_zero_p)
+        return bool(self.f.inf_at_zero_q if self.f.swap else self.f.inf_at_zero_p)
 
     @property
     def inf_at_zero_q(self):
         """Is the result infinite where q = 0 < p?"""
-        return bool(self.f.inf_at_zero_p if self.swap else self.f.inf_at_zero_q)
+        return bool(self.f.inf_at_zero_p if self.f.swap else self.f.inf_at_zero_q)
 
     def pair(self, p, q, double unit):
-        """Return the result for arrays that need no preparation, else None.
+        """Return the results for arrays that need no preparation, and whether a row is bad.
 
-        That is: one or two axes, equal shapes, both float32 or both float64, and all rows
-        valid. It makes the call for a single pair as short as one of a NumPy function.
+        That is: one or two axes, equal shapes, both float32 or both float64. For others return
+        None and True. It makes the call for a single pair as short as one of a NumPy function.
         """
-        cdef Py_buffer a, b
-        if type(p) is not np_ndarray or type(q) is not np_ndarray:
-            return None
-        if p.dtype.kind != "f" or q.dtype.kind != "f":
-            return None
-        if self.swap:
-            p, q = q, p
-        get_buffer(p, &a)
-        try:
-            get_buffer(q, &b)
-            try:
-                return self.of_buffers(&a, &b, unit)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
-
-    cdef object of_buffers(self, Py_buffer* p, Py_buffer* q, double unit):
+        cdef Buffers buffers
+        cdef Py_buffer *a
+        cdef Py_buffer *b
         cdef double value
         cdef float float_value
-        cdef bint is_double = p.format[0] == b"d", bad
-        cdef Py_ssize_t n
-        if not fit(p, q) or p.shape[0] != q.shape[0]:
-            return None
-        if p.ndim == 1:
-            if is_double:
-                bad = self.run(p, q, unit, &value, 1)
-                return None if bad else value
-            bad = self.run(p, q, unit, &float_value, 1)
-            return None if bad else <double> float_value
-        n = p.shape[0]
-        out = np_empty(n, float64 if is_double else float32)
-        bad = self.fill(out, p, q, unit, n_threads_for(n * p.shape[1]))
-        return None if bad else out
+        cdef bint bad
+        if type(p) is not np_ndarray or type(q) is not np_ndarray:
+            return None, True
+        if self.f.swap:
+            p, q = q, p
+        buffers = Buffers.__new__(Buffers)
+        try:
+            a, b = buffers.of(p), buffers.of(q)
+        except ValueError:  # dtypes without a buffer, as of dates
+            return None, True
+        if not fit(a, b) or a.shape[0] != b.shape[0]:
+            return None, True
+        if a.ndim == 2:
+            return self.filled(a, b, unit, n_threads_for(a.shape[0] * a.shape[1]))
+        if a.itemsize == 8:
+            bad = self.run(a, b, unit, &value, 1)
+            return value, bad
+        bad = self.run(a, b, unit, &float_value, 1)
+        return <double> float_value, bad
 
     def rows(self, p, q, double unit, int n_threads):
-        """Return the results for 2-D arrays of one dtype, and whether any row is bad."""
-        cdef Py_buffer a, b
-        if self.swap:
-            p, q = q, p
-        out = np_empty(len(p), p.dtype)
-        get_buffer(p, &a)
-        try:
-            get_buffer(q, &b)
-            try:
-                refuse_misfits(&a, &b, True)
-                return out, self.fill(out, &a, &b, unit, n_threads)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
+        """Return the results for 2-D arrays of one dtype, and whether a row is bad."""
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        cdef Py_buffer *a = buffers.of(q if self.f.swap else p)
+        cdef Py_buffer *b = buffers.of(p if self.f.swap else q)
+        refuse_misfits(a, b, True)
+        return self.filled(a, b, unit, n_threads)
 
-    cdef bint fill(
-        self, out, Py_buffer* p, Py_buffer* q, double unit, int n_threads,
-    ) except? 1:
-        cdef Py_buffer c
-        PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        try:
-            return self.run(p, q, unit, c.buf, n_threads)
-        finally:
-            PyBuffer_Release(&c)
+    cdef tuple filled(self, Py_buffer* p, Py_buffer* q, double unit, int n_threads):
+        out = np_empty(p.shape[0], float64 if p.itemsize == 8 else float32)
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        cdef bint bad = self.run(p, q, unit, buffers.of(out, True).buf, n_threads)
+        return out, bad
 
     cdef bint run(
         self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
@@ -301,29 +223,16 @@ cdef class RowKernel:
         return bad
 
     def pairwise(self, p, q, double unit, int n_threads):
-        """Return the results for every row of p with every row of q; is any row bad?"""
-        if self.swap:
-            out, bad = self._pairwise(q, p, unit, n_threads)
-            return out.T, bad
-        return self._pairwise(p, q, unit, n_threads)
-
-    def _pairwise(self, p, q, double unit, int n_threads):
-        cdef Py_buffer a, b, c
+        """Return the results for every row of p and every row of q, and whether one is bad."""
+        cdef Buffers buffers = Buffers.__new__(Buffers)
+        if self.f.swap:
+            p, q = q, p
+        cdef Py_buffer *a = buffers.of(p)
+        cdef Py_buffer *b = buffers.of(q)
+        refuse_misfits(a, b, False)
         out = np_empty((len(p), len(q)), p.dtype)
-        get_buffer(p, &a)
-        try:
-            get_buffer(q, &b)
-            try:
-                refuse_misfits(&a, &b, False)
-                PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-                try:
-                    return out, self.run_pairs(&a, &b, unit, c.buf, n_threads)
-                finally:
-                    PyBuffer_Release(&c)
-            finally:
-                PyBuffer_Release(&b)
-        finally:
-            PyBuffer_Release(&a)
+        cdef bint bad = self.run_pairs(a, b, unit, buffers.of(out, True).buf, n_threads)
+        return out.T if self.f.swap else out, bad
 
     cdef bint run_pairs(
         self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
@@ -347,26 +256,17 @@ cdef class RowKernel:
 
 
 def logits_rows(x, y, double temperature, double unit, int n_threads):
-    """Return the KL divergences of the softmaxes of rows, and whether any row is bad.
+    """Return the KL divergences of the softmaxes of rows, and whether a row is bad.
 
     ``x`` and ``y`` are 2-D logits of one dtype and shape.
     """
-    cdef Py_buffer a, b, c
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_buffer *a = buffers.of(x)
+    cdef Py_buffer *b = buffers.of(y)
+    refuse_misfits(a, b, True)
     out = np_empty(len(x), x.dtype)
-    get_buffer(x, &a)
-    try:
-        get_buffer(y, &b)
-        try:
-            refuse_misfits(&a, &b, True)
-            PyObject_GetBuffer(out, &c, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-            try:
-                return out, run_logits(&a, &b, temperature, unit, c.buf, n_threads)
-            finally:
-                PyBuffer_Release(&c)
-        finally:
-            PyBuffer_Release(&b)
-    finally:
-        PyBuffer_Release(&a)
+    cdef bint bad = run_logits(a, b, temperature, unit, buffers.of(out, True).buf, n_threads)
+    return out, bad
 
 
 cdef bint run_logits(
@@ -390,6 +290,43 @@ cdef bint run_logits(
             <char*> x.buf + i * strides[0], <char*> y.buf + i * strides[2], 1, k, strides,
             inverse, unit, <char*> out + i * itemsize)
     return bad
+
+
+def first_bad_row(p):
+    """Return the place of the first row that is no probability vector, -1 if there is none.
+
+    What is accepted is what ``RowKernel`` accepts. ``p`` has one or two axes and is float32 or
+    float64; for other arrays return None.
+    """
+    if type(p) is not np_ndarray or p.dtype.kind != "f":
+        return None
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_buffer* view = buffers.of(p)
+    if not fit(view, view):
+        return None
+    return run_check(view, n_threads_for(p.size))
+
+
+cdef Py_ssize_t run_check(Py_buffer* p, int n_threads) except -2:
+    """One row or many; each thread takes a run of whole tiles."""
+    cdef Py_ssize_t n = p.shape[0] if p.ndim == 2 else 1, k = p.shape[p.ndim - 1]
+    cdef Py_ssize_t group = tile_rows(k), n_groups = (n + group - 1) // group, start, stop
+    cdef Py_ssize_t[2] strides
+    cdef const char* rows = <const char*> p.buf
+    cdef check_function* check = LEVEL.check_double if p.itemsize == 8 else LEVEL.check_float
+    cdef int thread
+    strides[0] = p.strides[0] if p.ndim == 2 else k * p.itemsize
+    strides[1] = p.strides[p.ndim - 1]
+    if n * k < 4096:  # releasing the lock takes longer than this
+        return check(rows, n, k, strides)
+    cdef Py_ssize_t[::1] bad = np_empty(n_threads, np.intp)
+    for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
+        start = n_groups * thread // n_threads * group
+        stop = min(n, n_groups * (thread + 1) // n_threads * group)
+        bad[thread] = check(rows + start * strides[0], stop - start, k, strides)
+        if bad[thread] >= 0:
+            bad[thread] += start
+    return next((place for place in bad if place >= 0), -1)
 
 
 def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):

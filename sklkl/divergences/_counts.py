@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import psi
 
-from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, row_of
+from sklkl._core.distributions import as_rows, nats_to, refuse_bad_rows, row_of
 from sklkl._core.parameters import check, one_of
 from sklkl._core.typing import RowValues
 from sklkl.divergences._divergences import kl_divergence
@@ -122,7 +122,7 @@ def kl_from_counts(
     n = _totals(arrays, "p_counts", x, shape)
     p = x / n
     if q_counts is None:
-        by_row(ENTROPY, q, q, names=("q", "q"))  # refuses what is no probability vector
+        refuse_bad_rows(q, "q")
         q = np.maximum(y, 0)
         q /= q.sum(axis=1, keepdims=True)
     else:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import SUM_TOLERANCE
-from sklkl._core.distributions import ENTROPY, as_rows, by_row, nats_to, raise_bad_row
+from sklkl._core.distributions import as_rows, by_row, nats_to, raise_bad_row
 from sklkl._core.parameters import SHARE, check, number
 from sklkl._core.typing import Floats, RowValues
 from sklkl._kernels._contributions import contribution_rows
@@ -17,6 +17,7 @@ from sklkl._kernels._rows import RowKernel
 from sklkl.divergences._docs import documented
 
 CROSS_ENTROPY = RowKernel("cross_entropy")
+ENTROPY = RowKernel("entropy")
 KL = RowKernel("kl")
 REVERSE_KL = RowKernel("kl", swap=True)
 JEFFREYS = RowKernel("jeffreys")

@@ -184,6 +184,25 @@ def test_what_no_rounding_explains_is_refused(bad):
                     call(*arrays)
 
 
+@pytest.mark.parametrize("dtype", BOUND)
+@pytest.mark.parametrize("k", [1, 2, 3, 17, 65, 300, 5000])
+def test_check_accepts_what_kernels_accept(k, dtype):
+    rng = np.random.default_rng(k)
+    x = rng.dirichlet(np.ones(k), size=2000 if k < 100 else 7)
+    x[1] *= 1 + 3.4e-4
+    x[2, -1] = -0.0 if k == 1 else -1e-7
+    x[2, 0] = 1 - x[2, 1:].sum()
+    x = x.astype(dtype)
+    kl = _rows.RowKernel("kl")
+    for last in (*x[3, -1:], np.nan, np.inf, -np.inf, -1.1e-6, 2.0):
+        x[-1, -1] = x[4, -1] = last
+        for rows in (x, x[:4], x[::-1], np.asfortranarray(x), x[5:]):
+            bad = np.flatnonzero(np.isnan(kl.rows(rows, rows, 1.0, 1)[0]))
+            assert _rows.first_bad_row(rows) == (bad[0] if bad.size else -1)
+        assert _rows.first_bad_row(x[4]) == (0 if kl.pair(x[4], x[4], 1.0)[1] else -1)
+    assert _rows.first_bad_row([1.0]) is None
+
+
 def test_kernels_never_change():
     kernel = _rows.RowKernel("kl")
     p, q = np.array([0.5, 0.5]), np.array([0.25, 0.75])
@@ -200,7 +219,7 @@ def test_arrays_that_do_not_fit_are_refused():
         for call, *options in ((kl.rows, 1.0, 1), (_rows.logits_rows, 1.0, 1.0, 1)):
             with pytest.raises(ValueError, match="aligned two-dimensional arrays"):
                 call(rows, other, *options)
-        assert kl.pair(rows, other, 1.0) is None
+        assert kl.pair(rows, other, 1.0) == (None, True)
     with pytest.raises(ValueError, match="rows of one length"):
         kl.pairwise(rows, rows[:, :2], 1.0, 1)
     assert kl.pairwise(rows, rows[:3], 1.0, 1)[0].shape == (4, 3)

@@ -188,9 +188,10 @@ static NOINLINE void NAME(sparse_logits)(
 
 /* Fill r (K, T) with the logits of rows [start, start + n), and w->x with the rows if dense. */
 static NOINLINE void NAME(tile_logits)(
-    const linear *m, ptrdiff_t start, ptrdiff_t n, const REAL *v, NAME(work) *w)
+    const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
     const ptrdiff_t T = m->tile, columns = m->columns;
+    const REAL *v = (const REAL *)m->v;
     if (m->indptr) {
         NAME(sparse_logits)(m, start, n, v, w->z);
     } else {
@@ -430,41 +431,17 @@ static NOINLINE double NAME(binary_tile)(
     return loss;
 }
 
-/* Of a probability p of the target and q = exp(log_q) of the model: what it adds to the divergence,
-   and to *slope, q times its derivative by q, up to a multiple of q. */
-INLINE REAL NAME(outcome)(
-    const int divergence, REAL p, REAL q, REAL log_q, REAL c, REAL other, REAL *slope)
+INLINE REAL NAME(loss)(
+    int divergence, REAL p, REAL q, REAL log_q, REAL c, REAL other, REAL *slope)
 {
-    if (divergence == SKEWED_JS) {
-        /* KL(p, m) / (1 - c) + KL(q, m) / c with the mixture m = c p + (1 - c) q. Differences that
-           are known before rounding make it continuous towards c = 0 and 1. */
-        const REAL a = p > FLOOR ? p : FLOOR, b = q > FLOOR ? q : FLOOR, d = a - b;
-        const REAL mixture = c * a + other * b;
-        *slope = -q * (NAME(log_ratio)(mixture, b, c * d) / c);
-        return NAME(kl_term)(a, mixture, other * d) / other
-            + NAME(kl_term)(b, mixture, -c * d) / c;
+    switch (divergence) {
+#define CASE(name, text) \
+    case name: \
+        return NAME(name##_loss)(p, q, log_q, c, other, slope);
+    NON_CONVEX_LOSSES(CASE)
+#undef CASE
     }
-    const REAL least = PRECISE ? (REAL)0x1p-1022 : (REAL)0x1p-126, a = p > least ? p : least;
-    const REAL log_a = NAME(log_ratio)(a, 1, a - 1), difference = log_q - log_a;
-    if (divergence == REVERSE_KL) {
-        *slope = q * difference;
-        return q * difference - q + p;
-    }
-    if (divergence == JEFFREYS_KL) {
-        *slope = q * difference - p;
-        return (q - p) * difference;
-    }
-    /* (c p + other q - p^c q^other) / (c other), from the side where little cancels: with the power
-       less q, which is q (exp(x) - 1), or less p. */
-    const int of_q = c <= (REAL)0.5;
-    const REAL base = of_q ? q : p, x = of_q ? -c * difference : other * difference;
-    const REAL log_power = c * log_a + other * log_q;
-    const REAL small = NAME(exp_of)(log_power < 0 ? log_power : -log_power);
-    const REAL power = p > 0 ? (log_power < 0 ? small : 1 / small) : 0;
-    const REAL near = base * (x + x * x * NAME(poly_phi)(x));
-    const REAL less = p > 0 && x * x < (REAL)0.25 ? near : power - base;
-    *slope = of_q ? -less / c : (q - p - less) / c;
-    return of_q ? (p - q - less / c) / other : (q - p - less / other) / c;
+    return 0;
 }
 
 INLINE REAL NAME(outcomes)(
@@ -484,7 +461,7 @@ INLINE REAL NAME(outcomes)(
         for (ptrdiff_t i = 0; i < T; i++) {
             const REAL q = z_k[i] * factor[i];
             REAL slope;
-            const REAL value = NAME(outcome)(
+            const REAL value = NAME(loss)(
                 divergence, y_k[i] * scale[i], q, logs_k[i] - log_total[i], c, other, &slope);
             const int counts = weight[i] > 0;  /* if not, it may be infinite */
             slope = counts ? slope : 0;
@@ -518,14 +495,14 @@ static NOINLINE double NAME(divergence_tile)(
         w->gap[i] = NAME(log_1_plus)(w->rest[i]);
         w->largest[i] = 1 / (1 + w->rest[i]);
     }
-#define CASE(divergence) \
-    case divergence: \
-        loss = NAME(outcomes)(divergence, K, T, t->parameter, z, y, w->logs, w); \
-        break;
     switch (t->divergence) {
-        CASE(REVERSE_KL) CASE(JEFFREYS_KL) CASE(SKEWED_JS) CASE(ALPHA)
-    }
+#define CASE(name, text) \
+    case name: \
+        loss = NAME(outcomes)(name, K, T, t->parameter, z, y, w->logs, w); \
+        break;
+    NON_CONVEX_LOSSES(CASE)
 #undef CASE
+    }
     y += (K - m->n_logits) * T;  /* if binary, the second class */
     z += (K - m->n_logits) * T;
     for (ptrdiff_t k = 0; k < m->n_logits; k++)
@@ -621,8 +598,7 @@ static void NAME(clear)(const linear *m, NAME(work) *w)
 /* Add to gradient (K, width), for CSR data (n_features + intercept, K); returns the loss of rows
    [start, stop). */
 static double NAME(objective)(
-    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory,
-    double *gradient)
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, char *memory, double *gradient)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits;
     double loss = 0;
@@ -631,7 +607,7 @@ static double NAME(objective)(
     NAME(clear)(m, &w);
     for (; start < stop; start += T) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
-        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        NAME(tile_logits)(m, start, n, &w);
         if (m->n_terms == 1) {
             loss += NAME(term_tile)(m, &m->terms[0], start, n, &w);
         } else {
@@ -652,15 +628,17 @@ static double NAME(objective)(
     return loss;
 }
 
-/* Sums over rows [start, stop) and terms, as if all divergences were the first, to whose
-   curvature the others come near where the model fits: of h = weight sum p (1 - p), returned, for a binary
-   target weight p (1 - p); of weight p p' added to products (K, columns) unless NULL; and of h x x' added
-   to gram, the upper triangle of (width, width) if `full`, otherwise the diagonal. */
+/* Accumulate the curvature over rows [start, stop) and all loss terms. Every divergence is
+   approximated by forward KL, which is exact where model and target agree. Returns the sum of
+   h = weight sum p (1 - p), for a binary target weight p (1 - p). Adds h x x' to the Gram matrix,
+   the upper triangle of (width, width) if m->full, otherwise the diagonal, and behind it weight
+   p p', (K, columns), if m->products. */
 static double NAME(curvature)(
-    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int full,
-    double *gram, double *products)
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, char *memory, double *gram)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits, width = m->width;
+    double *products = gram + m->n_gram;
+    const int full = m->full;
     double total = 0;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
@@ -668,7 +646,7 @@ static double NAME(curvature)(
     for (; start < stop; start += T) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *h = w.gap;
-        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        NAME(tile_logits)(m, start, n, &w);
         if (m->n_terms > 1)
             memcpy(w.saved, w.r, K * T * sizeof(REAL));
         for (int j = 0; j < m->n_terms; j++) {
@@ -681,7 +659,7 @@ static double NAME(curvature)(
             NAME(curvature_tile)(m, &w, j == 0 ? h : w.scale);
             for (ptrdiff_t i = 0; i < T && j > 0; i++)
                 h[i] += w.scale[i];
-            if (!products)
+            if (!m->products)
                 continue;
             for (ptrdiff_t k = 0; k < K; k++)
                 for (ptrdiff_t i = 0; i < T; i++) {
@@ -721,22 +699,22 @@ static double NAME(curvature)(
 }
 
 /* Write what is predicted of rows [start, stop), of outputs (n, K), (n, 2) if binary; raw
-   predictions (n, K), the largest log-odds (n, 1). */
-static void NAME(predict)(
-    const linear *m, ptrdiff_t start, ptrdiff_t stop, const void *v, char *memory, int what,
-    void *to)
+   predictions (n, K), the largest log-odds (n, 1). Returns 0. */
+static double NAME(predict)(
+    const linear *m, ptrdiff_t start, ptrdiff_t stop, char *memory, double *unused)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits;
+    const int what = m->what;
     const int probabilities = what == PROBABILITY || what == LOG_PROBABILITY;
     const ptrdiff_t n_out = what == LARGEST_LOG_ODDS ? 1 : probabilities && K == 1 ? 2 : K;
-    REAL *out = (REAL *)to + start * n_out;
+    REAL *out = (REAL *)m->out + start * n_out;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
     NAME(clear)(m, &w);
     for (; start < stop; start += T, out += T * n_out) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *restrict z = w.r;
-        NAME(tile_logits)(m, start, n, (const REAL *)v, &w);
+        NAME(tile_logits)(m, start, n, &w);
         if (what == LARGEST_LOG_ODDS) {
             REAL *restrict smallest = w.rest;
             NAME(find_largest)(z, K, T, w.largest);
@@ -780,6 +758,7 @@ static void NAME(predict)(
             for (ptrdiff_t k = 0; k < n_out; k++)
                 out[i * n_out + k] = z[k * T + i];
     }
+    return 0;
 }
 
 static ptrdiff_t NAME(work_size)(const linear *m)

@@ -1,27 +1,20 @@
 /* Kernels for every instruction set that this build can offer, chosen at run time.
 
    LEVEL_BODY names a header that defines a `level`, LEVEL(level), a table of kernels. It is
-   included once for each set: the compiler is told by a pragma to use it for what follows. That needs no build flags per file, no resolver in the C
-   library (which musl and macOS lack), and no object files of its own. Compilers that know
-   neither pragma (MSVC), and processors other than x86, get the one baseline: SSE2 there,
-   NEON on 64-bit Arm. */
+   included once for each set, LEVEL_NAME: the compiler is told by a pragma to use it for what
+   follows. That needs no build flags per file, no resolver in the C library (which musl and macOS
+   lack), and no object files of its own. Compilers that know neither pragma (MSVC), and
+   processors other than x86, get the one baseline: SSE2 there, NEON on 64-bit Arm. */
 #ifndef SKLKL_LEVELS_H
 #define SKLKL_LEVELS_H
 
-#include "_portable.h"
+#include "portable.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
 #define X86_LEVELS 1
 #else
 #define X86_LEVELS 0
 #endif
-
-#define PASTE(a, b) a##_##b
-#define JOIN(a, b) PASTE(a, b)
-#define LEVEL(x) JOIN(x, LEVEL_NAME)
-#define D(x) LEVEL(x##_d)
-#define STRING(x) #x
-#define NAME_OF(x) STRING(x)
 
 #define LEVEL_NAME baseline
 #define HAVE_FMA BASELINE_FMA
@@ -74,6 +67,8 @@
 #endif
 
 enum { MAX_LEVELS = 3 };  /* of any build: what available_levels may write */
+
+typedef const level *const_level;
 
 /* The levels of this build that this machine can run, lowest first; returns their number. */
 static int available_levels(const level **out)

@@ -56,15 +56,15 @@ INLINE IN(logit_sums) IN(sum_logits)(
         SIMD(reduction(+ : A, B, S, D))
         for (ptrdiff_t j = 0; j < m; j++) {
             const double x_j = x_block[j], y_j = y_block[j];
-            double a = D(exp_of)(IN(scaled)(x_j - x_max, inverse));
-            double b = D(exp_of)(IN(scaled)(y_j - y_max, inverse)) * factor;
+            double a = NAME(exp_of)(IN(scaled)(x_j - x_max, inverse));
+            double b = NAME(exp_of)(IN(scaled)(y_j - y_max, inverse)) * factor;
             double u = IN(scaled)(IN(gap_less)(x_j, y_j, gap, gap_low), inverse) - shift, t;
             if (masked) {
                 a = x_j == -INFINITY ? 0 : a;
                 b = y_j == -INFINITY ? 0 : b;
                 u = a == 0 || y_j == -INFINITY ? 0 : u;
             }
-            t = u * u <= 0.25 ? a * (u * u) * D(poly_phi)(-u) : b - a + a * u;
+            t = u * u <= 0.25 ? a * (u * u) * NAME(poly_phi)(-u) : b - a + a * u;
             if (masked)
                 t = a == 0 ? b : t;
             A += a;
@@ -98,12 +98,12 @@ INLINE double IN(logits_row)(
         return NAN;
     sums = IN(sum_logits)(
         masked, x, x_stride, y, y_stride, k, x_max, y_max, inverse, 0);
-    excess = D(kl_term)(sums.A, sums.B, sums.D);
+    excess = NAME(kl_term)(sums.A, sums.B, sums.D);
     if (excess > 0.25 * sums.S && sums.S < INFINITY) {
         sums = IN(sum_logits)(
             masked, x, x_stride, y, y_stride, k, x_max, y_max, inverse,
-            D(log_ratio)(sums.A, sums.B, sums.D));
-        excess = D(kl_term)(sums.A, sums.B, sums.D);
+            NAME(log_ratio)(sums.A, sums.B, sums.D));
+        excess = NAME(kl_term)(sums.A, sums.B, sums.D);
     }
     if (!(sums.S - sums.S == 0))
         return masked ? INFINITY : NAN;  /* an overflow, once NaN and -inf are ruled out */

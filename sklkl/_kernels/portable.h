@@ -62,16 +62,11 @@ INLINE double leading_bits(double x)
     return x;
 }
 
-/* Stands for the order 0, where only outcomes of one row alone count. */
-#define ORDER_0 0x1p-1022
-
-/* Constants of a^alpha b^(1 - alpha), alpha <= 1/2. */
-typedef struct {
-    double alpha, high, low;  /* high: the leading 26 bits, low: the rest */
-    double inverse;           /* 1 / alpha */
-    double inverse_other;     /* 1 / (1 - alpha) */
-    double one_less;          /* alpha (1 - alpha); for BHATTACHARYYA 1 */
-    double renyi_factor;      /* 1 / (1 - order); for BHATTACHARYYA 1 */
-} power;
+/* Functions are written once and compiled for each instruction set, LEVEL_NAME. */
+#define PASTE(a, b) a##_##b
+#define JOIN(a, b) PASTE(a, b)
+#define LEVEL(x) JOIN(x, LEVEL_NAME)
+#define STRING(x) #x
+#define NAME_OF(x) STRING(x)
 
 #endif

@@ -1,16 +1,12 @@
-/* The kernels of linear models, for every instruction set. */
-#ifndef SKLKL_LINEAR_LEVELS_H
-#define SKLKL_LINEAR_LEVELS_H
+/* The kernels of linear models. First their table, a `level`; then what is built of them for one
+   instruction set, for which levels.h includes this file again. */
+#ifndef LEVEL_NAME
 
-#include "_portable.h"
+#include "divergences.h"
 
 /* The last is the range of the raw predictions of a row, for a binary model the absolute value
    of its single one: no log-odds of two classes is larger. */
 enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY, LARGEST_LOG_ODDS };
-
-/* Divergences D(p || q) of a target p and the model q. All but the first leave the linear part
-   of log q behind, and with it convexity. */
-enum { FORWARD_KL, REVERSE_KL, JEFFREYS_KL, SKEWED_JS, ALPHA };
 
 /* What a model is to learn: sum over rows of weight D(target || softmax(inverse_temperature z)),
    with z its logits; for the first divergence the cross-entropy in its place. */
@@ -23,12 +19,9 @@ typedef struct {
     double parameter;      /* of the last two divergences, never 0 or 1 */
 } loss_term;
 
-enum {
-    MAX_TERMS = 2,
-    MAX_BUFFERS = 3 + 2 * MAX_TERMS /* arrays that hold X, and each term */
-};
+enum { MAX_TERMS = 2 };
 
-/* Data and the shapes of its tiles. */
+/* Data, the shapes of their tiles, and what a call asks of them. */
 typedef struct {
     ptrdiff_t n_features;
     ptrdiff_t n_logits;    /* 1 if binary */
@@ -44,14 +37,19 @@ typedef struct {
     ptrdiff_t width;       /* columns of a tile of X: whole vectors */
     ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */
     int curvature;         /* is there room for what the curvature needs? */
+    const void *v;         /* coefficients, (n_features + intercept, columns) */
+    int full, products;    /* curvature: a whole Gram matrix; products of probabilities, too */
+    ptrdiff_t n_gram;      /* numbers of the Gram matrix or its diagonal, which come first */
+    int what;              /* predict: one of the above */
+    void *out;
 } linear;
 
+/* Pass over rows [start, stop): add to sums, return what is summed beside them. */
+typedef double linear_kernel(const linear *, ptrdiff_t, ptrdiff_t, char *, double *);
+
 typedef struct {
-    ptrdiff_t (*work_size)(const linear *);  /* bytes of the memory that a run needs */
-    double (*objective)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, double *);
-    double (*curvature)(
-        const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, double *, double *);
-    void (*predict)(const linear *, ptrdiff_t, ptrdiff_t, const void *, char *, int, void *);
+    ptrdiff_t (*work_size)(const linear *);  /* bytes of the memory that a kernel needs */
+    linear_kernel *objective, *curvature, *predict;
 } linear_kernels;
 
 typedef struct {
@@ -59,9 +57,27 @@ typedef struct {
     int vector_bytes;
     linear_kernels of_double, of_float;
 } level;
-typedef const level *const_level;
+#define LEVEL_BODY "kernels_linear.h"
+#include "levels.h"
 
-#define LEVEL_BODY "_linear_level.h"
-#include "_levels.h"
+#else
+
+#define PRECISE 1
+#include "real.h"
+#include "divergences.h"
+#include "linear.h"
+#undef PRECISE
+
+#define PRECISE 0
+#include "real.h"
+#include "divergences.h"
+#include "linear.h"
+#undef PRECISE
+
+#define KERNELS(x) \
+    {LEVEL(work_size_##x), LEVEL(objective_##x), LEVEL(curvature_##x), LEVEL(predict_##x)}
+static const level LEVEL(level) = {
+    NAME_OF(LEVEL_NAME), VECTOR_BYTES ? VECTOR_BYTES : 1, KERNELS(d), KERNELS(f)};
+#undef KERNELS
 
 #endif
