@@ -1,7 +1,7 @@
-"""The divergences of two distributions that losses, scorers, pairwise and tests walk through.
+"""Records of the divergences that losses, scorers, pairwise divergences and tests go through.
 
-To add one: a pointwise term in ``_kernels/_terms.h`` with its case in ``_rows.h`` and
-``_exact.h``, a documented function in ``_divergences.py``, a line here.
+To add one: a row of the table in ``_kernels/divergences.h`` with its term, a function with its
+docstring in ``_divergences.py``, a record here, a definition in ``tests/_support/reference.py``.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from sklkl.divergences import _divergences as functions
 
 @dataclass(frozen=True)
 class Divergence:
-    """What the rest of the library must know of a divergence.
+    """Record of a divergence.
 
     Attributes
     ----------
@@ -24,11 +24,12 @@ class Divergence:
     kernel : callable
         The ``RowKernel`` for given ``<parameters>``.
     title : str
-        What documentation calls it.
+        Its name in text.
     reversible : bool
-        Does swapping the arguments give another divergence that is of use as a loss?
+        Whether there is also a ``reverse_*`` loss, with the arguments swapped.
     linear_in_log_q : bool
-        Does a vanishing q add ``-p log(q)`` to it, and nothing else of note?
+        True if the divergence grows like ``-p_j log q_j`` as q_j -> 0 and all else stays
+        bounded; scorers then restore underflowed probabilities from ``predict_log_proba``.
     name, parameters, has_unit
         Read off ``function``; ``parameters`` maps a name to its default, or to
         ``inspect.Parameter.empty``.
