@@ -295,6 +295,17 @@ static NOINLINE void NAME(exponentials)(
         rest[i] += ones[i] - 1;
 }
 
+/* z becomes exp(z - largest), w->rest as above; logs becomes z - largest unless it is NULL. */
+static void NAME(softmax)(
+    REAL *restrict z, ptrdiff_t K, ptrdiff_t T, const NAME(work) *w, REAL *restrict logs)
+{
+    NAME(find_largest)(z, K, T, w->largest);
+    for (ptrdiff_t k = 0; logs && k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            logs[k * T + i] = z[k * T + i] - w->largest[i];
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+}
+
 INLINE REAL NAME(log_1_plus)(REAL x)
 {
     return NAME(log_ratio)(1 + x, 1, x);
@@ -486,11 +497,7 @@ static NOINLINE double NAME(divergence_tile)(
         memcpy(z + T, w->r, T * sizeof(REAL));
     }
     NAME(load_target)(m, t, start, n, y, w->scale);
-    NAME(find_largest)(z, K, T, w->largest);
-    for (ptrdiff_t k = 0; k < K; k++)
-        for (ptrdiff_t i = 0; i < T; i++)
-            w->logs[k * T + i] = z[k * T + i] - w->largest[i];
-    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    NAME(softmax)(z, K, T, w, w->logs);
     for (ptrdiff_t i = 0; i < T; i++) {
         w->gap[i] = NAME(log_1_plus)(w->rest[i]);
         w->largest[i] = 1 / (1 + w->rest[i]);
@@ -543,8 +550,7 @@ static NOINLINE void NAME(curvature_tile)(const linear *m, NAME(work) *w, REAL *
         }
         return;
     }
-    NAME(find_largest)(z, K, T, w->largest);
-    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    NAME(softmax)(z, K, T, w, NULL);
     for (ptrdiff_t i = 0; i < T; i++) {
         factor[i] = 1 / (1 + rest[i]);
         h[i] = 0;
@@ -740,11 +746,7 @@ static double NAME(predict)(
             z = w.y;
         } else if (probabilities) {
             REAL *restrict log_p = w.y;
-            NAME(find_largest)(z, K, T, w.largest);
-            for (ptrdiff_t j = 0; j < K * T; j += T)
-                for (ptrdiff_t i = 0; i < T; i++)
-                    log_p[j + i] = z[j + i] - w.largest[i];
-            NAME(exponentials)(z, K, T, w.largest, w.ones, w.rest);
+            NAME(softmax)(z, K, T, &w, log_p);
             SIMD()
             for (ptrdiff_t i = 0; i < T; i++)
                 w.gap[i] = what == PROBABILITY ? 1 / (1 + w.rest[i]) : NAME(log_1_plus)(w.rest[i]);

@@ -16,6 +16,22 @@ from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
 from sklkl.divergences._docs import documented
 
+__all__ = [
+    "alpha_divergence",
+    "bhattacharyya_distance",
+    "chi2_divergence",
+    "cross_entropy",
+    "entropy",
+    "hellinger_distance",
+    "jeffreys_divergence",
+    "jensen_shannon_distance",
+    "jensen_shannon_divergence",
+    "kl_contributions",
+    "kl_divergence",
+    "renyi_divergence",
+    "total_variation_distance",
+]
+
 CROSS_ENTROPY = RowKernel("cross_entropy")
 ENTROPY = RowKernel("entropy")
 KL = RowKernel("kl")

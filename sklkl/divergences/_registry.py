@@ -3,8 +3,9 @@
 Every divergence has one name, as "kl". The names of its function, its loss and its scorer,
 "kl_divergence", "kl_loss" and "neg_kl_loss", stand for it, too, wherever one is asked for.
 
-To add one: a pointwise term in ``_kernels/_terms.h`` with its case in ``_rows.h`` and
-``_exact.h``, a documented function in ``_divergences.py``, a record here.
+To add one: a row of the table in ``_kernels/divergences.h`` with its term, a function with
+its docstring in ``_divergences.py``, a record here, and a definition in
+``tests/_support/reference.py``.
 """
 
 import inspect
