@@ -1,7 +1,7 @@
 """Records of the divergences that losses, scorers, pairwise divergences and tests go through.
 
-To add one: a row of the table in ``_kernels/divergences.h`` with its term, a function with its
-docstring in ``_divergences.py``, a record here, a definition in ``tests/_support/reference.py``.
+To add one: a row of the table in ``_kernels/divergences.h`` with its term, a function in
+``_divergences.py``, a record here, its definition in ``tests/_support/reference.py``.
 """
 
 import inspect
