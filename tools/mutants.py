@@ -125,14 +125,22 @@ def run(mutant, tree, enough):
                     binary.rename(kept[binary])
             if path.suffix == ".h":  # or all extensions would be compiled
                 os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+                forget_copies(path, tree)
             if not compiled(tree):
                 return ["does not compile"]
         return failing(mutant.tests, tree, enough)
     finally:
         path.write_text(source)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        forget_copies(path, tree)
         for binary, copy in kept.items():
             copy.replace(binary)
+
+
+def forget_copies(header, tree):
+    """Remove the copies of a header that Cython makes in build/, and renews by their time."""
+    for copy in tree.glob(f"build/**/{header.name}"):
+        copy.unlink()
 
 
 def _limit():
