@@ -161,6 +161,7 @@ cdef class RowKernel:
         cdef Py_buffer *b
         cdef double value
         cdef float float_value
+        cdef int n_threads
         cdef bint bad
         if type(p) is not np_ndarray or type(q) is not np_ndarray:
             return None, True
@@ -174,7 +175,8 @@ cdef class RowKernel:
         if not fit(a, b) or a.shape[0] != b.shape[0]:
             return None, True
         if a.ndim == 2:
-            return self.filled(a, b, unit, n_threads_for(a.shape[0] * a.shape[1]))
+            n_threads = n_threads_for(a.shape[0] * a.shape[1])
+            return self.filled(buffers, a, b, unit, n_threads)
         if a.itemsize == 8:
             bad = self.run(a, b, unit, &value, 1)
             return value, bad
@@ -187,11 +189,12 @@ cdef class RowKernel:
         cdef Py_buffer *a = buffers.of(q if self.f.swap else p)
         cdef Py_buffer *b = buffers.of(p if self.f.swap else q)
         refuse_misfits(a, b, True)
-        return self.filled(a, b, unit, n_threads)
+        return self.filled(buffers, a, b, unit, n_threads)
 
-    cdef tuple filled(self, Py_buffer* p, Py_buffer* q, double unit, int n_threads):
+    cdef tuple filled(
+        self, Buffers buffers, Py_buffer* p, Py_buffer* q, double unit, int n_threads,
+    ):
         out = np_empty(p.shape[0], float64 if p.itemsize == 8 else float32)
-        cdef Buffers buffers = Buffers.__new__(Buffers)
         cdef bint bad = self.run(p, q, unit, buffers.of(out, True).buf, n_threads)
         return out, bad
 
