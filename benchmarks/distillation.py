@@ -47,7 +47,7 @@ from benchmarks.divergences import cpu_model, markdown_table, short
 from sklkl._kernels._linear import LinearRows
 from sklkl.calibration import SoftCalibratedClassifierCV
 from sklkl.distillation import DistilledClassifier
-from sklkl.distillation._lesson import Material, Recipe
+from sklkl.distillation._composition import Composition, Samples
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import Data
 from sklkl.linear_model._loss import Divergence, stages_of
@@ -334,15 +334,15 @@ def hinton(torch, W, X, teacher_logits, labels, T, w):
 def own_objective(W, X, proba, labels, T, w):
     """Return the same from the kernel that the student minimises, in its units."""
     classes, ones = np.arange(proba.shape[1]), np.ones(len(X))
-    recipe = Recipe(T, T, 0.0, w, 0.0, 1.0, "kl", None)
-    lesson = recipe.lesson(Material(classes, proba, labels, ones > 0.0, None))
-    weight = ones if lesson.weight is None else lesson.weight
-    data = Data(X, classes, lesson.proba, weight)
-    if lesson.label_weight is not None:
-        data.labels, data.label_weight = labels, lesson.label_weight
-    (terms,) = stages_of(data, Divergence(), lesson.temperature)
+    composition = Composition(1.0, 0.0, T, w, 0.0, 1.0, Divergence())
+    first, *others = composition.terms(Samples(proba, labels, ones > 0.0, None))
+    weight = ones if first.weight is None else first.weight
+    data = Data(X, classes, first.target, weight)
+    for term in others:
+        data.labels, data.label_weight = term.target, term.weight
+    (terms,) = stages_of(data, Divergence(), T)
     value, gradient = LinearRows(X, W.shape[1], False, terms).objective(W / T)
-    entropy = -np.sum(weight[:, np.newaxis] * lesson.proba * np.log(lesson.proba))
+    entropy = -np.sum(weight[:, np.newaxis] * first.target * np.log(first.target))
     return T**2 * (value - entropy), T * gradient
 
 
