@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.classes import check_classes, spread
-from sklkl._core.models import inner_estimator, innermost, metadata_name
+from sklkl._core.models import inner_estimator, innermost, metadata_name, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.samples import take
 from sklkl._core.sklearn import params_of_rows
@@ -210,7 +210,7 @@ def learns_from_probabilities(student):
 
 def predict_proba_at_1(student, X, classes, temperature):
     """Return probabilities of ``classes``, at temperature 1, of a student."""
-    proba = student.predict_proba(X)
+    proba = predict_columns(student, X, owner="The student's")
     if learns_from_probabilities(student):
         return proba
     return temper(spread(student.classes_, proba, classes), 1.0 / temperature)

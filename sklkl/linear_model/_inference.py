@@ -25,11 +25,12 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
+from sklkl._core.sklearn import feature_names
 from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
 from sklkl.linear_model._loss import LossTerm, resolve_divergence
@@ -175,7 +176,7 @@ def import_pandas(caller):
 
 
 def _row_names(model):
-    names = _check_feature_names_in(model).tolist()
+    names = feature_names(model).tolist()
     return [*names, "intercept"] if model.fit_intercept else names
 
 

@@ -9,14 +9,19 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.metrics import get_scorer_names as get_sklearn_scorer_names
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
-from sklkl._core.samples import check_weights
-from sklkl._core.sklearn import CallbackSupportMixin, with_callbacks
+from sklkl._core.samples import check_weights, holds_labels, take
+from sklkl._core.sklearn import (
+    CallbackSupportMixin,
+    params_of_rows,
+    scorer_function,
+    with_callbacks,
+)
 from sklkl._optimize.solve import check_solver, solve_stages
 from sklkl.linear_model._data import (
     RULES,
@@ -401,8 +406,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             params = process_routing(self, "score", **params).scorer.score
         else:
             _refuse_metadata("score", set(params) - {"sample_weight"})
-        hard = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
-        return self._scorer(self.classes_, hard)(self, X, y, **params)
+        return self._scorer(self.classes_, holds_labels(y))(self, X, y, **params)
 
     def _sklearn_parameters(self):
         elastic = {"l1_ratio": self.l1_ratio_, "solver": "saga"} if self.l1_ratio_ else {}
@@ -445,9 +449,10 @@ def _for_classes(scorer, classes):
 
     As in scikit-learn's ``LogisticRegressionCV``. Other scorers are returned as they are.
     """
-    if isinstance(scorer, DivergenceScorer) or not hasattr(scorer, "_score_func"):
+    metric = scorer_function(scorer)
+    if isinstance(scorer, DivergenceScorer) or metric is None:
         return scorer
-    accepted = inspect.signature(scorer._score_func).parameters
+    accepted = inspect.signature(metric).parameters
     if "labels" not in accepted:
         return scorer
     known = {"labels": classes}
@@ -472,10 +477,10 @@ def _best(scores):
 def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_ratios, context):
     """Return coefficients, scores and numbers of iterations of one fold, for every penalty."""
     student = clone(student)  # tasks may be threads, which share what they are given
-    X_train, y_train = X[train], _safe_indexing(y, train)
-    X_test, y_test = X[test], _safe_indexing(y, test)
-    metadata = _check_method_params(X, metadata, indices=train)
-    score_params = _check_method_params(X, score_params, indices=test)
+    X_train, y_train = X[train], take(y, train)
+    X_test, y_test = X[test], take(y, test)
+    metadata = params_of_rows(X, metadata, train)
+    score_params = params_of_rows(X, score_params, test)
     context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
     data = check_data(student, X_train, y_train, **{"sample_weight": None, **metadata})
     temperature = float(student.temperature)

@@ -14,13 +14,13 @@ from uuid import uuid4
 import joblib
 import numpy as np
 from sklearn.metrics import get_scorer_names as sklearn_names
-from sklearn.metrics._scorer import _BaseScorer
 
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
+from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind
 from sklkl._core.typing import DivergenceParams, Estimator, OnZero
 from sklkl.divergences._registry import DIVERGENCES, find
@@ -43,7 +43,7 @@ def refuse_labels(y_true, y_pred, *, sample_weight=None, **kwargs):
     )
 
 
-class DivergenceScorer(_BaseScorer):
+class DivergenceScorer(BaseScorer):
     """Score an estimator's ``predict_proba`` against soft or hard targets.
 
     Made by ``make_divergence_scorer`` and ``get_scorer``. Greater is better.
@@ -79,8 +79,7 @@ class DivergenceScorer(_BaseScorer):
         exact = options.get("on_zero", "clip") != "clip"
         if exact and has_logs and (proba < tiny).any():
             # The estimator may know the logarithms of what is lost by underflow.
-            with np.errstate(divide="ignore"):  # or it takes them of its zeros
-                logs = np.asarray(estimator.predict_log_proba(X))
+            logs = predict_columns(estimator, X, "predict_log_proba")
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         metric = (
             d2_kl if self.name == D2 else partial(mean_divergence, divergence=find(self.name))
