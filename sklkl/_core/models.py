@@ -14,8 +14,8 @@ from sklearn.utils.validation import has_fit_parameter
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import normalized
 from sklkl._core.names import shown
-from sklkl._core.samples import is_unlabeled, take
-from sklkl._core.sklearn import num_samples, params_of_rows
+from sklkl._core.samples import is_unlabeled, n_rows, take
+from sklkl._core.sklearn import params_of_rows
 
 # The probability of a class that a model never saw, and its logarithm.
 ABSENT = 0.0, -np.inf
@@ -70,10 +70,10 @@ def predict_columns(model, X, method="predict_proba", owner=None):
             f"{name} returned an array of shape {predicted.shape}, without a column for each "
             f"of the {len(model.classes_)} classes_, {shown(model.classes_)}."
         )
-    if len(predicted) != num_samples(X):
+    if len(predicted) != (n_samples := n_rows(X, "X")):
         raise ValueError(
             f"{name} and X have inconsistent numbers of samples: {len(predicted)} and "
-            f"{num_samples(X)}."
+            f"{n_samples}."
         )
     return predicted
 

@@ -16,6 +16,7 @@ from sklkl._core.samples import take
 from sklkl._core.sklearn import params_of_rows
 from sklkl.distillation._composition import as_one_term
 from sklkl.distillation._probability import temper
+from sklkl.divergences._registry import find
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.linear_model._loss import Divergence
 
@@ -73,9 +74,10 @@ def check_student(student, several_terms, needs_proba):
 def _check_loss(student):
     """Refuse a student with a loss of its own, which would be replaced."""
     path = soft_student_path(student)
-    for name, default in {"divergence": "kl", "temperature": 1.0}.items():
-        own = default if path is None else student.get_params()[f"{path}{name}"]
-        if own != default:
+    defaults = {"divergence": find("kl").spellings, "temperature": (1.0,)}
+    for name in defaults if path is not None else ():
+        own = student.get_params()[f"{path}{name}"]
+        if own not in defaults[name]:
             raise ValueError(
                 f"Set {name} of the DistilledClassifier, not of the student to {own!r}: it is "
                 "what the student is fitted with."

@@ -168,13 +168,15 @@ NAMES = [divergence.name for divergence in DIVERGENCES]
 BY_SPELLING = {name: d for d in DIVERGENCES for name in d.spellings}
 
 
-def find(name, also=()):
+def find(name, among=NAMES, also=()):
     """Return the divergence of a name in any spelling.
 
     Parameters
     ----------
     name : str
         The argument ``divergence`` of a user.
+    among : sequence of str
+        Names of the divergences that the caller takes.
     also : sequence of str
         Further names that the caller takes, for the message.
 
@@ -183,9 +185,10 @@ def find(name, also=()):
     ValueError
         If there is no such divergence.
     """
-    if not isinstance(name, str) or name not in BY_SPELLING:
+    known = isinstance(name, str) and name in BY_SPELLING
+    if not known or BY_SPELLING[name].name not in among:
         raise ValueError(
-            f"divergence must be one of {[*NAMES, *also]}, or the name of a function, loss or "
+            f"divergence must be one of {[*among, *also]}, or the name of a function, loss or "
             "scorer of one, as 'kl_divergence', 'kl_loss' or 'neg_kl_loss'; "
             f"got {name!r}."
         )

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklkl._core.parameters import FINITE, SHARE, check, one_of
+from sklkl._core.parameters import FINITE, SHARE, check
 from sklkl._core.targets import one_hot
+from sklkl.divergences._registry import find
 
 DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # The parameter of a divergence: name, rule, default, and the divergences at its limits.
@@ -54,7 +55,7 @@ def resolve_divergence(divergence, divergence_params):
     ValueError
         If there is no such divergence, or its parameters are bad.
     """
-    check("divergence", divergence, one_of(DIVERGENCES))
+    divergence = find(divergence, among=DIVERGENCES).name
     given = {} if divergence_params is None else divergence_params
     if not isinstance(given, dict):
         raise ValueError(f"divergence_params must be a dict or None; got {given!r}.")

@@ -27,6 +27,11 @@ LOSS = {**JENSEN_SHANNON, "temperature": 2.0}
     ("divergence", "params", "message"),
     [
         ("euclid", None, "divergence must be one of"),
+        (
+            "hellinger",
+            None,
+            r"one of \['kl', 'reverse_kl', 'jeffreys', 'jensen_shannon', 'alp",
+        ),
         ("kl", {"weight": 0.5}, "'kl' has no parameters"),
         ("jensen_shannon", {"alpha": 0.5}, "the parameter 'weight' only"),
         ("jensen_shannon", {"weight": 1.5}, r"divergence_params\['weight'\] must be a number"),
