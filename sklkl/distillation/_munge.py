@@ -114,24 +114,10 @@ def munge(
     check("local_variance", local_variance, number("a number > 0", lambda v: v > 0))
     check("random_state", random_state, SEED)
     rng = check_random_state(random_state)
+    X, columns, names = _columns_of(X)
     is_frame = hasattr(X, "columns")
-    if is_frame and not (hasattr(X, "iloc") or _is_polars(X)):
-        raise TypeError(
-            f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
-        )
-    X = X if is_frame else as_array(X, "X")
-    if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
-        raise ValueError(
-            "X must have shape (n_rows, n_features), with at least two rows and one "
-            f"feature; got shape {X.shape}."
-        )
-    n_rows, n_features = X.shape
+    n_rows = len(X)
     n_samples = n_rows if n_samples is None else n_samples
-    if hasattr(X, "iloc"):
-        columns = [X.iloc[:, j] for j in range(n_features)]
-    else:
-        columns = X.get_columns() if is_frame else list(X.T)
-    names = list(X.columns) if is_frame else list(range(n_features))
     categorical = _categorical_mask(categorical_features, columns, names, is_frame)
     values = [
         None if is_category else _as_float(column, name)
@@ -161,6 +147,26 @@ def munge(
     frame = type(X)(dict(enumerate(synthetic)))
     frame.columns = X.columns
     return frame
+
+
+def _columns_of(X):
+    """Return X as a data frame or an array, its columns, and their names."""
+    is_frame = hasattr(X, "columns")
+    if is_frame and not (hasattr(X, "iloc") or _is_polars(X)):
+        raise TypeError(
+            f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
+        )
+    X = X if is_frame else as_array(X, "X")
+    if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
+        raise ValueError(
+            "X must have shape (n_rows, n_features), with at least two rows and one "
+            f"feature; got shape {X.shape}."
+        )
+    if not is_frame:
+        return X, list(X.T), list(range(X.shape[1]))
+    if _is_polars(X):
+        return X, X.get_columns(), list(X.columns)
+    return X, [X.iloc[:, j] for j in range(X.shape[1])], list(X.columns)
 
 
 def followed_by(X, synthetic):

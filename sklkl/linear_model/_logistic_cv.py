@@ -220,18 +220,17 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight, labels, label_weight)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
-            weight = None if sample_weight is None else check_weights(sample_weight, data.X)
             metadata = {"sample_weight": sample_weight, "label_weight": label_weight}
             metadata["labels"] = None if labels is None else indexable(labels)[0]
             metadata = {name: value for name, value in metadata.items() if value is not None}
-            checked = metadata if weight is None else {**metadata, "sample_weight": weight}
-            split_params, score_params = self._route(weight, params)
-            groups = split_params.get("groups")
-            folds = check_soft_cv(self.cv, data.target, groups)
+            arguments = {"X": X, "y": y, "metadata": metadata or None}
+            if sample_weight is not None:
+                metadata = {**metadata, "sample_weight": check_weights(sample_weight, data.X)}
+            split_params, score_params = self._route(metadata.get("sample_weight"), params)
+            folds = check_soft_cv(self.cv, data.target, split_params.get("groups"))
             folds = list(folds.split(X, targets, **split_params))
             student = self._student(data.classes)
             scorer = self._scorer(data.classes, data.hard)
-            arguments = {"X": X, "y": y, "metadata": metadata or None}
             context = self._init_callback_context(
                 max_subtasks=len(folds) + bool(self.refit), sequential_subtasks=False
             ).call_on_fit_task_begin(estimator=self, **arguments)
@@ -239,20 +238,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             tasks = [
                 context.subcontext(task_name="fold", task_id=i) for i in range(len(folds))
             ]
+            given = data.X, targets, metadata, scorer, score_params
             paths = Parallel(n_jobs=self.n_jobs, prefer="processes")(
-                delayed(_path)(
-                    student,
-                    data.X,
-                    targets,
-                    checked,
-                    scorer,
-                    score_params,
-                    train,
-                    test,
-                    Cs,
-                    l1_ratios,
-                    task,
-                )
+                delayed(_path)(student, *given, train, test, Cs, l1_ratios, task)
                 for (train, test), task in zip(folds, tasks, strict=True)
             )
             coefs, scores, n_iter = (np.stack(parts) for parts in zip(*paths, strict=True))
@@ -265,7 +253,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 task = context.subcontext(task_name="refit", task_id=len(folds))
                 with task.propagate_callback_context(student):
                     task.call_on_fit_task_begin(estimator=self, **arguments)
-                    student.fit(data.X, targets, **checked)
+                    student.fit(data.X, targets, **metadata)
                 task.call_on_fit_task_end(estimator=self, **arguments)
                 names = ("coef_", "intercept_", "loss_")
                 fitted |= {name: getattr(student, name) for name in names}

@@ -194,10 +194,7 @@ def loss_interval(
     check("method", method, METHOD)
     check("confidence_level", confidence_level, INNER_SHARE)
     check("n_resamples", n_resamples, N_RESAMPLES)
-    try:
-        rng = check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
+    rng = _check_rng(random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
     target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     weight = relative(check_weights(sample_weight, target))
@@ -215,12 +212,6 @@ def loss_interval(
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
     unit, n_units = _units(groups, counted)
-    if n_units < 2:
-        what = "rows" if groups is None else "groups"
-        raise ValueError(
-            f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
-            f"needs at least two independent {what}."
-        )
     if not np.isfinite(estimate):
         return LossInterval(estimate, nan, nan, nan)
     losses = losses - estimate
@@ -240,14 +231,28 @@ def loss_interval(
     return LossInterval(estimate, float(scale * error), float(low), float(high))
 
 
+def _check_rng(random_state):
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
+
+
 def _units(groups, counted):
     """Return the unit of each row that counts, from 0 on, and the number of units."""
     if groups is None:
-        n_units = int(counted.sum())
-        return np.arange(n_units), n_units
-    _, group_of = encode_groups(groups, len(counted))
-    names, unit = np.unique(group_of[counted], return_inverse=True)
-    return unit.reshape(-1), len(names)
+        what, n_units = "rows", int(counted.sum())
+        unit = np.arange(n_units)
+    else:
+        _, group_of = encode_groups(groups, len(counted))
+        names, unit = np.unique(group_of[counted], return_inverse=True)
+        what, n_units = "groups", len(names)
+    if n_units < 2:
+        raise ValueError(
+            f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
+            f"needs at least two independent {what}."
+        )
+    return unit.reshape(-1), n_units
 
 
 def _delta(residual, weight, tail):
