@@ -1,8 +1,10 @@
 """A classifier with its calibration."""
 
 import warnings
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
@@ -23,6 +25,7 @@ from sklkl._core.parameters import BOOLEAN, N_JOBS, Rule, check_parameters
 from sklkl._core.samples import check_weights, row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
+from sklkl._core.typing import Estimator, Floats, Folds, Samples
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
@@ -106,7 +109,15 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     0.3
     """
 
-    def __init__(self, estimator, *, method="vector", cv=None, n_jobs=None, ensemble="auto"):
+    def __init__(
+        self,
+        estimator: Estimator,
+        *,
+        method: Any = "vector",
+        cv: Folds = None,
+        n_jobs: int | None = None,
+        ensemble: bool | Literal["auto"] = "auto",
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.cv = cv
@@ -119,7 +130,13 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     def _splitters(self):
         return {"splitter": self.cv}
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the classifier and its calibration.
 
         Parameters
@@ -246,7 +263,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         )
         return {}, {**fit_params, **weights}
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict calibrated probabilities.
 
         Parameters

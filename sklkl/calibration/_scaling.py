@@ -33,8 +33,10 @@ to 1.04 (docs/benchmarks_scoring.md).
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
@@ -49,6 +51,7 @@ from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
 from sklkl._core.targets import Target, check_target, class_mass, one_hot
+from sklkl._core.typing import Floats, Samples
 from sklkl._optimize.objective import Objective
 from sklkl._optimize.prior import WithPrior
 from sklkl._optimize.solve import solve
@@ -370,7 +373,7 @@ def fit_smoothing(log_proba, target, weight, doubt, *, intercepts=False, needed=
 class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     """A map of predicted probabilities, fitted to the targets."""
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the map to predictions and what they were to predict.
 
         Parameters
@@ -463,7 +466,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         values = match_columns(values, columns, self.classes_, "X")
         return self._map(smoothed(self._log_proba(values), self.smoothing_))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities.
 
         Parameters
@@ -480,7 +483,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         """
         return softmax(self._mapped(X), axis=1)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities, and return their logarithms.
 
         Parameters
@@ -497,7 +500,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         """
         return log_softmax(self._mapped(X), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the class that is most probable after calibration.
 
         Parameters
@@ -583,7 +586,13 @@ class TemperatureScaling(_Scaling):
     2.0
     """
 
-    def __init__(self, *, smoothing="auto", classes=None, from_logits=False):
+    def __init__(
+        self,
+        *,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
         self.smoothing = smoothing
         self.classes = classes
         self.from_logits = from_logits
@@ -653,7 +662,14 @@ class VectorScaling(_Scaling):
     array([0.7, 0. , 0. ])
     """
 
-    def __init__(self, *, C=0.01, smoothing="auto", classes=None, from_logits=False):
+    def __init__(
+        self,
+        *,
+        C: float = 0.01,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
         self.C = C
         self.smoothing = smoothing
         self.classes = classes
@@ -728,7 +744,14 @@ class DirichletScaling(_Scaling):
            [ 0.1, -0.1,  0.9]])
     """
 
-    def __init__(self, *, C=0.01, smoothing="auto", classes=None, from_logits=False):
+    def __init__(
+        self,
+        *,
+        C: float = 0.01,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
         self.C = C
         self.smoothing = smoothing
         self.classes = classes

@@ -10,7 +10,7 @@ from sklkl.linear_model._loss import Divergence, LossTerm
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleTargets:
     """Targets of all samples, from the teacher and from labels.
 
     Attributes
@@ -31,7 +31,7 @@ class Samples:
 
     def at(self, rows):
         """Return some of the samples."""
-        return Samples(
+        return SampleTargets(
             self.proba[rows],
             self.labels[rows],
             self.labeled[rows],
@@ -44,7 +44,7 @@ class Samples:
         if weight is not None:
             weight = np.concatenate([weight, np.full(n, weight.mean())])
         any_labels = proba if self.labels.ndim == 2 else np.zeros(n, dtype=np.intp)
-        return Samples(
+        return SampleTargets(
             np.concatenate([self.proba, proba]),
             np.concatenate([self.labels, any_labels]),
             np.concatenate([self.labeled, np.zeros(n, dtype=bool)]),

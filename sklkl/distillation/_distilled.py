@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
@@ -23,7 +25,8 @@ from sklkl._core.parameters import (
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, one_hot
-from sklkl.distillation._composition import Composition, Samples, has_weight
+from sklkl._core.typing import DivergenceParams, Estimator, Floats, Folds, RandomState, Samples
+from sklkl.distillation._composition import Composition, SampleTargets, has_weight
 from sklkl.distillation._munge import SEED, followed_by
 from sklkl.distillation._plan import as_student, as_teacher, resolve
 from sklkl.distillation._pooling import FOLDS
@@ -238,24 +241,24 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
     def __init__(
         self,
-        teacher,
-        student=None,
+        teacher: Estimator,
+        student: Estimator = None,
         *,
-        temperature=1.0,
-        calibrate=False,
-        hard_label_weight=0.0,
-        divergence="kl",
-        divergence_params=None,
-        loss_correction=0.0,
-        smoothing=0.0,
-        cross_fit=None,
-        unlabeled=None,
-        unlabeled_weight=1.0,
-        n_synthetic=0,
-        memory=None,
-        random_state=None,
-        verbose=False,
-    ):
+        temperature: float = 1.0,
+        calibrate: bool = False,
+        hard_label_weight: float | Literal["auto"] = 0.0,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        loss_correction: float = 0.0,
+        smoothing: float | Literal["auto"] = 0.0,
+        cross_fit: Folds = None,
+        unlabeled: object = None,
+        unlabeled_weight: float = 1.0,
+        n_synthetic: float = 0,
+        memory: Any = None,
+        random_state: RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
         self.teacher = teacher
         self.student = student
         self.temperature = temperature
@@ -273,7 +276,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         self.random_state = random_state
         self.verbose = verbose
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters.
 
         Parameters
@@ -293,7 +296,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             params.update({f"student__{name}": value for name, value in inner.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also of the teacher and the student.
 
         Parameters
@@ -330,7 +333,14 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
         return {name: e for name, e in inner.items() if e is not None}
 
-    def fit(self, X, y=None, sample_weight=None, teacher_proba=None, **fit_params):
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        teacher_proba: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the teacher, then the student to what it says of X.
 
         Parameters
@@ -432,7 +442,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             labels[every] = values
         labeled = np.zeros(n_samples, dtype=bool)
         labeled[every] = plan.target is not None
-        return Samples(proba, labels, labeled, plan.weight)
+        return SampleTargets(proba, labels, labeled, plan.weight)
 
     def _composition(self, plan, teacher, samples):
         """Return the parameters of the loss, those to be chosen as numbers."""
@@ -467,7 +477,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             ]
         return candidates[int(np.argmin(losses))]
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
 
         Parameters
@@ -495,7 +505,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
         return super().score(X, y, sample_weight=sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict labels with the student.
 
         Parameters
@@ -512,7 +522,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         return self.student_.predict(X)
 
     @available_if(_student_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities with the student, at temperature 1.
 
         Parameters
@@ -529,7 +539,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
 
     @available_if(_student_has("predict_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities with the student, at temperature 1.
 
         Parameters
@@ -549,7 +559,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             return np.log(self.predict_proba(X))
 
     @available_if(_student_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Samples) -> Floats:
         """Compute the student's decision function.
 
         Parameters
@@ -571,7 +581,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             return scores
         return spread(own, scores, self.classes_, -np.inf)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Estimator:
         """Convert the student to an estimator that needs nothing but scikit-learn.
 
         Returns

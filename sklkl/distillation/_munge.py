@@ -1,13 +1,16 @@
 """Synthetic samples for a teacher to label."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklkl._core.arrays import as_array
 from sklkl._core.parameters import SHARE, Rule, check, integer, number
+from sklkl._core.typing import RandomState, Samples
 
 SEED = Rule(
     "an integer from 0 to 2**32 - 1 or a RandomState",
@@ -18,14 +21,14 @@ SEED = Rule(
 
 
 def munge(
-    X,
-    n_samples=None,
+    X: Samples,
+    n_samples: int | None = None,
     *,
-    swap_probability=0.5,
-    local_variance=1.0,
-    categorical_features=None,
-    random_state=None,
-):
+    swap_probability: float = 0.5,
+    local_variance: float = 1.0,
+    categorical_features: ArrayLike | None = None,
+    random_state: RandomState | None = None,
+) -> Any:
     r"""Draw synthetic samples near those of X, by MUNGE.
 
     A synthetic sample is a copy of a row e of X, some of whose entries come from the row e'

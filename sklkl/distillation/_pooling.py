@@ -1,9 +1,12 @@
 """A classifier that pools the probabilities of several."""
 
+from collections.abc import Mapping
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, indexable
@@ -30,6 +33,7 @@ from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
 from sklkl._core.samples import check_same_rows, check_weights, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_kind, check_target, one_hot
+from sklkl._core.typing import Floats, Folds, Samples
 from sklkl.distillation._simplex import learn_weights
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
@@ -141,15 +145,21 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     """
 
     def __init__(
-        self, estimators, *, pooling="arithmetic", weights=None, cv=None, n_jobs=None
-    ):
+        self,
+        estimators: Any,
+        *,
+        pooling: Literal["arithmetic", "geometric"] = "arithmetic",
+        weights: ArrayLike | Mapping[str, float] | None = None,
+        cv: Folds = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimators = estimators
         self.pooling = pooling
         self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the pool.
 
         Parameters
@@ -170,7 +180,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
                 params.update({f"{name}__{key}": value for key, value in inner.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the pool, those of its estimators, or whole estimators.
 
         Parameters
@@ -199,7 +209,13 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     def _splitters(self):
         return {"cv": self.cv}  # no estimator can have this name, as it is a parameter
 
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the estimators, and learn their weights if asked to.
 
         Parameters
@@ -377,7 +393,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             )
         return scores
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict the probabilities of the pool.
 
         Parameters
@@ -400,7 +416,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             return sum(weight * proba for weight, proba in self._weighted(X, log=False))
         return softmax(self._mean_logs(X), axis=1)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict the log-probabilities of the pool.
 
         Those of the estimators are used, so that what underflows as a probability is right.

@@ -2,8 +2,10 @@
 
 import warnings
 from numbers import Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +14,7 @@ from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
 from sklkl._core.names import shown
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
+from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
 from sklkl.divergences._registry import find
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
@@ -180,20 +183,20 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def __init__(
         self,
         *,
-        C=1.0,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        classes=None,
-        class_weight=None,
-        divergence="kl",
-        divergence_params=None,
-        temperature=1.0,
-        solver="auto",
-        tol=1e-3,
-        max_iter=1000,
-        warm_start=False,
-        verbose=0,
-    ):
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        classes: ArrayLike | None = None,
+        class_weight: ClassWeight = None,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        temperature: float = 1.0,
+        solver: Solver = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
@@ -209,7 +212,14 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None):
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model to labels or soft targets.
 
         Parameters
@@ -286,7 +296,13 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         return self
 
     @available_if(_can_stream)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from one more batch of a stream.
 
         The first batch is fitted as by ``fit``. What was learned is then kept as a Gaussian

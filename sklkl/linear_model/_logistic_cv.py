@@ -1,10 +1,13 @@
 """Multinomial logistic regression on soft labels with a cross-validated penalty."""
 
 import inspect
+from collections.abc import Callable
 from copy import copy
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer as get_sklearn_scorer
@@ -22,6 +25,7 @@ from sklkl._core.sklearn import (
     scorer_function,
     with_callbacks,
 )
+from sklkl._core.typing import ClassWeight, DivergenceParams, Folds, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve_stages
 from sklkl.linear_model._data import (
     RULES,
@@ -141,23 +145,23 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     def __init__(
         self,
         *,
-        Cs=10,
-        l1_ratios=(0.0,),
-        fit_intercept=True,
-        classes=None,
-        cv=None,
-        scoring=None,
-        class_weight=None,
-        divergence="kl",
-        divergence_params=None,
-        temperature=1.0,
-        solver="auto",
-        tol=1e-3,
-        max_iter=1000,
-        n_jobs=None,
-        refit=True,
-        verbose=0,
-    ):
+        Cs: ArrayLike = 10,
+        l1_ratios: ArrayLike = (0.0,),
+        fit_intercept: bool = True,
+        classes: ArrayLike | None = None,
+        cv: Folds = None,
+        scoring: str | Callable[..., float] | None = None,
+        class_weight: ClassWeight = None,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        temperature: float = 1.0,
+        solver: Solver = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        n_jobs: int | None = None,
+        refit: bool = True,
+        verbose: int = 0,
+    ) -> None:
         self.Cs = Cs
         self.l1_ratios = l1_ratios
         self.fit_intercept = fit_intercept
@@ -176,7 +180,15 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None, **params):
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Choose the penalty and fit the model.
 
         Parameters
@@ -279,7 +291,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         shared |= {"classes": classes, "verbose": 0}
         return SoftLabelLogisticRegression(**shared)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return where metadata of ``fit`` and ``score`` go: to the splitter and the scorer.
 
         Returns
@@ -367,7 +379,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         i, j = _best(scores.mean(axis=0))
         return {"C_": float(Cs[j]), "l1_ratio_": float(l1_ratios[i])}
 
-    def score(self, X, y, sample_weight=None, **params):
+    def score(
+        self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> float:
         """Score predictions by ``scoring``.
 
         Parameters

@@ -1,12 +1,16 @@
 """Predictions of a linear softmax model."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
+from sklkl._core.typing import Estimator, Floats, Samples
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
 from sklkl.linear_model import _inference, _rows
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
@@ -20,7 +24,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         tags.input_tags.sparse = True
         return tags
 
-    def decision_function(self, X):
+    def decision_function(self, X: Samples) -> Floats:
         """Compute the logits, at temperature 1.
 
         Parameters
@@ -36,7 +40,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         raw = self._predict(X, RAW)
         return raw[:, 0] if len(self.classes_) == 2 else raw
 
-    def predict(self, X):
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the most probable class.
 
         Parameters
@@ -53,7 +57,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         codes = raw[:, 0] > 0 if len(self.classes_) == 2 else raw.argmax(axis=1)
         return self.classes_[codes.astype(np.intp)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities, at ``temperature``.
 
         Parameters
@@ -68,7 +72,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         """
         return self._predict(X, PROBA)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities, at ``temperature``.
 
         They are computed directly: accurate near 0 and far below underflow.
@@ -110,7 +114,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             W = np.vstack([W, self.intercept_])
         return W
 
-    def sparsify(self):
+    def sparsify(self) -> Self:
         """Make ``coef_`` a sparse matrix, which an L1 norm makes worthwhile.
 
         Every method goes on working; the next fit makes ``coef_`` dense again.
@@ -126,7 +130,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         self.coef_ = (csr_array if arrays else csr_matrix)(self.coef_)
         return self
 
-    def densify(self):
+    def densify(self) -> Self:
         """Make ``coef_`` an array again, after ``sparsify``.
 
         Returns
@@ -139,7 +143,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             self.coef_ = self.coef_.toarray()
         return self
 
-    def coef_frame(self):
+    def coef_frame(self) -> Any:
         """Return the coefficients as a data frame.
 
         Returns
@@ -167,7 +171,15 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         """
         return _inference.coef_frame(self)
 
-    def coef_inference(self, X, y, sample_weight=None, *, groups=None, confidence_level=0.95):
+    def coef_inference(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        confidence_level: float = 0.95,
+    ) -> Any:
         r"""Compute robust standard errors and confidence intervals of the coefficients.
 
         They need no more than that the mean of the targets is a softmax of linear logits:
@@ -259,7 +271,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         """
         return _inference.coef_inference(self, X, y, sample_weight, groups, confidence_level)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Estimator:
         """Convert to a fitted ``sklearn.linear_model.LogisticRegression``.
 
         Returns
