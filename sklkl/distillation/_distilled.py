@@ -14,14 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from sklkl._core.classes import spread
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import check_has_proba
-from sklkl._core.parameters import (
-    BOOLEAN,
-    NON_NEGATIVE,
-    SHARE,
-    Rule,
-    check_parameters,
-    number,
-)
+from sklkl._core.parameters import BOOLEAN, NON_NEGATIVE, SHARE, Rule, check_parameters, number
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, one_hot

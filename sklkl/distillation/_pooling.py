@@ -50,11 +50,7 @@ def _are_folds(cv):
 FOLDS = Rule(
     "an integer >= 2, a splitter or an iterable of pairs of indices", good=_are_folds
 ).or_(None)
-RULES = {
-    "pooling": one_of(POOLING),
-    "cv": FOLDS,
-    "n_jobs": N_JOBS,
-}
+RULES = {"pooling": one_of(POOLING), "cv": FOLDS, "n_jobs": N_JOBS}
 
 
 class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):

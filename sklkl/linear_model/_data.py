@@ -74,15 +74,7 @@ class Data:
 
 
 def check_data(
-    estimator,
-    X,
-    y,
-    sample_weight,
-    labels=None,
-    label_weight=None,
-    *,
-    reset=True,
-    classes=None,
+    estimator, X, y, sample_weight, labels=None, label_weight=None, *, reset=True, classes=None
 ):
     """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
     if y is None:

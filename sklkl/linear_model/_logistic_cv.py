@@ -27,12 +27,7 @@ from sklkl._core.sklearn import (
 )
 from sklkl._core.typing import ClassWeight, DivergenceParams, Folds, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve_stages
-from sklkl.linear_model._data import (
-    RULES,
-    check_data,
-    check_numbers,
-    unchanged_on_error,
-)
+from sklkl.linear_model._data import RULES, check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.linear_model._objective import objectives_of, step_tolerance
