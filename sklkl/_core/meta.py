@@ -10,6 +10,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklkl._core.docs import documented
 from sklkl._core.typing import Samples
 
 
@@ -64,18 +65,11 @@ class MetaClassifierMixin(MetaEstimatorMixin):
             if known:
                 setattr(self, name, known[0])
 
+    @documented
     def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the most probable class.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         check_is_fitted(self)
         codes = np.argmax(self.predict_proba(X), axis=1)

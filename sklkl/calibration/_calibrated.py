@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import (
     check_partition,
@@ -130,6 +131,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     def _splitters(self):
         return {"splitter": self.cv}
 
+    @documented
     def fit(
         self,
         X: Samples,
@@ -141,10 +143,8 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in the calibration and, if it takes them, in
             the estimator's fit.
@@ -263,18 +263,11 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         )
         return {}, {**fit_params, **weights}
 
+    @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Predict calibrated probabilities.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         check_is_fitted(self)
         probas = [pair.predict_proba(X) for pair in self.calibrated_classifiers_]

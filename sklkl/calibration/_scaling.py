@@ -46,7 +46,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklkl._core.arrays import without_tensor
 from sklkl._core.classes import encode, frame_columns, match_columns
 from sklkl._core.distributions import check_rows
-from sklkl._core.docs import documented
+from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
@@ -373,6 +373,7 @@ def fit_smoothing(log_proba, target, weight, doubt, *, intercepts=False, needed=
 class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     """A map of predicted probabilities, fitted to the targets."""
 
+    @documented
     def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the map to predictions and what they were to predict.
 
@@ -383,8 +384,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             of samples that the model was fitted to. The named columns of a data frame are
             matched to the classes by name. Those of an array are in the order of ``classes``,
             by default that of the columns of ``y``, or the sorted order of labels.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative.
 
@@ -466,80 +466,76 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         values = match_columns(values, columns, self.classes_, "X")
         return self._map(smoothed(self._log_proba(values), self.smoothing_))
 
+    @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(to_proba)s
         """
         return softmax(self._mapped(X), axis=1)
 
+    @documented
     def predict_log_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities, and return their logarithms.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(to_log_proba)s
         """
         return log_softmax(self._mapped(X), axis=1)
 
+    @documented
     def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the class that is most probable after calibration.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(to_labels)s
         """
         codes = self._mapped(X).argmax(axis=1)
         return self.classes_[codes]
 
 
-scaling_documented = documented(
-    C="""C : float, default=0.01
-        Inverse strength of the penalty on the coefficients, positive; ``np.inf`` for none.""",
-    parameters="""smoothing : "auto" or float, default="auto"
-        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
-        tiny probabilities. "auto" takes the one with which a temperature, and intercepts if
-        the map has them, have the least KL divergence. Probabilities below the epsilon of
-        float64 are raised to it.
-    classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns of arrays. By default the sorted labels, the
-        columns of a data frame, or 0, ..., n_classes - 1.
-    from_logits : bool, default=False
-        The input holds logits: log-probabilities up to a constant per row.""",
-    attributes="""classes_ : ndarray of shape (n_classes,)
-        The classes in the order of the columns of the result: sorted, if ``y`` held labels.
-    smoothing_ : float
-        The share of the uniform distribution.
-    n_features_in_ : int
-        Number of classes.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if they are strings.""",
+scaling_documented = documented_with(
+    C="""
+        C : float, default=0.01
+            Inverse strength of the penalty on the coefficients, positive; ``np.inf`` for
+            none.""",
+    parameters="""
+        smoothing : "auto" or float, default="auto"
+            Share of the uniform distribution in q, from 0 to below 1: it bounds the effect of
+            tiny probabilities. "auto" takes the one with which a temperature, and intercepts
+            if the map has them, have the least KL divergence. Probabilities below the epsilon
+            of float64 are raised to it.
+        classes : array-like of shape (n_classes,), default=None
+            The classes in the order of the columns of arrays. By default the sorted labels,
+            the columns of a data frame, or 0, ..., n_classes - 1.
+        from_logits : bool, default=False
+            The input holds logits: log-probabilities up to a constant per row.""",
+    attributes="""
+        classes_ : ndarray of shape (n_classes,)
+            The classes in the order of the columns of the result: sorted, if ``y`` held
+            labels.
+        smoothing_ : float
+            The share of the uniform distribution.
+        n_features_in_ : int
+            Number of classes.
+        feature_names_in_ : ndarray of shape (`n_features_in_`,)
+            Names of the columns, if they are strings.""",
 )
 
 

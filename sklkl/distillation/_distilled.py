@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import check_has_proba
 from sklkl._core.parameters import BOOLEAN, NON_NEGATIVE, SHARE, Rule, check_parameters, number
@@ -470,13 +471,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             ]
         return candidates[int(np.argmin(losses))]
 
+    @documented
     def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row; ``unlabeled`` where there is none.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -484,9 +485,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
         Returns
         -------
-        score : float
-            ``sklearn.metrics.accuracy_score`` for labels,
-            ``sklkl.metrics.d2_kl_score`` for soft targets.
+        %(to_score)s
         """
         weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
         check_same_rows(X=X, y=y, **weights)
@@ -498,52 +497,31 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
         return super().score(X, y, sample_weight=sample_weight)
 
+    @documented
     def predict(self, X: Samples) -> NDArray[Any]:
         """Predict labels with the student.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         check_is_fitted(self)
         return self.student_.predict(X)
 
     @available_if(_student_has("predict_proba"))
+    @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities with the student, at temperature 1.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         check_is_fitted(self)
         return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
 
     @available_if(_student_has("predict_proba"))
+    @documented
     def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities with the student, at temperature 1.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
         """
         check_is_fitted(self)
         if learns_from_probabilities(self.student_):
@@ -552,13 +530,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             return np.log(self.predict_proba(X))
 
     @available_if(_student_has("decision_function"))
+    @documented
     def decision_function(self, X: Samples) -> Floats:
         """Compute the student's decision function.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
 
         Returns
         -------

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import (
     ABSENT,
@@ -205,6 +206,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     def _splitters(self):
         return {"cv": self.cv}  # no estimator can have this name, as it is a parameter
 
+    @documented
     def fit(
         self,
         X: Samples,
@@ -216,8 +218,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row. May be left out if all estimators are
             frozen and weights are not learned.
@@ -389,18 +390,11 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             )
         return scores
 
+    @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Predict the probabilities of the pool.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
 
         Raises
         ------
@@ -412,20 +406,13 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             return sum(weight * proba for weight, proba in self._weighted(X, log=False))
         return softmax(self._mean_logs(X), axis=1)
 
+    @documented
     def predict_log_proba(self, X: Samples) -> Floats:
         """Predict the log-probabilities of the pool.
 
         Those of the estimators are used, so that what underflows as a probability is right.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
 
         Raises
         ------

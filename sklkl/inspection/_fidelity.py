@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import check_classes, frame_columns, spread
+from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
@@ -39,6 +40,27 @@ from sklkl.metrics._losses import check_options
 
 MOST_POINTS = 5000
 LABEL = {"padding": 2, "fontsize": "small"}
+
+
+of_fidelity = documented_with(
+    options_and_display="""
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in all means, non-negative. Those of weight 0 are not
+            drawn.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where only the student's probability is 0, as in ``kl_loss``.
+        n_rows : int, default=10
+            How many of the samples that differ most to show.
+        ax : sequence of three matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : FidelityDisplay
+            The display, drawn.""",
+)
 
 
 class FidelityDisplay:
@@ -127,6 +149,7 @@ class FidelityDisplay:
         self.n_rows = n_rows
 
     @classmethod
+    @of_fidelity
     def from_estimator(
         cls,
         teacher: Estimator,
@@ -151,22 +174,7 @@ class FidelityDisplay:
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
             Samples, or whatever both models predict from. The index of a data frame names
             the samples.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in all means, non-negative. Those of weight 0 are not
-            drawn.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where only the student's probability is 0, as in ``kl_loss``.
-        n_rows : int, default=10
-            How many of the samples that differ most to show.
-        ax : sequence of three matplotlib Axes, default=None
-            Where to draw; new ones if None.
-
-        Returns
-        -------
-        display : FidelityDisplay
-            The display, drawn.
+        %(options_and_display)s
 
         Raises
         ------
@@ -209,6 +217,7 @@ class FidelityDisplay:
         ).plot(ax=ax)
 
     @classmethod
+    @of_fidelity
     def from_predictions(
         cls,
         teacher_proba: ArrayLike,
@@ -233,22 +242,7 @@ class FidelityDisplay:
         classes : array-like of shape (n_classes,), default=None
             The classes, in the order of the columns of an array. By default the columns of
             a data frame, or 0, 1, ...
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in all means, non-negative. Those of weight 0 are not
-            drawn.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where only the student's probability is 0, as in ``kl_loss``.
-        n_rows : int, default=10
-            How many of the samples that differ most to show.
-        ax : sequence of three matplotlib Axes, default=None
-            Where to draw; new ones if None.
-
-        Returns
-        -------
-        display : FidelityDisplay
-            The display, drawn.
+        %(options_and_display)s
 
         Raises
         ------

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
 from sklkl._core.classes import frame_columns, spread
+from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, one_of
@@ -32,6 +33,31 @@ STRATEGIES = ("quantile", "uniform")
 MOST_CURVES = 7  # as there are colours
 EDGES = np.linspace(0.0, 1.0, 21)
 LINESTYLES = ["-", "--", "-.", ":"]
+
+
+of_reliability = documented_with(
+    options="""
+        classes_of_interest : array-like, default=None
+            The classes to draw. By default the second of two, or all if they are at most 7,
+            or the 7 with the largest mean targets.
+        n_bins : int, default=10
+            Number of bins for each class; empty ones are left out.
+        strategy : {"quantile", "uniform"}, default="quantile"
+            Bins of equal weight, or of equal width. Equal predictions share a bin.
+        method : str or estimator, default="dirichlet"
+            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
+            "binning" has bins of its own, ``n_bins`` for each predicted class.
+        cv : int, splitter or iterable, default=5
+            Folds for the ``method``, as in ``kl_decomposition``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the curves and the histogram; new ones if None.""",
+)
 
 
 class ReliabilityDisplay:
@@ -120,6 +146,7 @@ class ReliabilityDisplay:
         self.base = base
 
     @classmethod
+    @of_reliability
     def from_estimator(
         cls,
         estimator: Estimator,
@@ -148,26 +175,7 @@ class ReliabilityDisplay:
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels; or soft targets, a probability vector per row. The columns of a
             matrix are ``estimator.classes_``; those of a data frame are matched by name.
-        classes_of_interest : array-like, default=None
-            The classes to draw. By default the second of two, or all if they are at most 7,
-            or the 7 with the largest mean targets.
-        n_bins : int, default=10
-            Number of bins for each class; empty ones are left out.
-        strategy : {"quantile", "uniform"}, default="quantile"
-            Bins of equal weight, or of equal width. Equal predictions share a bin.
-        method : str or estimator, default="dirichlet"
-            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
-            "binning" has bins of its own, ``n_bins`` for each predicted class.
-        cv : int, splitter or iterable, default=5
-            Folds for the ``method``, as in ``kl_decomposition``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
-        ax : pair of matplotlib Axes, default=None
-            Where to draw the curves and the histogram; new ones if None.
+        %(options)s
 
         Returns
         -------
@@ -218,6 +226,7 @@ class ReliabilityDisplay:
         ).plot(ax=ax)
 
     @classmethod
+    @of_reliability
     def from_predictions(
         cls,
         y_true: ArrayLike,
@@ -247,26 +256,7 @@ class ReliabilityDisplay:
         labels : array-like of shape (n_classes,), default=None
             All classes, in sorted order. Needed where a class is absent from ``y_true``; of
             matrices without names, the names of the columns.
-        classes_of_interest : array-like, default=None
-            The classes to draw. By default the second of two, or all if they are at most 7,
-            or the 7 with the largest mean targets.
-        n_bins : int, default=10
-            Number of bins for each class; empty ones are left out.
-        strategy : {"quantile", "uniform"}, default="quantile"
-            Bins of equal weight, or of equal width. Equal predictions share a bin.
-        method : str or estimator, default="dirichlet"
-            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
-            "binning" has bins of its own, ``n_bins`` for each predicted class.
-        cv : int, splitter or iterable, default=5
-            Folds for the ``method``, as in ``kl_decomposition``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
-        ax : pair of matplotlib Axes, default=None
-            Where to draw the curves and the histogram; new ones if None.
+        %(options)s
 
         Returns
         -------

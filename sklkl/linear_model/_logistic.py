@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
+from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
@@ -212,6 +213,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.verbose = verbose
 
     @with_callbacks
+    @documented
     def fit(
         self,
         X: Samples,
@@ -224,8 +226,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
             columns of a data frame.
@@ -296,6 +297,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         return self
 
     @available_if(_can_stream)
+    @documented
     def partial_fit(
         self,
         X: Samples,
@@ -324,10 +326,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         classes : array-like of shape (n_classes,), default=None
             All classes, needed in the first call if ``y`` holds labels and the parameter
             ``classes`` is not set.

@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklkl._core.docs import documented
 from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
 from sklkl._core.samples import check_weights, holds_labels, take
 from sklkl._core.sklearn import (
@@ -175,6 +176,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.verbose = verbose
 
     @with_callbacks
+    @documented
     def fit(
         self,
         X: Samples,
@@ -188,10 +190,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in fits and in scores. If metadata routing is
             enabled, a scorer that is passed as ``scoring`` gets them if it requests them.
@@ -374,6 +374,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         i, j = _best(scores.mean(axis=0))
         return {"C_": float(Cs[j]), "l1_ratio_": float(l1_ratios[i])}
 
+    @documented
     def score(
         self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> float:
@@ -381,8 +382,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
+from sklkl._core.docs import documented
 from sklkl._core.typing import Estimator, Floats, Samples
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
 from sklkl.linear_model import _inference, _rows
@@ -24,13 +25,13 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         tags.input_tags.sparse = True
         return tags
 
+    @documented
     def decision_function(self, X: Samples) -> Floats:
         """Compute the logits, at temperature 1.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
 
         Returns
         -------
@@ -40,52 +41,31 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         raw = self._predict(X, RAW)
         return raw[:, 0] if len(self.classes_) == 2 else raw
 
+    @documented
     def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the most probable class.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         raw = self._predict(X, RAW)
         codes = raw[:, 0] > 0 if len(self.classes_) == 2 else raw.argmax(axis=1)
         return self.classes_[codes.astype(np.intp)]
 
+    @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities, at ``temperature``.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         return self._predict(X, PROBA)
 
+    @documented
     def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities, at ``temperature``.
 
         They are computed directly: accurate near 0 and far below underflow.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
         """
         return self._predict(X, LOG_PROBA)
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
-from sklkl._core.docs import with_predictions
+from sklkl._core.docs import documented
 from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
@@ -59,7 +59,7 @@ class LossInterval(NumbersRepr):
     high: float
 
 
-@with_predictions
+@documented
 def loss_interval(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -95,9 +95,7 @@ def loss_interval(
     divergence : str, default="kl"
         The divergence whose mean the loss is, as for ``divergence_loss``: "kl",
         "reverse_kl", "jensen_shannon", "hellinger", ...
-    divergence_params : dict, default=None
-        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
-        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
+    %(divergence_params)s
     %(labels)s
     sample_weight : array-like of shape (n_samples,), default=None
         Sampling or importance weights, non-negative. Their scale does not matter. They are
@@ -117,8 +115,7 @@ def loss_interval(
         Source of the resamples; pass an int for the same result at each call.
     base : float, default=None
         Unit of the result: None for nats, 2 for bits. None for a divergence without one.
-    on_zero : {"clip", "inf", "raise"}, default="clip"
-        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+    %(on_zero_as_in_kl_loss)s
 
     Returns
     -------

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import by_row, check_rows, nats_to
-from sklkl._core.docs import with_predictions
+from sklkl._core.docs import documented
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, relative
@@ -193,7 +193,7 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     return 1.0 - model_loss / prior_loss
 
 
-@with_predictions
+@documented
 def kl_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -209,29 +209,10 @@ def kl_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -255,7 +236,7 @@ def kl_loss(
     return mean_divergence(target, proba, KL, **options)
 
 
-@with_predictions
+@documented
 def reverse_kl_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -271,29 +252,10 @@ def reverse_kl_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -316,7 +278,7 @@ def reverse_kl_loss(
     return mean_divergence(target, proba, find("reverse_kl"), **options)
 
 
-@with_predictions
+@documented
 def cross_entropy_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -332,29 +294,10 @@ def cross_entropy_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -377,7 +320,7 @@ def cross_entropy_loss(
     return mean_divergence(target, proba, find("cross_entropy"), **options)
 
 
-@with_predictions
+@documented
 def jensen_shannon_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -394,31 +337,12 @@ def jensen_shannon_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     weight : float, default=0.5
         Weight of ``y_true`` in the mixture, between 0 and 1.
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -443,7 +367,7 @@ def jensen_shannon_loss(
     )
 
 
-@with_predictions
+@documented
 def jeffreys_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -459,29 +383,10 @@ def jeffreys_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -504,7 +409,7 @@ def jeffreys_loss(
     return mean_divergence(target, proba, find("jeffreys"), **options)
 
 
-@with_predictions
+@documented
 def divergence_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -522,8 +427,7 @@ def divergence_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     divergence : str, default="kl"
         The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
         "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
@@ -584,7 +488,7 @@ def divergence_loss(
     return mean_divergence(target, proba, record, **options)
 
 
-@with_predictions
+@documented
 def d2_kl_score(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -602,12 +506,10 @@ def d2_kl_score(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     %(labels)s
     %(sample_weight)s
-    on_zero : {"clip", "inf", "raise"}, default="clip"
-        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+    %(on_zero_as_in_kl_loss)s
 
     Returns
     -------
@@ -616,17 +518,7 @@ def d2_kl_score(
         targets are equal, up to the rounding of float32, so that the prior is perfect: 1
         for a perfect model, otherwise 0.
 
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(raises)s
 
     See Also
     --------

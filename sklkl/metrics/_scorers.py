@@ -17,6 +17,7 @@ from sklearn.metrics import get_scorer_names as sklearn_names
 
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
+from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
@@ -109,6 +110,7 @@ class FidelityScorer(DivergenceScorer):
     def __repr__(self):
         return f"make_fidelity_scorer({self.teacher!r}, {self.name!r}{self._options()})"
 
+    @documented
     def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
         """Score a student.
 
@@ -116,8 +118,7 @@ class FidelityScorer(DivergenceScorer):
         ----------
         estimator : estimator
             Fitted classifier with ``predict_proba``.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y_true : object, default=None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
+from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.samples import check_weights, encode_groups
@@ -294,6 +295,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         check("random_state", random_state, RANDOM_STATE)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
+    @documented
     def split(
         self,
         X: Samples,
@@ -307,8 +309,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples; only their number matters.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         groups : array-like of shape (n_samples,), default=None
             Samples of one group stay together.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -449,6 +450,7 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )
 
+    @documented
     def split(
         self,
         X: Samples,
@@ -462,8 +464,7 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples; only their number matters.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         groups : array-like of shape (n_samples,), default=None
             Samples of one group stay together.
         sample_weight : array-like of shape (n_samples,), default=None
