@@ -1,6 +1,7 @@
 """A picture of a student beside its teacher: where they differ, in which classes and rows."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -63,6 +64,7 @@ of_fidelity = documented_with(
 )
 
 
+@dataclass(eq=False, repr=False)
 class FidelityDisplay:
     r"""The differences of a student from its teacher: in all, by class, and in the worst rows.
 
@@ -125,28 +127,16 @@ class FidelityDisplay:
     array([146, 113, 121])
     """
 
-    def __init__(
-        self,
-        teacher_proba: Floats,
-        student_proba: Floats,
-        contributions: Floats,
-        row_divergences: Floats,
-        divergence: float,
-        *,
-        classes: Sequence[Any],
-        base: float | None = None,
-        row_names: Sequence[str] | None = None,
-        n_rows: int = 10,
-    ) -> None:
-        self.teacher_proba = teacher_proba
-        self.student_proba = student_proba
-        self.contributions = contributions
-        self.row_divergences = row_divergences
-        self.divergence = divergence
-        self.classes = classes
-        self.base = base
-        self.row_names = row_names
-        self.n_rows = n_rows
+    teacher_proba: Floats
+    student_proba: Floats
+    contributions: Floats
+    row_divergences: Floats
+    divergence: float
+    _: KW_ONLY
+    classes: Sequence[Any]
+    base: float | None = None
+    row_names: Sequence[str] | None = None
+    n_rows: int = 10
 
     @classmethod
     @of_fidelity

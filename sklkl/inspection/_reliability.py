@@ -1,6 +1,7 @@
 """A reliability diagram, for soft targets, too, with the parts of the KL divergence."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -60,6 +61,7 @@ of_reliability = documented_with(
 )
 
 
+@dataclass(eq=False, repr=False)
 class ReliabilityDisplay:
     """Mean targets over mean predictions, and what miscalibration costs.
 
@@ -126,24 +128,14 @@ class ReliabilityDisplay:
     (array([0.01, 0.1 , 0.38, 0.82]), array([0.06, 0.2 , 0.39, 0.66]))
     """
 
-    def __init__(
-        self,
-        prob_true: Sequence[Floats],
-        prob_pred: Sequence[Floats],
-        standard_errors: Sequence[Floats],
-        counts: Floats,
-        decomposition: KLDecomposition,
-        *,
-        classes: Sequence[Any],
-        base: float | None = None,
-    ) -> None:
-        self.prob_true = prob_true
-        self.prob_pred = prob_pred
-        self.standard_errors = standard_errors
-        self.counts = counts
-        self.decomposition = decomposition
-        self.classes = classes
-        self.base = base
+    prob_true: Sequence[Floats]
+    prob_pred: Sequence[Floats]
+    standard_errors: Sequence[Floats]
+    counts: Floats
+    decomposition: KLDecomposition
+    _: KW_ONLY
+    classes: Sequence[Any]
+    base: float | None = None
 
     @classmethod
     @of_reliability
