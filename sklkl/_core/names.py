@@ -4,17 +4,7 @@ import numpy as np
 
 
 def places(names, wanted):
-    """Return where each of ``names`` stands in ``wanted``, -1 if it does not.
-
-    Parameters
-    ----------
-    names, wanted : list
-        Distinct hashable labels.
-
-    Returns
-    -------
-    ndarray of shape (len(names),) and dtype intp
-    """
+    """Return where each of ``names`` stands in the list ``wanted``, -1 if it does not."""
     position = {label: j for j, label in enumerate(wanted)}
     return np.array([position.get(label, -1) for label in names], dtype=np.intp)
 

@@ -139,13 +139,9 @@ def _is_marker(value, marker):
 
 
 def check_same_rows(**named):
-    """Refuse arguments of other lengths, and rows that are named in another order.
+    """Refuse arguments of other lengths than X, and rows that are named in another order.
 
-    Parameters
-    ----------
-    **named : object
-        What holds the samples, by the name of the argument, X first; None for what is
-        not given.
+    The arguments are given by name, X first, and None where they are not given.
     """
     lengths = {name: _length(name, v) for name, v in named.items() if v is not None}
     if named["X"] is None:

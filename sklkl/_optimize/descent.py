@@ -16,29 +16,14 @@ PATIENT = 10  # iterations before the Hessian itself is evaluated, however small
 
 @dataclass
 class Result:
-    """Where the minimiser stopped.
-
-    Attributes
-    ----------
-    W : ndarray
-        The minimiser.
-    value : float
-        The objective there.
-    n_iter : int
-    converged : bool
-        Whether it arrived within the tolerance, or as near as rounding allows.
-    stopped : bool
-        Whether the callback asked to stop.
-    change : float
-        Change of log-odds that a Newton step would still make, infinity if not known.
-    """
+    """Where the minimiser stopped."""
 
     W: np.ndarray
-    value: float
+    value: float  # the objective at W
     n_iter: int
-    converged: bool
-    stopped: bool
-    change: float
+    converged: bool  # within the tolerance, or as near as rounding allows
+    stopped: bool  # by the callback
+    change: float  # of log-odds that a Newton step would still make, infinity if not known
 
 
 class Metric:
@@ -113,24 +98,11 @@ class Metric:
 
 @np.errstate(all="ignore")  # a step may go too far; the line search finds out
 def descend(method, objective, W, *, tol, max_iter, callback=None):
-    """Minimise a function by steps of a quasi-Newton method.
+    """Minimise a function from W by steps of ``method``, an ``LBFGS`` or a ``Proximal``.
 
-    Parameters
-    ----------
-    method : LBFGS or Proximal
-    objective : Objective
-    W : ndarray of shape (size, n_logits)
-        Start.
-    tol : float
-        Stop when a step would change no log-odds of a row by more.
-    max_iter : int
-    callback : callable, default=None
-        ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and
-        at the end; a true return value stops.
-
-    Returns
-    -------
-    Result
+    Stops when a step would change no log-odds of a row by more than ``tol``, or when
+    ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and at the
+    end, returns true. Returns a ``Result``.
     """
     arrival = Arrival(objective, tol)
     metric = Metric(method, objective)

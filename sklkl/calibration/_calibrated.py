@@ -277,15 +277,8 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
 class CalibratedPair:
     """A fitted classifier and the fitted map of its probabilities.
 
-    Parameters
-    ----------
-    estimator : estimator
-    scaling : estimator
-        One of the maps of this package.
-    classes : ndarray of shape (n_classes,)
-        Those of the result; the estimator may know fewer.
-    absent : ndarray of shape (n_classes,)
-        Probabilities of the classes that the estimator does not know, 0 of the others.
+    ``classes_`` are the classes of the result; the estimator may know fewer, and ``absent``
+    holds the probabilities of the classes that it does not know, 0 of the others.
     """
 
     def __init__(self, estimator, scaling, classes, absent):

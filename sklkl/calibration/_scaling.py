@@ -77,19 +77,11 @@ RULES = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """What the rows at hand cannot exclude, so that no map takes it for settled.
+    """What the rows at hand cannot exclude, so that no map takes it for settled."""
 
-    Attributes
-    ----------
-    share : float
-        Share of the uniform distribution that targets are mixed with.
-    information : float or ndarray of shape (n_classes,)
-        How strongly the intercepts are pulled to 0, ...
-    most : float or ndarray of shape (n_classes,)
-        ... and by how much at most: so much may mean predictions differ from mean targets.
-    """
-
-    share: float = 0.0
+    share: float = 0.0  # of the uniform distribution, with which targets are mixed
+    # How strongly the intercepts are pulled to 0, and by how much at most: so much may mean
+    # predictions differ from mean targets. Floats, or arrays (n_classes,).
     information: float | np.ndarray = 1.0
     most: float | np.ndarray = 0.0
 
@@ -256,23 +248,9 @@ class ScalingObjective(Objective):
 def dirichlet_objective(z, target, weight, doubt, coef0, penalty):
     """Return the objective of Dirichlet scaling.
 
-    Parameters
-    ----------
-    z : ndarray of shape (n_samples, n_classes)
-        Log-probabilities, float64.
-    target : ndarray of shape (n_samples, n_classes)
-        Probabilities, taken as they are.
-    weight : ndarray of shape (n_samples,)
-    doubt : Doubt
-        The doubt on the intercepts.
-    coef0 : ndarray of shape (n_features, n_logits)
-        Where the penalty is 0.
-    penalty : float
-        Its factor, beside the mean cross-entropy.
-
-    Returns
-    -------
-    WithPrior
+    ``target`` are probabilities, taken as they are; ``doubt`` is the doubt on the intercepts.
+    The penalty is 0 at ``coef0``, of shape (n_features, n_logits), and ``penalty`` its factor
+    beside the mean cross-entropy.
     """
     objective = kl_objective(z, target, weight, len(coef0), fit_intercept=True)
     total = penalty * objective.sum_of_weights

@@ -11,23 +11,12 @@ from sklkl.linear_model._loss import Divergence, LossTerm
 
 @dataclass(frozen=True)
 class SampleTargets:
-    """Targets of all samples, from the teacher and from labels.
+    """Targets of all samples, from the teacher and from labels."""
 
-    Attributes
-    ----------
-    proba : ndarray of shape (n_samples, n_classes)
-        Probabilities by the teacher.
-    labels : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes of labels, or probabilities; arbitrary where a sample has no label.
-    labeled : ndarray of shape (n_samples,)
-        Whether a sample has a label.
-    weight : ndarray of shape (n_samples,), or None for ones
-    """
-
-    proba: np.ndarray
-    labels: np.ndarray
-    labeled: np.ndarray
-    weight: np.ndarray | None
+    proba: np.ndarray  # (n_samples, n_classes), by the teacher
+    labels: np.ndarray  # codes or probabilities; arbitrary where a sample has no label
+    labeled: np.ndarray  # (n_samples,), whether a sample has a label
+    weight: np.ndarray | None  # None for ones
 
     def at(self, rows):
         """Return some of the samples."""
@@ -54,21 +43,11 @@ class SampleTargets:
 
 @dataclass(frozen=True)
 class Composition:
-    """The parameters of ``DistilledClassifier`` that make up the loss, with numbers chosen.
+    """The parameters of ``DistilledClassifier`` that make up the loss, with numbers chosen."""
 
-    Attributes
-    ----------
-    calibration_temperature, smoothing : float
-        They change the probabilities of the teacher first.
-    temperature : float
-        The temperature of Hinton et al.
-    hard_label_weight, loss_correction, unlabeled_weight : float
-    divergence : Divergence
-    """
-
-    calibration_temperature: float
+    calibration_temperature: float  # these two change the probabilities of the teacher first
     smoothing: float
-    temperature: float
+    temperature: float  # the temperature of Hinton et al.
     hard_label_weight: float
     loss_correction: float
     unlabeled_weight: float

@@ -24,13 +24,9 @@ from sklkl.linear_model._loss import Divergence
 def check_student(student, several_terms, needs_proba):
     """Refuse a student that cannot learn what is asked, before a teacher is fitted.
 
-    Parameters
-    ----------
-    student : estimator
-    several_terms : str
-        Why the loss is no cross-entropy of a single target, for the message; else empty.
-    needs_proba : bool
-        Whether it has to predict probabilities.
+    ``several_terms`` tells, for the message, why the loss is no cross-entropy of a single
+    target; it is empty if the loss is one. ``needs_proba`` tells whether the student has to
+    predict probabilities.
     """
     name = type(student).__name__
     if isinstance(student, type) or not hasattr(student, "fit"):
@@ -140,24 +136,11 @@ def check_weights_arrive(student):
 
 
 def fit_student(student, X, classes, terms, params):
-    """Return a fitted clone of a student.
+    """Return a clone of a student, fitted to ``terms`` as ``Composition.terms`` returns them.
 
-    Parameters
-    ----------
-    student : estimator
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    classes : ndarray of shape (n_classes,)
-        Classes of the columns of targets.
-    terms : list of LossTerm
-        The loss, as ``Composition.terms`` returns it.
-    params : dict
-        Metadata for ``fit``, without weights.
-
-    Returns
-    -------
-    estimator
-        It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
-        temperature of the first term.
+    ``classes`` are the columns of targets; ``params`` is metadata for ``fit``, without
+    weights. The student predicts at temperature 1 if it ``learns_from_probabilities``,
+    otherwise at the temperature of the first term.
     """
     student = clone(student)
     path = soft_student_path(student)

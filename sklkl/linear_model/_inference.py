@@ -89,35 +89,17 @@ def coef_inference(model, X, y, sample_weight, groups, confidence_level):
 
 
 def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
-    """Return the coefficients and their covariance.
-
-    Parameters
-    ----------
-    model : LinearSoftmaxMixin
-        Fitted to these data.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-    sample_weight, groups : array-like of shape (n_samples,), default=None
+    """Return the coefficients and their covariance; see ``LinearSoftmaxMixin.coef_inference``.
 
     Returns
     -------
     coef : ndarray of shape (n_logits * size,)
         Class after class, each with a coefficient per feature and then, with
         ``fit_intercept``, the intercept; one logit if binary. With more classes, they sum to
-        0 over the classes: a constant is taken off those of a fit that started elsewhere.
+        0 over the classes: a constant is taken off where a fit started elsewhere.
     covariance : ndarray of shape (n_logits * size, n_logits * size)
         In this order, of the coefficients times ``scale``, lest it overflow or vanish.
     scale : ndarray of shape (n_logits * size,)
-
-    Raises
-    ------
-    ValueError
-        As ``LinearSoftmaxMixin.coef_inference``.
-
-    Warns
-    -----
-    ConvergenceWarning
-        As ``LinearSoftmaxMixin.coef_inference``.
     """
     C = _check_model(model)
     refuse_other_rows({"X": X, "groups": groups}, strict=False)

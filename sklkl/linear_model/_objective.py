@@ -12,20 +12,9 @@ from sklkl.linear_model._loss import LossTerm, stages_of
 
 
 def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
-    """Return the objectives to minimise one after the other, each from the last solution.
+    """Return the ``KLObjective`` to minimise one after the other, each from the last solution.
 
-    Parameters
-    ----------
-    data : Data
-    divergence : Divergence
-    temperature : float
-        By which the coefficients of the minimiser have been divided.
-    fit_intercept : bool
-    C, l1_ratio : float
-
-    Returns
-    -------
-    list of KLObjective
+    The coefficients of the minimiser have been divided by the temperature.
     """
     n_logits = 1 if len(data.classes) == 2 else len(data.classes)
     return [

@@ -65,21 +65,13 @@ def row_losses(
     target, proba : ndarray
         The results of ``check_y_and_proba``.
     divergence : Divergence
-        A record of the registry.
-    divergence_params : dict, default=None
-        Its parameters.
-    base, on_zero : object
-        The options of a loss.
+        A record of the registry, with its ``divergence_params``.
     name : str
         The name of ``proba`` in messages.
     log_proba : ndarray of shape (n_samples, n_classes), default=None
         The logarithms of what ``proba`` has lost by underflow, if they are known.
     counted : ndarray of shape (n_samples,), default=None
         The rows in which infinite losses are refused; all by default.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_samples,)
     """
     kernel = divergence.kernel(**check_options(base, on_zero, divergence, divergence_params))
     if not divergence.linear_in_log_q:

@@ -150,12 +150,7 @@ class PredictionCache:
 
     A search scores many students on the same samples, and asks the teacher once. The cache
     belongs to the process, not to a scorer: searches that run in several processes send a new
-    copy of their scorer with each task.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Size of all predictions that are kept.
+    copy of their scorer with each task. ``max_bytes`` is the size of all that is kept.
     """
 
     def __init__(self, max_bytes):

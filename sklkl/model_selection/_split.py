@@ -52,13 +52,6 @@ class Masses:
 
     Divided by the square root of the mass of the class, so that rare classes count. Classes
     are in an order that neither their names nor the order of the columns have a part in.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features) or None
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-    groups : array-like of shape (n_samples,) or None
-    sample_weight : array-like of shape (n_samples,) or None
     """
 
     def __init__(self, X, y, groups, sample_weight):
