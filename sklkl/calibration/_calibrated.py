@@ -149,8 +149,8 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
             Weights of the samples, non-negative, in the calibration and, if it takes them, in
             the estimator's fit.
         **fit_params : dict
-            Arguments for the estimator's ``fit``; if metadata routing is enabled, for whoever
-            requests them.
+            Arguments for the estimator's ``fit``; if metadata routing is enabled, for the
+            estimator and the splitter, as they request.
 
         Returns
         -------
@@ -299,8 +299,8 @@ def warn_of_absent(folds, classes, from_logits):
     absent = [c for c in classes.tolist() if not all(c in names for names in known)]
     if absent and from_logits:
         raise ValueError(
-            f"A training fold lacks the classes {shown(absent)}, of which decision_function "
-            "then says nothing; use fewer folds, or an estimator with predict_proba."
+            f"A training fold lacks the classes {shown(absent)}, for which decision_function "
+            "then has no column; use fewer folds, or an estimator with predict_proba."
         )
     if absent:
         warnings.warn(
@@ -319,6 +319,6 @@ def absent_shares(model, shares):
 
 
 def _aligned(model, proba, classes, absent):
-    """Give predictions the columns ``classes``, and those of absent ones their shares."""
+    """Return predictions with the columns ``classes``, absent ones with their shares."""
     proba = spread(model.classes_, proba, classes, names=("The estimator", "y"))
     return proba if not absent.any() else (1.0 - absent.sum()) * proba + absent

@@ -15,16 +15,16 @@ class frequencies is taken for an overconfident one.
 
 Intercepts are to move the mean prediction of every class, however rare, to its mean target. So
 their pull to 0 is bounded: it may leave a difference of a fifth of a standard error, and has
-no more to say. Without any, intercepts fit what is chance: on digits, ten classes in 180 rows,
-the log loss of a network is 0.118 then, and 0.112 so.
+no more influence. Without any, intercepts fit what is chance: on digits, ten classes in 180
+rows, the log loss of a network is 0.118 then, and 0.112 so.
 
 n rows cannot exclude what happens once in n. So the targets are mixed with the uniform
 distribution, as much as a fifth of a row makes up: a class without a row has a finite
 intercept, separable classes have finite coefficients, and where a model's zeros were right n
 times they become small, and no smaller.
 
-What models say of improbable classes is the least reliable: 1e-30 of an overconfident network,
-or 0 of a forest, is no evidence of that much, and the logarithm stretches it without bound. So
+Probabilities of improbable classes are the least reliable: 1e-30 by an overconfident network,
+or 0 by a forest, is no evidence of that much, and the logarithm stretches it without bound. So
 z is the logarithm of probabilities q that were mixed with the uniform distribution, as much as
 serves the temperature best, beside intercepts if the map has them. On digits of which 20 % are
 labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a forest from 1.35
@@ -166,8 +166,8 @@ class ScalingObjective(Objective):
     def metric(self, theta, level):
         """Return a function that divides by the curvature at theta.
 
-        By that of a slope and its intercepts together: where the probabilities of a class
-        are all small, its logarithms are far from 0 and the two change the same logits.
+        The curvature is of a slope and its intercepts together: where the probabilities of a
+        class are all small, its logarithms are far from 0 and the two change the same logits.
         """
         at, curvature = self.last
         if not np.array_equal(at, theta):
@@ -361,7 +361,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             Predicted probabilities of the classes, or logits if ``from_logits``. Not those
             of samples that the model was fitted to. The named columns of a data frame are
             matched to the classes by name. Those of an array are in the order of ``classes``,
-            by default that of the columns of ``y``, or the sorted order of labels.
+            by default in the order of the columns of ``y``, or the sorted order of labels.
         %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative.

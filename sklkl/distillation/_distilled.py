@@ -61,7 +61,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def _student_has(method):
     def check(self):
         student = getattr(self, "student_", None) or as_student(self.student)
-        getattr(student, method)  # its AttributeError says what is missing
+        getattr(student, method)  # its AttributeError names what is missing
         return True
 
     return check
@@ -99,7 +99,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         search, learn from the probabilities themselves. Any other classifier gets every
         sample once per class with the probabilities as ``sample_weight``, which it must
         support, and request if it is a pipeline and metadata routing is enabled. Beware of
-        one that splits its data, for early stopping say: it splits these rows.
+        one that splits its data, as for early stopping: it splits these rows.
     temperature : float, default=1.0
         The probabilities of the teacher become proportional to p^(1/temperature), and the
         student learns them at the same temperature, from 1e-6 to 1e6; it predicts at
@@ -108,7 +108,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         student keeps its meaning (an L1 norm counts temperature times).
     calibrate : bool, default=False
         Whether to calibrate the teacher first, for one whose probabilities are too near to
-        1/2, as those of a forest, or too near to 0 and 1, as those of a network. The
+        1/2, as a forest predicts them, or too near to 0 and 1, as a network does. The
         probabilities become proportional to p^(1/t), where t minimises their log loss on the
         labelled samples, predicted by teachers that were not fitted to them (see
         ``cross_fit``). The predictions for samples that the teacher was fitted to are changed
@@ -123,22 +123,23 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         one more for each pair of folds.
     divergence : str, default="kl"
         Divergence of the student from the teacher: "kl", "reverse_kl", "jeffreys",
-        "jensen_shannon" or "alpha", as of ``SoftLabelLogisticRegression``. Where the student
+        "jensen_shannon" or "alpha", as in ``SoftLabelLogisticRegression``. Where the student
         cannot follow, "kl" makes it cover all that the teacher holds possible; "reverse_kl"
         makes it commit to a part; the others lie between. All but "kl" are not convex: the
         student starts from the solution for "kl", and ends in a local minimum. Where the
         teacher predicts 0, "reverse_kl", "jeffreys" and an alpha up to 0 are infinite; see
         ``smoothing``.
     divergence_params : dict, default=None
-        ``{"weight": w}`` of "jensen_shannon", the weight of the teacher in the mixture,
-        and ``{"alpha": a}`` of "alpha"; both are 0.5 by default.
+        ``{"weight": w}`` of "jensen_shannon", the weight of the teacher in the mixture, 0.5
+        by default, and ``{"alpha": a}`` of "alpha", which needs it.
     loss_correction : float, default=0.0
         Strength, from 0 to 1, of the correction of Dao et al. (2021) for a teacher that is
         biased: at 1 its errors on labelled samples no longer matter to first order, at the
         price of the noise of the labels. At temperature 1 this is the same as
-        ``hard_label_weight``; otherwise the share of a label depends on what the teacher says
-        of it. No share goes beyond 1, so that of classes that it holds improbable (above
-        temperature 1; below, of probable ones) part of the error stays. Only with "kl".
+        ``hard_label_weight``; otherwise the share of a label depends on the probability that
+        the teacher gives it. No share goes beyond 1, so part of the error stays in classes
+        that the teacher holds improbable (above temperature 1; below, in probable classes).
+        Only with "kl".
     smoothing : float or "auto", default=0.0
         Share, from 0 to below 1, of the uniform distribution that is mixed into the
         probabilities of the teacher, before any temperature; it takes the zeros away. "auto"
@@ -158,8 +159,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         The scorers of ``sklkl.metrics`` refuse the marker, scikit-learn's own take it for a
         label: let the test folds of a search hold labelled samples only.
     unlabeled_weight : float, default=1.0
-        Weight of what the teacher says of a sample without a label, beside 1 of what it says
-        of a labelled one. Of both it has the share 1 - w.
+        Weight of the teacher's probabilities of a sample without a label; those of a labelled
+        sample have weight 1. Both are multiplied by the share 1 - w.
     n_synthetic : int or float, default=0
         Number of synthetic samples, drawn by ``munge`` and labelled by the teacher, that
         the student learns from besides; a float is a multiple of the number of samples.
@@ -276,7 +277,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         Parameters
         ----------
         deep : bool, default=True
-            Also those of the teacher and the student, the default one, too, as
+            Also the parameters of the teacher and of the student, the default one, too, as
             ``student__C``.
 
         Returns
@@ -335,7 +336,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         teacher_proba: ArrayLike | None = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit the teacher, then the student to what it says of X.
+        """Fit the teacher, then the student to the probabilities that it predicts for X.
 
         Parameters
         ----------
@@ -350,8 +351,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
             Probabilities of all samples by a teacher that is not at hand; a search slices
             them as it does X. No teacher is fitted then. The columns of a data frame are the
-            classes; those of an array the ``classes`` of the student, of a frozen teacher, or
-            of ``y``. For what is "auto" they should come from teachers that do not know the
+            classes; the columns of an array are the ``classes`` of the student, or the classes of a
+            frozen teacher or of ``y``. For what is "auto" they should come from teachers that do not know the
             labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
@@ -416,8 +417,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 f"y holds only 1 class, {teacher.classes.tolist()[0]!r}; at least two are "
                 "needed."
             )
-        told = plan.student_classes
-        classes = teacher.classes if told is None else np.asarray(told)
+        classes = plan.student_classes
+        classes = teacher.classes if classes is None else np.asarray(classes)
         # Labels in the order that scikit-learn's scorers take for granted.
         return np.unique(classes) if plan.of_labels else classes
 
@@ -565,7 +566,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         ------
         ValueError
             If the student comes from elsewhere and learned at a temperature other than 1, so
-            that only this estimator knows what to make of its probabilities; or if it is, or
+            that only this estimator brings its probabilities to temperature 1; or if it is, or
             holds, another estimator of this library.
         """
         check_is_fitted(self)
@@ -573,7 +574,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             raise ValueError(
                 f"The student {type(self.student_).__name__} predicts at temperature "
                 f"{self._student_temperature}, at which it learned; scikit-learn has nothing "
-                "that brings it to 1. Set temperature=1 or 'auto' to convert it."
+                "that brings it to 1. Set temperature=1 to convert it."
             )
         return to_sklearn(self.student_)
 

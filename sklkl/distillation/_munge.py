@@ -29,7 +29,7 @@ def munge(
     categorical_features: ArrayLike | None = None,
     random_state: RandomState | None = None,
 ) -> Any:
-    r"""Draw synthetic samples near those of X, by MUNGE.
+    r"""Draw synthetic samples near the samples of X, by MUNGE.
 
     A synthetic sample is a copy of a row e of X, some of whose entries come from the row e'
     nearest to e: each entry is replaced with probability ``swap_probability``, a continuous
@@ -39,7 +39,7 @@ def munge(
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features) or data frame
-        Dense samples, at least two. Frames are those of pandas or polars.
+        Dense samples, at least two. Data frames are of pandas or polars.
     n_samples : int, default=None
         Number of synthetic samples, by default n_rows. Every row is copied
         ``n_samples // n_rows`` times, in the order of X, then random rows once more.
@@ -314,6 +314,6 @@ def _cast(draws, column, value, name):
     draws = np.clip(draws, known.min(), known.max())
     if dtype.kind == "f":
         return np.rint(draws).astype(dtype)
-    high = np.nextafter(float(np.iinfo(dtype).max), 0.0)  # that of 64 bits is too large
+    high = np.nextafter(float(np.iinfo(dtype).max), 0.0)  # the maximum of 64 bits is too large
     draws = np.rint(np.minimum(draws, high)).astype(dtype)
     return np.clip(draws, column.min(), column.max())

@@ -158,9 +158,9 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         classes = given.classes
     elif is_frozen(teacher):
         classes = teacher.classes_
-    told = classes_of_student(student)
-    if told is not None and y is not None and of_labels:
-        check_target(y, classes=told)  # refuses labels that the student does not know
+    own = classes_of_student(student)
+    if own is not None and y is not None and of_labels:
+        check_target(y, classes=own)  # refuses labels that the student does not know
     target = None if y is None else check_target(y, classes=classes, refuse_integers=True)
     return Plan(
         teacher,
@@ -195,7 +195,7 @@ def _chosen(options):
 
 
 def _uses_of_labels(options):
-    """Return the parameters that ask for labelled samples."""
+    """Return the parameters that need labelled samples."""
     names = [n for n in ("hard_label_weight", "loss_correction") if getattr(options, n) != 0]
     cross_fit = [] if options.cross_fit is None else ["cross_fit"]
     return [*dict.fromkeys([*_chosen(options), *names]), *cross_fit]

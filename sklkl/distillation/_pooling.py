@@ -93,11 +93,11 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     named_estimators_ : sklearn.utils.Bunch
         The fitted estimators by name.
     weights_ : ndarray of shape (n_estimators,)
-        The weights, of sum 1. An estimator of weight 0 is not asked for predictions.
+        The weights, of sum 1. An estimator of weight 0 does not predict.
     classes_ : ndarray of shape (n_classes,)
         The classes. With labels, or without a target: those that occur or that an estimator
         knows, sorted. With a data frame: its columns; the estimators may know fewer. With
-        soft targets in an array: those of the first estimator that knows as many as
+        soft targets in an array: the classes of the first estimator that knows as many as
         there are columns.
     n_features_in_ : int
         Number of features, if an estimator counts them.
@@ -178,7 +178,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters of the pool, those of its estimators, or whole estimators.
+        """Set parameters of the pool or of its estimators, or whole estimators.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         sample_weight: ArrayLike | None = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit the estimators, and learn their weights if asked to.
+        """Fit the estimators, and learn their weights if these are "learned".
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             Weights of the samples, non-negative, for the estimators that take them, and for
             learning the weights of the pool.
         **fit_params : dict
-            Metadata for whoever requests them, if metadata routing is enabled.
+            Metadata for the estimators that request them, if metadata routing is enabled.
 
         Returns
         -------
@@ -360,7 +360,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
                 known, values = estimator.classes_, _predict(estimator, X, name, log)
                 predictions.append(spread(known, values, classes, ABSENT[log]))
                 continue
-            # In the order of the folds; then in that of the samples.
+            # In the order of the folds; then in the order of the samples.
             folds = [
                 spread(known, values, classes, ABSENT[log])
                 for known, values in (next(parts) for _ in splits)
@@ -370,7 +370,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         return predictions
 
     def _weighted(self, X, log):
-        """Generate the weights above 0, and the predictions of these estimators."""
+        """Generate the weights above 0, with the predictions of their estimators."""
         check_is_fitted(self)
         for (name, model), weight in zip(
             self.named_estimators_.items(), self.weights_, strict=True
@@ -492,9 +492,9 @@ def check_pool_weights(weights, names, kept):
 
 
 def pooled_classes(models, target):
-    """Return the classes of the pool, given those of ``y``; refuse models that know others.
+    """Return the classes of the pool, given the classes of ``y``; refuse models with others.
 
-    Labels show only what occurs: a frozen model, or one that was told, may know more. The
+    Labels show only what occurs: a frozen model, or one with ``classes``, may know more. The
     columns of soft targets are all classes.
     """
     parts = {name: np.asarray(model.classes_) for name, model in models.items()}

@@ -1,4 +1,4 @@
-"""What a student can learn from, and how it is fitted to probabilities."""
+"""Checks of a student, and its fit to probabilities."""
 
 from copy import copy
 
@@ -24,8 +24,8 @@ from sklkl.linear_model._loss import Divergence
 def check_student(student, several_terms, needs_proba):
     """Refuse a student that cannot learn what is asked, before a teacher is fitted.
 
-    ``several_terms`` tells, for the message, why the loss is no cross-entropy of a single
-    target; it is empty if the loss is one. ``needs_proba`` tells whether the student has to
+    ``several_terms`` is the reason, for the message, why the loss is no cross-entropy of a
+    single target, empty if the loss is one. ``needs_proba`` is true if the student has to
     predict probabilities.
     """
     name = type(student).__name__
@@ -42,9 +42,8 @@ def check_student(student, several_terms, needs_proba):
     _check_loss(student)
     for search in searches(student):
         _check_search(search)
-    told = classes_of_student(student)
-    if told is not None:
-        check_classes(told, "classes of the student")
+    if (classes := classes_of_student(student)) is not None:
+        check_classes(classes, "classes of the student")
     if learns_from_probabilities(student):
         if not has_search(student):  # which may replace what is bad
             innermost(student)._check_parameters()
@@ -130,7 +129,7 @@ def check_weights_arrive(student):
     if not get_routing_for_object(last).consumes("fit", [key]):
         raise ValueError(
             f"The student's last step, {type(last).__name__}, does not request sample_weight, "
-            "by which it learns what the teacher says; call "
+            "by which it learns the teacher's probabilities; call "
             "set_fit_request(sample_weight=True) on it."
         )
 
@@ -239,7 +238,7 @@ def has_search(estimator):
 
 
 def classes_of_student(student):
-    """Return the classes that a student was told, None if none."""
+    """Return the parameter ``classes`` of a student, None if it has none."""
     path = soft_student_path(student)
     return student.get_params().get(f"{path or ''}classes")
 

@@ -22,7 +22,7 @@ class TeacherPredictions:
     classes: np.ndarray  # of the columns
     proba: np.ndarray  # of all samples, by the teacher that was fitted to all labelled ones
     # For each fold the indices of its labelled samples, and the probabilities, by the teacher
-    # that was fitted without them, of these samples or of all.
+    # that was fitted without them, of the same samples or of all.
     folds: list
 
     def out_of_fold(self):

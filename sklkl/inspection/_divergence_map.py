@@ -128,7 +128,7 @@ class DivergenceMapDisplay:
         row_names : sequence of str of length n_rows, default=None
             Names of the rows of P. Its index, if it is a data frame, otherwise 0, 1, ...
         column_names : sequence of str of length m_rows, default=None
-            Names of the rows of Q, in the same way; those of P if there is no Q.
+            Names of the rows of Q, in the same way; the names of P if there is no Q.
         ax : matplotlib Axes, default=None
             Where to draw; new ones if None.
 

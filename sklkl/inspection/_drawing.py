@@ -98,7 +98,7 @@ def to_the_edge(values):
 
 
 def signed_style(values):
-    """Return what tells bars of negative values from the others."""
+    """Return the style that distinguishes bars of negative values."""
     negative = values < 0
     return {
         "color": np.where(negative, GREEN, VERMILLION),
@@ -123,7 +123,7 @@ def check_ax(ax, n=1):
 
 
 def axes_of(ax, n=1, **layout):
-    """Return the figure, and ``n`` axes: ``ax``, or those of a new figure.
+    """Return the figure, and ``n`` axes: ``ax``, or axes of a new figure.
 
     Parameters
     ----------

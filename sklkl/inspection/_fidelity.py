@@ -72,7 +72,7 @@ class FidelityDisplay:
     student's probabilities over the teacher's, a point for each sample and class; the mean
     contribution of each class to :math:`D(teacher \| student)`, negative where the student
     gives the class more; and the samples in which the two differ most. Of more than 5000
-    points only those of evenly spaced samples are drawn; all samples count in the other axes.
+    points only evenly spaced samples are drawn; all samples count in the other axes.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ class FidelityDisplay:
         Raises
         ------
         TypeError
-            If the columns of one data frame are strings and those of the other are not.
+            If only one data frame has strings as columns.
         ValueError
             If a row of probabilities is not a probability vector, if the samples or classes
             of the two do not match, or an argument is bad.
@@ -297,7 +297,7 @@ class FidelityDisplay:
 
     @classmethod
     def _compare(cls, *arguments, sample_weight, base, on_zero, row_names, n_rows):
-        """Return the display of a comparison; the ``arguments`` are those of ``compare``."""
+        """Return the display of a comparison by ``compare(*arguments)``."""
         check_options(base, on_zero)
         check("n_rows", n_rows, integer(1))
         fidelity = compare(*arguments, sample_weight, base, on_zero)

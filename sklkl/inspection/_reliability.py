@@ -77,9 +77,9 @@ class ReliabilityDisplay:
         Mean targets and mean predictions of the bins that are not empty, for each class that
         is drawn.
     standard_errors : list of ndarray of shape (n_bins,)
-        Of the mean differences of targets and predictions in the bins: for labels, those of
-        calibrated predictions; for soft targets, from their spread, NaN in bins of a single
-        sample.
+        Standard errors of the mean differences of targets and predictions in the bins: for
+        labels, as of calibrated predictions; for soft targets, from their spread, NaN in bins
+        of a single sample.
     counts : ndarray of shape (n_curves, 20)
         Weight of the samples with predictions in each twentieth of [0, 1], for each class
         that is drawn.
@@ -110,7 +110,7 @@ class ReliabilityDisplay:
 
     Notes
     -----
-    The parts in the title are those of whole probability vectors, and do not depend on the
+    The parts in the title belong to whole probability vectors, and do not depend on the
     bins of the curves; a curve shows one class at a time. A model may be calibrated for each
     class by itself and not as a whole.
 
@@ -166,7 +166,7 @@ class ReliabilityDisplay:
             Samples that the classifier was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels; or soft targets, a probability vector per row. The columns of a
-            matrix are ``estimator.classes_``; those of a data frame are matched by name.
+            matrix are ``estimator.classes_``; the columns of a data frame match by name.
         %(options)s
 
         Returns

@@ -1,4 +1,4 @@
-"""What users pass to the estimators, checked."""
+"""Checked data and parameters of the estimators."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ class Data:
 
     @property
     def hard(self):
-        """Whether the target holds labels."""
+        """True if the target holds labels."""
         return self.target.ndim == 1
 
 

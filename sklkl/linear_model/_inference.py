@@ -184,7 +184,7 @@ def _check_model(model):
         model.temperature != 1.0
     ):
         raise ValueError(
-            "Standard errors are those of a model of the mean target, which is what "
+            "Standard errors are for a model of the mean target, which is what "
             f"divergence='kl' at temperature=1 fits; got divergence={model.divergence!r}, "
             f"temperature={model.temperature!r}."
         )
@@ -240,7 +240,7 @@ def _solve(hessian, products, gradient):
 
 
 def _check_optimum(shift, step, error):
-    """Refuse coefficients that are no optimum of these data; warn if they are a rough one."""
+    """Refuse coefficients far from the optimum; warn if they are not quite near it."""
     if not shift <= MAX_SHIFT:
         raise ValueError(
             "The coefficients are not the optimum for these data: a Newton step changes "

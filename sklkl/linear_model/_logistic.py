@@ -26,7 +26,7 @@ from sklkl.linear_model._stream import Posterior
 
 
 def _can_stream(model):
-    """Return True; raise an AttributeError that says why an estimator has no partial_fit."""
+    """Return True; raise an AttributeError with the reason why there is no partial_fit."""
     infinite = isinstance(model.C, Real) and np.isinf(model.C)
     balanced = isinstance(model.class_weight, str) and model.class_weight == "balanced"
     if model.l1_ratio != 0.0 or infinite or balanced:
@@ -104,7 +104,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         The temperature T of the targets, from 1e-6 to 1e6. ``predict_proba`` predicts at it,
         too, so that scores compare like with like, in searches as well; to predict at
         temperature 1 after the fit, call ``set_params(temperature=1)``. ``coef_`` and
-        ``decision_function`` are those of z, at temperature 1.
+        ``decision_function`` belong to z, at temperature 1.
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         "lbfgs" is for smooth penalties, "proximal" for any; "auto" takes the former if
         ``l1_ratio`` is 0.
@@ -417,7 +417,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         """Return the classes of a stream, None if a soft y names them."""
         labels = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
         known = {
-            "those of the first call": getattr(self, "classes_", None),
+            "the classes of the first call": getattr(self, "classes_", None),
             "the parameter classes": self.classes,
         }
         found = None

@@ -202,7 +202,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative.
         **params : dict
-            ``groups``, the groups of the samples, for a splitter that asks for them. If
+            ``groups``, the groups of the samples, for a splitter that needs them. If
             metadata routing is enabled, whatever the splitter and the scorer request.
 
         Returns

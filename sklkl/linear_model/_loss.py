@@ -1,4 +1,4 @@
-"""The student's loss: divergences by name, and the terms that they make of checked data."""
+"""The student's loss: divergences by name, and the terms of the loss of checked data."""
 
 from dataclasses import dataclass
 
@@ -33,14 +33,14 @@ class Divergence:
 
     @property
     def infinite_at_zeros(self):
-        """Whether a target of probability 0 makes it infinite for every model."""
+        """True if a target of probability 0 makes the divergence infinite for every model."""
         if self.name == "alpha":
             return self.parameter <= 0.0
         return self.name in ("reverse_kl", "jeffreys")
 
 
 def resolve_divergence(divergence, divergence_params):
-    """Return the ``Divergence`` of these parameters, at a limit the one that it becomes.
+    """Return the ``Divergence`` of two parameters; at a limit, the divergence that it becomes.
 
     Raises
     ------

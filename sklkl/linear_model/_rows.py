@@ -1,8 +1,8 @@
 """Rows: the only things that read X once it is checked.
 
-An objective, the inference and predictions ask rows for sums, maxima and predictions, and for
+An objective, the inference and predictions get from rows sums, maxima and predictions, and
 nothing else. ``rows_of`` chooses the kind of rows for what a user passed. To fit on a new
-kind, on a cluster or on a GPU say, write a class with the methods of ``Rows`` and choose it
+kind, as on a cluster or on a GPU, write a class with the methods of ``Rows`` and choose it
 there.
 
 Shapes: coefficients W are (size, n_logits), float64. ``size`` is n_features, and one more with
@@ -54,11 +54,11 @@ class Stats:
     """Sums over all rows that do not depend on coefficients."""
 
     n_features: int
-    n_stored: float  # mean number of stored entries per row, which tells what a pass costs
+    n_stored: float  # mean number of stored entries per row, the cost of a pass
     # The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
     # return, is of weights divided by it, which are ordinary numbers, in float32, too.
     unit: float
-    weight: float  # sum of the weights; those of a term are divided by its temperature²
+    weight: float  # sum of weights; a term divides its own by its temperature²
     # (n_classes,): sum of the targets with the weights that they have in the gradient, which
     # are the weights of a term divided by its temperature.
     mass: np.ndarray

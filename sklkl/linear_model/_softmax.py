@@ -200,24 +200,25 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If the penalty has an L1 norm, after which there are no valid standard errors; if
             the divergence is not "kl", or the temperature not 1; if the coefficients are not
             determined, because features are linearly dependent or classes separable; if they
-            are not near the optimum for these data, as on data other than those of the fit;
+            are not near the optimum for these data, as on other data than the fit had;
             if there are more than 5000 coefficients; or on bad data.
 
         Warns
         -----
         ConvergenceWarning
             If the optimum for these data is more than a quarter of a standard error away:
-            they are not those of the fit, or its ``tol`` was too large for so many samples.
+            they are not the data of the fit, or its ``tol`` was too large for so many samples.
 
         Notes
         -----
         The covariance is :math:`A^{-1} B A^{-1}`, with A the Hessian of the objective and B
         the sum over rows, or groups, of the outer products of their weighted gradients less
-        the mean of these, without a factor for small samples (HC0). With few groups, below
+        the mean gradient, without a factor for small samples (HC0). With few groups, below
         about 40, errors are too small.
 
-        The L2 penalty shrinks coefficients, and the intervals are for what it makes of the
-        whole population, not for the coefficients that produced the data. For those, fit with
+        The L2 penalty shrinks coefficients, and the intervals are for the penalised
+        coefficients of the whole population, not for the coefficients that produced the data.
+        For the latter, fit with
         ``C=np.inf``, or a penalty that is small beside the data. Class weights are taken as
         given, and so is a penalty chosen by cross-validation.
 

@@ -54,7 +54,7 @@ class Posterior:
 
     @property
     def full(self):
-        """Whether these are whole matrices."""
+        """True if precisions are whole matrices."""
         return self.gram.ndim == 2
 
     @property
@@ -64,12 +64,12 @@ class Posterior:
 
     @property
     def surprised(self):
-        """Whether classes come otherwise than before."""
+        """True if classes come otherwise than before."""
         return bool(np.abs(self.surprises).max() > MAX_SURPRISE)
 
     @property
     def forgetful(self):
-        """Whether classes come otherwise than before, and few at a time or hardly counted."""
+        """True if ``surprised``, and classes come few at a time or hardly counted."""
         precision = np.einsum("kff->kf", self.precision) if self.full else self.precision
         gram = np.einsum("ff->f", self.gram) if self.full else self.gram
         seen = gram > 0.0

@@ -230,7 +230,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
 
     The mass of a class is the sum of its targets, weighted if there are weights. In every
     fold each class has its share of the mass nearly as in the whole, and folds differ by one
-    sample at most in size. For labels, and one-hot rows, folds are those of
+    sample at most in size. For labels, and one-hot rows, folds are as by
     ``sklearn.model_selection.StratifiedKFold``. With ``groups`` every group is in one fold,
     and the sizes of folds follow from the masses. Names of classes, and the order of columns,
     do not matter.
@@ -273,7 +273,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
     166 [0.329 0.325 0.346]
     """
 
-    # Groups count where they are passed; weights only where asked for.
+    # Groups count where they are passed; weights only where requested.
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
     def __init__(

@@ -58,7 +58,7 @@ def soft_cross_val_predict(
     %(X)s
     %(y)s
     groups : array-like of shape (n_samples,), default=None
-        Groups of the samples, for a splitter that asks for them; a number of folds keeps
+        Groups of the samples, for a splitter that needs them; a number of folds keeps
         them together. If metadata routing is enabled, pass them in ``params``.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
