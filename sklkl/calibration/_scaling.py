@@ -579,8 +579,25 @@ class TemperatureScaling(_Scaling):
         return z / self.temperature_
 
 
+class _PenalisedScaling(_Scaling):
+    """A map whose coefficients are penalised."""
+
+    def __init__(
+        self,
+        *,
+        C: float = 0.01,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        self.C = C
+        self.smoothing = smoothing
+        self.classes = classes
+        self.from_logits = from_logits
+
+
 @scaling_documented
-class VectorScaling(_Scaling):
+class VectorScaling(_PenalisedScaling):
     r"""Calibrate probabilities by a factor and an intercept for each class.
 
     Probabilities q, mixed with a share of the uniform distribution, become
@@ -636,19 +653,6 @@ class VectorScaling(_Scaling):
     array([0.7, 0. , 0. ])
     """
 
-    def __init__(
-        self,
-        *,
-        C: float = 0.01,
-        smoothing: float | Literal["auto"] = "auto",
-        classes: ArrayLike | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        self.C = C
-        self.smoothing = smoothing
-        self.classes = classes
-        self.from_logits = from_logits
-
     def _fit(self, z, target, weight, doubt, start, penalty):
         slope = start[0, 0]
         start = np.vstack([np.full(z.shape[1], slope), start[0, 1:]])
@@ -660,7 +664,7 @@ class VectorScaling(_Scaling):
 
 
 @scaling_documented
-class DirichletScaling(_Scaling):
+class DirichletScaling(_PenalisedScaling):
     r"""Calibrate probabilities by a softmax regression on their logarithms.
 
     Probabilities q, mixed with a share of the uniform distribution, become
@@ -717,19 +721,6 @@ class DirichletScaling(_Scaling):
            [-0.1,  0.9,  0.1],
            [ 0.1, -0.1,  0.9]])
     """
-
-    def __init__(
-        self,
-        *,
-        C: float = 0.01,
-        smoothing: float | Literal["auto"] = "auto",
-        classes: ArrayLike | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        self.C = C
-        self.smoothing = smoothing
-        self.classes = classes
-        self.from_logits = from_logits
 
     def _fit(self, z, target, weight, doubt, start, penalty):
         n_classes = z.shape[1]

@@ -351,9 +351,9 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
             Probabilities of all samples by a teacher that is not at hand; a search slices
             them as it does X. No teacher is fitted then. The columns of a data frame are the
-            classes; the columns of an array are the ``classes`` of the student, or the classes of a
-            frozen teacher or of ``y``. For what is "auto" they should come from teachers that do not know the
-            labels.
+            classes; the columns of an array are the ``classes`` of the student, or the classes
+            of a frozen teacher or of ``y``. For parameters that are "auto" they should come
+            from teachers that do not know the labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
 

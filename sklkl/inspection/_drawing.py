@@ -123,23 +123,9 @@ def check_ax(ax, n=1):
 
 
 def axes_of(ax, n=1, **layout):
-    """Return the figure, and ``n`` axes: ``ax``, or axes of a new figure.
+    """Return the figure, and an array of ``n`` axes: ``ax``, or axes of a new figure.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes, sequence of n of them, or None
-        The argument of the user.
-    n : int
-        How many are needed.
-    **layout : dict
-        Arguments of ``pyplot.subplots`` for a new figure.
-
-    Returns
-    -------
-    figure : matplotlib Figure
-        The figure of the axes.
-    axes : ndarray of shape (n,) of matplotlib Axes
-        The axes.
+    ``layout`` holds arguments of ``pyplot.subplots`` for a new figure.
     """
     plt = check_ax(ax, n)
     if ax is None:

@@ -168,11 +168,11 @@ def _column_names(model):
 
 def _check_model(model):
     """Return C; refuse a model without standard errors."""
-    parameters = model._sklearn_parameters()
-    if parameters.get("l1_ratio"):
+    C, l1_ratio = model._penalty()
+    if l1_ratio:
         raise ValueError(
             "There are no valid standard errors after an L1 norm has chosen coefficients; got "
-            f"l1_ratio={parameters['l1_ratio']}. Fit a model with l1_ratio=0, on other data "
+            f"l1_ratio={l1_ratio}. Fit a model with l1_ratio=0, on other data "
             "than those that chose the features."
         )
     if not getattr(model, "refit", True):
@@ -194,7 +194,7 @@ def _check_model(model):
             f"The model has {n_parameters} parameters; their covariance matrix is computed "
             f"for up to {MAX_PARAMETERS}. Use fewer features."
         )
-    return float(parameters["C"])
+    return float(C)
 
 
 def _units(weight, groups):

@@ -14,6 +14,7 @@ from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
+from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
@@ -415,7 +416,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _stream_classes(self, y, classes):
         """Return the classes of a stream, None if a soft y names them."""
-        labels = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+        labels = holds_labels(y)
         known = {
             "the classes of the first call": getattr(self, "classes_", None),
             "the parameter classes": self.classes,
@@ -483,11 +484,5 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def _wide_coefficients(self):
         return self._coefficients().astype(np.float64, order="C")
 
-    def _sklearn_parameters(self):
-        elastic = {"l1_ratio": self.l1_ratio, "solver": "saga"} if self.l1_ratio else {}
-        return {
-            "C": self.C,
-            "fit_intercept": self.fit_intercept,
-            "class_weight": self.class_weight,
-            **elastic,
-        }
+    def _penalty(self):
+        return self.C, self.l1_ratio

@@ -18,6 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.docs import documented
+from sklkl._core.meta import refuse_metadata
 from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
 from sklkl._core.samples import check_weights, holds_labels, take
 from sklkl._core.sklearn import (
@@ -316,7 +317,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             routed = process_routing(self, "fit", sample_weight=weight, **params)
             return routed.splitter.split, routed.scorer.score
         split_params = {name: params.pop(name) for name in ["groups"] if name in params}
-        _refuse_metadata("fit", params)
+        refuse_metadata("fit", params, "the splitter and the scorer")
         return split_params, {} if weight is None else {"sample_weight": weight}
 
     def _check_parameters(self):
@@ -402,17 +403,11 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "score", **params).scorer.score
         else:
-            _refuse_metadata("score", set(params) - {"sample_weight"})
+            refuse_metadata("score", set(params) - {"sample_weight"}, "the scorer")
         return self._scorer(self.classes_, holds_labels(y))(self, X, y, **params)
 
-    def _sklearn_parameters(self):
-        elastic = {"l1_ratio": self.l1_ratio_, "solver": "saga"} if self.l1_ratio_ else {}
-        return {
-            "C": self.C_,
-            "fit_intercept": self.fit_intercept,
-            "class_weight": self.class_weight,
-            **elastic,
-        }
+    def _penalty(self):
+        return self.C_, self.l1_ratio_
 
 
 def _rows(W, fit_intercept, dtype):
@@ -431,14 +426,6 @@ def _checked_list(name, values, rule):
     for i, value in enumerate(values):
         check(f"{name}[{i}]", value, RULES[rule])
     return np.array(values, dtype=np.float64)
-
-
-def _refuse_metadata(method, params):
-    if params:
-        raise TypeError(
-            f"{method} got {sorted(params)}; to pass metadata to the splitter and the scorer, "
-            "use sklearn.set_config(enable_metadata_routing=True)."
-        )
 
 
 def _for_classes(scorer, classes):

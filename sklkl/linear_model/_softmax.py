@@ -268,7 +268,11 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         LogisticRegression()
         """
         check_is_fitted(self)
-        model = LogisticRegression(**self._sklearn_parameters())
+        C, l1_ratio = self._penalty()
+        params = {"fit_intercept": self.fit_intercept, "class_weight": self.class_weight}
+        if l1_ratio:
+            params |= {"l1_ratio": l1_ratio, "solver": "saga"}
+        model = LogisticRegression(C=C, **params)
         for name in ("classes_", "coef_", "intercept_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name).copy())

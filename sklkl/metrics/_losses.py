@@ -185,6 +185,14 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     return 1.0 - model_loss / prior_loss
 
 
+def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=None):
+    """Return the result of the public function that calls this one."""
+    together = {"sample_weight": sample_weight}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, stacklevel=4)
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    return mean_divergence(target, proba, record, divergence_params=params, **options)
+
+
 @documented
 def kl_loss(
     y_true: ArrayLike,
@@ -221,11 +229,7 @@ def kl_loss(
     >>> round(kl_loss(y_true, y_proba, base=2), 3)
     0.368
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, KL, **options)
+    return _loss(KL, y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
 @documented
@@ -263,11 +267,7 @@ def reverse_kl_loss(
     >>> round(reverse_kl_loss(y_true, y_proba, base=2), 3)
     0.266
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("reverse_kl"), **options)
+    return _loss(find("reverse_kl"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
 @documented
@@ -305,11 +305,7 @@ def cross_entropy_loss(
     >>> round(cross_entropy_loss(y_true, y_proba, base=2), 3)
     1.103
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("cross_entropy"), **options)
+    return _loss(find("cross_entropy"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
 @documented
@@ -350,13 +346,8 @@ def jensen_shannon_loss(
     >>> round(jensen_shannon_loss(y_true, y_proba, base=2), 3)
     0.073
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(
-        target, proba, find("jensen_shannon"), divergence_params={"weight": weight}, **options
-    )
+    record, params = find("jensen_shannon"), {"weight": weight}
+    return _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params)
 
 
 @documented
@@ -394,11 +385,7 @@ def jeffreys_loss(
     >>> round(jeffreys_loss(y_true, y_proba, base=2), 3)
     0.634
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("jeffreys"), **options)
+    return _loss(find("jeffreys"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
 @documented
@@ -472,12 +459,9 @@ def divergence_loss(
     """
     record = find(divergence)
     check_options(base, on_zero, record, divergence_params)
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    options["divergence_params"] = divergence_params
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    return _loss(
+        record, y_true, y_proba, labels, sample_weight, base, on_zero, divergence_params
     )
-    return mean_divergence(target, proba, record, **options)
 
 
 @documented

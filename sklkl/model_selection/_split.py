@@ -151,13 +151,7 @@ def by_content(target):
 def exchange(masses, parts, shares, rng):
     """Let pairs of units change places until the masses of the parts fit their shares.
 
-    Parameters
-    ----------
-    masses : Masses
-    parts : list of ndarray
-        The units of each part, changed in place.
-    shares : ndarray of shape (n_parts,)
-    rng : numpy.random.RandomState
+    ``parts`` are lists of units, changed in place.
     """
     excess = masses.of_parts(parts) - np.outer(shares, masses.total)
     best, stale = np.inf, 0
