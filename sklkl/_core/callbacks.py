@@ -4,16 +4,9 @@
 class FitMonitor:
     """Tells callbacks, and the terminal, about the iterations of a fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-    data : dict
-        What the user passed to ``fit``, by name: "X", "y", and metadata, None if not given.
-    start : ndarray
-        Coefficients before the first iteration.
-    attributes : callable
-        ``attributes(n_iter, W)`` returns what makes the estimator predict with the
-        coefficients W, a dict of its fitted attributes.
+    ``data`` is what the user passed to ``fit``, by name: "X", "y", and metadata, None if not
+    given; ``start`` the coefficients before the first iteration; ``attributes(n_iter, W)``
+    returns the fitted attributes with which the estimator predicts with the coefficients W.
     """
 
     def __init__(self, estimator, data, start, attributes):

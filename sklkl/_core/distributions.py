@@ -54,21 +54,9 @@ def nats_to(base):
 def as_rows(arrays, axis=-1):
     """Broadcast one or two named arrays to two-dimensional rows of one dtype.
 
-    Two arguments with names are put in the order of the first.
-
-    Parameters
-    ----------
-    arrays : dict of str to array-like
-        The distributions by the name of the argument that holds them.
-    axis : int
-        The axis along which each one is a distribution.
-
-    Returns
-    -------
-    rows : list of ndarray of shape (n_rows, n_outcomes)
-        May be read-only and strided; a broadcast argument is not copied.
-    shape : tuple
-        The leading shape: what the result of a row-wise function has.
+    Two arguments with names are put in the order of the first. Returns a list of arrays of
+    shape (n_rows, n_outcomes), which may be read-only and strided, as a broadcast argument is
+    not copied; and the leading shape, of the result of a row-wise function.
     """
     check("axis", axis, AXIS)
     moved = {name: _moved(value, name, axis) for name, value in arrays.items()}

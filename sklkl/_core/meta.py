@@ -1,11 +1,17 @@
 """What classifiers that hold other classifiers have in common."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
+
+from sklkl._core.docs import documented
+from sklkl._core.typing import Samples
 
 
 class MetaClassifierMixin(MetaEstimatorMixin):
@@ -25,7 +31,7 @@ class MetaClassifierMixin(MetaEstimatorMixin):
         tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
         return tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Get the routes of metadata: to the fits of the inner estimators and to splitters.
 
         Returns
@@ -59,18 +65,11 @@ class MetaClassifierMixin(MetaEstimatorMixin):
             if known:
                 setattr(self, name, known[0])
 
-    def predict(self, X):
+    @documented
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the most probable class.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         check_is_fitted(self)
         codes = np.argmax(self.predict_proba(X), axis=1)

@@ -14,8 +14,8 @@ from sklearn.utils.validation import has_fit_parameter
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import normalized
 from sklkl._core.names import shown
-from sklkl._core.samples import is_unlabeled, take
-from sklkl._core.sklearn import num_samples, params_of_rows
+from sklkl._core.samples import is_unlabeled, n_rows, take
+from sklkl._core.sklearn import params_of_rows
 
 # The probability of a class that a model never saw, and its logarithm.
 ABSENT = 0.0, -np.inf
@@ -35,18 +35,8 @@ def check_has_proba(model, name):
 def predict_columns(model, X, method="predict_proba", owner=None):
     """Return predictions as floating-point numbers, with a column for each class of a model.
 
-    Parameters
-    ----------
-    model : estimator
-        Fitted classifier.
-    X : array-like of shape (n_samples, n_features)
-    method : {"predict_proba", "predict_log_proba", "decision_function"}
-    owner : str, default=None
-        Whose predictions they are, as "The teacher's"; by default the class of the model.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
+    ``method`` is "predict_proba", "predict_log_proba" or "decision_function"; ``owner`` names
+    the model in messages, as "The teacher's", by default by its class.
     """
     kind, name = type(model).__name__, _name_of(model, method, owner)
     if not hasattr(model, method):
@@ -70,10 +60,10 @@ def predict_columns(model, X, method="predict_proba", owner=None):
             f"{name} returned an array of shape {predicted.shape}, without a column for each "
             f"of the {len(model.classes_)} classes_, {shown(model.classes_)}."
         )
-    if len(predicted) != num_samples(X):
+    if len(predicted) != (n_samples := n_rows(X, "X")):
         raise ValueError(
             f"{name} and X have inconsistent numbers of samples: {len(predicted)} and "
-            f"{num_samples(X)}."
+            f"{n_samples}."
         )
     return predicted
 
@@ -148,26 +138,10 @@ def fit_clone(model, X, y, params):
 
 
 def fit_and_predict(model, X, y, train, X_test, params, predict):
-    """Fit a clone to some rows, and let it predict others.
+    """Fit a clone to the rows ``train`` of X and y, and let it predict X_test.
 
-    Parameters
-    ----------
-    model : estimator
-    X, y : array-like
-        All rows and their targets.
-    train : ndarray of int
-        Rows to fit to.
-    X_test : array-like
-        What to predict.
-    params : dict
-        Metadata of all rows for ``fit``.
-    predict : callable
-        ``predict(fitted_model, X_test)``.
-
-    Returns
-    -------
-    fitted : estimator
-    predictions : ndarray
+    ``params`` is the metadata of all rows for ``fit``. Returns the fitted clone and
+    ``predict(clone, X_test)``.
     """
     params = params_of_rows(X, params, train)
     fitted = fit_to_target(clone(model), take(X, train), take(y, train), params)

@@ -4,17 +4,7 @@ import numpy as np
 
 
 def places(names, wanted):
-    """Return where each of ``names`` stands in ``wanted``, -1 if it does not.
-
-    Parameters
-    ----------
-    names, wanted : list
-        Distinct hashable labels.
-
-    Returns
-    -------
-    ndarray of shape (len(names),) and dtype intp
-    """
+    """Return where each of ``names`` stands in the list ``wanted``, -1 if it does not."""
     position = {label: j for j, label in enumerate(wanted)}
     return np.array([position.get(label, -1) for label in names], dtype=np.intp)
 
@@ -47,14 +37,10 @@ def has_default_columns(columns):
 def refuse_other_rows(named, strict=True):
     """Refuse data that belong together row by row, but whose rows have different labels.
 
-    Parameters
-    ----------
-    named : dict of str to object
-        By the names of messages. What has no labels matches by position, and so do the default
-        labels of pandas, 0, 1, ..., unless those of another argument are the same numbers.
-    strict : bool, default=True
-        Otherwise different whole numbers match by position, too: slices of default labels, as
-        cross-validation makes them, are no names.
+    ``named`` holds the data by the names of messages. What has no labels matches by position,
+    and so do the default labels of pandas, 0, 1, ..., unless the labels of another argument are
+    the same numbers. Unless ``strict``, different whole numbers match by position, too: slices
+    of default labels, as cross-validation makes them, are no names.
     """
     indices = {
         name: data.index
@@ -128,20 +114,11 @@ def is_named(x):
 
 
 def orders(names, what="outcomes"):
-    """Match the arguments by their names along one axis, or refuse them.
+    """Return what to index an axis of each argument with to match all by name, or refuse them.
 
-    Parameters
-    ----------
-    names : dict of str to sequence or None
-        By argument, its names as ``names_of`` returns them.
-    what : {"outcomes", "dimensions", "rows", "samples"}
-        What bears the names. Rows and samples broadcast: their numbers may differ.
-
-    Returns
-    -------
-    orders : dict of str to ndarray or slice
-        What to index the axis of each argument with. Arguments without names stay as they
-        are.
+    ``names`` are as ``names_of`` returns them, by argument; arguments without names stay as
+    they are. ``what`` bears the names: "outcomes", "dimensions", "rows" or "samples". Rows and
+    samples broadcast: their numbers may differ.
     """
     result = dict.fromkeys(names, AS_IT_IS)
     named = {name: own for name, own in names.items() if own is not None}

@@ -8,18 +8,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may be.
+    """A rule that the value of a parameter obeys.
 
-    Attributes
-    ----------
-    text : str
-        What messages say it must be.
-    kind : type or tuple of types, default=object
-        Of the value. Booleans are no numbers.
-    good : callable
-        ``good(value)`` is true of values of this kind that are allowed.
-    words : tuple
-        Values allowed besides, as "auto" or None, compared by type and value.
+    ``text`` is what messages say it must be; ``kind`` its type or types, where booleans are
+    no numbers; ``good(value)`` is true of allowed values of this kind; ``words`` are values
+    allowed besides, as "auto" or None, compared by type and value.
     """
 
     text: str

@@ -12,23 +12,11 @@ from sklkl._core.samples import match_rows
 from sklkl._core.targets import check_target
 
 
-def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
-    """Return ``(target, proba)`` with the same columns from what a user passed.
+def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stacklevel=3):
+    """Return ``(target, proba)`` with the same columns from the arguments of a loss.
 
-    Parameters
-    ----------
-    y_true, y_proba, labels : object
-        The arguments of a loss.
-    together : dict of str to object
-        Further arguments that belong to the same samples, by name.
-    name : str, default="y_proba"
-        The name of ``y_proba`` in messages.
-
-    Returns
-    -------
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes of labels, or probabilities.
-    proba : ndarray of shape (n_samples, n_classes)
+    The target holds codes of labels, or probabilities. ``together`` holds further arguments
+    that belong to the same samples, by name; messages call ``y_proba`` by ``name``.
     """
     proba = without_rounding(as_floating(y_proba, name))
     if proba.ndim not in (1, 2):
@@ -43,7 +31,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba"):
                 f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
                 f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
     target = check_target(y_true, classes=labels, name="y_true")
     classes = target.classes

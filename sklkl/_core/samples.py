@@ -14,12 +14,9 @@ from sklkl._core.sklearn import num_samples, take_rows
 def match_rows(**arrays):
     """Refuse arrays of different lengths, or whose rows have different labels.
 
-    Parameters
-    ----------
-    **arrays : dict of str to array-like, float or None
-        What belongs together row by row, by the name that messages use. What has no labels
-        matches by position, and so do the default labels of pandas, 0, 1, ..., unless those
-        of another array are the same numbers.
+    The arrays are given by the name that messages use; None and floats are left out. What has no
+    labels matches by position, and so do the default labels of pandas, 0, 1, ..., unless the
+    labels of another array are the same numbers.
     """
     arrays = {name: x for name, x in arrays.items() if not (x is None or isinstance(x, Real))}
     lengths = {name: n_rows(x, name) for name, x in arrays.items()}
@@ -139,13 +136,9 @@ def _is_marker(value, marker):
 
 
 def check_same_rows(**named):
-    """Refuse arguments of other lengths, and rows that are named in another order.
+    """Refuse arguments of other lengths than X, and rows that are named in another order.
 
-    Parameters
-    ----------
-    **named : object
-        What holds the samples, by the name of the argument, X first; None for what is
-        not given.
+    The arguments are given by name, X first, and None where they are not given.
     """
     lengths = {name: _length(name, v) for name, v in named.items() if v is not None}
     if named["X"] is None:

@@ -20,21 +20,13 @@ from sklkl._core.samples import match_rows
 
 @dataclass(frozen=True)
 class Target:
-    """The targets of samples: labels or probabilities of classes.
-
-    Attributes
-    ----------
-    classes : ndarray of shape (n_classes,)
-    values : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, the positions of labels in ``classes``, of dtype intp; or C-contiguous float32
-        or float64 probabilities.
-    named : bool
-        Whether the user named the classes, by labels or by the columns of a data frame.
-    """
+    """The targets of samples: labels or probabilities of classes."""
 
     classes: np.ndarray
+    # Codes, the positions of labels in ``classes``, of dtype intp, (n_samples,); or
+    # probabilities, C-contiguous float32 or float64, (n_samples, n_classes).
     values: np.ndarray
-    named: bool = True
+    named: bool = True  # whether the user named the classes, by labels or by a data frame
 
     def __len__(self):
         return len(self.values)

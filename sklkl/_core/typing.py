@@ -15,6 +15,8 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 RowValues: TypeAlias = Floats | Any
 OnZero: TypeAlias = Literal["clip", "inf", "raise"]
 DivergenceParams: TypeAlias = Mapping[str, float]
+ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+Solver: TypeAlias = Literal["auto", "lbfgs", "proximal"]
 RandomState: TypeAlias = int | np.random.RandomState
 Estimator: TypeAlias = Any
 # An array-like, a sparse matrix, a data frame, or a list of whatever a model predicts from.

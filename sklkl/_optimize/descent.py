@@ -16,61 +16,67 @@ PATIENT = 10  # iterations before the Hessian itself is evaluated, however small
 
 @dataclass
 class Result:
-    """Where the minimiser stopped.
-
-    Attributes
-    ----------
-    W : ndarray
-        The minimiser.
-    value : float
-        The objective there.
-    n_iter : int
-    converged : bool
-        Whether it arrived within the tolerance, or as near as rounding allows.
-    stopped : bool
-        Whether the callback asked to stop.
-    change : float
-        Change of log-odds that a Newton step would still make, infinity if not known.
-    """
+    """Where the minimiser stopped."""
 
     W: np.ndarray
-    value: float
+    value: float  # the objective at W
     n_iter: int
-    converged: bool
-    stopped: bool
-    change: float
+    converged: bool  # within the tolerance, or as near as rounding allows
+    stopped: bool  # by the callback
+    change: float  # of log-odds that a Newton step would still make, infinity if not known
 
 
-class Renewals:
-    """The times at which to evaluate the curvature anew, and how well.
+class Metric:
+    """The metric of a method: when to evaluate the curvature anew, and how well.
 
     A full one is worth its cost from the start if that is small. Otherwise it has to wait
     until as many evaluations were spent without it, and so has the Hessian itself: at worst
     the time is doubled. Each serves as long as it makes the steps shrink well.
     """
 
-    def __init__(self, objective, most):
+    def __init__(self, method, objective):
+        self.method, self.objective = method, objective
         self.costs = {FULL: objective.full_cost, EXACT: max(objective.exact_cost, PATIENT)}
-        self.exact_cost = objective.exact_cost
-        self.most = most
         self.level = FULL if objective.full_cost <= AT_ONCE else DIAGONAL
-        self.next = 0
         self.wait = FIRST_RENEWAL
+        self.forget()
 
-    def due(self, n_iter, sizes, stale):
-        """Return whether it is time, before iteration ``n_iter``.
+    def forget(self):
+        """Begin anew, as after a change of precision."""
+        self.next = 0
+        self.rates = None  # mean predictions where the curvature was evaluated
+        self.stale = False  # whether predictions have become quite different since
 
-        ``sizes`` are the sizes of all steps so far, in the metric of the Hessian; ``stale``
-        tells whether predictions have become quite different since the last time.
+    def keep_current(self, W, gradient, n_iter, failures, sizes):
+        """Evaluate the curvature at W if it is time, before iteration ``n_iter``.
+
+        ``failures`` counts the steps that were not found; ``sizes`` are the sizes of all steps
+        so far, in the metric of the Hessian.
         """
+        self.stale = self.rates is not None and _differ(
+            self.objective.rates(gradient), self.rates
+        )
+        if failures == 2:
+            # Where all predictions are certain there is no curvature, but at 0 there is most.
+            self.method.renew(np.zeros_like(W), self.level)
+            self.rates = None
+        elif failures == 1 or self._due(n_iter, sizes):
+            self.renew(W, gradient)
+
+    def renew(self, W, gradient):
+        """Evaluate the curvature at W."""
+        self.method.renew(W, self.level)
+        self.rates, self.stale = self.objective.rates(gradient), False
+
+    def _due(self, n_iter, sizes):
         if n_iter < self.next:
             return False
         recent = sizes[-FIRST_RENEWAL:]
         shrinks = len(recent) == FIRST_RENEWAL and recent[-1] < GOOD * recent[0]
-        if shrinks and not stale:
+        if shrinks and not self.stale:
             self.next = n_iter + FIRST_RENEWAL
             return False
-        for level in range(self.level + 1, self.most + 1):
+        for level in range(self.level + 1, self.method.most + 1):
             if n_iter >= self.costs[level]:
                 self.level, self.wait = level, FIRST_RENEWAL
         cost = self.costs.get(self.level, 0.0)
@@ -79,69 +85,48 @@ class Renewals:
         return True
 
     def certifies(self, n_iter):
-        """Go over to the Hessian, where it is cheap beside the fit, to see whether it ends."""
-        if self.most < EXACT or self.level == EXACT or 2.0 * self.exact_cost > n_iter:
-            return False
+        """Return whether to ask a better metric whether the fit ends.
+
+        This is the Hessian, where it is cheap beside the fit.
+        """
+        cheap = 2.0 * self.objective.exact_cost <= n_iter
+        if self.method.most < EXACT or self.level == EXACT or not cheap:
+            return self.stale
         self.level = EXACT
         return True
 
 
 @np.errstate(all="ignore")  # a step may go too far; the line search finds out
 def descend(method, objective, W, *, tol, max_iter, callback=None):
-    """Minimise a function by steps of a quasi-Newton method.
+    """Minimise a function from W by steps of ``method``, an ``LBFGS`` or a ``Proximal``.
 
-    Parameters
-    ----------
-    method : LBFGS or Proximal
-    objective : Objective
-    W : ndarray of shape (size, n_logits)
-        Start.
-    tol : float
-        Stop when a step would change no log-odds of a row by more.
-    max_iter : int
-    callback : callable, default=None
-        ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and
-        at the end; a true return value stops.
-
-    Returns
-    -------
-    Result
+    Stops when a step would change no log-odds of a row by more than ``tol``, or when
+    ``callback(n_iter, W, value, largest_gradient)``, called before each iteration and at the
+    end, returns true. Returns a ``Result``.
     """
-    renewals = Renewals(objective, method.most)
     arrival = Arrival(objective, tol)
+    metric = Metric(method, objective)
     value, gradient = method.evaluate(W)
     n_iter = failures = 0
     reported = -1
-    stop = converged = False
-    rates_then = None
+    stop = False
     while True:
         if callback is not None and n_iter > reported:
             stop = callback(n_iter, W, value, float(np.max(np.abs(gradient))))
             reported = n_iter
+        converged = not stop and value <= objective.settled
         # Written so that NaN stops.
-        if stop or not value < np.inf:
+        if stop or converged or not value < np.inf:
             break
-        if value <= objective.settled:
-            converged = True
-            break
-        rates = objective.rates(gradient)
-        stale = rates_then is not None and _differ(rates, rates_then)
-        if failures == 2:
-            # Where all predictions are certain there is no curvature, but at 0 there is most.
-            method.renew(np.zeros_like(W), renewals.level)
-            rates_then = None
-        elif failures == 1 or renewals.due(n_iter, arrival.sizes, stale):
-            method.renew(W, renewals.level)
-            rates_then, stale = rates, False
+        metric.keep_current(W, gradient, n_iter, failures, arrival.sizes)
         direction, slope, newton = method.propose(W, gradient)
         # The metric at 0 says nothing of a Newton step at W.
         converged = failures < 2 and arrival(gradient, *newton)
-        if converged and (renewals.certifies(n_iter) or stale):
+        if converged and metric.certifies(n_iter):
             # Of a class that has become rare meanwhile the metric sees too much curvature, and
             # a product of averages may see too much of a flat direction.
             method.forget()
-            method.renew(W, renewals.level)
-            rates_then = rates
+            metric.renew(W, gradient)
             direction, slope, newton = method.propose(W, gradient)
             converged = arrival(gradient, *newton)
         step = None
@@ -170,8 +155,7 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
             method.forget()
             value, gradient = method.evaluate(W)
             failures = 0
-            rates_then = None
-            renewals.next = 0
+            metric.forget()
             continue
         n_iter += 1
         failures = 0

@@ -13,7 +13,7 @@ class WithPrior(Objective):
         f(W) + \frac{1}{2 S} \sum_k (W_k - m_k)^T P_k (W_k - m_k) + h(W)
 
     With f the mean of a loss over rows, and S the sum of their weights, the precisions
-    :math:`P_k` are those that rows add to by their curvature.
+    :math:`P_k` are sums that rows add to by their curvature.
 
     Parameters
     ----------
@@ -23,9 +23,7 @@ class WithPrior(Objective):
     mean : ndarray of shape (size, n_columns)
     precision : ndarray of shape (n_columns, size, size), or (n_columns, size), the diagonals
     full : bool
-        Whether the metric has whole blocks, a matrix for each column, or their diagonals.
-    full_cost : float
-        Evaluations that this metric costs.
+        Whether the metric has whole blocks, of cost ``full_cost``, or their diagonals.
     last_row : callable, default=None
         h: ``last_row(W[-1])`` returns its value, gradient, and the diagonal of its Hessian.
     coarse : Objective, default=None

@@ -59,28 +59,10 @@ def threadpool_controller():
 
 
 def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, stacklevel=3):
-    """Minimise an objective; warn if the tolerance was not reached.
+    """Return the ``Result`` of minimising from ``start``; warn if ``tol`` was not reached.
 
-    Parameters
-    ----------
-    objective : Objective
-    start : ndarray
-        Coefficients to start from, of the shape of the objective.
-    solver : str
-        One of SOLVERS.
-    tol : float
-        Stop when a Newton step would change no log-odds of a row by more.
-    max_iter : int
-    done : int
-        Iterations of an earlier stage, which count.
-    callback : callable, default=None
-        As ``minimize`` has it.
-    stacklevel : int
-        Of the warning.
-
-    Returns
-    -------
-    Result
+    ``done`` is the number of iterations of earlier stages, which count. ``descend`` explains
+    ``tol``, ``max_iter`` and ``callback``.
     """
     minimize = lbfgs.minimize if objective.l1 == 0.0 else proximal.minimize
     if solver == "proximal":
@@ -120,22 +102,8 @@ def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, sta
 def solve_stages(objectives, start, *, callback=None, stacklevel=3, **options):
     """Minimise objectives one after the other, each from the last solution.
 
-    Parameters
-    ----------
-    objectives : list of Objective
-        The last one is the one to minimise; it need not be convex.
-    start : ndarray
-    callback : callable, default=None
-        ``callback(n_iter, W, value, largest_gradient)``; iterations of all stages count.
-    stacklevel : int
-    **options : dict
-        The other arguments of ``solve``.
-
-    Returns
-    -------
-    objective : Objective
-        The last one that was reached.
-    result : Result
+    The last objective is the one to minimise; it need not be convex. The iterations of all
+    stages count. Returns the last objective that was reached, and the ``Result`` there.
     """
     W, done = start, 0
     for objective in objectives:

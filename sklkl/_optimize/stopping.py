@@ -31,12 +31,7 @@ EXHAUSTED = 1e-4  # a change of log-odds that rounding may be in the way of
 class Arrival:
     """The answer, before every step, whether a minimiser has arrived.
 
-    Parameters
-    ----------
-    objective : Objective
-        Its ``largest_change`` and ``absent`` are asked.
-    tol : float
-        Bound of that change.
+    It asks an objective for its ``largest_change``, of which ``tol`` is the bound.
     """
 
     def __init__(self, objective, tol):

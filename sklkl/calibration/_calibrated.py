@@ -1,14 +1,17 @@
 """A classifier with its calibration."""
 
 import warnings
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import (
     check_partition,
@@ -23,6 +26,7 @@ from sklkl._core.parameters import BOOLEAN, N_JOBS, Rule, check_parameters
 from sklkl._core.samples import check_weights, row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
+from sklkl._core.typing import Estimator, Floats, Folds, Samples
 from sklkl.calibration._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
@@ -106,7 +110,15 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     0.3
     """
 
-    def __init__(self, estimator, *, method="vector", cv=None, n_jobs=None, ensemble="auto"):
+    def __init__(
+        self,
+        estimator: Estimator,
+        *,
+        method: Any = "vector",
+        cv: Folds = None,
+        n_jobs: int | None = None,
+        ensemble: bool | Literal["auto"] = "auto",
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.cv = cv
@@ -119,21 +131,26 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     def _splitters(self):
         return {"splitter": self.cv}
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    @documented
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the classifier and its calibration.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in the calibration and, if it takes them, in
             the estimator's fit.
         **fit_params : dict
-            Arguments for the estimator's ``fit``; if metadata routing is enabled, for whoever
-            requests them.
+            Arguments for the estimator's ``fit``; if metadata routing is enabled, for the
+            estimator and the splitter, as they request.
 
         Returns
         -------
@@ -246,18 +263,11 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         )
         return {}, {**fit_params, **weights}
 
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict calibrated probabilities.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         check_is_fitted(self)
         probas = [pair.predict_proba(X) for pair in self.calibrated_classifiers_]
@@ -267,15 +277,8 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
 class CalibratedPair:
     """A fitted classifier and the fitted map of its probabilities.
 
-    Parameters
-    ----------
-    estimator : estimator
-    scaling : estimator
-        One of the maps of this package.
-    classes : ndarray of shape (n_classes,)
-        Those of the result; the estimator may know fewer.
-    absent : ndarray of shape (n_classes,)
-        Probabilities of the classes that the estimator does not know, 0 of the others.
+    ``classes_`` are the classes of the result; the estimator may know fewer, and ``absent``
+    holds the probabilities of the classes that it does not know, 0 of the others.
     """
 
     def __init__(self, estimator, scaling, classes, absent):
@@ -296,8 +299,8 @@ def warn_of_absent(folds, classes, from_logits):
     absent = [c for c in classes.tolist() if not all(c in names for names in known)]
     if absent and from_logits:
         raise ValueError(
-            f"A training fold lacks the classes {shown(absent)}, of which decision_function "
-            "then says nothing; use fewer folds, or an estimator with predict_proba."
+            f"A training fold lacks the classes {shown(absent)}, for which decision_function "
+            "then has no column; use fewer folds, or an estimator with predict_proba."
         )
     if absent:
         warnings.warn(
@@ -316,6 +319,6 @@ def absent_shares(model, shares):
 
 
 def _aligned(model, proba, classes, absent):
-    """Give predictions the columns ``classes``, and those of absent ones their shares."""
+    """Return predictions with the columns ``classes``, absent ones with their shares."""
     proba = spread(model.classes_, proba, classes, names=("The estimator", "y"))
     return proba if not absent.any() else (1.0 - absent.sum()) * proba + absent

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
 from sklkl._core.distributions import by_row, nats_to
-from sklkl._core.docs import with_predictions
+from sklkl._core.docs import documented
 from sklkl._core.models import check_partition
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import check_y_and_proba
@@ -76,7 +76,7 @@ class KLDecomposition(NumbersRepr):
     resolution: float
 
 
-@with_predictions
+@documented
 def kl_decomposition(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -129,8 +129,7 @@ def kl_decomposition(
     %(labels)s
     %(sample_weight)s
     %(base)s
-    on_zero : {"clip", "inf", "raise"}, default="clip"
-        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+    %(on_zero_as_in_kl_loss)s
 
     Returns
     -------

@@ -15,16 +15,16 @@ class frequencies is taken for an overconfident one.
 
 Intercepts are to move the mean prediction of every class, however rare, to its mean target. So
 their pull to 0 is bounded: it may leave a difference of a fifth of a standard error, and has
-no more to say. Without any, intercepts fit what is chance: on digits, ten classes in 180 rows,
-the log loss of a network is 0.118 then, and 0.112 so.
+no more influence. Without any, intercepts fit what is chance: on digits, ten classes in 180
+rows, the log loss of a network is 0.118 then, and 0.112 so.
 
 n rows cannot exclude what happens once in n. So the targets are mixed with the uniform
 distribution, as much as a fifth of a row makes up: a class without a row has a finite
 intercept, separable classes have finite coefficients, and where a model's zeros were right n
 times they become small, and no smaller.
 
-What models say of improbable classes is the least reliable: 1e-30 of an overconfident network,
-or 0 of a forest, is no evidence of that much, and the logarithm stretches it without bound. So
+Probabilities of improbable classes are the least reliable: 1e-30 by an overconfident network,
+or 0 by a forest, is no evidence of that much, and the logarithm stretches it without bound. So
 z is the logarithm of probabilities q that were mixed with the uniform distribution, as much as
 serves the temperature best, beside intercepts if the map has them. On digits of which 20 % are
 labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a forest from 1.35
@@ -33,8 +33,10 @@ to 1.04 (docs/benchmarks_scoring.md).
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
@@ -44,11 +46,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklkl._core.arrays import without_tensor
 from sklkl._core.classes import encode, frame_columns, match_columns
 from sklkl._core.distributions import check_rows
-from sklkl._core.docs import documented
+from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
 from sklkl._core.targets import Target, check_target, class_mass, one_hot
+from sklkl._core.typing import Floats, Samples
 from sklkl._optimize.objective import Objective
 from sklkl._optimize.prior import WithPrior
 from sklkl._optimize.solve import solve
@@ -74,19 +77,11 @@ RULES = {
 
 @dataclass(frozen=True)
 class Doubt:
-    """What the rows at hand cannot exclude, so that no map takes it for settled.
+    """What the rows at hand cannot exclude, so that no map takes it for settled."""
 
-    Attributes
-    ----------
-    share : float
-        Share of the uniform distribution that targets are mixed with.
-    information : float or ndarray of shape (n_classes,)
-        How strongly the intercepts are pulled to 0, ...
-    most : float or ndarray of shape (n_classes,)
-        ... and by how much at most: so much may mean predictions differ from mean targets.
-    """
-
-    share: float = 0.0
+    share: float = 0.0  # of the uniform distribution, with which targets are mixed
+    # How strongly the intercepts are pulled to 0, and by how much at most: so much may mean
+    # predictions differ from mean targets. Floats, or arrays (n_classes,).
     information: float | np.ndarray = 1.0
     most: float | np.ndarray = 0.0
 
@@ -171,8 +166,8 @@ class ScalingObjective(Objective):
     def metric(self, theta, level):
         """Return a function that divides by the curvature at theta.
 
-        By that of a slope and its intercepts together: where the probabilities of a class
-        are all small, its logarithms are far from 0 and the two change the same logits.
+        The curvature is of a slope and its intercepts together: where the probabilities of a
+        class are all small, its logarithms are far from 0 and the two change the same logits.
         """
         at, curvature = self.last
         if not np.array_equal(at, theta):
@@ -253,23 +248,9 @@ class ScalingObjective(Objective):
 def dirichlet_objective(z, target, weight, doubt, coef0, penalty):
     """Return the objective of Dirichlet scaling.
 
-    Parameters
-    ----------
-    z : ndarray of shape (n_samples, n_classes)
-        Log-probabilities, float64.
-    target : ndarray of shape (n_samples, n_classes)
-        Probabilities, taken as they are.
-    weight : ndarray of shape (n_samples,)
-    doubt : Doubt
-        The doubt on the intercepts.
-    coef0 : ndarray of shape (n_features, n_logits)
-        Where the penalty is 0.
-    penalty : float
-        Its factor, beside the mean cross-entropy.
-
-    Returns
-    -------
-    WithPrior
+    ``target`` are probabilities, taken as they are; ``doubt`` is the doubt on the intercepts.
+    The penalty is 0 at ``coef0``, of shape (n_features, n_logits), and ``penalty`` its factor
+    beside the mean cross-entropy.
     """
     objective = kl_objective(z, target, weight, len(coef0), fit_intercept=True)
     total = penalty * objective.sum_of_weights
@@ -370,7 +351,8 @@ def fit_smoothing(log_proba, target, weight, doubt, *, intercepts=False, needed=
 class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     """A map of predicted probabilities, fitted to the targets."""
 
-    def fit(self, X, y, sample_weight=None):
+    @documented
+    def fit(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the map to predictions and what they were to predict.
 
         Parameters
@@ -379,9 +361,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             Predicted probabilities of the classes, or logits if ``from_logits``. Not those
             of samples that the model was fitted to. The named columns of a data frame are
             matched to the classes by name. Those of an array are in the order of ``classes``,
-            by default that of the columns of ``y``, or the sorted order of labels.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+            by default in the order of the columns of ``y``, or the sorted order of labels.
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative.
 
@@ -463,80 +444,76 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         values = match_columns(values, columns, self.classes_, "X")
         return self._map(smoothed(self._log_proba(values), self.smoothing_))
 
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(to_proba)s
         """
         return softmax(self._mapped(X), axis=1)
 
-    def predict_log_proba(self, X):
+    @documented
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Calibrate probabilities, and return their logarithms.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(to_log_proba)s
         """
         return log_softmax(self._mapped(X), axis=1)
 
-    def predict(self, X):
+    @documented
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the class that is most probable after calibration.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_classes), or data frame
-            Predicted probabilities of the classes, or logits if ``from_logits``. The named
-            columns of a data frame are matched to the classes by name; those of an array are
-            in the order of the columns that ``fit`` got.
+        %(X_of_map)s
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(to_labels)s
         """
         codes = self._mapped(X).argmax(axis=1)
         return self.classes_[codes]
 
 
-scaling_documented = documented(
-    C="""C : float, default=0.01
-        Inverse strength of the penalty on the coefficients, positive; ``np.inf`` for none.""",
-    parameters="""smoothing : "auto" or float, default="auto"
-        Share of the uniform distribution in q, from 0 to below 1: it bounds what is made of
-        tiny probabilities. "auto" takes the one with which a temperature, and intercepts if
-        the map has them, have the least KL divergence. Probabilities below the epsilon of
-        float64 are raised to it.
-    classes : array-like of shape (n_classes,), default=None
-        The classes in the order of the columns of arrays. By default the sorted labels, the
-        columns of a data frame, or 0, ..., n_classes - 1.
-    from_logits : bool, default=False
-        The input holds logits: log-probabilities up to a constant per row.""",
-    attributes="""classes_ : ndarray of shape (n_classes,)
-        The classes in the order of the columns of the result: sorted, if ``y`` held labels.
-    smoothing_ : float
-        The share of the uniform distribution.
-    n_features_in_ : int
-        Number of classes.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if they are strings.""",
+scaling_documented = documented_with(
+    C="""
+        C : float, default=0.01
+            Inverse strength of the penalty on the coefficients, positive; ``np.inf`` for
+            none.""",
+    parameters="""
+        smoothing : "auto" or float, default="auto"
+            Share of the uniform distribution in q, from 0 to below 1: it bounds the effect of
+            tiny probabilities. "auto" takes the one with which a temperature, and intercepts
+            if the map has them, have the least KL divergence. Probabilities below the epsilon
+            of float64 are raised to it.
+        classes : array-like of shape (n_classes,), default=None
+            The classes in the order of the columns of arrays. By default the sorted labels,
+            the columns of a data frame, or 0, ..., n_classes - 1.
+        from_logits : bool, default=False
+            The input holds logits: log-probabilities up to a constant per row.""",
+    attributes="""
+        classes_ : ndarray of shape (n_classes,)
+            The classes in the order of the columns of the result: sorted, if ``y`` held
+            labels.
+        smoothing_ : float
+            The share of the uniform distribution.
+        n_features_in_ : int
+            Number of classes.
+        feature_names_in_ : ndarray of shape (`n_features_in_`,)
+            Names of the columns, if they are strings.""",
 )
 
 
@@ -583,7 +560,13 @@ class TemperatureScaling(_Scaling):
     2.0
     """
 
-    def __init__(self, *, smoothing="auto", classes=None, from_logits=False):
+    def __init__(
+        self,
+        *,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
         self.smoothing = smoothing
         self.classes = classes
         self.from_logits = from_logits
@@ -596,8 +579,25 @@ class TemperatureScaling(_Scaling):
         return z / self.temperature_
 
 
+class _PenalisedScaling(_Scaling):
+    """A map whose coefficients are penalised."""
+
+    def __init__(
+        self,
+        *,
+        C: float = 0.01,
+        smoothing: float | Literal["auto"] = "auto",
+        classes: ArrayLike | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        self.C = C
+        self.smoothing = smoothing
+        self.classes = classes
+        self.from_logits = from_logits
+
+
 @scaling_documented
-class VectorScaling(_Scaling):
+class VectorScaling(_PenalisedScaling):
     r"""Calibrate probabilities by a factor and an intercept for each class.
 
     Probabilities q, mixed with a share of the uniform distribution, become
@@ -653,12 +653,6 @@ class VectorScaling(_Scaling):
     array([0.7, 0. , 0. ])
     """
 
-    def __init__(self, *, C=0.01, smoothing="auto", classes=None, from_logits=False):
-        self.C = C
-        self.smoothing = smoothing
-        self.classes = classes
-        self.from_logits = from_logits
-
     def _fit(self, z, target, weight, doubt, start, penalty):
         slope = start[0, 0]
         start = np.vstack([np.full(z.shape[1], slope), start[0, 1:]])
@@ -670,7 +664,7 @@ class VectorScaling(_Scaling):
 
 
 @scaling_documented
-class DirichletScaling(_Scaling):
+class DirichletScaling(_PenalisedScaling):
     r"""Calibrate probabilities by a softmax regression on their logarithms.
 
     Probabilities q, mixed with a share of the uniform distribution, become
@@ -727,12 +721,6 @@ class DirichletScaling(_Scaling):
            [-0.1,  0.9,  0.1],
            [ 0.1, -0.1,  0.9]])
     """
-
-    def __init__(self, *, C=0.01, smoothing="auto", classes=None, from_logits=False):
-        self.C = C
-        self.smoothing = smoothing
-        self.classes = classes
-        self.from_logits = from_logits
 
     def _fit(self, z, target, weight, doubt, start, penalty):
         n_classes = z.shape[1]

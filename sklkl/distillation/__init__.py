@@ -1,4 +1,4 @@
-"""Distillation: a small student learns what a large teacher says."""
+"""Distillation: a small student learns the probabilities of a large teacher."""
 
 from sklkl.distillation._distilled import DistilledClassifier
 from sklkl.distillation._munge import munge

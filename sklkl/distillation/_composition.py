@@ -10,28 +10,17 @@ from sklkl.linear_model._loss import Divergence, LossTerm
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Targets of all samples, from the teacher and from labels.
+class SampleTargets:
+    """Targets of all samples, from the teacher and from labels."""
 
-    Attributes
-    ----------
-    proba : ndarray of shape (n_samples, n_classes)
-        Probabilities by the teacher.
-    labels : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes of labels, or probabilities; arbitrary where a sample has no label.
-    labeled : ndarray of shape (n_samples,)
-        Whether a sample has a label.
-    weight : ndarray of shape (n_samples,), or None for ones
-    """
-
-    proba: np.ndarray
-    labels: np.ndarray
-    labeled: np.ndarray
-    weight: np.ndarray | None
+    proba: np.ndarray  # (n_samples, n_classes), by the teacher
+    labels: np.ndarray  # codes or probabilities; arbitrary where a sample has no label
+    labeled: np.ndarray  # (n_samples,), whether a sample has a label
+    weight: np.ndarray | None  # None for ones
 
     def at(self, rows):
         """Return some of the samples."""
-        return Samples(
+        return SampleTargets(
             self.proba[rows],
             self.labels[rows],
             self.labeled[rows],
@@ -44,7 +33,7 @@ class Samples:
         if weight is not None:
             weight = np.concatenate([weight, np.full(n, weight.mean())])
         any_labels = proba if self.labels.ndim == 2 else np.zeros(n, dtype=np.intp)
-        return Samples(
+        return SampleTargets(
             np.concatenate([self.proba, proba]),
             np.concatenate([self.labels, any_labels]),
             np.concatenate([self.labeled, np.zeros(n, dtype=bool)]),
@@ -54,21 +43,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Composition:
-    """The parameters of ``DistilledClassifier`` that make up the loss, with numbers chosen.
+    """The parameters of ``DistilledClassifier`` that make up the loss, with numbers chosen."""
 
-    Attributes
-    ----------
-    calibration_temperature, smoothing : float
-        They change the probabilities of the teacher first.
-    temperature : float
-        The temperature of Hinton et al.
-    hard_label_weight, loss_correction, unlabeled_weight : float
-    divergence : Divergence
-    """
-
-    calibration_temperature: float
+    calibration_temperature: float  # these two change the probabilities of the teacher first
     smoothing: float
-    temperature: float
+    temperature: float  # the temperature of Hinton et al.
     hard_label_weight: float
     loss_correction: float
     unlabeled_weight: float

@@ -2,28 +2,25 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import check_has_proba
-from sklkl._core.parameters import (
-    BOOLEAN,
-    NON_NEGATIVE,
-    SHARE,
-    Rule,
-    check_parameters,
-    number,
-)
+from sklkl._core.parameters import BOOLEAN, NON_NEGATIVE, SHARE, Rule, check_parameters, number
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, one_hot
-from sklkl.distillation._composition import Composition, Samples, has_weight
+from sklkl._core.typing import DivergenceParams, Estimator, Floats, Folds, RandomState, Samples
+from sklkl.distillation._composition import Composition, SampleTargets, has_weight
 from sklkl.distillation._munge import SEED, followed_by
 from sklkl.distillation._plan import as_student, as_teacher, resolve
 from sklkl.distillation._pooling import FOLDS
@@ -64,7 +61,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def _student_has(method):
     def check(self):
         student = getattr(self, "student_", None) or as_student(self.student)
-        getattr(student, method)  # its AttributeError says what is missing
+        getattr(student, method)  # its AttributeError names what is missing
         return True
 
     return check
@@ -102,7 +99,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         search, learn from the probabilities themselves. Any other classifier gets every
         sample once per class with the probabilities as ``sample_weight``, which it must
         support, and request if it is a pipeline and metadata routing is enabled. Beware of
-        one that splits its data, for early stopping say: it splits these rows.
+        one that splits its data, as for early stopping: it splits these rows.
     temperature : float, default=1.0
         The probabilities of the teacher become proportional to p^(1/temperature), and the
         student learns them at the same temperature, from 1e-6 to 1e6; it predicts at
@@ -111,7 +108,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         student keeps its meaning (an L1 norm counts temperature times).
     calibrate : bool, default=False
         Whether to calibrate the teacher first, for one whose probabilities are too near to
-        1/2, as those of a forest, or too near to 0 and 1, as those of a network. The
+        1/2, as a forest predicts them, or too near to 0 and 1, as a network does. The
         probabilities become proportional to p^(1/t), where t minimises their log loss on the
         labelled samples, predicted by teachers that were not fitted to them (see
         ``cross_fit``). The predictions for samples that the teacher was fitted to are changed
@@ -126,22 +123,23 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         one more for each pair of folds.
     divergence : str, default="kl"
         Divergence of the student from the teacher: "kl", "reverse_kl", "jeffreys",
-        "jensen_shannon" or "alpha", as of ``SoftLabelLogisticRegression``. Where the student
+        "jensen_shannon" or "alpha", as in ``SoftLabelLogisticRegression``. Where the student
         cannot follow, "kl" makes it cover all that the teacher holds possible; "reverse_kl"
         makes it commit to a part; the others lie between. All but "kl" are not convex: the
         student starts from the solution for "kl", and ends in a local minimum. Where the
         teacher predicts 0, "reverse_kl", "jeffreys" and an alpha up to 0 are infinite; see
         ``smoothing``.
     divergence_params : dict, default=None
-        ``{"weight": w}`` of "jensen_shannon", the weight of the teacher in the mixture,
-        and ``{"alpha": a}`` of "alpha"; both are 0.5 by default.
+        ``{"weight": w}`` of "jensen_shannon", the weight of the teacher in the mixture, 0.5
+        by default, and ``{"alpha": a}`` of "alpha", which needs it.
     loss_correction : float, default=0.0
         Strength, from 0 to 1, of the correction of Dao et al. (2021) for a teacher that is
         biased: at 1 its errors on labelled samples no longer matter to first order, at the
         price of the noise of the labels. At temperature 1 this is the same as
-        ``hard_label_weight``; otherwise the share of a label depends on what the teacher says
-        of it. No share goes beyond 1, so that of classes that it holds improbable (above
-        temperature 1; below, of probable ones) part of the error stays. Only with "kl".
+        ``hard_label_weight``; otherwise the share of a label depends on the probability that
+        the teacher gives it. No share goes beyond 1, so part of the error stays in classes
+        that the teacher holds improbable (above temperature 1; below, in probable classes).
+        Only with "kl".
     smoothing : float or "auto", default=0.0
         Share, from 0 to below 1, of the uniform distribution that is mixed into the
         probabilities of the teacher, before any temperature; it takes the zeros away. "auto"
@@ -161,8 +159,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         The scorers of ``sklkl.metrics`` refuse the marker, scikit-learn's own take it for a
         label: let the test folds of a search hold labelled samples only.
     unlabeled_weight : float, default=1.0
-        Weight of what the teacher says of a sample without a label, beside 1 of what it says
-        of a labelled one. Of both it has the share 1 - w.
+        Weight of the teacher's probabilities of a sample without a label; those of a labelled
+        sample have weight 1. Both are multiplied by the share 1 - w.
     n_synthetic : int or float, default=0
         Number of synthetic samples, drawn by ``munge`` and labelled by the teacher, that
         the student learns from besides; a float is a multiple of the number of samples.
@@ -238,24 +236,24 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
     def __init__(
         self,
-        teacher,
-        student=None,
+        teacher: Estimator,
+        student: Estimator = None,
         *,
-        temperature=1.0,
-        calibrate=False,
-        hard_label_weight=0.0,
-        divergence="kl",
-        divergence_params=None,
-        loss_correction=0.0,
-        smoothing=0.0,
-        cross_fit=None,
-        unlabeled=None,
-        unlabeled_weight=1.0,
-        n_synthetic=0,
-        memory=None,
-        random_state=None,
-        verbose=False,
-    ):
+        temperature: float = 1.0,
+        calibrate: bool = False,
+        hard_label_weight: float | Literal["auto"] = 0.0,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        loss_correction: float = 0.0,
+        smoothing: float | Literal["auto"] = 0.0,
+        cross_fit: Folds = None,
+        unlabeled: object = None,
+        unlabeled_weight: float = 1.0,
+        n_synthetic: float = 0,
+        memory: Any = None,
+        random_state: RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
         self.teacher = teacher
         self.student = student
         self.temperature = temperature
@@ -273,13 +271,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         self.random_state = random_state
         self.verbose = verbose
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters.
 
         Parameters
         ----------
         deep : bool, default=True
-            Also those of the teacher and the student, the default one, too, as
+            Also the parameters of the teacher and of the student, the default one, too, as
             ``student__C``.
 
         Returns
@@ -293,7 +291,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             params.update({f"student__{name}": value for name, value in inner.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also of the teacher and the student.
 
         Parameters
@@ -330,8 +328,15 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
         return {name: e for name, e in inner.items() if e is not None}
 
-    def fit(self, X, y=None, sample_weight=None, teacher_proba=None, **fit_params):
-        """Fit the teacher, then the student to what it says of X.
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        teacher_proba: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Fit the teacher, then the student to the probabilities that it predicts for X.
 
         Parameters
         ----------
@@ -346,9 +351,9 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
             Probabilities of all samples by a teacher that is not at hand; a search slices
             them as it does X. No teacher is fitted then. The columns of a data frame are the
-            classes; those of an array the ``classes`` of the student, of a frozen teacher, or
-            of ``y``. For what is "auto" they should come from teachers that do not know the
-            labels.
+            classes; the columns of an array are the ``classes`` of the student, or the classes
+            of a frozen teacher or of ``y``. For parameters that are "auto" they should come
+            from teachers that do not know the labels.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
 
@@ -412,8 +417,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 f"y holds only 1 class, {teacher.classes.tolist()[0]!r}; at least two are "
                 "needed."
             )
-        told = plan.student_classes
-        classes = teacher.classes if told is None else np.asarray(told)
+        classes = plan.student_classes
+        classes = teacher.classes if classes is None else np.asarray(classes)
         # Labels in the order that scikit-learn's scorers take for granted.
         return np.unique(classes) if plan.of_labels else classes
 
@@ -432,7 +437,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             labels[every] = values
         labeled = np.zeros(n_samples, dtype=bool)
         labeled[every] = plan.target is not None
-        return Samples(proba, labels, labeled, plan.weight)
+        return SampleTargets(proba, labels, labeled, plan.weight)
 
     def _composition(self, plan, teacher, samples):
         """Return the parameters of the loss, those to be chosen as numbers."""
@@ -467,13 +472,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             ]
         return candidates[int(np.argmin(losses))]
 
-    def score(self, X, y, sample_weight=None):
+    @documented
+    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row; ``unlabeled`` where there is none.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -481,9 +486,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
         Returns
         -------
-        score : float
-            ``sklearn.metrics.accuracy_score`` for labels,
-            ``sklkl.metrics.d2_kl_score`` for soft targets.
+        %(to_score)s
         """
         weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
         check_same_rows(X=X, y=y, **weights)
@@ -495,52 +498,31 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
         return super().score(X, y, sample_weight=sample_weight)
 
-    def predict(self, X):
+    @documented
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict labels with the student.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         check_is_fitted(self)
         return self.student_.predict(X)
 
     @available_if(_student_has("predict_proba"))
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities with the student, at temperature 1.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         check_is_fitted(self)
         return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
 
     @available_if(_student_has("predict_proba"))
-    def predict_log_proba(self, X):
+    @documented
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities with the student, at temperature 1.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
         """
         check_is_fitted(self)
         if learns_from_probabilities(self.student_):
@@ -549,13 +531,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             return np.log(self.predict_proba(X))
 
     @available_if(_student_has("decision_function"))
-    def decision_function(self, X):
+    @documented
+    def decision_function(self, X: Samples) -> Floats:
         """Compute the student's decision function.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
 
         Returns
         -------
@@ -571,7 +553,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             return scores
         return spread(own, scores, self.classes_, -np.inf)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Estimator:
         """Convert the student to an estimator that needs nothing but scikit-learn.
 
         Returns
@@ -584,7 +566,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         ------
         ValueError
             If the student comes from elsewhere and learned at a temperature other than 1, so
-            that only this estimator knows what to make of its probabilities; or if it is, or
+            that only this estimator brings its probabilities to temperature 1; or if it is, or
             holds, another estimator of this library.
         """
         check_is_fitted(self)
@@ -592,7 +574,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             raise ValueError(
                 f"The student {type(self.student_).__name__} predicts at temperature "
                 f"{self._student_temperature}, at which it learned; scikit-learn has nothing "
-                "that brings it to 1. Set temperature=1 or 'auto' to convert it."
+                "that brings it to 1. Set temperature=1 to convert it."
             )
         return to_sklearn(self.student_)
 

@@ -1,13 +1,16 @@
 """Synthetic samples for a teacher to label."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklkl._core.arrays import as_array
 from sklkl._core.parameters import SHARE, Rule, check, integer, number
+from sklkl._core.typing import RandomState, Samples
 
 SEED = Rule(
     "an integer from 0 to 2**32 - 1 or a RandomState",
@@ -18,15 +21,15 @@ SEED = Rule(
 
 
 def munge(
-    X,
-    n_samples=None,
+    X: Samples,
+    n_samples: int | None = None,
     *,
-    swap_probability=0.5,
-    local_variance=1.0,
-    categorical_features=None,
-    random_state=None,
-):
-    r"""Draw synthetic samples near those of X, by MUNGE.
+    swap_probability: float = 0.5,
+    local_variance: float = 1.0,
+    categorical_features: ArrayLike | None = None,
+    random_state: RandomState | None = None,
+) -> Any:
+    r"""Draw synthetic samples near the samples of X, by MUNGE.
 
     A synthetic sample is a copy of a row e of X, some of whose entries come from the row e'
     nearest to e: each entry is replaced with probability ``swap_probability``, a continuous
@@ -36,7 +39,7 @@ def munge(
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features) or data frame
-        Dense samples, at least two. Frames are those of pandas or polars.
+        Dense samples, at least two. Data frames are of pandas or polars.
     n_samples : int, default=None
         Number of synthetic samples, by default n_rows. Every row is copied
         ``n_samples // n_rows`` times, in the order of X, then random rows once more.
@@ -114,24 +117,10 @@ def munge(
     check("local_variance", local_variance, number("a number > 0", lambda v: v > 0))
     check("random_state", random_state, SEED)
     rng = check_random_state(random_state)
+    X, columns, names = _columns_of(X)
     is_frame = hasattr(X, "columns")
-    if is_frame and not (hasattr(X, "iloc") or _is_polars(X)):
-        raise TypeError(
-            f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
-        )
-    X = X if is_frame else as_array(X, "X")
-    if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
-        raise ValueError(
-            "X must have shape (n_rows, n_features), with at least two rows and one "
-            f"feature; got shape {X.shape}."
-        )
-    n_rows, n_features = X.shape
+    n_rows = len(X)
     n_samples = n_rows if n_samples is None else n_samples
-    if hasattr(X, "iloc"):
-        columns = [X.iloc[:, j] for j in range(n_features)]
-    else:
-        columns = X.get_columns() if is_frame else list(X.T)
-    names = list(X.columns) if is_frame else list(range(n_features))
     categorical = _categorical_mask(categorical_features, columns, names, is_frame)
     values = [
         None if is_category else _as_float(column, name)
@@ -161,6 +150,26 @@ def munge(
     frame = type(X)(dict(enumerate(synthetic)))
     frame.columns = X.columns
     return frame
+
+
+def _columns_of(X):
+    """Return X as a data frame or an array, its columns, and their names."""
+    is_frame = hasattr(X, "columns")
+    if is_frame and not (hasattr(X, "iloc") or _is_polars(X)):
+        raise TypeError(
+            f"X is a {type(X).__name__}; pass an array, or a data frame of pandas or polars."
+        )
+    X = X if is_frame else as_array(X, "X")
+    if len(X.shape) != 2 or len(X) < 2 or X.shape[1] == 0:
+        raise ValueError(
+            "X must have shape (n_rows, n_features), with at least two rows and one "
+            f"feature; got shape {X.shape}."
+        )
+    if not is_frame:
+        return X, list(X.T), list(range(X.shape[1]))
+    if _is_polars(X):
+        return X, X.get_columns(), list(X.columns)
+    return X, [X.iloc[:, j] for j in range(X.shape[1])], list(X.columns)
 
 
 def followed_by(X, synthetic):
@@ -305,6 +314,6 @@ def _cast(draws, column, value, name):
     draws = np.clip(draws, known.min(), known.max())
     if dtype.kind == "f":
         return np.rint(draws).astype(dtype)
-    high = np.nextafter(float(np.iinfo(dtype).max), 0.0)  # that of 64 bits is too large
+    high = np.nextafter(float(np.iinfo(dtype).max), 0.0)  # the maximum of 64 bits is too large
     draws = np.rint(np.minimum(draws, high)).astype(dtype)
     return np.clip(draws, column.min(), column.max())

@@ -77,48 +77,21 @@ def _frozen(teacher):
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments of a fit, checked, and what follows from them.
+    """The arguments of a fit, checked, and what follows from them."""
 
-    Attributes
-    ----------
-    teacher : estimator or None
-        A frozen one is fitted.
-    student : estimator
-    X : array-like of shape (n_samples, n_features)
-    rows : ndarray of shape (n_labeled,), or None
-        Indices of the labelled samples, None if all are.
-    y : array-like or None
-        Targets of the labelled samples for the teacher: labels, or the soft targets as they
-        were passed.
-    target : Target or None
-        The same, checked.
-    of_labels : bool
-        Whether ``y`` holds labels, not probabilities.
-    splits : list of (train, test)
-        Folds of the labelled samples, if any are needed.
-    teacher_params, student_params : dict
-        Metadata for the fits, those of the student without weights.
-    weight : ndarray of shape (n_samples,), or None for ones
-        Weights of the samples for the student.
-    given : TeacherPredictions or None
-        ``teacher_proba``.
-    synthetic : array-like or None
-        Synthetic samples.
-    """
-
-    teacher: object
+    teacher: object  # None with ``given``; a frozen one is fitted
     student: object
     X: object
-    rows: np.ndarray | None
-    y: object
-    target: Target | None
-    of_labels: bool
-    splits: list
-    teacher_params: dict
-    student_params: dict
-    weight: np.ndarray | None
-    given: TeacherPredictions | None
-    synthetic: object
+    rows: np.ndarray | None  # indices of the labelled samples, None if all are
+    y: object  # targets of the labelled samples as the teacher gets them, or None
+    target: Target | None  # the same, checked
+    of_labels: bool  # whether ``y`` holds labels, not probabilities
+    splits: list  # (train, test) of the labelled samples, if folds are needed
+    teacher_params: dict  # metadata for ``fit``
+    student_params: dict  # the same, without weights
+    weight: np.ndarray | None  # of the samples for the student, None for ones
+    given: TeacherPredictions | None  # ``teacher_proba``
+    synthetic: object  # synthetic samples, or None
 
     @property
     def student_classes(self):
@@ -185,9 +158,9 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         classes = given.classes
     elif is_frozen(teacher):
         classes = teacher.classes_
-    told = classes_of_student(student)
-    if told is not None and y is not None and of_labels:
-        check_target(y, classes=told)  # refuses labels that the student does not know
+    own = classes_of_student(student)
+    if own is not None and y is not None and of_labels:
+        check_target(y, classes=own)  # refuses labels that the student does not know
     target = None if y is None else check_target(y, classes=classes, refuse_integers=True)
     return Plan(
         teacher,
@@ -222,7 +195,7 @@ def _chosen(options):
 
 
 def _uses_of_labels(options):
-    """Return the parameters that ask for labelled samples."""
+    """Return the parameters that need labelled samples."""
     names = [n for n in ("hard_label_weight", "loss_correction") if getattr(options, n) != 0]
     cross_fit = [] if options.cross_fit is None else ["cross_fit"]
     return [*dict.fromkeys([*_chosen(options), *names]), *cross_fit]

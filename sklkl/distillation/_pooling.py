@@ -1,9 +1,12 @@
 """A classifier that pools the probabilities of several."""
 
+from collections.abc import Mapping
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch, indexable
@@ -12,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import spread
+from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import (
     ABSENT,
@@ -30,6 +34,7 @@ from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
 from sklkl._core.samples import check_same_rows, check_weights, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_kind, check_target, one_hot
+from sklkl._core.typing import Floats, Folds, Samples
 from sklkl.distillation._simplex import learn_weights
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
@@ -46,11 +51,7 @@ def _are_folds(cv):
 FOLDS = Rule(
     "an integer >= 2, a splitter or an iterable of pairs of indices", good=_are_folds
 ).or_(None)
-RULES = {
-    "pooling": one_of(POOLING),
-    "cv": FOLDS,
-    "n_jobs": N_JOBS,
-}
+RULES = {"pooling": one_of(POOLING), "cv": FOLDS, "n_jobs": N_JOBS}
 
 
 class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):
@@ -92,11 +93,11 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     named_estimators_ : sklearn.utils.Bunch
         The fitted estimators by name.
     weights_ : ndarray of shape (n_estimators,)
-        The weights, of sum 1. An estimator of weight 0 is not asked for predictions.
+        The weights, of sum 1. An estimator of weight 0 does not predict.
     classes_ : ndarray of shape (n_classes,)
         The classes. With labels, or without a target: those that occur or that an estimator
         knows, sorted. With a data frame: its columns; the estimators may know fewer. With
-        soft targets in an array: those of the first estimator that knows as many as
+        soft targets in an array: the classes of the first estimator that knows as many as
         there are columns.
     n_features_in_ : int
         Number of features, if an estimator counts them.
@@ -141,15 +142,21 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     """
 
     def __init__(
-        self, estimators, *, pooling="arithmetic", weights=None, cv=None, n_jobs=None
-    ):
+        self,
+        estimators: Any,
+        *,
+        pooling: Literal["arithmetic", "geometric"] = "arithmetic",
+        weights: ArrayLike | Mapping[str, float] | None = None,
+        cv: Folds = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimators = estimators
         self.pooling = pooling
         self.weights = weights
         self.cv = cv
         self.n_jobs = n_jobs
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the pool.
 
         Parameters
@@ -170,8 +177,8 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
                 params.update({f"{name}__{key}": value for key, value in inner.items()})
         return params
 
-    def set_params(self, **params):
-        """Set parameters of the pool, those of its estimators, or whole estimators.
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of the pool or of its estimators, or whole estimators.
 
         Parameters
         ----------
@@ -199,13 +206,19 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
     def _splitters(self):
         return {"cv": self.cv}  # no estimator can have this name, as it is a parameter
 
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
-        """Fit the estimators, and learn their weights if asked to.
+    @documented
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
+        """Fit the estimators, and learn their weights if these are "learned".
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row. May be left out if all estimators are
             frozen and weights are not learned.
@@ -213,7 +226,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             Weights of the samples, non-negative, for the estimators that take them, and for
             learning the weights of the pool.
         **fit_params : dict
-            Metadata for whoever requests them, if metadata routing is enabled.
+            Metadata for the estimators that request them, if metadata routing is enabled.
 
         Returns
         -------
@@ -347,7 +360,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
                 known, values = estimator.classes_, _predict(estimator, X, name, log)
                 predictions.append(spread(known, values, classes, ABSENT[log]))
                 continue
-            # In the order of the folds; then in that of the samples.
+            # In the order of the folds; then in the order of the samples.
             folds = [
                 spread(known, values, classes, ABSENT[log])
                 for known, values in (next(parts) for _ in splits)
@@ -357,7 +370,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         return predictions
 
     def _weighted(self, X, log):
-        """Generate the weights above 0, and the predictions of these estimators."""
+        """Generate the weights above 0, with the predictions of their estimators."""
         check_is_fitted(self)
         for (name, model), weight in zip(
             self.named_estimators_.items(), self.weights_, strict=True
@@ -377,18 +390,11 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             )
         return scores
 
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict the probabilities of the pool.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
 
         Raises
         ------
@@ -400,20 +406,13 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             return sum(weight * proba for weight, proba in self._weighted(X, log=False))
         return softmax(self._mean_logs(X), axis=1)
 
-    def predict_log_proba(self, X):
+    @documented
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict the log-probabilities of the pool.
 
         Those of the estimators are used, so that what underflows as a probability is right.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
 
         Raises
         ------
@@ -493,9 +492,9 @@ def check_pool_weights(weights, names, kept):
 
 
 def pooled_classes(models, target):
-    """Return the classes of the pool, given those of ``y``; refuse models that know others.
+    """Return the classes of the pool, given the classes of ``y``; refuse models with others.
 
-    Labels show only what occurs: a frozen model, or one that was told, may know more. The
+    Labels show only what occurs: a frozen model, or one with ``classes``, may know more. The
     columns of soft targets are all classes.
     """
     parts = {name: np.asarray(model.classes_) for name, model in models.items()}

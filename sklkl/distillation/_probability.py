@@ -11,23 +11,11 @@ TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
 
 
 def calibrate(proba, target, weight, *, find_temperature, smoothing):
-    """Choose temperature and smoothing by the log loss of the probabilities of a teacher.
+    """Return the temperature and smoothing with the least log loss of probabilities.
 
-    Parameters
-    ----------
-    proba : ndarray of shape (n_samples, n_classes)
-        Probabilities of samples that the teacher was not fitted to.
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or probabilities.
-    weight : ndarray of shape (n_samples,)
-    find_temperature : bool
-        Whether to choose a temperature; it is 1 otherwise.
-    smoothing : float or "auto"
-        Share of the uniform distribution; "auto" is chosen.
-
-    Returns
-    -------
-    temperature, smoothing : float
+    ``proba`` holds probabilities of samples that the teacher was not fitted to. The
+    temperature is 1 without ``find_temperature``; ``smoothing`` is returned as it is unless it
+    is "auto".
     """
     proba = proba.astype(np.float64)
     # So that neither sums nor products leave the range.

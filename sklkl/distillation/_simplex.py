@@ -8,17 +8,8 @@ from scipy.special import logsumexp
 def learn_weights(predictions, mass, pooling):
     """Return the weights whose pool has the least mean KL divergence from the targets.
 
-    Parameters
-    ----------
-    predictions : list of ndarray of shape (n_samples, n_classes)
-        Probabilities by each estimator, for a geometric pool their logarithms.
-    mass : ndarray of shape (n_samples, n_classes)
-        The targets times the weights of the samples, of sum 1.
-    pooling : {"arithmetic", "geometric"}
-
-    Returns
-    -------
-    weights : ndarray of shape (n_estimators,)
+    ``predictions`` is a list of the probabilities by each estimator, for a geometric pool of
+    their logarithms; ``mass`` the targets times the weights of the samples, of sum 1.
     """
     if pooling == "arithmetic":
         counts = mass > 0
@@ -46,15 +37,8 @@ def raised(logs):
 class MixtureLoss:
     """The mean KL divergence of the targets to a mixture, less a constant, in nats.
 
-    With masses a_i of the outcomes, and their probabilities P_mi by estimator m, the pool
-    is q = w P, and the loss -sum_i a_i log q_i.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (n_estimators, n_outcomes)
-        Positive.
-    mass : ndarray of shape (n_outcomes,)
-        Of sum 1.
+    With masses a_i of the outcomes, of sum 1, and their positive probabilities P_mi by
+    estimator m, the pool is q = w P, and the loss -sum_i a_i log q_i.
     """
 
     def __init__(self, proba, mass):
@@ -69,15 +53,9 @@ class MixtureLoss:
 class ProductLoss:
     """The mean KL divergence of the targets to a normalised product, less a constant.
 
-    With masses a_ik of row i and class k, and log-probabilities L_mik, the scores are
-    s = sum_m w_m L_m, and the loss, in nats, sum_i a_i. logsumexp(s_i) - sum_ik a_ik s_ik.
-
-    Parameters
-    ----------
-    logs : ndarray of shape (n_estimators, n_samples, n_classes)
-        Finite.
-    mass : ndarray of shape (n_samples, n_classes)
-        Of sum 1.
+    With masses a_ik of row i and class k, of sum 1, and finite log-probabilities L_mik, the
+    scores are s = sum_m w_m L_m, and the loss, in nats,
+    sum_i a_i. logsumexp(s_i) - sum_ik a_ik s_ik.
     """
 
     def __init__(self, logs, mass):
@@ -98,16 +76,7 @@ class ProductLoss:
 def minimize_on_simplex(loss, n_weights):
     """Return the non-negative weights of sum 1 that minimise a convex loss.
 
-    Parameters
-    ----------
-    loss : callable
-        Returns value and gradient.
-    n_weights : int
-
-    Returns
-    -------
-    weights : ndarray of shape (n_weights,)
-        Exactly 0 at the boundary.
+    ``loss(weights)`` returns value and gradient. Weights at the boundary are exactly 0.
     """
     found = minimize(
         loss,

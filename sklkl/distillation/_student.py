@@ -1,4 +1,4 @@
-"""What a student can learn from, and how it is fitted to probabilities."""
+"""Checks of a student, and its fit to probabilities."""
 
 from copy import copy
 
@@ -10,12 +10,13 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.classes import check_classes, spread
-from sklkl._core.models import inner_estimator, innermost, metadata_name
+from sklkl._core.models import inner_estimator, innermost, metadata_name, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.samples import take
 from sklkl._core.sklearn import params_of_rows
 from sklkl.distillation._composition import as_one_term
 from sklkl.distillation._probability import temper
+from sklkl.divergences._registry import find
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.linear_model._loss import Divergence
 
@@ -23,13 +24,9 @@ from sklkl.linear_model._loss import Divergence
 def check_student(student, several_terms, needs_proba):
     """Refuse a student that cannot learn what is asked, before a teacher is fitted.
 
-    Parameters
-    ----------
-    student : estimator
-    several_terms : str
-        Why the loss is no cross-entropy of a single target, for the message; else empty.
-    needs_proba : bool
-        Whether it has to predict probabilities.
+    ``several_terms`` is the reason, for the message, why the loss is no cross-entropy of a
+    single target, empty if the loss is one. ``needs_proba`` is true if the student has to
+    predict probabilities.
     """
     name = type(student).__name__
     if isinstance(student, type) or not hasattr(student, "fit"):
@@ -45,9 +42,8 @@ def check_student(student, several_terms, needs_proba):
     _check_loss(student)
     for search in searches(student):
         _check_search(search)
-    told = classes_of_student(student)
-    if told is not None:
-        check_classes(told, "classes of the student")
+    if (classes := classes_of_student(student)) is not None:
+        check_classes(classes, "classes of the student")
     if learns_from_probabilities(student):
         if not has_search(student):  # which may replace what is bad
             innermost(student)._check_parameters()
@@ -73,9 +69,10 @@ def check_student(student, several_terms, needs_proba):
 def _check_loss(student):
     """Refuse a student with a loss of its own, which would be replaced."""
     path = soft_student_path(student)
-    for name, default in {"divergence": "kl", "temperature": 1.0}.items():
-        own = default if path is None else student.get_params()[f"{path}{name}"]
-        if own != default:
+    defaults = {"divergence": find("kl").spellings, "temperature": (1.0,)}
+    for name in defaults if path is not None else ():
+        own = student.get_params()[f"{path}{name}"]
+        if own not in defaults[name]:
             raise ValueError(
                 f"Set {name} of the DistilledClassifier, not of the student to {own!r}: it is "
                 "what the student is fitted with."
@@ -132,30 +129,17 @@ def check_weights_arrive(student):
     if not get_routing_for_object(last).consumes("fit", [key]):
         raise ValueError(
             f"The student's last step, {type(last).__name__}, does not request sample_weight, "
-            "by which it learns what the teacher says; call "
+            "by which it learns the teacher's probabilities; call "
             "set_fit_request(sample_weight=True) on it."
         )
 
 
 def fit_student(student, X, classes, terms, params):
-    """Return a fitted clone of a student.
+    """Return a clone of a student, fitted to ``terms`` as ``Composition.terms`` returns them.
 
-    Parameters
-    ----------
-    student : estimator
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    classes : ndarray of shape (n_classes,)
-        Classes of the columns of targets.
-    terms : list of LossTerm
-        The loss, as ``Composition.terms`` returns it.
-    params : dict
-        Metadata for ``fit``, without weights.
-
-    Returns
-    -------
-    estimator
-        It predicts at temperature 1 if it ``learns_from_probabilities``, otherwise at the
-        temperature of the first term.
+    ``classes`` are the columns of targets; ``params`` is metadata for ``fit``, without
+    weights. The student predicts at temperature 1 if it ``learns_from_probabilities``,
+    otherwise at the temperature of the first term.
     """
     student = clone(student)
     path = soft_student_path(student)
@@ -210,7 +194,7 @@ def learns_from_probabilities(student):
 
 def predict_proba_at_1(student, X, classes, temperature):
     """Return probabilities of ``classes``, at temperature 1, of a student."""
-    proba = student.predict_proba(X)
+    proba = predict_columns(student, X, owner="The student's")
     if learns_from_probabilities(student):
         return proba
     return temper(spread(student.classes_, proba, classes), 1.0 / temperature)
@@ -254,7 +238,7 @@ def has_search(estimator):
 
 
 def classes_of_student(student):
-    """Return the classes that a student was told, None if none."""
+    """Return the parameter ``classes`` of a student, None if it has none."""
     path = soft_student_path(student)
     return student.get_params().get(f"{path or ''}classes")
 

@@ -16,24 +16,13 @@ from sklkl._core.samples import take
 
 @dataclass
 class TeacherPredictions:
-    """Probabilities by a teacher, and by teachers that were fitted without a fold.
+    """Probabilities by a teacher, and by teachers that were fitted without a fold."""
 
-    Attributes
-    ----------
-    teacher : estimator, or None
-        The fitted teacher.
-    classes : ndarray of shape (n_classes,)
-        Classes of the columns.
-    proba : ndarray of shape (n_samples, n_classes)
-        Probabilities of all samples by the teacher that was fitted to all labelled ones.
-    folds : list of (test, proba)
-        For each fold the indices of its labelled samples, and the probabilities by the teacher
-        that was fitted without them: of these samples, or of all.
-    """
-
-    teacher: object
-    classes: np.ndarray
-    proba: np.ndarray
+    teacher: object  # fitted, or None
+    classes: np.ndarray  # of the columns
+    proba: np.ndarray  # of all samples, by the teacher that was fitted to all labelled ones
+    # For each fold the indices of its labelled samples, and the probabilities, by the teacher
+    # that was fitted without them, of the same samples or of all.
     folds: list
 
     def out_of_fold(self):
@@ -46,12 +35,7 @@ class TeacherPredictions:
     def with_folds(self, splits, rows):
         """Return a copy with folds that have these probabilities, as no fold was fitted to.
 
-        Parameters
-        ----------
-        splits : list of (train, test)
-            Folds of the labelled samples.
-        rows : ndarray of shape (n_labeled,), or None
-            Indices of the labelled samples, None if all are.
+        ``splits`` and ``rows`` are as in ``Plan``.
         """
         tests = [test if rows is None else rows[test] for _, test in splits]
         return replace(self, folds=[(test, self.proba) for test in tests])
@@ -84,35 +68,24 @@ def predict(teacher, X):
 def fit_and_predict_folds(
     teacher, X, y, rows, params, splits, everywhere, nested, verbose=False
 ):
-    """Fit a teacher, and one without each fold, and let them predict.
+    """Fit a teacher, and one without each fold, and return their ``TeacherPredictions``.
 
     All that takes long, so that ``joblib.Memory`` can keep it; nothing here depends on the
     student.
 
     Parameters
     ----------
-    teacher : estimator
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        All samples.
-    y : array-like of shape (n_labeled,) or (n_labeled, n_classes), or None
-        Targets of the labelled samples; None for a frozen teacher.
-    rows : ndarray of shape (n_labeled,), or None
-        Their indices, None if all are labelled.
+    teacher, X, y, rows, splits
+        As in ``Plan``; y is None for a frozen teacher.
     params : dict
         Metadata of the labelled samples for ``fit``.
-    splits : list of (train, test)
-        Folds of the labelled samples.
     everywhere : bool
-        Whether the teachers of folds predict all samples, not only those of their fold.
+        Whether the teachers of folds predict all samples, not only the samples of their fold.
     nested : bool
-        Whether what the teacher of a fold predicts of another fold comes from a teacher that
-        was fitted to neither. Both folds share it.
+        Whether the predictions by the teacher of a fold for another fold come from a teacher
+        that was fitted to neither. Both folds share it.
     verbose : bool
         Whether to print how long each fit took.
-
-    Returns
-    -------
-    TeacherPredictions
     """
     labeled = X if rows is None else take(X, rows)
     with timed("teacher", verbose and y is not None):

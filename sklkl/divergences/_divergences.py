@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import SUM_TOLERANCE
 from sklkl._core.distributions import as_rows, by_row, nats_to, raise_bad_row
+from sklkl._core.docs import documented
 from sklkl._core.parameters import SHARE, check, number
 from sklkl._core.typing import Floats, RowValues
 from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
-from sklkl.divergences._docs import documented
 
 __all__ = [
     "alpha_divergence",
@@ -133,8 +133,7 @@ def cross_entropy(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -142,10 +141,7 @@ def cross_entropy(
         Cross-entropy, non-negative; inf where some p > 0 = q. A float for two 1-D inputs;
         otherwise an array, float32 if no input is wider, else float64.
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -179,8 +175,7 @@ def kl_divergence(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -188,10 +183,7 @@ def kl_divergence(
         Non-negative; 0 for equal rows; inf where some p > 0 = q. Outcomes with p = 0 count
         0. %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -232,8 +224,7 @@ def jeffreys_divergence(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -241,10 +232,7 @@ def jeffreys_divergence(
         Non-negative and symmetric; inf where one of p and q is 0 and the other is not.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -285,8 +273,7 @@ def jensen_shannon_divergence(
     weight : float, default=0.5
         Weight w of ``p`` in the mixture, between 0 and 1. Symmetric in ``p`` and ``q`` at
         0.5.
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -331,8 +318,7 @@ def jensen_shannon_distance(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -341,10 +327,7 @@ def jensen_shannon_distance(
         between 0 (equal rows) and 1 for bits, sqrt(log(2)) for nats.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -382,8 +365,7 @@ def renyi_divergence(
         Kullback-Leibler divergence; at 1/2, twice the Bhattacharyya distance; at 0, minus
         the logarithm of the mass that ``q`` has where p > 0; at inf, the logarithm of the
         largest p / q.
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -469,8 +451,7 @@ def alpha_divergence(
         ``q``, at 0 the one of ``q`` from ``p``, and continuous there without loss of digits;
         at 1/2, four times the squared Hellinger distance; at 2, half the chi-squared
         divergence.
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -530,10 +511,7 @@ def chi2_divergence(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
         Non-negative, without a unit; inf where some p > 0 = q.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -572,10 +550,7 @@ def hellinger_distance(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValu
         A metric between 0 (equal rows) and 1 (no common outcome), without a unit.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -614,10 +589,7 @@ def total_variation_distance(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> R
         rows) and 1 (no common outcome), without a unit.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -648,8 +620,7 @@ def bhattacharyya_distance(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -658,10 +629,7 @@ def bhattacharyya_distance(
         the triangle inequality.
         %(array)s
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------
@@ -694,8 +662,7 @@ def kl_contributions(
     Parameters
     ----------
     %(pair)s
-    %(axis)s
-    %(base)s
+    %(axis_and_base)s
 
     Returns
     -------
@@ -704,10 +671,7 @@ def kl_contributions(
         shape of ``p`` and ``q``, in the order of the names of ``p``; float32 if none is wider,
         else float64.
 
-    Raises
-    ------
-    ValueError
-        %(bad_row)s
+    %(raises_bad_row)s
 
     See Also
     --------

@@ -22,39 +22,20 @@ PARAMS = Rule("a dictionary of parameters of the divergence", Mapping).or_(None)
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence: its names, its functions, and the facts that losses and scorers use.
+    """A divergence: its names, its functions, and the facts that losses and scorers use."""
 
-    Attributes
-    ----------
-    name : str
-        The name that users pass, as "kl".
-    function : callable
-        The public ``function(p, q, *, <parameters>, axis=-1)``, with ``base=None`` too if the
-        result has a unit.
-    kernel : callable
-        Returns the ``RowKernel`` for given ``<parameters>``.
-    title : str
-        The name in documentation and pictures.
-    swapped : bool
-        True if the divergence of (p, q) is ``function(q, p)``.
-    linear_in_log_q : bool
-        True if the divergence grows like ``-p_j log q_j`` as q_j -> 0 and all else stays
-        bounded; scorers then restore underflowed probabilities from ``predict_log_proba``.
-    parameters : dict
-        Names of the parameters of ``function``, each with its default or
-        ``inspect.Parameter.empty``.
-    has_unit : bool
-        True if ``function`` has a ``base``.
-    """
-
-    name: str
+    name: str  # that users pass, as "kl"
+    # The public ``function(p, q, *, <parameters>, axis=-1)``, with ``base=None`` too if the
+    # result has a unit.
     function: Callable
-    kernel: Callable[..., RowKernel]
-    title: str
-    swapped: bool = False
+    kernel: Callable[..., RowKernel]  # returns the kernel for given <parameters>
+    title: str  # the name in documentation and pictures
+    swapped: bool = False  # whether the divergence of (p, q) is ``function(q, p)``
+    # Whether it grows like ``-p_j log q_j`` as q_j -> 0 and all else stays bounded; scorers
+    # then restore underflowed probabilities from ``predict_log_proba``.
     linear_in_log_q: bool = False
-    parameters: dict = field(init=False)
-    has_unit: bool = field(init=False)
+    parameters: dict = field(init=False)  # each with its default or inspect.Parameter.empty
+    has_unit: bool = field(init=False)  # whether ``function`` has a ``base``
 
     def __post_init__(self):
         keywords = {
@@ -169,24 +150,15 @@ NAMES = [divergence.name for divergence in DIVERGENCES]
 BY_SPELLING = {name: d for d in DIVERGENCES for name in d.spellings}
 
 
-def find(name, also=()):
-    """Return the divergence of a name in any spelling.
+def find(name, among=NAMES, also=()):
+    """Return the divergence of a name in any spelling; refuse others, and names not ``among``.
 
-    Parameters
-    ----------
-    name : str
-        The argument ``divergence`` of a user.
-    also : sequence of str
-        Further names that the caller takes, for the message.
-
-    Raises
-    ------
-    ValueError
-        If there is no such divergence.
+    ``also`` are further names that the caller takes, for the message.
     """
-    if not isinstance(name, str) or name not in BY_SPELLING:
+    known = isinstance(name, str) and name in BY_SPELLING
+    if not known or BY_SPELLING[name].name not in among:
         raise ValueError(
-            f"divergence must be one of {[*NAMES, *also]}, or the name of a function, loss or "
+            f"divergence must be one of {[*among, *also]}, or the name of a function, loss or "
             "scorer of one, as 'kl_divergence', 'kl_loss' or 'neg_kl_loss'; "
             f"got {name!r}."
         )

@@ -1,6 +1,7 @@
 """A picture of two distributions, and of the share of each outcome in their divergence."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -32,6 +33,7 @@ from sklkl.inspection._drawing import (
 )
 
 
+@dataclass(eq=False, repr=False)
 class DivergenceDisplay:
     r"""Two distributions side by side, and the summands of :math:`D(P \| Q)`.
 
@@ -81,24 +83,14 @@ class DivergenceDisplay:
     'D(fair‖biased) = 0.737 bits'
     """
 
-    def __init__(
-        self,
-        p: Floats,
-        q: Floats,
-        contributions: Floats,
-        divergence: float,
-        *,
-        base: float | None = None,
-        outcomes: Sequence[str] | None = None,
-        names: Sequence[str] = ("P", "Q"),
-    ) -> None:
-        self.p = p
-        self.q = q
-        self.contributions = contributions
-        self.divergence = divergence
-        self.base = base
-        self.outcomes = outcomes
-        self.names = names
+    p: Floats
+    q: Floats
+    contributions: Floats
+    divergence: float
+    _: KW_ONLY
+    base: float | None = None
+    outcomes: Sequence[str] | None = None
+    names: Sequence[str] = ("P", "Q")
 
     @classmethod
     def from_distributions(

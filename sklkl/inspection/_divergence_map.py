@@ -1,6 +1,7 @@
 """A picture of the divergences of many distributions, or of all of two outcomes."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from math import floor, log10
 from typing import Self
 
@@ -31,6 +32,7 @@ STEEP = 4
 MOST_LEVELS = 12
 
 
+@dataclass(eq=False, repr=False)
 class DivergenceMapDisplay:
     r"""Divergences of every row of one matrix from every row of another, as colours.
 
@@ -84,24 +86,14 @@ class DivergenceMapDisplay:
     'KL divergence in bits'
     """
 
-    def __init__(
-        self,
-        divergences: Floats,
-        *,
-        divergence: str = "kl",
-        divergence_params: DivergenceParams | None = None,
-        base: float | None = None,
-        row_names: Sequence[str] | None = None,
-        column_names: Sequence[str] | None = None,
-        points: Floats | None = None,
-    ) -> None:
-        self.divergences = divergences
-        self.divergence = divergence
-        self.divergence_params = divergence_params
-        self.base = base
-        self.row_names = row_names
-        self.column_names = column_names
-        self.points = points
+    divergences: Floats
+    _: KW_ONLY
+    divergence: str = "kl"
+    divergence_params: DivergenceParams | None = None
+    base: float | None = None
+    row_names: Sequence[str] | None = None
+    column_names: Sequence[str] | None = None
+    points: Floats | None = None
 
     @classmethod
     def from_distributions(
@@ -136,7 +128,7 @@ class DivergenceMapDisplay:
         row_names : sequence of str of length n_rows, default=None
             Names of the rows of P. Its index, if it is a data frame, otherwise 0, 1, ...
         column_names : sequence of str of length m_rows, default=None
-            Names of the rows of Q, in the same way; those of P if there is no Q.
+            Names of the rows of Q, in the same way; the names of P if there is no Q.
         ax : matplotlib Axes, default=None
             Where to draw; new ones if None.
 

@@ -98,7 +98,7 @@ def to_the_edge(values):
 
 
 def signed_style(values):
-    """Return what tells bars of negative values from the others."""
+    """Return the style that distinguishes bars of negative values."""
     negative = values < 0
     return {
         "color": np.where(negative, GREEN, VERMILLION),
@@ -123,23 +123,9 @@ def check_ax(ax, n=1):
 
 
 def axes_of(ax, n=1, **layout):
-    """Return the figure, and ``n`` axes: ``ax``, or those of a new figure.
+    """Return the figure, and an array of ``n`` axes: ``ax``, or axes of a new figure.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes, sequence of n of them, or None
-        The argument of the user.
-    n : int
-        How many are needed.
-    **layout : dict
-        Arguments of ``pyplot.subplots`` for a new figure.
-
-    Returns
-    -------
-    figure : matplotlib Figure
-        The figure of the axes.
-    axes : ndarray of shape (n,) of matplotlib Axes
-        The axes.
+    ``layout`` holds arguments of ``pyplot.subplots`` for a new figure.
     """
     plt = check_ax(ax, n)
     if ax is None:

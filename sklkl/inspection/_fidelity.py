@@ -1,6 +1,7 @@
 """A picture of a student beside its teacher: where they differ, in which classes and rows."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import check_classes, frame_columns, spread
+from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
@@ -41,6 +43,28 @@ MOST_POINTS = 5000
 LABEL = {"padding": 2, "fontsize": "small"}
 
 
+of_fidelity = documented_with(
+    options_and_display="""
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in all means, non-negative. Those of weight 0 are not
+            drawn.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where only the student's probability is 0, as in ``kl_loss``.
+        n_rows : int, default=10
+            How many of the samples that differ most to show.
+        ax : sequence of three matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : FidelityDisplay
+            The display, drawn.""",
+)
+
+
+@dataclass(eq=False, repr=False)
 class FidelityDisplay:
     r"""The differences of a student from its teacher: in all, by class, and in the worst rows.
 
@@ -48,7 +72,7 @@ class FidelityDisplay:
     student's probabilities over the teacher's, a point for each sample and class; the mean
     contribution of each class to :math:`D(teacher \| student)`, negative where the student
     gives the class more; and the samples in which the two differ most. Of more than 5000
-    points only those of evenly spaced samples are drawn; all samples count in the other axes.
+    points only evenly spaced samples are drawn; all samples count in the other axes.
 
     Parameters
     ----------
@@ -103,30 +127,19 @@ class FidelityDisplay:
     array([146, 113, 121])
     """
 
-    def __init__(
-        self,
-        teacher_proba: Floats,
-        student_proba: Floats,
-        contributions: Floats,
-        row_divergences: Floats,
-        divergence: float,
-        *,
-        classes: Sequence[Any],
-        base: float | None = None,
-        row_names: Sequence[str] | None = None,
-        n_rows: int = 10,
-    ) -> None:
-        self.teacher_proba = teacher_proba
-        self.student_proba = student_proba
-        self.contributions = contributions
-        self.row_divergences = row_divergences
-        self.divergence = divergence
-        self.classes = classes
-        self.base = base
-        self.row_names = row_names
-        self.n_rows = n_rows
+    teacher_proba: Floats
+    student_proba: Floats
+    contributions: Floats
+    row_divergences: Floats
+    divergence: float
+    _: KW_ONLY
+    classes: Sequence[Any]
+    base: float | None = None
+    row_names: Sequence[str] | None = None
+    n_rows: int = 10
 
     @classmethod
+    @of_fidelity
     def from_estimator(
         cls,
         teacher: Estimator,
@@ -151,22 +164,7 @@ class FidelityDisplay:
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
             Samples, or whatever both models predict from. The index of a data frame names
             the samples.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in all means, non-negative. Those of weight 0 are not
-            drawn.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where only the student's probability is 0, as in ``kl_loss``.
-        n_rows : int, default=10
-            How many of the samples that differ most to show.
-        ax : sequence of three matplotlib Axes, default=None
-            Where to draw; new ones if None.
-
-        Returns
-        -------
-        display : FidelityDisplay
-            The display, drawn.
+        %(options_and_display)s
 
         Raises
         ------
@@ -209,6 +207,7 @@ class FidelityDisplay:
         ).plot(ax=ax)
 
     @classmethod
+    @of_fidelity
     def from_predictions(
         cls,
         teacher_proba: ArrayLike,
@@ -233,27 +232,12 @@ class FidelityDisplay:
         classes : array-like of shape (n_classes,), default=None
             The classes, in the order of the columns of an array. By default the columns of
             a data frame, or 0, 1, ...
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in all means, non-negative. Those of weight 0 are not
-            drawn.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where only the student's probability is 0, as in ``kl_loss``.
-        n_rows : int, default=10
-            How many of the samples that differ most to show.
-        ax : sequence of three matplotlib Axes, default=None
-            Where to draw; new ones if None.
-
-        Returns
-        -------
-        display : FidelityDisplay
-            The display, drawn.
+        %(options_and_display)s
 
         Raises
         ------
         TypeError
-            If the columns of one data frame are strings and those of the other are not.
+            If only one data frame has strings as columns.
         ValueError
             If a row of probabilities is not a probability vector, if the samples or classes
             of the two do not match, or an argument is bad.
@@ -313,7 +297,7 @@ class FidelityDisplay:
 
     @classmethod
     def _compare(cls, *arguments, sample_weight, base, on_zero, row_names, n_rows):
-        """Return the display of a comparison; the ``arguments`` are those of ``compare``."""
+        """Return the display of a comparison by ``compare(*arguments)``."""
         check_options(base, on_zero)
         check("n_rows", n_rows, integer(1))
         fidelity = compare(*arguments, sample_weight, base, on_zero)

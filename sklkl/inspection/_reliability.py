@@ -1,6 +1,7 @@
 """A reliability diagram, for soft targets, too, with the parts of the KL divergence."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
 from sklkl._core.classes import frame_columns, spread
+from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, one_of
@@ -34,6 +36,32 @@ EDGES = np.linspace(0.0, 1.0, 21)
 LINESTYLES = ["-", "--", "-.", ":"]
 
 
+of_reliability = documented_with(
+    options="""
+        classes_of_interest : array-like, default=None
+            The classes to draw. By default the second of two, or all if they are at most 7,
+            or the 7 with the largest mean targets.
+        n_bins : int, default=10
+            Number of bins for each class; empty ones are left out.
+        strategy : {"quantile", "uniform"}, default="quantile"
+            Bins of equal weight, or of equal width. Equal predictions share a bin.
+        method : str or estimator, default="dirichlet"
+            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
+            "binning" has bins of its own, ``n_bins`` for each predicted class.
+        cv : int, splitter or iterable, default=5
+            Folds for the ``method``, as in ``kl_decomposition``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative.
+        base : float, default=None
+            Unit of the divergences: None for nats, 2 for bits.
+        on_zero : {"clip", "inf", "raise"}, default="clip"
+            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+        ax : pair of matplotlib Axes, default=None
+            Where to draw the curves and the histogram; new ones if None.""",
+)
+
+
+@dataclass(eq=False, repr=False)
 class ReliabilityDisplay:
     """Mean targets over mean predictions, and what miscalibration costs.
 
@@ -49,9 +77,9 @@ class ReliabilityDisplay:
         Mean targets and mean predictions of the bins that are not empty, for each class that
         is drawn.
     standard_errors : list of ndarray of shape (n_bins,)
-        Of the mean differences of targets and predictions in the bins: for labels, those of
-        calibrated predictions; for soft targets, from their spread, NaN in bins of a single
-        sample.
+        Standard errors of the mean differences of targets and predictions in the bins: for
+        labels, as of calibrated predictions; for soft targets, from their spread, NaN in bins
+        of a single sample.
     counts : ndarray of shape (n_curves, 20)
         Weight of the samples with predictions in each twentieth of [0, 1], for each class
         that is drawn.
@@ -82,7 +110,7 @@ class ReliabilityDisplay:
 
     Notes
     -----
-    The parts in the title are those of whole probability vectors, and do not depend on the
+    The parts in the title belong to whole probability vectors, and do not depend on the
     bins of the curves; a curve shows one class at a time. A model may be calibrated for each
     class by itself and not as a whole.
 
@@ -100,26 +128,17 @@ class ReliabilityDisplay:
     (array([0.01, 0.1 , 0.38, 0.82]), array([0.06, 0.2 , 0.39, 0.66]))
     """
 
-    def __init__(
-        self,
-        prob_true: Sequence[Floats],
-        prob_pred: Sequence[Floats],
-        standard_errors: Sequence[Floats],
-        counts: Floats,
-        decomposition: KLDecomposition,
-        *,
-        classes: Sequence[Any],
-        base: float | None = None,
-    ) -> None:
-        self.prob_true = prob_true
-        self.prob_pred = prob_pred
-        self.standard_errors = standard_errors
-        self.counts = counts
-        self.decomposition = decomposition
-        self.classes = classes
-        self.base = base
+    prob_true: Sequence[Floats]
+    prob_pred: Sequence[Floats]
+    standard_errors: Sequence[Floats]
+    counts: Floats
+    decomposition: KLDecomposition
+    _: KW_ONLY
+    classes: Sequence[Any]
+    base: float | None = None
 
     @classmethod
+    @of_reliability
     def from_estimator(
         cls,
         estimator: Estimator,
@@ -147,27 +166,8 @@ class ReliabilityDisplay:
             Samples that the classifier was not fitted to.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels; or soft targets, a probability vector per row. The columns of a
-            matrix are ``estimator.classes_``; those of a data frame are matched by name.
-        classes_of_interest : array-like, default=None
-            The classes to draw. By default the second of two, or all if they are at most 7,
-            or the 7 with the largest mean targets.
-        n_bins : int, default=10
-            Number of bins for each class; empty ones are left out.
-        strategy : {"quantile", "uniform"}, default="quantile"
-            Bins of equal weight, or of equal width. Equal predictions share a bin.
-        method : str or estimator, default="dirichlet"
-            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
-            "binning" has bins of its own, ``n_bins`` for each predicted class.
-        cv : int, splitter or iterable, default=5
-            Folds for the ``method``, as in ``kl_decomposition``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
-        ax : pair of matplotlib Axes, default=None
-            Where to draw the curves and the histogram; new ones if None.
+            matrix are ``estimator.classes_``; the columns of a data frame match by name.
+        %(options)s
 
         Returns
         -------
@@ -218,6 +218,7 @@ class ReliabilityDisplay:
         ).plot(ax=ax)
 
     @classmethod
+    @of_reliability
     def from_predictions(
         cls,
         y_true: ArrayLike,
@@ -247,26 +248,7 @@ class ReliabilityDisplay:
         labels : array-like of shape (n_classes,), default=None
             All classes, in sorted order. Needed where a class is absent from ``y_true``; of
             matrices without names, the names of the columns.
-        classes_of_interest : array-like, default=None
-            The classes to draw. By default the second of two, or all if they are at most 7,
-            or the 7 with the largest mean targets.
-        n_bins : int, default=10
-            Number of bins for each class; empty ones are left out.
-        strategy : {"quantile", "uniform"}, default="quantile"
-            Bins of equal weight, or of equal width. Equal predictions share a bin.
-        method : str or estimator, default="dirichlet"
-            How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
-            "binning" has bins of its own, ``n_bins`` for each predicted class.
-        cv : int, splitter or iterable, default=5
-            Folds for the ``method``, as in ``kl_decomposition``.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, non-negative.
-        base : float, default=None
-            Unit of the divergences: None for nats, 2 for bits.
-        on_zero : {"clip", "inf", "raise"}, default="clip"
-            What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
-        ax : pair of matplotlib Axes, default=None
-            Where to draw the curves and the histogram; new ones if None.
+        %(options)s
 
         Returns
         -------

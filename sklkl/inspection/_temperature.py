@@ -9,6 +9,7 @@ from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
 from sklkl._core.arrays import as_array
+from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import hits
@@ -113,6 +114,7 @@ class TemperatureDisplay:
         self.param_name = param_name
 
     @classmethod
+    @documented
     def from_estimator(
         cls,
         estimator: Estimator,
@@ -137,8 +139,7 @@ class TemperatureDisplay:
             each fold and not once for each temperature.
         X : array-like of shape (n_samples, n_features)
             Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         temperatures : array-like of shape (n_temperatures,), default=(0.5, 1, 2, 4, 8)
             The temperatures to try, positive.
         param_name : str, default="temperature"

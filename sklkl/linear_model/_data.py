@@ -1,4 +1,4 @@
-"""What users pass to the estimators, checked."""
+"""Checked data and parameters of the estimators."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,47 +42,25 @@ def check_numbers(estimator, *names):
 
 @dataclass
 class Data:
-    """Checked data of a fit.
+    """Checked data of a fit."""
 
-    Attributes
-    ----------
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        float32 or float64. Not looked at: entries may be NaN or infinite, which the first
-        evaluation of the objective finds without a pass of its own.
-    classes : ndarray of shape (n_classes,)
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or probabilities of the dtype of X.
-    weight : ndarray of shape (n_samples,)
-        float64.
-    labels : ndarray of shape (n_samples,) or (n_samples, n_classes), or None
-        Codes, or probabilities of the dtype of X, to learn besides.
-    label_weight : ndarray of shape (n_samples,), or None
-        float64.
-    """
-
+    # ndarray or CSR matrix, float32 or float64. Not looked at: entries may be NaN or
+    # infinite, which the first evaluation of the objective finds without a pass of its own.
     X: object
     classes: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-    labels: np.ndarray | None = None
-    label_weight: np.ndarray | None = None
+    target: np.ndarray  # codes (n_samples,), or probabilities of the dtype of X
+    weight: np.ndarray  # float64
+    labels: np.ndarray | None = None  # to learn besides, as target
+    label_weight: np.ndarray | None = None  # float64
 
     @property
     def hard(self):
-        """Whether the target holds labels."""
+        """True if the target holds labels."""
         return self.target.ndim == 1
 
 
 def check_data(
-    estimator,
-    X,
-    y,
-    sample_weight,
-    labels=None,
-    label_weight=None,
-    *,
-    reset=True,
-    classes=None,
+    estimator, X, y, sample_weight, labels=None, label_weight=None, *, reset=True, classes=None
 ):
     """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
     if y is None:

@@ -25,11 +25,12 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
+from sklkl._core.sklearn import feature_names
 from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
 from sklkl.linear_model._loss import LossTerm, resolve_divergence
@@ -88,35 +89,17 @@ def coef_inference(model, X, y, sample_weight, groups, confidence_level):
 
 
 def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
-    """Return the coefficients and their covariance.
-
-    Parameters
-    ----------
-    model : LinearSoftmaxMixin
-        Fitted to these data.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-    sample_weight, groups : array-like of shape (n_samples,), default=None
+    """Return the coefficients and their covariance; see ``LinearSoftmaxMixin.coef_inference``.
 
     Returns
     -------
     coef : ndarray of shape (n_logits * size,)
         Class after class, each with a coefficient per feature and then, with
         ``fit_intercept``, the intercept; one logit if binary. With more classes, they sum to
-        0 over the classes: a constant is taken off those of a fit that started elsewhere.
+        0 over the classes: a constant is taken off where a fit started elsewhere.
     covariance : ndarray of shape (n_logits * size, n_logits * size)
         In this order, of the coefficients times ``scale``, lest it overflow or vanish.
     scale : ndarray of shape (n_logits * size,)
-
-    Raises
-    ------
-    ValueError
-        As ``LinearSoftmaxMixin.coef_inference``.
-
-    Warns
-    -----
-    ConvergenceWarning
-        As ``LinearSoftmaxMixin.coef_inference``.
     """
     C = _check_model(model)
     refuse_other_rows({"X": X, "groups": groups}, strict=False)
@@ -175,7 +158,7 @@ def import_pandas(caller):
 
 
 def _row_names(model):
-    names = _check_feature_names_in(model).tolist()
+    names = feature_names(model).tolist()
     return [*names, "intercept"] if model.fit_intercept else names
 
 
@@ -185,11 +168,11 @@ def _column_names(model):
 
 def _check_model(model):
     """Return C; refuse a model without standard errors."""
-    parameters = model._sklearn_parameters()
-    if parameters.get("l1_ratio"):
+    C, l1_ratio = model._penalty()
+    if l1_ratio:
         raise ValueError(
             "There are no valid standard errors after an L1 norm has chosen coefficients; got "
-            f"l1_ratio={parameters['l1_ratio']}. Fit a model with l1_ratio=0, on other data "
+            f"l1_ratio={l1_ratio}. Fit a model with l1_ratio=0, on other data "
             "than those that chose the features."
         )
     if not getattr(model, "refit", True):
@@ -201,7 +184,7 @@ def _check_model(model):
         model.temperature != 1.0
     ):
         raise ValueError(
-            "Standard errors are those of a model of the mean target, which is what "
+            "Standard errors are for a model of the mean target, which is what "
             f"divergence='kl' at temperature=1 fits; got divergence={model.divergence!r}, "
             f"temperature={model.temperature!r}."
         )
@@ -211,7 +194,7 @@ def _check_model(model):
             f"The model has {n_parameters} parameters; their covariance matrix is computed "
             f"for up to {MAX_PARAMETERS}. Use fewer features."
         )
-    return float(parameters["C"])
+    return float(C)
 
 
 def _units(weight, groups):
@@ -257,7 +240,7 @@ def _solve(hessian, products, gradient):
 
 
 def _check_optimum(shift, step, error):
-    """Refuse coefficients that are no optimum of these data; warn if they are a rough one."""
+    """Refuse coefficients far from the optimum; warn if they are not quite near it."""
     if not shift <= MAX_SHIFT:
         raise ValueError(
             "The coefficients are not the optimum for these data: a Newton step changes "

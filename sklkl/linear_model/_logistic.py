@@ -2,17 +2,23 @@
 
 import warnings
 from numbers import Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
+from sklkl._core.docs import documented
 from sklkl._core.names import shown
+from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
+from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
+from sklkl.divergences._registry import find
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.linear_model._objective import kl_objective, objectives_of, step_tolerance
@@ -21,7 +27,7 @@ from sklkl.linear_model._stream import Posterior
 
 
 def _can_stream(model):
-    """Return True; raise an AttributeError that says why an estimator has no partial_fit."""
+    """Return True; raise an AttributeError with the reason why there is no partial_fit."""
     infinite = isinstance(model.C, Real) and np.isinf(model.C)
     balanced = isinstance(model.class_weight, str) and model.class_weight == "balanced"
     if model.l1_ratio != 0.0 or infinite or balanced:
@@ -30,7 +36,7 @@ def _can_stream(model):
             f"'balanced'; got l1_ratio={model.l1_ratio!r}, C={model.C!r}, "
             f"class_weight={model.class_weight!r}."
         )
-    if model.divergence != "kl" or model.temperature != 1.0:
+    if model.divergence not in find("kl").spellings or model.temperature != 1.0:
         raise AttributeError(
             "partial_fit needs divergence='kl' and temperature=1: it keeps a Gaussian "
             "approximation of a likelihood, which other divergences have not, nor targets at "
@@ -99,7 +105,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         The temperature T of the targets, from 1e-6 to 1e6. ``predict_proba`` predicts at it,
         too, so that scores compare like with like, in searches as well; to predict at
         temperature 1 after the fit, call ``set_params(temperature=1)``. ``coef_`` and
-        ``decision_function`` are those of z, at temperature 1.
+        ``decision_function`` belong to z, at temperature 1.
     solver : {"auto", "lbfgs", "proximal"}, default="auto"
         "lbfgs" is for smooth penalties, "proximal" for any; "auto" takes the former if
         ``l1_ratio`` is 0.
@@ -179,20 +185,20 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def __init__(
         self,
         *,
-        C=1.0,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        classes=None,
-        class_weight=None,
-        divergence="kl",
-        divergence_params=None,
-        temperature=1.0,
-        solver="auto",
-        tol=1e-3,
-        max_iter=1000,
-        warm_start=False,
-        verbose=0,
-    ):
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        classes: ArrayLike | None = None,
+        class_weight: ClassWeight = None,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        temperature: float = 1.0,
+        solver: Solver = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
@@ -208,13 +214,20 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None):
+    @documented
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model to labels or soft targets.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
             columns of a data frame.
@@ -285,7 +298,14 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         return self
 
     @available_if(_can_stream)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    @documented
+    def partial_fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from one more batch of a stream.
 
         The first batch is fitted as by ``fit``. What was learned is then kept as a Gaussian
@@ -307,10 +327,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         classes : array-like of shape (n_classes,), default=None
             All classes, needed in the first call if ``y`` holds labels and the parameter
             ``classes`` is not set.
@@ -398,9 +416,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _stream_classes(self, y, classes):
         """Return the classes of a stream, None if a soft y names them."""
-        labels = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+        labels = holds_labels(y)
         known = {
-            "those of the first call": getattr(self, "classes_", None),
+            "the classes of the first call": getattr(self, "classes_", None),
             "the parameter classes": self.classes,
         }
         found = None
@@ -466,11 +484,5 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def _wide_coefficients(self):
         return self._coefficients().astype(np.float64, order="C")
 
-    def _sklearn_parameters(self):
-        elastic = {"l1_ratio": self.l1_ratio, "solver": "saga"} if self.l1_ratio else {}
-        return {
-            "C": self.C,
-            "fit_intercept": self.fit_intercept,
-            "class_weight": self.class_weight,
-            **elastic,
-        }
+    def _penalty(self):
+        return self.C, self.l1_ratio

@@ -1,29 +1,35 @@
 """Multinomial logistic regression on soft labels with a cross-validated penalty."""
 
 import inspect
+from collections.abc import Callable
 from copy import copy
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.metrics import get_scorer_names as get_sklearn_scorer_names
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from sklkl._core.docs import documented
+from sklkl._core.meta import refuse_metadata
 from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
-from sklkl._core.samples import check_weights
-from sklkl._core.sklearn import CallbackSupportMixin, with_callbacks
-from sklkl._optimize.solve import check_solver, solve_stages
-from sklkl.linear_model._data import (
-    RULES,
-    check_data,
-    check_numbers,
-    unchanged_on_error,
+from sklkl._core.samples import check_weights, holds_labels, take
+from sklkl._core.sklearn import (
+    CallbackSupportMixin,
+    params_of_rows,
+    scorer_function,
+    with_callbacks,
 )
+from sklkl._core.typing import ClassWeight, DivergenceParams, Folds, Samples, Solver
+from sklkl._optimize.solve import check_solver, solve_stages
+from sklkl.linear_model._data import RULES, check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.linear_model._objective import objectives_of, step_tolerance
@@ -136,23 +142,23 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     def __init__(
         self,
         *,
-        Cs=10,
-        l1_ratios=(0.0,),
-        fit_intercept=True,
-        classes=None,
-        cv=None,
-        scoring=None,
-        class_weight=None,
-        divergence="kl",
-        divergence_params=None,
-        temperature=1.0,
-        solver="auto",
-        tol=1e-3,
-        max_iter=1000,
-        n_jobs=None,
-        refit=True,
-        verbose=0,
-    ):
+        Cs: ArrayLike = 10,
+        l1_ratios: ArrayLike = (0.0,),
+        fit_intercept: bool = True,
+        classes: ArrayLike | None = None,
+        cv: Folds = None,
+        scoring: str | Callable[..., float] | None = None,
+        class_weight: ClassWeight = None,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        temperature: float = 1.0,
+        solver: Solver = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        n_jobs: int | None = None,
+        refit: bool = True,
+        verbose: int = 0,
+    ) -> None:
         self.Cs = Cs
         self.l1_ratios = l1_ratios
         self.fit_intercept = fit_intercept
@@ -171,15 +177,22 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, labels=None, label_weight=None, **params):
+    @documented
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Choose the penalty and fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(X)s
+        %(y)s
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in fits and in scores. If metadata routing is
             enabled, a scorer that is passed as ``scoring`` gets them if it requests them.
@@ -190,7 +203,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative.
         **params : dict
-            ``groups``, the groups of the samples, for a splitter that asks for them. If
+            ``groups``, the groups of the samples, for a splitter that needs them. If
             metadata routing is enabled, whatever the splitter and the scorer request.
 
         Returns
@@ -215,18 +228,17 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight, labels, label_weight)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
-            weight = None if sample_weight is None else check_weights(sample_weight, data.X)
             metadata = {"sample_weight": sample_weight, "label_weight": label_weight}
             metadata["labels"] = None if labels is None else indexable(labels)[0]
             metadata = {name: value for name, value in metadata.items() if value is not None}
-            checked = metadata if weight is None else {**metadata, "sample_weight": weight}
-            split_params, score_params = self._route(weight, params)
-            groups = split_params.get("groups")
-            folds = check_soft_cv(self.cv, data.target, groups)
+            arguments = {"X": X, "y": y, "metadata": metadata or None}
+            if sample_weight is not None:
+                metadata = {**metadata, "sample_weight": check_weights(sample_weight, data.X)}
+            split_params, score_params = self._route(metadata.get("sample_weight"), params)
+            folds = check_soft_cv(self.cv, data.target, split_params.get("groups"))
             folds = list(folds.split(X, targets, **split_params))
             student = self._student(data.classes)
             scorer = self._scorer(data.classes, data.hard)
-            arguments = {"X": X, "y": y, "metadata": metadata or None}
             context = self._init_callback_context(
                 max_subtasks=len(folds) + bool(self.refit), sequential_subtasks=False
             ).call_on_fit_task_begin(estimator=self, **arguments)
@@ -234,20 +246,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             tasks = [
                 context.subcontext(task_name="fold", task_id=i) for i in range(len(folds))
             ]
+            given = data.X, targets, metadata, scorer, score_params
             paths = Parallel(n_jobs=self.n_jobs, prefer="processes")(
-                delayed(_path)(
-                    student,
-                    data.X,
-                    targets,
-                    checked,
-                    scorer,
-                    score_params,
-                    train,
-                    test,
-                    Cs,
-                    l1_ratios,
-                    task,
-                )
+                delayed(_path)(student, *given, train, test, Cs, l1_ratios, task)
                 for (train, test), task in zip(folds, tasks, strict=True)
             )
             coefs, scores, n_iter = (np.stack(parts) for parts in zip(*paths, strict=True))
@@ -260,7 +261,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 task = context.subcontext(task_name="refit", task_id=len(folds))
                 with task.propagate_callback_context(student):
                     task.call_on_fit_task_begin(estimator=self, **arguments)
-                    student.fit(data.X, targets, **checked)
+                    student.fit(data.X, targets, **metadata)
                 task.call_on_fit_task_end(estimator=self, **arguments)
                 names = ("coef_", "intercept_", "loss_")
                 fitted |= {name: getattr(student, name) for name in names}
@@ -286,7 +287,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         shared |= {"classes": classes, "verbose": 0}
         return SoftLabelLogisticRegression(**shared)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return where metadata of ``fit`` and ``score`` go: to the splitter and the scorer.
 
         Returns
@@ -316,7 +317,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             routed = process_routing(self, "fit", sample_weight=weight, **params)
             return routed.splitter.split, routed.scorer.score
         split_params = {name: params.pop(name) for name in ["groups"] if name in params}
-        _refuse_metadata("fit", params)
+        refuse_metadata("fit", params, "the splitter and the scorer")
         return split_params, {} if weight is None else {"sample_weight": weight}
 
     def _check_parameters(self):
@@ -374,13 +375,15 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         i, j = _best(scores.mean(axis=0))
         return {"C_": float(Cs[j]), "l1_ratio_": float(l1_ratios[i])}
 
-    def score(self, X, y, sample_weight=None, **params):
+    @documented
+    def score(
+        self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> float:
         """Score predictions by ``scoring``.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -400,18 +403,11 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "score", **params).scorer.score
         else:
-            _refuse_metadata("score", set(params) - {"sample_weight"})
-        hard = not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
-        return self._scorer(self.classes_, hard)(self, X, y, **params)
+            refuse_metadata("score", set(params) - {"sample_weight"}, "the scorer")
+        return self._scorer(self.classes_, holds_labels(y))(self, X, y, **params)
 
-    def _sklearn_parameters(self):
-        elastic = {"l1_ratio": self.l1_ratio_, "solver": "saga"} if self.l1_ratio_ else {}
-        return {
-            "C": self.C_,
-            "fit_intercept": self.fit_intercept,
-            "class_weight": self.class_weight,
-            **elastic,
-        }
+    def _penalty(self):
+        return self.C_, self.l1_ratio_
 
 
 def _rows(W, fit_intercept, dtype):
@@ -432,22 +428,15 @@ def _checked_list(name, values, rule):
     return np.array(values, dtype=np.float64)
 
 
-def _refuse_metadata(method, params):
-    if params:
-        raise TypeError(
-            f"{method} got {sorted(params)}; to pass metadata to the splitter and the scorer, "
-            "use sklearn.set_config(enable_metadata_routing=True)."
-        )
-
-
 def _for_classes(scorer, classes):
     """Return a scorer of scikit-learn that knows the classes, of which a fold may lack some.
 
     As in scikit-learn's ``LogisticRegressionCV``. Other scorers are returned as they are.
     """
-    if isinstance(scorer, DivergenceScorer) or not hasattr(scorer, "_score_func"):
+    metric = scorer_function(scorer)
+    if isinstance(scorer, DivergenceScorer) or metric is None:
         return scorer
-    accepted = inspect.signature(scorer._score_func).parameters
+    accepted = inspect.signature(metric).parameters
     if "labels" not in accepted:
         return scorer
     known = {"labels": classes}
@@ -472,10 +461,10 @@ def _best(scores):
 def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_ratios, context):
     """Return coefficients, scores and numbers of iterations of one fold, for every penalty."""
     student = clone(student)  # tasks may be threads, which share what they are given
-    X_train, y_train = X[train], _safe_indexing(y, train)
-    X_test, y_test = X[test], _safe_indexing(y, test)
-    metadata = _check_method_params(X, metadata, indices=train)
-    score_params = _check_method_params(X, score_params, indices=test)
+    X_train, y_train = X[train], take(y, train)
+    X_test, y_test = X[test], take(y, test)
+    metadata = params_of_rows(X, metadata, train)
+    score_params = params_of_rows(X, score_params, test)
     context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
     data = check_data(student, X_train, y_train, **{"sample_weight": None, **metadata})
     temperature = float(student.temperature)

@@ -1,11 +1,12 @@
-"""The student's loss: divergences by name, and the terms that they make of checked data."""
+"""The student's loss: divergences by name, and the terms of the loss of checked data."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sklkl._core.parameters import FINITE, SHARE, check, one_of
+from sklkl._core.parameters import FINITE, SHARE, check
 from sklkl._core.targets import one_hot
+from sklkl.divergences._registry import find
 
 DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # The parameter of a divergence: name, rule, default, and the divergences at its limits.
@@ -19,18 +20,10 @@ LIMIT = 1e-12
 
 @dataclass(frozen=True)
 class Divergence:
-    """A divergence as the kernels know it.
+    """A divergence as the kernels know it."""
 
-    Attributes
-    ----------
-    name : str
-        One of ``DIVERGENCES``.
-    parameter : float
-        The parameter of "jensen_shannon" or "alpha", not one of its limits.
-    """
-
-    name: str = "kl"
-    parameter: float = 0.5
+    name: str = "kl"  # one of DIVERGENCES
+    parameter: float = 0.5  # of "jensen_shannon" or "alpha", not one of its limits
 
     @property
     def params(self):
@@ -40,21 +33,21 @@ class Divergence:
 
     @property
     def infinite_at_zeros(self):
-        """Whether a target of probability 0 makes it infinite for every model."""
+        """True if a target of probability 0 makes the divergence infinite for every model."""
         if self.name == "alpha":
             return self.parameter <= 0.0
         return self.name in ("reverse_kl", "jeffreys")
 
 
 def resolve_divergence(divergence, divergence_params):
-    """Return the ``Divergence`` of these parameters, at a limit the one that it becomes.
+    """Return the ``Divergence`` of two parameters; at a limit, the divergence that it becomes.
 
     Raises
     ------
     ValueError
         If there is no such divergence, or its parameters are bad.
     """
-    check("divergence", divergence, one_of(DIVERGENCES))
+    divergence = find(divergence, among=DIVERGENCES).name
     given = {} if divergence_params is None else divergence_params
     if not isinstance(given, dict):
         raise ValueError(f"divergence_params must be a dict or None; got {given!r}.")
@@ -84,52 +77,25 @@ def resolve_divergence(divergence, divergence_params):
 class LossTerm:
     """A part of a loss: ``sum(weight * D(target || softmax(logits / temperature)))``.
 
-    Attributes
-    ----------
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, intp, or probabilities of the dtype of X.
-    weight : ndarray of shape (n_samples,)
-        float64.
-    temperature : float
-    divergence : str
-        One of ``DIVERGENCES``, "kl" if the target holds codes. "kl" counts the
-        cross-entropy, "jensen_shannon" the divergence with ``parameter`` as the weight of the
-        target in the mixture, divided by ``parameter * (1 - parameter)``.
-    parameter : float
-        The parameter of "jensen_shannon" or "alpha": not 0 or 1, where these are KL
-        divergences.
+    "kl" counts the cross-entropy; "jensen_shannon" the divergence with ``parameter`` as the
+    weight of the target in the mixture, divided by ``parameter * (1 - parameter)``.
     """
 
-    target: np.ndarray
-    weight: np.ndarray
+    target: np.ndarray  # codes (n_samples,) of dtype intp, or probabilities, dtype as X
+    weight: np.ndarray  # (n_samples,), float64
     temperature: float = 1.0
-    divergence: str = "kl"
-    parameter: float = 0.5
+    divergence: str = "kl"  # one of DIVERGENCES, "kl" if the target holds codes
+    parameter: float = 0.5  # of "jensen_shannon" or "alpha", not 0 or 1: KL divergences
 
 
 def stages_of(data, divergence, temperature):
     """Return the losses to minimise one after the other, each from the last solution.
 
-    Divergences other than forward KL are not convex; they start where that one is least.
-
-    Parameters
-    ----------
-    data : Data
-    divergence : Divergence
-        Of the targets to the model.
-    temperature : float
-        At which the model learns the targets; the coefficients that minimise these losses are
-        to be multiplied by it. Labels it learns at temperature 1.
-
-    Returns
-    -------
-    stages : list of list of LossTerm
-        One or two losses, each the sum of one or two terms, divided by temperature².
-
-    Raises
-    ------
-    ValueError
-        If a target of probability 0 makes the divergence infinite.
+    Divergences other than forward KL are not convex; they start where forward KL is least.
+    There are one or two losses, each a list of one or two ``LossTerm``, divided by
+    temperature². The model learns the targets at ``temperature``, labels at 1; the
+    coefficients that minimise the losses are to be multiplied by the temperature. Raises
+    ValueError if a target of probability 0 makes the divergence infinite.
     """
     labels = []
     if data.labels is not None:

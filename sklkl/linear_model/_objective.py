@@ -12,20 +12,9 @@ from sklkl.linear_model._loss import LossTerm, stages_of
 
 
 def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
-    """Return the objectives to minimise one after the other, each from the last solution.
+    """Return the ``KLObjective`` to minimise one after the other, each from the last solution.
 
-    Parameters
-    ----------
-    data : Data
-    divergence : Divergence
-    temperature : float
-        By which the coefficients of the minimiser have been divided.
-    fit_intercept : bool
-    C, l1_ratio : float
-
-    Returns
-    -------
-    list of KLObjective
+    The coefficients of the minimiser have been divided by the temperature.
     """
     n_logits = 1 if len(data.classes) == 2 else len(data.classes)
     return [
@@ -103,7 +92,7 @@ class KLObjective(Objective):
         Share of L1 in the penalty.
     temperature : float, default=1.0
         W holds the coefficients that are penalised, divided by the temperature, and f the
-        objective of these, divided by its square: so the L1 norm is divided once.
+        objective of the penalised ones, divided by its square: so the L1 norm is divided once.
 
     Attributes
     ----------
@@ -131,7 +120,7 @@ class KLObjective(Objective):
 
     @property
     def binary(self):
-        """Whether there is one logit for two classes."""
+        """True if there is one logit for two classes."""
         return self.shape[1] == 1
 
     @property
@@ -207,7 +196,7 @@ class KLObjective(Objective):
 
     @property
     def absent(self):
-        """Which columns belong to classes without any target: their logits have no optimum."""
+        """True for columns of classes without any target, whose logits have no optimum."""
         if self.binary:
             return (self.mass <= 0.0) | (self.mass >= 1.0 - 1e-15)
         return self.mass == 0.0
@@ -273,9 +262,8 @@ class KLObjective(Objective):
         Each row adds ``s (diag(p) - p p') (x) x x'`` to the Hessian. Its sum is approximated
         by the product of a sum of the first factor, M, and a sum of the second weighted by
         the trace of the first, A: exact for a binary problem and at W = 0. A takes away the
-        scaling of X and dependence between features, M that of classes, which differ where
-        some are rare. (The approximation is that of Martens and Grosse, 2015, for a layer
-        of a network.)
+        scaling of X and dependence between features, M the scaling of classes, which differ
+        where some are rare. (Martens and Grosse, 2015, approximate a layer of a network so.)
 
         Returns
         -------

@@ -1,8 +1,8 @@
 """Rows: the only things that read X once it is checked.
 
-An objective, the inference and predictions ask rows for sums, maxima and predictions, and for
+An objective, the inference and predictions get from rows sums, maxima and predictions, and
 nothing else. ``rows_of`` chooses the kind of rows for what a user passed. To fit on a new
-kind, on a cluster or on a GPU say, write a class with the methods of ``Rows`` and choose it
+kind, as on a cluster or on a GPU, write a class with the methods of ``Rows`` and choose it
 there.
 
 Shapes: coefficients W are (size, n_logits), float64. ``size`` is n_features, and one more with
@@ -40,73 +40,40 @@ SCORE_SLICE = 1 << 21
 
 
 def rows_of(X, n_logits, fit_intercept, terms=()):
-    """Return the rows of a user's checked X: the one place where their kind is chosen.
+    """Return the ``Rows`` of a user's checked X: the one place where their kind is chosen.
 
-    Parameters
-    ----------
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        float32 or float64, any strides; in memory, or in a memory map.
-    n_logits : int
-        The number of classes, 1 if binary.
-    fit_intercept : bool
-    terms : list of LossTerm, default=()
-        The terms of the loss, one or two; none for predictions.
-
-    Returns
-    -------
-    Rows
+    X is an array or a CSR matrix, float32 or float64, of any strides, in memory or in a
+    memory map; ``n_logits`` the number of classes, 1 if binary; ``terms`` the one or two
+    ``LossTerm`` of the loss, none for predictions.
     """
     return LocalRows(X, n_logits, fit_intercept, terms)
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Sums over all rows that do not depend on coefficients.
-
-    Attributes
-    ----------
-    n_features : int
-    n_stored : float
-        Mean number of stored entries per row, n_features if dense; it tells what a pass costs.
-    unit : float
-        The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
-        return, is of weights divided by it, which are ordinary numbers, in float32, too.
-    weight : float
-        Sum of the weights; the weights of a term are divided by its temperature².
-    mass : ndarray of shape (n_classes,)
-        Sum of the targets with the weights that they have in the gradient: the weight of a
-        term divided by its temperature.
-    entropy : float
-        Sum of the weighted entropies of targets of forward KL, nats.
-    forward : bool
-        Whether every divergence is forward KL, so that the gradient of the intercepts is the
-        difference of summed predictions and ``mass``.
-    """
+    """Sums over all rows that do not depend on coefficients."""
 
     n_features: int
-    n_stored: float
+    n_stored: float  # mean number of stored entries per row, the cost of a pass
+    # The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
+    # return, is of weights divided by it, which are ordinary numbers, in float32, too.
     unit: float
-    weight: float
+    weight: float  # sum of weights; a term divides its own by its temperature²
+    # (n_classes,): sum of the targets with the weights that they have in the gradient, which
+    # are the weights of a term divided by its temperature.
     mass: np.ndarray
-    entropy: float
+    entropy: float  # sum of the weighted entropies of targets of forward KL, nats
+    # Whether every divergence is forward KL, so that the gradient of the intercepts is the
+    # difference of summed predictions and ``mass``.
     forward: bool
 
 
 class Rows(Protocol):
-    """Rows of X with the terms of a loss, whose weights w are in units of ``stats.unit``.
+    """Rows of X with the terms of a loss, whose weights w are in units of ``stats.unit``."""
 
-    Attributes
-    ----------
-    shape : tuple
-        (size, n_logits), the shape of coefficients.
-    stats : Stats
-    center : ndarray of shape (n_features,), or None
-        What is taken off every row of X.
-    """
-
-    shape: tuple
+    shape: tuple  # (size, n_logits), of coefficients
     stats: Stats
-    center: np.ndarray | None
+    center: np.ndarray | None  # (n_features,), what is taken off every row of X
 
     def objective(self, W):
         """Return the summed loss, nats, and its gradient.

@@ -1,12 +1,17 @@
 """Predictions of a linear softmax model."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
+from sklkl._core.docs import documented
+from sklkl._core.typing import Estimator, Floats, Samples
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
 from sklkl.linear_model import _inference, _rows
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
@@ -20,13 +25,13 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         tags.input_tags.sparse = True
         return tags
 
-    def decision_function(self, X):
+    @documented
+    def decision_function(self, X: Samples) -> Floats:
         """Compute the logits, at temperature 1.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
 
         Returns
         -------
@@ -36,52 +41,31 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         raw = self._predict(X, RAW)
         return raw[:, 0] if len(self.classes_) == 2 else raw
 
-    def predict(self, X):
+    @documented
+    def predict(self, X: Samples) -> NDArray[Any]:
         """Predict the most probable class.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from ``classes_``.
+        %(X_to_labels)s
         """
         raw = self._predict(X, RAW)
         codes = raw[:, 0] > 0 if len(self.classes_) == 2 else raw.argmax(axis=1)
         return self.classes_[codes.astype(np.intp)]
 
-    def predict_proba(self, X):
+    @documented
+    def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities, at ``temperature``.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            A probability vector per row, columns as ``classes_``.
+        %(X_to_proba)s
         """
         return self._predict(X, PROBA)
 
-    def predict_log_proba(self, X):
+    @documented
+    def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities, at ``temperature``.
 
         They are computed directly: accurate near 0 and far below underflow.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            Natural logarithms, columns as ``classes_``.
+        %(X_to_log_proba)s
         """
         return self._predict(X, LOG_PROBA)
 
@@ -110,7 +94,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             W = np.vstack([W, self.intercept_])
         return W
 
-    def sparsify(self):
+    def sparsify(self) -> Self:
         """Make ``coef_`` a sparse matrix, which an L1 norm makes worthwhile.
 
         Every method goes on working; the next fit makes ``coef_`` dense again.
@@ -126,7 +110,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         self.coef_ = (csr_array if arrays else csr_matrix)(self.coef_)
         return self
 
-    def densify(self):
+    def densify(self) -> Self:
         """Make ``coef_`` an array again, after ``sparsify``.
 
         Returns
@@ -139,7 +123,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             self.coef_ = self.coef_.toarray()
         return self
 
-    def coef_frame(self):
+    def coef_frame(self) -> Any:
         """Return the coefficients as a data frame.
 
         Returns
@@ -167,7 +151,15 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         """
         return _inference.coef_frame(self)
 
-    def coef_inference(self, X, y, sample_weight=None, *, groups=None, confidence_level=0.95):
+    def coef_inference(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        confidence_level: float = 0.95,
+    ) -> Any:
         r"""Compute robust standard errors and confidence intervals of the coefficients.
 
         They need no more than that the mean of the targets is a softmax of linear logits:
@@ -208,24 +200,25 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If the penalty has an L1 norm, after which there are no valid standard errors; if
             the divergence is not "kl", or the temperature not 1; if the coefficients are not
             determined, because features are linearly dependent or classes separable; if they
-            are not near the optimum for these data, as on data other than those of the fit;
+            are not near the optimum for these data, as on other data than the fit had;
             if there are more than 5000 coefficients; or on bad data.
 
         Warns
         -----
         ConvergenceWarning
             If the optimum for these data is more than a quarter of a standard error away:
-            they are not those of the fit, or its ``tol`` was too large for so many samples.
+            they are not the data of the fit, or its ``tol`` was too large for so many samples.
 
         Notes
         -----
         The covariance is :math:`A^{-1} B A^{-1}`, with A the Hessian of the objective and B
         the sum over rows, or groups, of the outer products of their weighted gradients less
-        the mean of these, without a factor for small samples (HC0). With few groups, below
+        the mean gradient, without a factor for small samples (HC0). With few groups, below
         about 40, errors are too small.
 
-        The L2 penalty shrinks coefficients, and the intervals are for what it makes of the
-        whole population, not for the coefficients that produced the data. For those, fit with
+        The L2 penalty shrinks coefficients, and the intervals are for the penalised
+        coefficients of the whole population, not for the coefficients that produced the data.
+        For the latter, fit with
         ``C=np.inf``, or a penalty that is small beside the data. Class weights are taken as
         given, and so is a penalty chosen by cross-validation.
 
@@ -259,7 +252,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         """
         return _inference.coef_inference(self, X, y, sample_weight, groups, confidence_level)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Estimator:
         """Convert to a fitted ``sklearn.linear_model.LogisticRegression``.
 
         Returns
@@ -275,7 +268,11 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         LogisticRegression()
         """
         check_is_fitted(self)
-        model = LogisticRegression(**self._sklearn_parameters())
+        C, l1_ratio = self._penalty()
+        params = {"fit_intercept": self.fit_intercept, "class_weight": self.class_weight}
+        if l1_ratio:
+            params |= {"l1_ratio": l1_ratio, "solver": "saga"}
+        model = LogisticRegression(C=C, **params)
         for name in ("classes_", "coef_", "intercept_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name).copy())

@@ -25,34 +25,21 @@ FLOOR = 0.03
 
 @dataclass
 class Posterior:
-    """Gaussian approximation of the coefficients, given the batches so far.
+    """Gaussian approximation of the coefficients, given the batches so far."""
 
-    Attributes
-    ----------
-    mean : ndarray of shape (size, n_logits)
-    precision : ndarray of shape (n_logits, size, size), or (n_logits, size)
-        Of the coefficients of each class, or the diagonals; with the penalty.
-    gram : ndarray of shape (size, size), or (size,)
-        What batches would add to the precision if each ``p (1 - p)`` were 1.
-    C : float
-        Of the penalty.
-    counts : ndarray of shape (n_classes,)
-        Rows of each class.
-    surplus, variance : ndarray of shape (n_classes,)
-        By how many rows the counts exceed what the shares before each batch let expect, and
-        the variance of that by chance.
-    narrow : bool
-        Whether the last batch had at most half of the classes, and two rows of each.
-    """
-
-    mean: np.ndarray
+    mean: np.ndarray  # (size, n_logits)
+    # Of the coefficients of each class, with the penalty: (n_logits, size, size), or the
+    # diagonals (n_logits, size).
     precision: np.ndarray
+    # (size, size) or (size,): what batches would add to the precision if all p (1 - p) were 1.
     gram: np.ndarray
-    C: float
-    counts: np.ndarray
+    C: float  # of the penalty
+    counts: np.ndarray  # (n_classes,), rows of each class
+    # (n_classes,): by how many rows the counts exceed what the shares before each batch let
+    # expect, and the variance of this surplus by chance.
     surplus: np.ndarray
     variance: np.ndarray
-    narrow: bool = False
+    narrow: bool = False  # the last batch had at most half of the classes, two rows of each
 
     @classmethod
     def prior(cls, mean, n_features, C, *, full):
@@ -67,7 +54,7 @@ class Posterior:
 
     @property
     def full(self):
-        """Whether these are whole matrices."""
+        """True if precisions are whole matrices."""
         return self.gram.ndim == 2
 
     @property
@@ -77,12 +64,12 @@ class Posterior:
 
     @property
     def surprised(self):
-        """Whether classes come otherwise than before."""
+        """True if classes come otherwise than before."""
         return bool(np.abs(self.surprises).max() > MAX_SURPRISE)
 
     @property
     def forgetful(self):
-        """Whether classes come otherwise than before, and few at a time or hardly counted."""
+        """True if ``surprised``, and classes come few at a time or hardly counted."""
         precision = np.einsum("kff->kf", self.precision) if self.full else self.precision
         gram = np.einsum("ff->f", self.gram) if self.full else self.gram
         seen = gram > 0.0

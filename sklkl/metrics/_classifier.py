@@ -3,6 +3,7 @@
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
+from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import check_weights
 from sklkl._core.targets import align, check_target
@@ -20,13 +21,13 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         "{estimator_module}.{estimator_name}.html"
     )
 
+    @documented
     def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions: accuracy for labels, D² for soft targets.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels, or a probability vector per row.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -34,9 +35,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
 
         Returns
         -------
-        score : float
-            ``sklearn.metrics.accuracy_score`` for labels,
-            ``sklkl.metrics.d2_kl_score`` for soft targets.
+        %(to_score)s
 
         Raises
         ------

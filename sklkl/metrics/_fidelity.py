@@ -15,43 +15,23 @@ from sklkl.metrics._losses import clip, row_losses
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Probabilities of teacher and student side by side, and their KL divergence.
+    """Probabilities of teacher and student side by side, and their KL divergence."""
 
-    Attributes
-    ----------
-    classes : list
-        The classes that one of them knows, the teacher's first.
-    teacher_proba, student_proba : ndarray of shape (n_samples, n_classes)
-        Their probabilities, 0 for a class that one does not know.
-    weight : ndarray of shape (n_samples,)
-        Weights of the samples, at most 1.
-    row_divergences : ndarray of shape (n_samples,)
-        Divergence of each sample; NaN where it has no weight.
-    divergence : float
-        Their weighted mean.
-    contributions : ndarray of shape (n_classes,)
-        Mean contribution of each class to it.
-    """
-
-    classes: list
-    teacher_proba: np.ndarray
+    classes: list  # the classes that one of them knows, the teacher's first
+    teacher_proba: np.ndarray  # (n_samples, n_classes), 0 for a class that it does not know
     student_proba: np.ndarray
-    weight: np.ndarray
-    row_divergences: np.ndarray
-    divergence: float
-    contributions: np.ndarray
+    weight: np.ndarray  # (n_samples,), at most 1
+    row_divergences: np.ndarray  # (n_samples,), NaN where a sample has no weight
+    divergence: float  # their weighted mean
+    contributions: np.ndarray  # (n_classes,), mean contribution of each class to it
 
 
 def compare(probas, classes, names, sample_weight, base, on_zero):
-    """Return the ``Fidelity`` of a student to its teacher.
+    """Return the ``Fidelity`` of a student to its teacher, given the options of a loss.
 
-    Parameters
-    ----------
-    probas, classes, names : pair
-        Of the teacher and of the student, the probabilities, the classes that are their
-        columns, as a list, and the name of the probabilities in messages.
-    sample_weight, base, on_zero : object
-        The options of a loss.
+    ``probas``, ``classes`` and ``names`` are pairs, of the teacher and of the student: the
+    probabilities, the classes that are their columns, as a list, and the name of the
+    probabilities in messages.
     """
     probas = [check_rows(proba, name) for proba, name in zip(probas, names, strict=True)]
     weight = relative(check_weights(sample_weight, probas[0]))

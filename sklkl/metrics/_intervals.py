@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.utils import check_random_state
 
-from sklkl._core.docs import with_predictions
+from sklkl._core.docs import documented
 from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
@@ -59,7 +59,7 @@ class LossInterval(NumbersRepr):
     high: float
 
 
-@with_predictions
+@documented
 def loss_interval(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -95,9 +95,7 @@ def loss_interval(
     divergence : str, default="kl"
         The divergence whose mean the loss is, as for ``divergence_loss``: "kl",
         "reverse_kl", "jensen_shannon", "hellinger", ...
-    divergence_params : dict, default=None
-        Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
-        "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".
+    %(divergence_params)s
     %(labels)s
     sample_weight : array-like of shape (n_samples,), default=None
         Sampling or importance weights, non-negative. Their scale does not matter. They are
@@ -117,8 +115,7 @@ def loss_interval(
         Source of the resamples; pass an int for the same result at each call.
     base : float, default=None
         Unit of the result: None for nats, 2 for bits. None for a divergence without one.
-    on_zero : {"clip", "inf", "raise"}, default="clip"
-        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+    %(on_zero_as_in_kl_loss)s
 
     Returns
     -------
@@ -194,10 +191,7 @@ def loss_interval(
     check("method", method, METHOD)
     check("confidence_level", confidence_level, INNER_SHARE)
     check("n_resamples", n_resamples, N_RESAMPLES)
-    try:
-        rng = check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
+    rng = _check_rng(random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
     target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     weight = relative(check_weights(sample_weight, target))
@@ -215,12 +209,6 @@ def loss_interval(
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
     unit, n_units = _units(groups, counted)
-    if n_units < 2:
-        what = "rows" if groups is None else "groups"
-        raise ValueError(
-            f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
-            f"needs at least two independent {what}."
-        )
     if not np.isfinite(estimate):
         return LossInterval(estimate, nan, nan, nan)
     losses = losses - estimate
@@ -240,14 +228,28 @@ def loss_interval(
     return LossInterval(estimate, float(scale * error), float(low), float(high))
 
 
+def _check_rng(random_state):
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
+
+
 def _units(groups, counted):
     """Return the unit of each row that counts, from 0 on, and the number of units."""
     if groups is None:
-        n_units = int(counted.sum())
-        return np.arange(n_units), n_units
-    _, group_of = encode_groups(groups, len(counted))
-    names, unit = np.unique(group_of[counted], return_inverse=True)
-    return unit.reshape(-1), len(names)
+        what, n_units = "rows", int(counted.sum())
+        unit = np.arange(n_units)
+    else:
+        _, group_of = encode_groups(groups, len(counted))
+        names, unit = np.unique(group_of[counted], return_inverse=True)
+        what, n_units = "groups", len(names)
+    if n_units < 2:
+        raise ValueError(
+            f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
+            f"needs at least two independent {what}."
+        )
+    return unit.reshape(-1), n_units
 
 
 def _delta(residual, weight, tail):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import by_row, check_rows, nats_to
-from sklkl._core.docs import with_predictions
+from sklkl._core.docs import documented
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, relative
@@ -65,21 +65,13 @@ def row_losses(
     target, proba : ndarray
         The results of ``check_y_and_proba``.
     divergence : Divergence
-        A record of the registry.
-    divergence_params : dict, default=None
-        Its parameters.
-    base, on_zero : object
-        The options of a loss.
+        A record of the registry, with its ``divergence_params``.
     name : str
         The name of ``proba`` in messages.
     log_proba : ndarray of shape (n_samples, n_classes), default=None
         The logarithms of what ``proba`` has lost by underflow, if they are known.
     counted : ndarray of shape (n_samples,), default=None
         The rows in which infinite losses are refused; all by default.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_samples,)
     """
     kernel = divergence.kernel(**check_options(base, on_zero, divergence, divergence_params))
     if not divergence.linear_in_log_q:
@@ -193,7 +185,15 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     return 1.0 - model_loss / prior_loss
 
 
-@with_predictions
+def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=None):
+    """Return the result of the public function that calls this one."""
+    together = {"sample_weight": sample_weight}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, stacklevel=4)
+    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
+    return mean_divergence(target, proba, record, divergence_params=params, **options)
+
+
+@documented
 def kl_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -209,29 +209,10 @@ def kl_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -248,14 +229,10 @@ def kl_loss(
     >>> round(kl_loss(y_true, y_proba, base=2), 3)
     0.368
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, KL, **options)
+    return _loss(KL, y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
-@with_predictions
+@documented
 def reverse_kl_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -271,29 +248,10 @@ def reverse_kl_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -309,14 +267,10 @@ def reverse_kl_loss(
     >>> round(reverse_kl_loss(y_true, y_proba, base=2), 3)
     0.266
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("reverse_kl"), **options)
+    return _loss(find("reverse_kl"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
-@with_predictions
+@documented
 def cross_entropy_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -332,29 +286,10 @@ def cross_entropy_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -370,14 +305,10 @@ def cross_entropy_loss(
     >>> round(cross_entropy_loss(y_true, y_proba, base=2), 3)
     1.103
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("cross_entropy"), **options)
+    return _loss(find("cross_entropy"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
-@with_predictions
+@documented
 def jensen_shannon_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -394,31 +325,12 @@ def jensen_shannon_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     weight : float, default=0.5
         Weight of ``y_true`` in the mixture, between 0 and 1.
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -434,16 +346,11 @@ def jensen_shannon_loss(
     >>> round(jensen_shannon_loss(y_true, y_proba, base=2), 3)
     0.073
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(
-        target, proba, find("jensen_shannon"), divergence_params={"weight": weight}, **options
-    )
+    record, params = find("jensen_shannon"), {"weight": weight}
+    return _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params)
 
 
-@with_predictions
+@documented
 def jeffreys_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -459,29 +366,10 @@ def jeffreys_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
-    %(labels)s
-    %(sample_weight)s
-    %(base)s
-    %(on_zero)s
+    %(y_and_proba)s
+    %(options)s
 
-    Returns
-    -------
-    loss : float
-        Non-negative, lower is better.
-
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(loss)s
 
     See Also
     --------
@@ -497,14 +385,10 @@ def jeffreys_loss(
     >>> round(jeffreys_loss(y_true, y_proba, base=2), 3)
     0.634
     """
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
-    )
-    return mean_divergence(target, proba, find("jeffreys"), **options)
+    return _loss(find("jeffreys"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
-@with_predictions
+@documented
 def divergence_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -522,8 +406,7 @@ def divergence_loss(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     divergence : str, default="kl"
         The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
         "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
@@ -576,15 +459,12 @@ def divergence_loss(
     """
     record = find(divergence)
     check_options(base, on_zero, record, divergence_params)
-    options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
-    options["divergence_params"] = divergence_params
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
+    return _loss(
+        record, y_true, y_proba, labels, sample_weight, base, on_zero, divergence_params
     )
-    return mean_divergence(target, proba, record, **options)
 
 
-@with_predictions
+@documented
 def d2_kl_score(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -602,12 +482,10 @@ def d2_kl_score(
 
     Parameters
     ----------
-    %(y_true)s
-    %(y_proba)s
+    %(y_and_proba)s
     %(labels)s
     %(sample_weight)s
-    on_zero : {"clip", "inf", "raise"}, default="clip"
-        What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
+    %(on_zero_as_in_kl_loss)s
 
     Returns
     -------
@@ -616,17 +494,7 @@ def d2_kl_score(
         targets are equal, up to the rounding of float32, so that the prior is perfect: 1
         for a perfect model, otherwise 0.
 
-    Raises
-    ------
-    TypeError
-        %(no_data)s
-    ValueError
-        %(bad_data)s
-
-    Warns
-    -----
-    UserWarning
-        %(unsorted)s
+    %(raises)s
 
     See Also
     --------

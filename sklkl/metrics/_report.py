@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing
 
-from sklkl._core.arrays import as_floating
 from sklkl._core.classes import frame_columns, spread
-from sklkl._core.models import check_has_proba
+from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, check, integer
 from sklkl._core.predictions import hits
-from sklkl._core.samples import match_rows
+from sklkl._core.samples import match_rows, take
 from sklkl._core.targets import check_target
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
@@ -240,19 +237,10 @@ def _of_classes(fidelity):
 def _predict(name, model, X, timing):
     """Return the probabilities that a model predicts, and what size and time it takes."""
     # First, so that all rows are timed when the model is warm.
-    single = _seconds(model, _take(X, [0])) if timing else None
+    single = _seconds(model, take(X, [0])) if timing else None
     start = perf_counter()
-    proba = model.predict_proba(X)
+    proba = predict_columns(model, X, owner=f"The {name}'s")
     seconds = perf_counter() - start
-
-    what = _name(name)
-    proba, classes = as_floating(proba, what), np.asarray(model.classes_)
-    if proba.ndim != 2 or proba.shape[1] != len(classes):
-        raise ValueError(
-            f"{what} has shape {proba.shape}, not a column for each of its classes, "
-            f"{shown(classes)}."
-        )
-    match_rows(X=X, **{what: proba})
     if not timing:
         return proba, {"bytes": _size(model)}
     n_rows = len(proba)
@@ -261,7 +249,7 @@ def _predict(name, model, X, timing):
     rows = np.linspace(0, len(proba) - 1, n_rows).astype(np.intp)
     return proba, {
         "bytes": _size(model),
-        "microseconds_per_row": 1e6 * _seconds(model, _take(X, rows)) / n_rows,
+        "microseconds_per_row": 1e6 * _seconds(model, take(X, rows)) / n_rows,
         "microseconds_single_row": 1e6 * single,
     }
 
@@ -282,10 +270,6 @@ def _size(model):
         return len(pickle.dumps(model))
     except Exception:  # of any type: each part of a model raises its own
         return float("nan")
-
-
-def _take(X, rows):
-    return _safe_indexing(X.tocsr() if issparse(X) else X, rows)
 
 
 def _check_y(y, teacher_classes, known):

@@ -14,13 +14,14 @@ from uuid import uuid4
 import joblib
 import numpy as np
 from sklearn.metrics import get_scorer_names as sklearn_names
-from sklearn.metrics._scorer import _BaseScorer
 
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
+from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
+from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind
 from sklkl._core.typing import DivergenceParams, Estimator, OnZero
 from sklkl.divergences._registry import DIVERGENCES, find
@@ -43,7 +44,7 @@ def refuse_labels(y_true, y_pred, *, sample_weight=None, **kwargs):
     )
 
 
-class DivergenceScorer(_BaseScorer):
+class DivergenceScorer(BaseScorer):
     """Score an estimator's ``predict_proba`` against soft or hard targets.
 
     Made by ``make_divergence_scorer`` and ``get_scorer``. Greater is better.
@@ -79,8 +80,7 @@ class DivergenceScorer(_BaseScorer):
         exact = options.get("on_zero", "clip") != "clip"
         if exact and has_logs and (proba < tiny).any():
             # The estimator may know the logarithms of what is lost by underflow.
-            with np.errstate(divide="ignore"):  # or it takes them of its zeros
-                logs = np.asarray(estimator.predict_log_proba(X))
+            logs = predict_columns(estimator, X, "predict_log_proba")
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         metric = (
             d2_kl if self.name == D2 else partial(mean_divergence, divergence=find(self.name))
@@ -110,6 +110,7 @@ class FidelityScorer(DivergenceScorer):
     def __repr__(self):
         return f"make_fidelity_scorer({self.teacher!r}, {self.name!r}{self._options()})"
 
+    @documented
     def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
         """Score a student.
 
@@ -117,8 +118,7 @@ class FidelityScorer(DivergenceScorer):
         ----------
         estimator : estimator
             Fitted classifier with ``predict_proba``.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        %(X)s
         y_true : object, default=None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -150,12 +150,7 @@ class PredictionCache:
 
     A search scores many students on the same samples, and asks the teacher once. The cache
     belongs to the process, not to a scorer: searches that run in several processes send a new
-    copy of their scorer with each task.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Size of all predictions that are kept.
+    copy of their scorer with each task. ``max_bytes`` is the size of all that is kept.
     """
 
     def __init__(self, max_bytes):

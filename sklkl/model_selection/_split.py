@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
+from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.samples import check_weights, encode_groups
@@ -51,13 +52,6 @@ class Masses:
 
     Divided by the square root of the mass of the class, so that rare classes count. Classes
     are in an order that neither their names nor the order of the columns have a part in.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features) or None
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-    groups : array-like of shape (n_samples,) or None
-    sample_weight : array-like of shape (n_samples,) or None
     """
 
     def __init__(self, X, y, groups, sample_weight):
@@ -157,13 +151,7 @@ def by_content(target):
 def exchange(masses, parts, shares, rng):
     """Let pairs of units change places until the masses of the parts fit their shares.
 
-    Parameters
-    ----------
-    masses : Masses
-    parts : list of ndarray
-        The units of each part, changed in place.
-    shares : ndarray of shape (n_parts,)
-    rng : numpy.random.RandomState
+    ``parts`` are lists of units, changed in place.
     """
     excess = masses.of_parts(parts) - np.outer(shares, masses.total)
     best, stale = np.inf, 0
@@ -236,7 +224,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
 
     The mass of a class is the sum of its targets, weighted if there are weights. In every
     fold each class has its share of the mass nearly as in the whole, and folds differ by one
-    sample at most in size. For labels, and one-hot rows, folds are those of
+    sample at most in size. For labels, and one-hot rows, folds are as by
     ``sklearn.model_selection.StratifiedKFold``. With ``groups`` every group is in one fold,
     and the sizes of folds follow from the masses. Names of classes, and the order of columns,
     do not matter.
@@ -279,7 +267,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
     166 [0.329 0.325 0.346]
     """
 
-    # Groups count where they are passed; weights only where asked for.
+    # Groups count where they are passed; weights only where requested.
     __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
 
     def __init__(
@@ -294,6 +282,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         check("random_state", random_state, RANDOM_STATE)
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
+    @documented
     def split(
         self,
         X: Samples,
@@ -307,8 +296,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples; only their number matters.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         groups : array-like of shape (n_samples,), default=None
             Samples of one group stay together.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -449,6 +437,7 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )
 
+    @documented
     def split(
         self,
         X: Samples,
@@ -462,8 +451,7 @@ class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples; only their number matters.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            Labels, or a probability vector per row.
+        %(y)s
         groups : array-like of shape (n_samples,), default=None
             Samples of one group stay together.
         sample_weight : array-like of shape (n_samples,), default=None

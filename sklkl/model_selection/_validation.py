@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
+from sklkl._core.docs import documented
 from sklkl._core.models import ABSENT, check_partition, fit_and_predict, predict_columns
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
@@ -30,6 +31,7 @@ PRE_DISPATCH = Rule(
 )
 
 
+@documented
 def soft_cross_val_predict(
     estimator: Estimator,
     X: Samples,
@@ -53,12 +55,10 @@ def soft_cross_val_predict(
     estimator : estimator
         Classifier with ``predict_proba``. It is cloned and fitted for each fold; to soft
         targets as they are, if ``y`` holds these.
-    X : array-like of shape (n_samples, n_features)
-        Samples.
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-        Labels, or a probability vector per row.
+    %(X)s
+    %(y)s
     groups : array-like of shape (n_samples,), default=None
-        Groups of the samples, for a splitter that asks for them; a number of folds keeps
+        Groups of the samples, for a splitter that needs them; a number of folds keeps
         them together. If metadata routing is enabled, pass them in ``params``.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,

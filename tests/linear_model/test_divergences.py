@@ -27,6 +27,7 @@ LOSS = {**JENSEN_SHANNON, "temperature": 2.0}
     ("divergence", "params", "message"),
     [
         ("euclid", None, "divergence must be one of"),
+        ("hellinger", None, r"one of \['kl', .*, 'alpha'\]"),
         ("kl", {"weight": 0.5}, "'kl' has no parameters"),
         ("jensen_shannon", {"alpha": 0.5}, "the parameter 'weight' only"),
         ("jensen_shannon", {"weight": 1.5}, r"divergence_params\['weight'\] must be a number"),
@@ -38,6 +39,13 @@ LOSS = {**JENSEN_SHANNON, "temperature": 2.0}
 def test_bad_divergences(make, divergence, params, message):
     with pytest.raises(ValueError, match=message):
         make(divergence=divergence, divergence_params=params).fit(X, SOFT)
+
+
+def test_spellings_of_a_divergence():
+    wanted = exact(divergence="reverse_kl").fit(X, SOFT).coef_
+    assert_array_equal(exact(divergence="neg_reverse_kl_loss").fit(X, SOFT).coef_, wanted)
+    wanted = exact().partial_fit(X, SOFT).coef_
+    assert_array_equal(exact(divergence="kl_divergence").partial_fit(X, SOFT).coef_, wanted)
 
 
 def test_hard_targets():

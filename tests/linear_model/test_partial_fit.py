@@ -291,7 +291,7 @@ def test_classes_missing_on_the_first_call():
 def test_other_classes_on_a_later_call(classes):
     X, y = make_problem()
     model = SoftLabelLogisticRegression(tol=0.1).partial_fit(X, y)
-    with pytest.raises(ValueError, match="are not those of the first call"):
+    with pytest.raises(ValueError, match="are not the classes of the first call"):
         model.partial_fit(X, y, classes=classes)
     with pytest.raises(ValueError, match="are not the parameter classes"):
         model.set_params(classes=classes).partial_fit(X, y)

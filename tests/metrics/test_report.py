@@ -381,8 +381,8 @@ STUDENT = Table(random_rows(4, 2), ["a", "b"])
     ("proba", "parts"),
     [
         (np.full((4, 2), 0.6), ["[0] sums to 1.2"]),
-        (np.full((4, 3), 1 / 3), [" has shape (4, 3), not a column for each", "['a', 'b']"]),
-        (np.full(4, 0.5), [" has shape (4,), not a column for each"]),
+        (np.full((4, 3), 1 / 3), ["(4, 3), without a column for each", "['a', 'b']"]),
+        (np.full(4, 0.5), ["(4,), without a column for each"]),
         (np.array([[0.5, 0.5]] * 3 + [[np.nan, 1]]), ["[3] contains NaN"]),
     ],
 )

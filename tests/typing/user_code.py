@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sklkl
-from sklkl.calibration import KLDecomposition, kl_decomposition
+from sklkl.calibration import (
+    DirichletScaling,
+    KLDecomposition,
+    SoftCalibratedClassifierCV,
+    kl_decomposition,
+)
+from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.divergences import (
     entropy,
     gaussian_kl_divergence,
@@ -25,6 +31,7 @@ from sklkl.inspection import (
     ReliabilityDisplay,
     TemperatureDisplay,
 )
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import (
     LossInterval,
     d2_kl_score,
@@ -87,6 +94,24 @@ def folds(model: Any, X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray
     return soft_cross_val_predict(model, X, y, cv=3)
 
 
+def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) -> float:
+    student = SoftLabelLogisticRegression(
+        C=10, class_weight={"a": 2}, divergence="alpha", divergence_params={"alpha": 0.5}
+    )
+    student.fit(X, y, labels=labels, label_weight=np.ones(len(y))).decision_function(X)
+    path = SoftLabelLogisticRegressionCV(Cs=[0.1, 1], cv=3, scoring="kl").fit(X, y)
+    return student.score(X, y) + float(path.score(X, y, sample_weight=[1.0] * len(X)))
+
+
+def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.floating]:
+    pool = PooledClassifier({"one": teacher, "two": teacher}, weights={"one": 2, "two": 1})
+    model = DistilledClassifier(pool, temperature=2, hard_label_weight="auto", cross_fit=3)
+    proba = model.fit(munge(X, 10, random_state=0), teacher_proba=None).predict_proba(X)
+    proba = DirichletScaling(C=1, smoothing=0).fit(proba, y).predict_log_proba(proba)
+    calibrated = SoftCalibratedClassifierCV(teacher, method="vector").fit(X, y)
+    return proba + calibrated.predict_proba(X)
+
+
 def pictures(model: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> list[object]:
     sklkl.show_config()
     return [
@@ -104,4 +129,10 @@ def mistakes(y: list[int], p: NDArray[np.float64]) -> None:
     kl_loss(y, p, divergence="kl")  # type: ignore[call-arg]
     divergence_loss(y, p, divergence=kl_loss)  # type: ignore[arg-type]
     kl_divergence(p)  # type: ignore[call-arg]
+    SoftLabelLogisticRegression(solver="sag")  # type: ignore[arg-type]
+    SoftLabelLogisticRegression(l1=0.5)  # type: ignore[call-arg]
+    DistilledClassifier()  # type: ignore[call-arg]
+    PooledClassifier([], pooling="mean")  # type: ignore[arg-type]
+    munge(p, "many")  # type: ignore[arg-type]
+    DirichletScaling().fit(p, y, weight=y)  # type: ignore[call-arg]
     loss_interval(y, p).median  # type: ignore[attr-defined]  # noqa: B018
