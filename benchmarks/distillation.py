@@ -50,7 +50,7 @@ from sklkl.distillation import DistilledClassifier
 from sklkl.distillation._composition import Composition, Samples
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import Data
-from sklkl.linear_model._loss import Divergence, stages_of
+from sklkl.linear_model._loss import ResolvedDivergence, stages_of
 from sklkl.metrics import fidelity_report, kl_loss
 
 WHO = ("teacher", "plain", "distilled")
@@ -334,13 +334,13 @@ def hinton(torch, W, X, teacher_logits, labels, T, w):
 def own_objective(W, X, proba, labels, T, w):
     """Return the same from the kernel that the student minimises, in its units."""
     classes, ones = np.arange(proba.shape[1]), np.ones(len(X))
-    composition = Composition(1.0, 0.0, T, w, 0.0, 1.0, Divergence())
+    composition = Composition(1.0, 0.0, T, w, 0.0, 1.0, ResolvedDivergence())
     first, *others = composition.terms(Samples(proba, labels, ones > 0.0, None))
     weight = ones if first.weight is None else first.weight
     data = Data(X, classes, first.target, weight)
     for term in others:
         data.labels, data.label_weight = term.target, term.weight
-    (terms,) = stages_of(data, Divergence(), T)
+    (terms,) = stages_of(data, ResolvedDivergence(), T)
     value, gradient = LinearRows(X, W.shape[1], False, terms).objective(W / T)
     entropy = -np.sum(weight[:, np.newaxis] * first.target * np.log(first.target))
     return T**2 * (value - entropy), T * gradient

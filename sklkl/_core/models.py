@@ -90,6 +90,12 @@ def log_probabilities(model, X, owner=None):
     return logs if same else log_softmax(logs, axis=1)
 
 
+def compares_pairs(model):
+    """Return whether the ``decision_function`` of a model has a column for each pair."""
+    params = model.get_params() if hasattr(model, "get_params") else {}
+    return any(k.endswith("decision_function_shape") and v == "ovo" for k, v in params.items())
+
+
 def proba_or_logits(model, X):
     """Return the probabilities of a model; without these, a logit for each class."""
     if hasattr(model, "predict_proba"):
@@ -97,8 +103,7 @@ def proba_or_logits(model, X):
     if len(model.classes_) == 2:
         logits = np.asarray(model.decision_function(X))
         return np.column_stack([np.zeros_like(logits), logits])
-    params = model.get_params() if hasattr(model, "get_params") else {}
-    if any(k.endswith("decision_function_shape") and v == "ovo" for k, v in params.items()):
+    if compares_pairs(model):
         raise ValueError(
             f"decision_function of {type(model).__name__} compares pairs of classes; set "
             "decision_function_shape='ovr'."
@@ -108,9 +113,7 @@ def proba_or_logits(model, X):
 
 def refuse_unlabeled(model, y, name):
     """Refuse targets with samples that the ``unlabeled`` of a model marks."""
-    while hasattr(model, "steps"):  # the last of a pipeline knows the marker
-        model = model.steps[-1][1]
-    marker = getattr(model, "unlabeled", None)
+    marker = getattr(innermost(model), "unlabeled", None)
     if marker is not None and is_unlabeled(y, marker).any():
         raise ValueError(
             f"{name} holds {marker!r}, which marks samples without a label; leave these out, "

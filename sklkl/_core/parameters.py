@@ -56,7 +56,6 @@ def one_of(names):
     return Rule(f"one of {names}", str, lambda v: v in names)
 
 
-BOOLEAN = Rule("True or False", bool)
 POSITIVE = number("a finite number > 0", lambda v: 0 < v < np.inf)
 POSITIVE_OR_INFINITE = number("a number > 0, np.inf for no penalty", lambda v: v > 0)
 NON_NEGATIVE = number("a finite number >= 0", lambda v: 0 <= v < np.inf)

@@ -63,6 +63,11 @@ class Target:
             return self.values
         if self.hard:
             at = places(self.classes.tolist(), np.asarray(classes).tolist())
+            if (unknown := self.classes[at < 0]).size:
+                raise ValueError(
+                    f"y has the labels {shown(unknown)}, which are none of the classes "
+                    f"{shown(classes)}."
+                )
             return at[self.values]
         return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 

@@ -67,7 +67,7 @@ cdef extern from "kernels_linear.h" nogil:
         N_LOSSES
     const char** LOSS_NAMES
 
-DIVERGENCES = {LOSS_NAMES[loss].decode(): loss for loss in range(N_LOSSES)}
+LOSSES = {LOSS_NAMES[loss].decode(): loss for loss in range(N_LOSSES)}
 RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 LOG_ODDS = LARGEST_LOG_ODDS
 
@@ -228,7 +228,7 @@ cdef class LinearRows:
             t.target = self.get(np.ascontiguousarray(term.target))
             t.weight = <const double*> self.get(np.ascontiguousarray(term.weight))
             t.inverse_temperature = 1.0 / term.temperature
-            t.divergence = DIVERGENCES[term.divergence]
+            t.divergence = LOSSES[term.divergence]
             t.parameter = term.parameter
             m.n_terms += 1
         if self.dtype.itemsize == 8:

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklkl._core.targets import one_hot
 from sklkl.distillation._probability import corrected, smooth, temper
-from sklkl.linear_model._loss import Divergence, LossTerm
+from sklkl.linear_model._loss import LossTerm, ResolvedDivergence
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Composition:
     hard_label_weight: float
     loss_correction: float
     unlabeled_weight: float
-    divergence: Divergence
+    divergence: ResolvedDivergence
 
     def terms(self, samples):
         """Return the terms of the loss: of the teacher's probabilities and of labels, if any.

@@ -1,7 +1,7 @@
 """A student classifier that is fitted to the probabilities of a teacher."""
 
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,8 +14,17 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from sklkl._core.classes import spread
 from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
-from sklkl._core.models import check_has_proba
-from sklkl._core.parameters import BOOLEAN, NON_NEGATIVE, SHARE, Rule, check_parameters, number
+from sklkl._core.models import check_has_proba, compares_pairs
+from sklkl._core.names import shown
+from sklkl._core.parameters import (
+    BOOLEAN,
+    NON_NEGATIVE,
+    SHARE,
+    Rule,
+    check_parameters,
+    integer,
+    number,
+)
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, one_hot
@@ -53,7 +62,7 @@ RULES = {
     "unlabeled_weight": NON_NEGATIVE,
     "n_synthetic": NON_NEGATIVE,
     "random_state": SEED,
-    "verbose": Rule("True or False", Integral, words=(True, False)),
+    "verbose": integer(0).or_(True, False),
 }
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -324,6 +333,9 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             )
         return super().set_params(**params)
 
+    def _splitters(self):
+        return {"splitter": self.cross_fit}
+
     def _inner_estimators(self):
         inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
         return {name: e for name, e in inner.items() if e is not None}
@@ -417,8 +429,15 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 f"y holds only 1 class, {teacher.classes.tolist()[0]!r}; at least two are "
                 "needed."
             )
-        classes = plan.student_classes
+        classes, target = plan.student_classes, plan.target
         classes = teacher.classes if classes is None else np.asarray(classes)
+        named = target is None or target.named
+        if not named and list(classes) != list(teacher.classes):
+            raise ValueError(
+                "The columns of y have no names, and the classes of the student, "
+                f"{shown(classes)}, are not those of the teacher, {shown(teacher.classes)}, "
+                "in this order; pass y as a data frame whose columns are the classes."
+            )
         # Labels in the order that scikit-learn's scorers take for granted.
         return np.unique(classes) if plan.of_labels else classes
 
@@ -542,14 +561,14 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes), or (n_samples,) if binary
-            Logits at temperature 1 of a logistic student; otherwise what the student
-            returns, its columns in the order of ``classes_``.
+            Logits at temperature 1 of a logistic student; otherwise the scores of the
+            student, columns in the order of ``classes_`` unless they are pairs of classes.
         """
         check_is_fitted(self)
         scores, own = self.student_.decision_function(X), self.student_.classes_
         if np.ndim(scores) == 1:  # of the second of two classes
             return scores if own[1] == self.classes_[1] else -scores
-        if np.shape(scores)[1] != len(own):  # of pairs of classes
+        if np.shape(scores)[1] != len(own) or compares_pairs(self.student_):
             return scores
         return spread(own, scores, self.classes_, -np.inf)
 

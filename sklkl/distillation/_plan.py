@@ -138,7 +138,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     check_samples(student, X)
     if sample_weight is not None:
         sample_weight = check_weights(sample_weight, X)
-    of_teacher, of_student, weight = _route(
+    of_teacher, of_student, of_splitter, weight = _route(
         options, teacher, student, sample_weight, fit_params
     )
     of_labels = holds_labels(y)
@@ -162,6 +162,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     if own is not None and y is not None and of_labels:
         check_target(y, classes=own)  # refuses labels that the student does not know
     target = None if y is None else check_target(y, classes=classes, refuse_integers=True)
+    every = np.arange(num_samples(X)) if rows is None else rows
     return Plan(
         teacher,
         student,
@@ -170,7 +171,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         target.y if target is not None and target.hard else y,
         target,
         of_labels,
-        _splits(options, target, fitted),
+        _splits(options, target, fitted, params_of_rows(X, of_splitter, every)),
         of_teacher,
         of_student,
         None if weight is None else check_weights(weight, X),
@@ -202,16 +203,17 @@ def _uses_of_labels(options):
 
 
 def _route(options, teacher, student, sample_weight, fit_params):
-    """Return the metadata of teacher and student, and the weights for the student."""
+    """Return the metadata of teacher, student and splitter, and the student's weights."""
     routed = options._route_fit(sample_weight, fit_params)
     if routed is None:
         refuse_metadata("fit", fit_params, "teacher and student")
         consequence = "the weights enter the student alone."
         of_teacher = weight_params(teacher, "teacher", sample_weight, consequence, 6)
-        return of_teacher, {}, sample_weight
+        return of_teacher, {}, {}, sample_weight
     of_student = dict(routed.student.fit)
     weight = of_student.pop(metadata_name(student, "sample_weight"), None)
-    return {} if teacher is None else routed.teacher.fit, of_student, weight
+    of_teacher = {} if teacher is None else routed.teacher.fit
+    return of_teacher, of_student, routed.splitter.split, weight
 
 
 def _labeled(options, teacher, X, y, teacher_proba):
@@ -280,7 +282,7 @@ def _given(X, y, teacher, student, teacher_proba):
     return TeacherPredictions(None, classes, proba, [])
 
 
-def _splits(options, target, fitted):
+def _splits(options, target, fitted, params):
     """Return the folds of the labelled samples, if any are needed."""
     cross_fit, chosen = options.cross_fit, _chosen(options)
     share = options.hard_label_weight == "auto"
@@ -294,7 +296,7 @@ def _splits(options, target, fitted):
         return []
     try:
         cv = check_soft_cv(cross_fit, target.values)
-        splits = list(cv.split(np.zeros((len(target), 1)), target.values))
+        splits = list(cv.split(np.zeros((len(target), 1)), target.values, **params))
     except ValueError as error:
         default = f" (5, for {', '.join(chosen)})" if cross_fit is None else ""
         raise ValueError(

@@ -18,7 +18,10 @@ from sklkl.distillation._composition import as_one_term
 from sklkl.distillation._probability import temper
 from sklkl.divergences._registry import find
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._loss import Divergence
+from sklkl.linear_model._loss import ResolvedDivergence
+
+# Parameters of a logistic student that a distillation sets.
+LOSS_PARAMETERS = ("classes", "divergence", "divergence_params", "temperature")
 
 
 def check_student(student, several_terms, needs_proba):
@@ -94,7 +97,17 @@ def _check_search(search):
         )
     grids = getattr(search, "param_grid", getattr(search, "param_distributions", {}))
     known = search.estimator.get_params()
+    path = soft_student_path(search.estimator) or ""
+    steps = path.split("__")[:-1]
+    given = {f"{path}{name}" for name in LOSS_PARAMETERS}
+    given |= {"__".join(steps[:i]) for i in range(1, len(steps) + 1)}
     for grid in [grids] if isinstance(grids, dict) else list(grids):
+        if replaced := sorted(given & set(grid)):
+            raise ValueError(
+                f"The student is a search over {replaced}, by which it would lose its classes "
+                "or the loss that it is fitted with; search over other parameters, and over "
+                "those of the DistilledClassifier from outside."
+            )
         # The parameters of an estimator that the grid itself puts in are not known yet.
         unknown = [
             name
@@ -147,12 +160,13 @@ def fit_student(student, X, classes, terms, params):
     if path is None:
         return _fit_on_rows(student, X, classes, single.target, single.weight, params)
     first, *others = terms if single is None else [single]
+    divergence = ResolvedDivergence(first.divergence, first.parameter)
     student.set_params(
         **{
             f"{path}classes": classes,
             f"{path}temperature": first.temperature,
-            f"{path}divergence": first.divergence,
-            f"{path}divergence_params": Divergence(first.divergence, first.parameter).params,
+            f"{path}divergence": divergence.name,
+            f"{path}divergence_params": divergence.params,
         }
     )
     given = {"sample_weight": first.weight}

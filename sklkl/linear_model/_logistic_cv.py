@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.docs import documented
 from sklkl._core.meta import refuse_metadata
-from sklkl._core.parameters import N_JOBS, check, check_parameters, integer
+from sklkl._core.parameters import BOOLEAN, N_JOBS, check, check_parameters, integer
 from sklkl._core.samples import check_weights, holds_labels, take
 from sklkl._core.sklearn import (
     CallbackSupportMixin,
@@ -36,7 +36,7 @@ from sklkl.linear_model._objective import objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
-from sklkl.model_selection._split import BOOLEAN, StratifiedSoftKFold, check_soft_cv
+from sklkl.model_selection._split import StratifiedSoftKFold, check_soft_cv
 
 
 class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):

@@ -6,9 +6,9 @@ import numpy as np
 
 from sklkl._core.parameters import FINITE, SHARE, check
 from sklkl._core.targets import one_hot
+from sklkl._kernels._linear import LOSSES
 from sklkl.divergences._registry import find
 
-DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # The parameter of a divergence: name, rule, default, and the divergences at its limits.
 PARAMETERS = {
     "jensen_shannon": ("weight", SHARE, 0.5, {0.0: "kl", 1.0: "reverse_kl"}),
@@ -19,10 +19,10 @@ LIMIT = 1e-12
 
 
 @dataclass(frozen=True)
-class Divergence:
+class ResolvedDivergence:
     """A divergence as the kernels know it."""
 
-    name: str = "kl"  # one of DIVERGENCES
+    name: str = "kl"  # one of LOSSES
     parameter: float = 0.5  # of "jensen_shannon" or "alpha", not one of its limits
 
     @property
@@ -40,14 +40,14 @@ class Divergence:
 
 
 def resolve_divergence(divergence, divergence_params):
-    """Return the ``Divergence`` of two parameters; at a limit, the divergence that it becomes.
+    """Return the divergence of two parameters; at a limit, the one that it becomes.
 
     Raises
     ------
     ValueError
         If there is no such divergence, or its parameters are bad.
     """
-    divergence = find(divergence, among=DIVERGENCES).name
+    divergence = find(divergence, among=LOSSES).name
     given = {} if divergence_params is None else divergence_params
     if not isinstance(given, dict):
         raise ValueError(f"divergence_params must be a dict or None; got {given!r}.")
@@ -59,7 +59,7 @@ def resolve_divergence(divergence, divergence_params):
             f"divergence_params names {unknown}, but divergence={divergence!r} has {has}."
         )
     if name is None:
-        return Divergence(divergence)
+        return ResolvedDivergence(divergence)
     if name not in given and default is None:
         raise ValueError(
             f"divergence={divergence!r} needs divergence_params={{{name!r}: ...}}; got "
@@ -69,8 +69,8 @@ def resolve_divergence(divergence, divergence_params):
     check(f"divergence_params[{name!r}]", parameter, rule)
     for limit, other in limits.items():
         if abs(parameter - limit) < LIMIT:
-            return Divergence(other)
-    return Divergence(divergence, float(parameter))
+            return ResolvedDivergence(other)
+    return ResolvedDivergence(divergence, float(parameter))
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class LossTerm:
     """
 
     target: np.ndarray  # codes (n_samples,) of dtype intp, or probabilities, dtype as X
-    weight: np.ndarray  # (n_samples,), float64
+    weight: np.ndarray | None  # (n_samples,), float64; None for ones, before checks
     temperature: float = 1.0
-    divergence: str = "kl"  # one of DIVERGENCES, "kl" if the target holds codes
+    divergence: str = "kl"  # one of LOSSES, "kl" if the target holds codes
     parameter: float = 0.5  # of "jensen_shannon" or "alpha", not 0 or 1: KL divergences
 
 

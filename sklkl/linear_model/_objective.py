@@ -204,7 +204,7 @@ class KLObjective(Objective):
     def rates(self, gradient):
         """Return the mean predictions of all classes, from the gradient of the intercepts.
 
-        None without an intercept, or with another divergence than forward KL.
+        Empty without an intercept, or with another divergence than forward KL.
         """
         rates = gradient[-1] / self.mass_weight + self.mass
         rates = np.append(rates, 1.0 - rates) if self.binary else rates

@@ -19,12 +19,11 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
-from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.parameters import BOOLEAN, Rule, check, integer
 from sklkl._core.samples import check_weights, encode_groups
 from sklkl._core.targets import check_target
 from sklkl._core.typing import RandomState, Samples
 
-BOOLEAN = Rule("True or False", bool)
 RANDOM_STATE = Rule(
     "an integer from 0 to 2**32 - 1 or a numpy.random.RandomState",
     (Integral, np.random.RandomState),

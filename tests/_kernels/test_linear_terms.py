@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import softmax
 
-from sklkl._kernels._linear import DIVERGENCES, LinearRows
+from sklkl._kernels._linear import LOSSES, LinearRows
 from sklkl.linear_model._loss import LossTerm
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
@@ -17,13 +17,13 @@ PARAMETERS = {
     "jensen_shannon": (1e-12, 1e-3, 0.3, 0.5, 0.9, 1 - 1e-9),
     "alpha": (-1.0, -1e-9, 1e-9, 0.3, 0.5, 0.6, 1 - 1e-9, 1 + 1e-9, 2.0),
 }
-CASES = [(name, c) for name in DIVERGENCES for c in PARAMETERS.get(name, (0.5,))]
+CASES = [(name, c) for name in LOSSES for c in PARAMETERS.get(name, (0.5,))]
 
 each_case = pytest.mark.parametrize(("divergence", "parameter"), CASES)
 # Zeros make these infinite; callers refuse them there.
 INFINITE = {("reverse_kl", 0.5), ("jeffreys", 0.5), ("alpha", -1.0), ("alpha", -1e-9)}
 
-each_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
+each_divergence = pytest.mark.parametrize("divergence", LOSSES)
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 
 
