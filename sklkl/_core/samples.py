@@ -14,9 +14,9 @@ from sklkl._core.sklearn import num_samples, take_rows
 def match_rows(**arrays):
     """Refuse arrays of different lengths, or whose rows have different labels.
 
-    The arrays are given by the name that messages use; None and floats are left out. What has no
-    labels matches by position, and so do the default labels of pandas, 0, 1, ..., unless the
-    labels of another array are the same numbers.
+    The arrays are given by the name that messages use; None and floats are left out. What has
+    no labels matches by position, and so do the default labels of pandas, 0, 1, ..., unless
+    the labels of another array are the same numbers.
     """
     arrays = {name: x for name, x in arrays.items() if not (x is None or isinstance(x, Real))}
     lengths = {name: n_rows(x, name) for name, x in arrays.items()}

@@ -8,6 +8,7 @@ from sklkl._core.parameters import FINITE, SHARE, check
 from sklkl._core.targets import one_hot
 from sklkl.divergences._registry import find
 
+KL_SPELLINGS = find("kl").spellings
 DIVERGENCES = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha")
 # The parameter of a divergence: name, rule, default, and the divergences at its limits.
 PARAMETERS = {
