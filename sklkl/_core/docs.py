@@ -18,7 +18,7 @@ def documented_with(**own: str) -> Callable[[T], T]:
 
     def fill(thing: T) -> T:
         if thing.__doc__:  # None under python -OO
-            thing.__doc__ = _filled(cleandoc(thing.__doc__), PARTS | own)
+            thing.__doc__ = _filled(cleandoc(thing.__doc__), PARTS | own) + "\n"
         return thing
 
     return fill
