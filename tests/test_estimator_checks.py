@@ -90,6 +90,7 @@ def public_objects():
             own = {k: c for c in value.__mro__[::-1] for k in vars(c)}
             for attribute, owner in own.items():
                 generated = attribute.startswith("set_") and attribute.endswith("_request")
+                generated |= attribute in getattr(value, "__dataclass_fields__", ())
                 if attribute.startswith("_") or generated:
                     continue
                 if owner.__module__.startswith("sklkl"):

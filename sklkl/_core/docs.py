@@ -15,10 +15,11 @@ def documented_with(**own: str) -> Callable[[T], T]:
 
     The lines of a part get the indentation of the line in which the part is named.
     """
+    parts = PARTS | _dedented(own)
 
     def fill(thing: T) -> T:
         if thing.__doc__:  # None under python -OO
-            thing.__doc__ = _filled(cleandoc(thing.__doc__), PARTS | own)
+            thing.__doc__ = _filled(cleandoc(thing.__doc__), parts) + "\n"
         return thing
 
     return fill
@@ -34,14 +35,13 @@ def _filled(text, parts):
     for line in text.split("\n"):
         if "%" in line:
             indent = "\n" + " " * (len(line) - len(line.lstrip()))
-            part_of = {name: _dedented(parts[name]) for name in PLACE.findall(line)}
-            line %= {name: part.replace("\n", indent) for name, part in part_of.items()}
+            line %= {n: parts[n].replace("\n", indent) for n in PLACE.findall(line)}
         lines.append(line)
     return "\n".join(lines)
 
 
-def _dedented(part):
-    return dedent(part).strip()
+def _dedented(parts):
+    return {name: dedent(part).strip() for name, part in parts.items()}
 
 
 PARTS = {
@@ -109,11 +109,6 @@ PARTS = {
     "y": """
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row.""",
-    "n_features": """
-        n_features_in_ : int
-            Number of features, if an inner estimator counts them.
-        feature_names_in_ : ndarray of shape (`n_features_in_`,)
-            Names of the features, if an inner estimator knows them.""",
     "X_of_map": """
         X : array-like of shape (n_samples, n_classes), or data frame
             Predicted probabilities of the classes, or logits if ``from_logits``. The named
@@ -159,17 +154,20 @@ PREDICTION = """
     Returns
     -------
     %(to_{})s"""
+PARTS = _dedented(PARTS)
 PARTS |= {
-    name: _filled(_dedented(text), PARTS)
-    for name, text in {
-        "raises": RAISES,
-        "loss": LOSS + RAISES,
-        "raises_bad_row": "Raises\n------\nValueError\n    %(bad_row)s",
-        "axis_and_base": "%(axis)s\n%(base)s",
-        "y_and_proba": "%(y_true)s\n%(y_proba)s",
-        "options": "%(labels)s\n%(sample_weight)s\n%(base)s\n%(on_zero)s",
-        "X_to_labels": PREDICTION.format("labels"),
-        "X_to_proba": PREDICTION.format("proba"),
-        "X_to_log_proba": PREDICTION.format("log_proba"),
-    }.items()
+    name: _filled(text, PARTS)
+    for name, text in _dedented(
+        {
+            "raises": RAISES,
+            "loss": LOSS + RAISES,
+            "raises_bad_row": "Raises\n------\nValueError\n    %(bad_row)s",
+            "axis_and_base": "%(axis)s\n%(base)s",
+            "y_and_proba": "%(y_true)s\n%(y_proba)s",
+            "options": "%(labels)s\n%(sample_weight)s\n%(base)s\n%(on_zero)s",
+            "X_to_labels": PREDICTION.format("labels"),
+            "X_to_proba": PREDICTION.format("proba"),
+            "X_to_log_proba": PREDICTION.format("log_proba"),
+        }
+    ).items()
 }

@@ -37,10 +37,10 @@ def has_default_columns(columns):
 def refuse_other_rows(named, strict=True):
     """Refuse data that belong together row by row, but whose rows have different labels.
 
-    ``named`` holds the data by the names of messages. What has no labels matches by position,
-    and so do the default labels of pandas, 0, 1, ..., unless the labels of another argument
-    are the same numbers. Unless ``strict``, different whole numbers match by position, too:
-    slices of default labels, as cross-validation makes them, are no names.
+    ``named`` holds the data by the names of messages. What has no labels matches by
+    position, and so do the default labels of pandas, 0, 1, ..., unless the labels of another
+    argument are the same numbers. Unless ``strict``, different whole numbers match by
+    position, too: slices of default labels, as cross-validation makes them, are no names.
     """
     indices = {
         name: data.index

@@ -16,9 +16,8 @@ from sklkl._core.samples import take
 from sklkl._core.sklearn import params_of_rows
 from sklkl.distillation._composition import as_one_term
 from sklkl.distillation._probability import temper
-from sklkl.divergences._registry import find
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.linear_model._loss import ResolvedDivergence
+from sklkl.linear_model._loss import KL_SPELLINGS, ResolvedDivergence
 
 # Parameters of a logistic student that a distillation sets.
 LOSS_PARAMETERS = ("classes", "divergence", "divergence_params", "temperature")
@@ -72,7 +71,7 @@ def check_student(student, several_terms, needs_proba):
 def _check_loss(student):
     """Refuse a student with a loss of its own, which would be replaced."""
     path = soft_student_path(student)
-    defaults = {"divergence": find("kl").spellings, "temperature": (1.0,)}
+    defaults = {"divergence": KL_SPELLINGS, "temperature": (1.0,)}
     for name in defaults if path is not None else ():
         own = student.get_params()[f"{path}{name}"]
         if own not in defaults[name]:

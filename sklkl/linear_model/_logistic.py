@@ -18,9 +18,8 @@ from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
-from sklkl.divergences._registry import find
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
-from sklkl.linear_model._loss import resolve_divergence
+from sklkl.linear_model._loss import KL_SPELLINGS, resolve_divergence
 from sklkl.linear_model._objective import kl_objective, objectives_of, step_tolerance
 from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.linear_model._stream import Posterior
@@ -36,7 +35,7 @@ def _can_stream(model):
             f"'balanced'; got l1_ratio={model.l1_ratio!r}, C={model.C!r}, "
             f"class_weight={model.class_weight!r}."
         )
-    if model.divergence not in find("kl").spellings or model.temperature != 1.0:
+    if model.divergence not in KL_SPELLINGS or model.temperature != 1.0:
         raise AttributeError(
             "partial_fit needs divergence='kl' and temperature=1: it keeps a Gaussian "
             "approximation of a likelihood, which other divergences have not, nor targets at "

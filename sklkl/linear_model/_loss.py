@@ -9,6 +9,7 @@ from sklkl._core.targets import one_hot
 from sklkl._kernels._linear import LOSSES
 from sklkl.divergences._registry import find
 
+KL_SPELLINGS = find("kl").spellings
 # The parameter of a divergence: name, rule, default, and the divergences at its limits.
 PARAMETERS = {
     "jensen_shannon": ("weight", SHARE, 0.5, {0.0: "kl", 1.0: "reverse_kl"}),

@@ -15,8 +15,8 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier
@@ -32,6 +32,7 @@ CODES = np.searchsorted(NAMES, NAMED)
 N = len(X)
 HIDDEN = np.arange(N) % 3 == 0
 FROZEN = FrozenEstimator(LogisticRegression().fit(X, CODES))
+FEWER = FrozenEstimator(LogisticRegression().fit(X[CODES < 2], NAMED[CODES < 2]))
 
 
 def forest():
@@ -352,11 +353,20 @@ def test_unlabeled_samples_are_not_scored():
     known = ~HIDDEN
     accuracy = accuracy_score(y[known], model.predict(X[known]), sample_weight=WEIGHT[known])
     assert model.score(X, y, WEIGHT) == accuracy
-    for scored in (model, make_pipeline(model).fit(X, CODES)):
+    search = GridSearchCV(model, {"student__C": [1.0]}, cv=2).fit(X, CODES)
+    for scored in (model, make_pipeline(model).fit(X, CODES), search):
         with pytest.raises(ValueError, match="marks samples without a label"):
             get_scorer("neg_kl_loss")(scored, X, y)
     with pytest.raises(ValueError, match="y has no labelled sample"):
         model.score(X, np.full(N, -1))
+
+
+def test_scores_of_pairs_of_classes_keep_their_order():
+    student = SVC(decision_function_shape="ovo", random_state=0)
+    model = DistilledClassifier(logistic(classes=NAMES[::-1]), student)
+    model.fit(X, pd.DataFrame(SOFT, columns=NAMES[::-1]))
+    assert model.classes_.tolist() != model.student_.classes_.tolist()
+    assert_array_equal(model.decision_function(X), model.student_.decision_function(X))
 
 
 def test_scorers_take_a_soft_target_with_the_marker_in_one_column():
@@ -553,6 +563,25 @@ REFUSED = {
     "Cs": ({"student": logistic_cv(Cs=[0.0])}, {}, "Cs"),
     "class of y": (
         {"student": logistic(classes=NAMES[:2])}, {}, "is 'cedar', not one of the classes",
+    ),
+    "class of a teacher": (
+        {"teacher": make_pipeline(FunctionTransformer(), FEWER), "hard_label_weight": 1.0}, {},
+        "y has the labels ['cedar'], which are none of the classes",
+    ),
+    "columns in two orders": (
+        {"student": logistic(classes=[2, 0, 1]), "teacher": FROZEN}, {"y": SOFT},
+        "The columns of y have no names", "data frame",
+    ),
+    "search over classes": (
+        {"student": search({"classes": [NAMES]})}, {}, "a search over ['classes'], by which",
+    ),
+    "search over losses": (
+        {"student": scaled(search({"temperature": [4.0], "divergence": ["kl"]}))}, {},
+        "over ['divergence', 'temperature'], by which",
+    ),
+    "search that replaces": (
+        {"student": search({"last": [logistic()]}, Pipeline([("last", logistic())]))}, {},
+        "a search over ['last'], by which it would lose",
     ),
     "class_weight": (
         {"student": logistic(class_weight={"ash": 0.0}), "divergence": "reverse_kl"},
