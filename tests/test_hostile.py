@@ -14,6 +14,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from sklkl import divergences
+from sklkl.divergences._registry import DIVERGENCES
 
 P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
@@ -28,24 +29,16 @@ SAMPLES |= {"axis": -1, "base": None}
 
 PACKAGES = [divergences]
 FUNCTIONS = {
-    divergences.alpha_divergence: PAIR | {"alpha": 0.3},
-    divergences.bhattacharyya_distance: PAIR,
-    divergences.chi2_divergence: NO_UNIT,
-    divergences.cross_entropy: PAIR,
+    d.function: (PAIR if d.has_unit else NO_UNIT) | dict.fromkeys(d.parameters, 0.3)
+    for d in DIVERGENCES
+} | {
     divergences.entropy: {"p": P, "axis": -1, "base": None},
     divergences.gaussian_kl_divergence: GAUSSIAN,
-    divergences.hellinger_distance: NO_UNIT,
-    divergences.jeffreys_divergence: PAIR,
-    divergences.jensen_shannon_distance: PAIR,
-    divergences.jensen_shannon_divergence: PAIR | {"weight": 0.3},
     divergences.kl_contributions: PAIR,
-    divergences.kl_divergence: PAIR,
     divergences.kl_divergence_from_logits: LOGITS,
     divergences.kl_from_counts: COUNTS,
     divergences.pairwise_divergences: ROWS | {"base": None},
-    divergences.renyi_divergence: PAIR | {"order": 0.5},
     divergences.sampled_kl: SAMPLES,
-    divergences.total_variation_distance: NO_UNIT,
 }
 HOSTILE = [
     *(None, "a", "", b"a", True, np.True_, 0, 0.0, -1, 0.5, 2, 1e306, -1e306, 5e-324, 10**400),

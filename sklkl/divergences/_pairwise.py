@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_bad_row
+from sklkl._core.docs import documented_with
 from sklkl._core.names import names_of, orders
 from sklkl._core.typing import DivergenceParams, Floats
 from sklkl._kernels._openmp import n_threads_for
 from sklkl.divergences._divergences import KL, is_infinite
-from sklkl.divergences._registry import find
+from sklkl.divergences._registry import LISTS, find
 
 
+@documented_with(**LISTS)
 def pairwise_divergences(
     P: ArrayLike,
     Q: ArrayLike | None = None,
@@ -32,10 +34,8 @@ def pairwise_divergences(
         Other distributions; ``P`` itself if None. The columns of two data frames are matched
         by name.
     divergence : str, default="kl"
-        The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
-        "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
-        "bhattacharyya" or "cross_entropy". The name of its function, as "kl_divergence", will
-        do, too.
+        The name of the divergence, or of its function, as "kl_divergence". One of
+        %(divergences)s.
     divergence_params : dict, default=None
         Parameters of the divergence: ``{"order": 2}`` of "renyi", ``{"alpha": 0.5}`` of
         "alpha", which need them, ``{"weight": 0.3}`` of "jensen_shannon".

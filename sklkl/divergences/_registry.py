@@ -9,6 +9,7 @@ its docstring in ``_divergences.py``, a record here, and a definition in
 """
 
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -147,6 +148,14 @@ DIVERGENCES = (
     ),
 )
 NAMES = [divergence.name for divergence in DIVERGENCES]
+# For docstrings.
+LISTS = {
+    name: textwrap.fill(", ".join(f'"{d.name}"' for d in of_kind), 83)
+    for name, of_kind in {
+        "divergences": DIVERGENCES,
+        "without_unit": [d for d in DIVERGENCES if not d.has_unit],
+    }.items()
+}
 BY_SPELLING = {name: d for d in DIVERGENCES for name in d.spellings}
 
 

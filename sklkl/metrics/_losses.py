@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import by_row, check_rows, nats_to
-from sklkl._core.docs import documented
+from sklkl._core.docs import documented, documented_with
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
 from sklkl._core.typing import DivergenceParams, OnZero
 from sklkl.divergences import entropy
-from sklkl.divergences._registry import find
+from sklkl.divergences._registry import LISTS, find
 
 ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = find("kl")
@@ -388,7 +388,7 @@ def jeffreys_loss(
     return _loss(find("jeffreys"), y_true, y_proba, labels, sample_weight, base, on_zero)
 
 
-@documented
+@documented_with(**LISTS)
 def divergence_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -408,9 +408,8 @@ def divergence_loss(
     ----------
     %(y_and_proba)s
     divergence : str, default="kl"
-        The divergence: "kl", "reverse_kl", "jeffreys", "jensen_shannon",
-        "jensen_shannon_distance", "renyi", "alpha", "chi2", "hellinger", "total_variation",
-        "bhattacharyya" or "cross_entropy"; ``y_true`` is its first argument.
+        The name of the divergence, whose first argument is ``y_true``. One of
+        %(divergences)s.
     divergence_params : dict, default=None
         Parameters of the divergence: ``{"order": 2}`` of "renyi", a finite number, and
         ``{"alpha": 0.5}`` of "alpha", which need them; ``{"weight": 0.3}`` of
@@ -418,8 +417,8 @@ def divergence_loss(
     %(labels)s
     %(sample_weight)s
     base : float, default=None
-        Unit of the result: None for nats, 2 for bits. None for a divergence without a unit:
-        "chi2", "hellinger", "total_variation".
+        Unit of the result: None for nats, 2 for bits. None for a divergence without a unit,
+        %(without_unit)s.
     %(on_zero)s
 
     Returns
