@@ -256,15 +256,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 print(f"mean scores by l1_ratio and C:\n{scores.mean(axis=0)}")
             fitted = self._choose(coefs, scores, Cs, l1_ratios)
             if self.refit:
-                # Not from the folds' solutions: folds shall not matter.
                 student.set_params(C=fitted["C_"], l1_ratio=fitted["l1_ratio_"])
                 task = context.subcontext(task_name="refit", task_id=len(folds))
-                with task.propagate_callback_context(student):
-                    task.call_on_fit_task_begin(estimator=self, **arguments)
-                    student.fit(data.X, targets, **metadata)
-                task.call_on_fit_task_end(estimator=self, **arguments)
-                names = ("coef_", "intercept_", "loss_")
-                fitted |= {name: getattr(student, name) for name in names}
+                fitted |= self._refit(student, data.X, targets, metadata, task, arguments)
             fitted |= {
                 "classes_": data.classes,
                 "Cs_": Cs,
@@ -279,6 +273,14 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         vars(self).pop("loss_", None)  # of an earlier fit; with refit=False there is none
         vars(self).update(fitted)
         return self
+
+    def _refit(self, student, X, targets, metadata, task, arguments):
+        """Fit to all data, from 0, lest folds matter; return attributes of the final model."""
+        with task.propagate_callback_context(student):
+            task.call_on_fit_task_begin(estimator=self, **arguments)
+            student.fit(X, targets, **metadata)
+        task.call_on_fit_task_end(estimator=self, **arguments)
+        return {name: getattr(student, name) for name in ("coef_", "intercept_", "loss_")}
 
     def _student(self, classes):
         """Return the model of a fold, which has all classes, in this order."""
