@@ -30,7 +30,7 @@ from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import get_scorer, kl_loss
 
-N_SPLITS = 10
+N_SPLITS = 5
 N_TEST = 500
 N_LABELED = 300
 UNLABELED = -1
