@@ -271,6 +271,14 @@ def test_layouts_give_the_same_bits(layout):
         assert_same_bits(results(found, problem.W), results(expected, problem.W))
 
 
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda y: np.repeat(y, 2, axis=0)[::2]])
+def test_layouts_of_targets_and_weights(layout):
+    problem = Problem(40, 5, 3, soft=True)
+    terms = [LossTerm(layout(problem.target), layout(problem.weight))]
+    rows = LinearRows(problem.X, 3, True, terms)
+    assert_same_bits(results(rows, problem.W), results(problem.rows(problem.X), problem.W))
+
+
 @pytest.mark.parametrize("make", [np.asarray, csr_array])
 def test_layouts_of_coefficients(make):
     for n_classes, dtype in itertools.product((2, 3, 10), EPS):

@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from sklkl.divergences import (
     alpha_divergence,
+    cross_entropy,
     entropy,
     jensen_shannon_divergence,
     kl_contributions,
@@ -382,3 +383,15 @@ def test_order_does_not_matter_and_merging_outcomes_loses_information(rows, n_me
         # The merged sums are rounded, and a divergence is the square of a distance.
         distance, before = (math.sqrt(function(*rows)) for rows in (merged, (p, q)))
         assert distance <= before * (1 + 1e-13) + 1e-14
+
+
+def test_rows_done_with_care_keep_the_unit_and_the_mass():
+    """Cross-entropies near 0, of sums off in both directions; moments beyond all numbers."""
+    p, q = np.array([0.999, 0.001]), np.array([0.995, 0.005])
+    off = p * (1 + OFF_SUM), q * (1 - OFF_SUM)
+    assert cross_entropy(*off) == pytest.approx(-p @ np.log(q), rel=1e-13)
+    q = np.array([1 - 1e-10, 1e-10])
+    value = (50 * np.log(0.5) + 49 * np.log(1e10)) / 49
+    for base, unit in ((None, 1.0), (2, np.log(2))):
+        found = renyi_divergence(FAIR, q, order=50, base=base)
+        assert found == pytest.approx(value / unit, rel=1e-13)
