@@ -5,6 +5,7 @@ them with the originals.
 """
 
 from contextlib import nullcontext
+from copy import copy
 
 import numpy as np
 from scipy.sparse import issparse
@@ -87,6 +88,13 @@ except ImportError:
 def scorer_function(scorer):
     """Return the metric of a scorer that scikit-learn made, or None."""
     return getattr(scorer, "_score_func", None)
+
+
+def scorer_with(scorer, **options):
+    """Return a copy of a scorer that scikit-learn made, with options that it has none of yet."""
+    scorer = copy(scorer)
+    scorer._kwargs = options | scorer._kwargs
+    return scorer
 
 
 try:  # public, but experimental; it exists from version 1.9 on

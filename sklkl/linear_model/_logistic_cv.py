@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from copy import copy
 from numbers import Integral
 from typing import Any, Self
 
@@ -25,6 +24,7 @@ from sklkl._core.sklearn import (
     CallbackSupportMixin,
     params_of_rows,
     scorer_function,
+    scorer_with,
     with_callbacks,
 )
 from sklkl._core.typing import ClassWeight, DivergenceParams, Folds, Samples, Solver
@@ -444,9 +444,7 @@ def _for_classes(scorer, classes):
     known = {"labels": classes}
     if len(classes) == 2 and "pos_label" in accepted:
         known["pos_label"] = classes[1]
-    scorer = copy(scorer)
-    scorer._kwargs = known | scorer._kwargs
-    return scorer
+    return scorer_with(scorer, **known)
 
 
 def _best(scores):
