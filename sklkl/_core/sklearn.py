@@ -91,7 +91,7 @@ def scorer_function(scorer):
 
 
 def scorer_with(scorer, **options):
-    """Return a copy of a scorer that scikit-learn made, with options that it has none of yet."""
+    """Return a copy of a scorer that scikit-learn made; options that it has stay."""
     scorer = copy(scorer)
     scorer._kwargs = options | scorer._kwargs
     return scorer
