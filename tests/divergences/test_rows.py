@@ -23,6 +23,7 @@ from sklkl.divergences import (
     pairwise_divergences,
     renyi_divergence,
 )
+from tests._support.cases import CASES
 from tests._support.messages import matches
 from tests._support.problems import random_rows
 
@@ -168,16 +169,20 @@ def test_first_bad_row_is_named():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sum_tolerance(dtype):
-    row = np.array([0.25, 0.25, 0.5], dtype)
-    for function in (kl_divergence, kl_contributions):
+    """Of both rows, near each other and far, by every divergence."""
+    row, far = np.array([0.25, 0.25, 0.5], dtype), np.array([0.625, 0.25, 0.125], dtype)
+    for function in (kl_contributions, *CASES.values()):
         for factor in (1 - 3.4e-4, 1 + 3.4e-4):
-            assert np.max(function(row * dtype(factor), row)) < 1e-6
-            assert np.max(function(row, row * dtype(factor))) < 1e-6
+            for other in (row, far):
+                value = function(row, other)
+                for pair in ((row * dtype(factor), other), (row, other * dtype(factor))):
+                    assert_allclose(function(*pair), value, rtol=1e-5, atol=1e-6)
         for factor in (1 - 3.6e-4, 1 + 3.6e-4):
-            with pytest.raises(ValueError, match=r"^p sums to"):
-                function(row * dtype(factor), row)
-            with pytest.raises(ValueError, match=r"^q sums to"):
-                function(row, row * dtype(factor))
+            for other in (row, far):
+                with pytest.raises(ValueError, match=r"^p sums to"):
+                    function(row * dtype(factor), other)
+                with pytest.raises(ValueError, match=r"^q sums to"):
+                    function(row, other * dtype(factor))
 
 
 @pytest.mark.parametrize(
