@@ -102,7 +102,7 @@ class Plan:
         """Return the probabilities by the teacher, which is fitted unless it is frozen."""
         if self.given is not None:
             return self.given.with_folds(self.splits, self.rows)
-        call = kept(options.memory, fit_and_predict_folds)
+        call = kept(options.memory, fit_and_predict_folds, "verbose")
         if is_frozen(self.teacher):
             none = {"splits": [], "everywhere": False, "nested": False}
             found = call(self.teacher, self.X, None, self.rows, {}, **none)

@@ -115,9 +115,9 @@ def fit_and_predict_folds(
     return TeacherPredictions(fitted, classes, proba, folds)
 
 
-def kept(memory, function):
-    """Return a function whose results are kept in ``memory``, whatever ``verbose`` is."""
+def kept(memory, function, *ignored):
+    """Return a function with results kept in ``memory``, whatever ``ignored`` ones are."""
     memory = check_memory(memory)
-    verbose = "verbose" in function.__code__.co_varnames[: function.__code__.co_argcount]
-    ignore = {"ignore": ["verbose"]} if verbose and isinstance(memory, Memory) else {}
-    return memory.cache(function, **ignore)
+    if isinstance(memory, Memory):  # others with its interface may know no such option
+        return memory.cache(function, ignore=list(ignored))
+    return memory.cache(function)
