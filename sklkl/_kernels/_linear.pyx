@@ -72,9 +72,14 @@ RAW, PROBA, LOG_PROBA = RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY
 LOG_ODDS = LARGEST_LOG_ODDS
 
 cdef enum:
-    TILE_BYTES = 1 << 15
+    TILE_BYTES = 1 << 15  # what a tile and its logits may take of the first-level cache
     MAX_TILE = 256
+    LONG_TILE = 64  # rows, where the sums over them take more of it: one look at these pays then
+    LONG_TILE_BYTES = 1 << 18
+    LONG_SUMS = 1 << 11  # numbers
     MAX_RUNS = 64
+    TILES_OF_RUN = 4  # at least, unless that leaves hardly any runs
+    LEAST_RUNS = 8
     SUMS = 1 << 21  # numbers that the sums of all runs may take, 16 MB
 
 
@@ -217,10 +222,8 @@ cdef class LinearRows:
             X = np.require(X, requirements="A")
             m.x = self.get(X)
             m.row_stride, m.column_stride = X.strides
-            if center is not None:
-                if np.shape(center) != (m.n_features,):
-                    raise ValueError(f"center has shape {np.shape(center)}")
-                m.center = self.get(np.ascontiguousarray(center, dtype=self.dtype))
+            if center is not None and np.shape(center) != (m.n_features,):
+                raise ValueError(f"center has shape {np.shape(center)}")
         for term in terms:
             check_term(term, self.n, max(2, n_logits), self.dtype)
             t = &m.terms[m.n_terms]
@@ -236,8 +239,13 @@ cdef class LinearRows:
         else:
             self.kernels = &LEVEL.of_float
         lanes = max(1, LEVEL.vector_bytes // self.dtype.itemsize)
-        m.columns = n_logits if sparse else whole(n_logits, lanes)
+        m.columns = n_logits if sparse or n_logits == 1 else whole(n_logits, lanes)
         m.width = 0 if sparse else whole(m.n_features + fit_intercept, lanes)
+        if not sparse:
+            whole_center = np.zeros(whole(m.n_features + 1, lanes), self.dtype)
+            if center is not None:
+                whole_center[: m.n_features] = center
+            m.center = self.get(whole_center)
         self.set_tile(m)
 
     cdef const char* get(self, array) except NULL:
@@ -248,8 +256,11 @@ cdef class LinearRows:
 
     cdef void set_tile(self, linear* m):
         """So many rows that their tile stays in the cache."""
-        cdef Py_ssize_t row = max(m.width, 4 * m.columns) * self.dtype.itemsize
-        m.tile = min(max(TILE_BYTES // row // LANES * LANES, LANES), MAX_TILE)
+        cdef Py_ssize_t of_x = max(1, m.width) * self.dtype.itemsize
+        m.tile = TILE_BYTES // (of_x + 4 * m.columns * self.dtype.itemsize)
+        if m.n_logits * m.width > LONG_SUMS:
+            m.tile = max(m.tile, min(LONG_TILE, LONG_TILE_BYTES // of_x))
+        m.tile = min(max(m.tile // LANES * LANES, LANES), MAX_TILE)
         m.tile = min(m.tile, whole(max(1, self.n), LANES))
 
     cdef int n_threads(self):
@@ -259,7 +270,8 @@ cdef class LinearRows:
     cdef tuple run(self, linear* m, linear_kernel* kernel, W, Py_ssize_t n_sums):
         """Return what a kernel returns and its sums, added up over runs of whole tiles."""
         cdef Py_ssize_t n = self.n, n_tiles = (n + m.tile - 1) // m.tile, run
-        cdef Py_ssize_t n_runs = max(1, min(n_tiles, MAX_RUNS, max(2, SUMS // max(1, n_sums))))
+        cdef Py_ssize_t n_runs = min(n_tiles, MAX_RUNS, max(2, SUMS // max(1, n_sums)))
+        n_runs = max(1, min(n_runs, max(LEAST_RUNS, n_tiles // TILES_OF_RUN)))
         cdef Py_ssize_t work = self.kernels.work_size(m)
         cdef int n_threads = self.n_threads()
         cdef object all_sums = np.zeros((n_runs, n_sums))
@@ -283,11 +295,12 @@ cdef class LinearRows:
         if W.shape != shape:
             raise ValueError(f"W must have the shape {shape}; got {W.shape}.")
         flags = W.flags
-        if (m.columns == m.n_logits and W.dtype == self.dtype
-                and flags.c_contiguous and flags.aligned):
+        cdef bint binary = m.n_logits == 1 and m.indptr == NULL  # then (width,)
+        if (m.columns == m.n_logits and W.dtype == self.dtype and flags.c_contiguous
+                and flags.aligned and not (binary and m.width > W.shape[0])):
             return W
-        V = np.zeros((W.shape[0], m.columns), self.dtype)
-        V[:, : m.n_logits] = W
+        V = np.zeros((m.width if binary else W.shape[0], m.columns), self.dtype)
+        V[: W.shape[0], : m.n_logits] = W
         return V
 
     def objective(self, W):
@@ -318,7 +331,7 @@ cdef class LinearRows:
             Of ``h = weight * sum(p * (1 - p))``, for a binary target ``weight * p * (1 - p)``.
         gram : ndarray of shape (D, D), or (D,) unless ``full``
             Of ``h x x'``, with the intercept as the last of D features.
-        M : ndarray of shape (n_logits, n_logits), or None unless ``products``
+        M : ndarray of shape (n_logits, n_logits), or None unless ``products``, and if binary
             Of ``weight * (diag(p) - p p')``.
         """
         cdef linear m = self.m
@@ -326,6 +339,7 @@ cdef class LinearRows:
         cdef Py_ssize_t lanes = max(1, LEVEL.vector_bytes // self.dtype.itemsize)
         if full and m.indptr != NULL:
             m.width = whole(D, lanes)
+        products = products and K > 1
         m.columns = m.columns if m.indptr == NULL or not products else whole(K, lanes)
         m.curvature = True
         self.set_tile(&m)

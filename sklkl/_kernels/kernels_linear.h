@@ -28,7 +28,7 @@ typedef struct {
     int intercept;
     const char *x;         /* a dense matrix, or the data of a CSR matrix */
     ptrdiff_t row_stride, column_stride;
-    const void *center;    /* taken off every row of a dense matrix, of its type; may be NULL */
+    const void *center;    /* taken off every row of a dense matrix: whole vectors of its type */
     const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */
     int wide;              /* are they 64 bits wide? */
     loss_term terms[MAX_TERMS];
@@ -37,7 +37,8 @@ typedef struct {
     ptrdiff_t width;       /* columns of a tile of X: whole vectors */
     ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */
     int curvature;         /* is there room for what the curvature needs? */
-    const void *v;         /* coefficients, (n_features + intercept, columns) */
+    const void *v;         /* coefficients, (n_features + intercept, columns); a binary model's of
+                              dense data (width,), with zeros at the end */
     int full, products;    /* curvature: a whole Gram matrix; products of probabilities, too */
     ptrdiff_t n_gram;      /* numbers of the Gram matrix or its diagonal, which come first */
     int what;              /* predict: one of the above */

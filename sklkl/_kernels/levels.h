@@ -30,9 +30,9 @@
 
 #if X86_LEVELS
 #define HAVE_FMA 1
-#define VECTOR_BYTES 32
 
 #define LEVEL_NAME avx2
+#define VECTOR_BYTES 32
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
@@ -46,8 +46,10 @@
 #pragma GCC pop_options
 #endif
 #undef LEVEL_NAME
+#undef VECTOR_BYTES
 
 #define LEVEL_NAME avx512
+#define VECTOR_BYTES 64
 #if defined(__clang__)
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"))), apply_to = function)

@@ -7,8 +7,9 @@
    (a) A dense tile is copied to (T, width): whole vectors, the intercept a feature of ones, rows
        and features beyond the data zeros. One pair of loops then serves every memory order, and
        no loop has a remainder. The tile stays in the cache for both products: X is read once.
-   (b) logits = tile V and gradient = residual' tile are sums held in registers, of MR x NV
-       vectors (12 of the 16 that AVX2 has), over features and over rows.
+   (b) logits = tile V and gradient = residual' tile are sums held in registers, 12 of the 16
+       that AVX2 has, 24 of the 32 of AVX-512, over features and over rows. The next tile is asked
+       for meanwhile: with data from main memory that takes a quarter off.
    (c) In between tiles are transposed, (K, T), so that the softmax is elementwise over rows for
        every K.
    (d) Probabilities beside the largest are summed apart from it, so that log p and 1 - p of the
@@ -21,11 +22,33 @@
 #if VECTOR_BYTES
 typedef REAL NAME(vector)
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef BITS NAME(bits) __attribute__((vector_size(VECTOR_BYTES)));
 #define WIDTH ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 #else
 typedef REAL NAME(vector);
 #define WIDTH ((ptrdiff_t)1)
 #endif
+
+/* Blocks of sums: of so many rows for several vectors of columns, in so many parts for one; and of
+   so many classes and vectors of features. */
+#if VECTOR_BYTES == 64
+#define LOGITS_ROWS 8
+#define SPLIT 2
+#define MOST_CLASSES 6
+#define MOST_VECTORS 4
+#else
+#define LOGITS_ROWS 4
+#define SPLIT 1
+#define MOST_CLASSES 4
+#define MOST_VECTORS 3
+#endif
+
+/* The most even division of what is left into parts of at most so many. */
+INLINE ptrdiff_t NAME(part)(ptrdiff_t left, ptrdiff_t most)
+{
+    const ptrdiff_t parts = (left + most - 1) / most;
+    return (left + parts - 1) / parts;
+}
 
 /* The parts of the workspace of a run; x, v, z and r begin at whole vectors. */
 typedef struct {
@@ -71,34 +94,110 @@ static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
     return used;
 }
 
-/* Copy rows [start, start + n) of a dense X, less the center, to the tile. */
+#if VECTOR_BYTES && HAVE_SHUFFLE
+#if VECTOR_BYTES / (PRECISE ? 8 : 4) == 2
+#define LOW 0, 2
+#define HIGH 1, 3
+#elif VECTOR_BYTES / (PRECISE ? 8 : 4) == 4
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#elif VECTOR_BYTES / (PRECISE ? 8 : 4) == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+
+/* The halves of two vectors, entry by entry in turn. */
+INLINE NAME(vector) NAME(low)(NAME(vector) a, NAME(vector) b)
+{
+    return __builtin_shufflevector(a, b, LOW);
+}
+
+INLINE NAME(vector) NAME(high)(NAME(vector) a, NAME(vector) b)
+{
+    return __builtin_shufflevector(a, b, HIGH);
+}
+
+/* Transpose a square of WIDTH vectors, as rounds of perfect shuffles. */
+INLINE void NAME(transpose)(NAME(vector) *a)
+{
+    for (int round = 1; round < WIDTH; round *= 2) {
+        NAME(vector) b[WIDTH];
+        for (int i = 0; i < WIDTH / 2; i++) {
+            b[2 * i] = NAME(low)(a[i], a[i + WIDTH / 2]);
+            b[2 * i + 1] = NAME(high)(a[i], a[i + WIDTH / 2]);
+        }
+        memcpy(a, b, sizeof b);
+    }
+}
+
+/* The sums of the entries of each of WIDTH vectors. */
+INLINE NAME(vector) NAME(sums_of)(NAME(vector) *a)
+{
+    for (int n = WIDTH / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            a[i] = NAME(low)(a[i], a[i + n]) + NAME(high)(a[i], a[i + n]);
+    return a[0];
+}
+#undef LOW
+#undef HIGH
+#else
+INLINE NAME(vector) NAME(sums_of)(NAME(vector) *a)
+{
+    NAME(vector) out;
+    REAL lanes[WIDTH], sums[WIDTH];
+    for (int i = 0; i < WIDTH; i++) {
+        memcpy(lanes, &a[i], sizeof lanes);
+        sums[i] = lanes[0];
+        for (int l = 1; l < WIDTH; l++)
+            sums[i] += lanes[l];
+    }
+    memcpy(&out, sums, sizeof out);
+    return out;
+}
+#endif
+
+/* Copy rows [start, start + n) of a dense X, less the center, to the tile, with ones for the
+   intercept and zeros beyond. */
 static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
 {
-    const ptrdiff_t width = m->width, d = m->n_features;
+    const ptrdiff_t width = m->width, d = m->n_features, whole = d / WIDTH * WIDTH;
+    const ptrdiff_t row_bytes = d * (ptrdiff_t)sizeof(REAL);
     const char *from = m->x + start * m->row_stride;
     const REAL *restrict center = (const REAL *)m->center;
-    if (m->column_stride == sizeof(REAL) && center) {
-        for (ptrdiff_t i = 0; i < n; i++) {
-            const REAL *restrict row = (const REAL *)(from + i * m->row_stride);
-            REAL *restrict to = x + i * width;
-            SIMD()
-            for (ptrdiff_t j = 0; j < d; j++)
-                to[j] = row[j] - center[j];
+    ptrdiff_t first = 0;
+#if VECTOR_BYTES
+    if (m->column_stride == sizeof(REAL) && m->row_stride >= row_bytes && d > 0) {
+        /* Whole vectors; the last one reaches into later rows, of which there must be some. */
+        NAME(bits) keep = {0};
+        NAME(vector) one = {0};
+        for (ptrdiff_t j = 0; j < d - whole; j++)
+            keep[j] = ~(BITS)0;
+        if (m->intercept)
+            one[d - whole] = 1;
+        for (; first < n - (VECTOR_BYTES + row_bytes - 1) / row_bytes; first++) {
+            const REAL *row = (const REAL *)(from + first * m->row_stride);
+            REAL *to = x + first * width;
+            for (ptrdiff_t j = 0; j < whole; j += WIDTH)
+                *(NAME(vector) *)(to + j) =
+                    *(const NAME(vector) *)(row + j) - *(const NAME(vector) *)(center + j);
+            if (whole < width) {
+                const NAME(vector) last = *(const NAME(vector) *)(row + whole)
+                    - *(const NAME(vector) *)(center + whole);
+                *(NAME(vector) *)(to + whole) = (NAME(vector))((NAME(bits))last & keep) + one;
+            }
         }
-        return;
     }
-    if (m->column_stride == sizeof(REAL))
-        for (ptrdiff_t i = 0; i < n; i++)
-            memcpy(x + i * width, from + i * m->row_stride, d * sizeof(REAL));
-    else
-        for (ptrdiff_t j = 0; j < d; j++)
-            for (ptrdiff_t i = 0; i < n; i++)
-                x[i * width + j] =
-                    *(const REAL *)(from + i * m->row_stride + j * m->column_stride);
-    if (center)
-        for (ptrdiff_t i = 0; i < n; i++)
-            for (ptrdiff_t j = 0; j < d; j++)
-                x[i * width + j] -= center[j];
+#endif
+    memset(x + first * width, 0, (m->tile - first) * width * sizeof(REAL));
+    for (ptrdiff_t j = 0; j < d; j++)
+        for (ptrdiff_t i = first; i < n; i++)
+            x[i * width + j] =
+                *(const REAL *)(from + i * m->row_stride + j * m->column_stride) - center[j];
+    for (ptrdiff_t i = first; i < n && m->intercept; i++)
+        x[i * width + d] = 1;
 }
 
 INLINE ptrdiff_t NAME(index)(const void *indices, int wide, ptrdiff_t j)
@@ -111,56 +210,100 @@ static NOINLINE void NAME(pack_sparse)(
     const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
 {
     const REAL *data = (const REAL *)m->x;
+    memset(x, 0, m->tile * m->width * sizeof(REAL));
     for (ptrdiff_t i = 0; i < n; i++) {
         REAL *row = x + i * m->width;
         const ptrdiff_t stop = NAME(index)(m->indptr, m->wide, start + i + 1);
-        memset(row, 0, m->n_features * sizeof(REAL));
         for (ptrdiff_t j = NAME(index)(m->indptr, m->wide, start + i); j < stop; j++)
             row[NAME(index)(m->indices, m->wide, j)] += data[j];
+        if (m->intercept)
+            row[m->n_features] = 1;
     }
 }
 
-/* z[r, c] = sum over f of x[r, f] v[f, c] for MR rows and NV vectors of columns */
+/* z[r, c] = sum over f of x[r, f] v[f, c] for MR rows and NV vectors of columns, in NS parts of
+   every NS-th f: so many sums are needed to hide what an addition takes. */
 INLINE void NAME(product)(
-    const int MR, const int NV, const REAL *x, ptrdiff_t width, ptrdiff_t n_features,
-    const REAL *v, REAL *z, ptrdiff_t columns)
+    const int MR, const int NV, const int NS, const REAL *x, ptrdiff_t width,
+    ptrdiff_t n_features, const REAL *v, REAL *z, ptrdiff_t columns)
 {
-    NAME(vector) sum[8][3];
-    for (int r = 0; r < MR; r++)
-        for (int c = 0; c < NV; c++)
-            sum[r][c] = (NAME(vector)){0};
-    for (ptrdiff_t f = 0; f < n_features; f++) {
-        NAME(vector) v_f[3];
-        for (int c = 0; c < NV; c++)
-            v_f[c] = *(const NAME(vector) *)(v + f * columns + c * WIDTH);
+    NAME(vector) sum[2][8][3];
+    ptrdiff_t f = 0;
+    for (int s = 0; s < NS; s++)
         for (int r = 0; r < MR; r++)
             for (int c = 0; c < NV; c++)
-                sum[r][c] += x[r * width + f] * v_f[c];
-    }
+                sum[s][r][c] = (NAME(vector)){0};
+    for (; f + NS <= n_features; f += NS)
+        for (int s = 0; s < NS; s++) {
+            NAME(vector) v_f[3];
+            for (int c = 0; c < NV; c++)
+                v_f[c] = *(const NAME(vector) *)(v + (f + s) * columns + c * WIDTH);
+            for (int r = 0; r < MR; r++)
+                for (int c = 0; c < NV; c++)
+                    sum[s][r][c] += x[r * width + f + s] * v_f[c];
+        }
+    if (f < n_features)
+        for (int r = 0; r < MR; r++)
+            for (int c = 0; c < NV; c++)
+                sum[0][r][c] += x[r * width + f] * *(const NAME(vector) *)(v + f * columns + c * WIDTH);
     for (int r = 0; r < MR; r++)
-        for (int c = 0; c < NV; c++)
-            *(NAME(vector) *)(z + r * columns + c * WIDTH) = sum[r][c];
+        for (int c = 0; c < NV; c++) {
+            if (NS == 2)
+                sum[0][r][c] += sum[1][r][c];
+            *(NAME(vector) *)(z + r * columns + c * WIDTH) = sum[0][r][c];
+        }
 }
 
-static NOINLINE void NAME(dense_logits)(const linear *m, const REAL *x, const REAL *v, REAL *z)
+/* Ask for n rows of a dense X that will be needed; they may lie beyond the last. */
+INLINE void NAME(ask_for)(const linear *m, ptrdiff_t start, ptrdiff_t n)
+{
+    const ptrdiff_t row_bytes =
+        m->column_stride == sizeof(REAL) ? m->n_features * (ptrdiff_t)sizeof(REAL) : 0;
+    for (ptrdiff_t i = start; i < start + n; i++)
+        for (ptrdiff_t b = 0; b < row_bytes; b += CACHE_LINE)
+            PREFETCH_LATER((uintptr_t)m->x + i * m->row_stride + b);
+}
+
+static NOINLINE void NAME(dense_logits)(
+    const linear *m, ptrdiff_t start, const REAL *x, const REAL *v, REAL *z)
 {
     const ptrdiff_t T = m->tile, width = m->width, columns = m->columns;
     const ptrdiff_t n_features = m->n_features + m->intercept;
     for (ptrdiff_t c = 0; c < columns;) {
-        const ptrdiff_t left = (columns - c) / WIDTH;
-        const ptrdiff_t vectors = left == 4 ? 2 : left < 3 ? left : 3;
+        const ptrdiff_t vectors = NAME(part)((columns - c) / WIDTH, 3);
+        const ptrdiff_t rows = vectors == 1 ? 8 : LOGITS_ROWS;
         const REAL *v_c = v + c;
-        for (ptrdiff_t i = 0; i < T; i += vectors == 1 ? 8 : 4) {
+        for (ptrdiff_t i = 0; i < T; i += rows) {
             const REAL *x_i = x + i * width;
             REAL *z_i = z + i * columns + c;
+            if (c == 0)
+                NAME(ask_for)(m, start + T + i, rows);
             if (vectors == 1)
-                NAME(product)(8, 1, x_i, width, n_features, v_c, z_i, columns);
+                NAME(product)(8, 1, SPLIT, x_i, width, n_features, v_c, z_i, columns);
             else if (vectors == 2)
-                NAME(product)(4, 2, x_i, width, n_features, v_c, z_i, columns);
+                NAME(product)(LOGITS_ROWS, 2, 1, x_i, width, n_features, v_c, z_i, columns);
             else
-                NAME(product)(4, 3, x_i, width, n_features, v_c, z_i, columns);
+                NAME(product)(LOGITS_ROWS, 3, 1, x_i, width, n_features, v_c, z_i, columns);
         }
         c += vectors * WIDTH;
+    }
+}
+
+/* The single logits of a binary tile, as sums of vectors of features. */
+static NOINLINE void NAME(binary_logits)(
+    const linear *m, ptrdiff_t start, const REAL *x, const REAL *v, REAL *z)
+{
+    const ptrdiff_t width = m->width;
+    for (ptrdiff_t i = 0; i < m->tile; i += WIDTH, x += WIDTH * width) {
+        NAME(vector) sum[WIDTH];
+        NAME(ask_for)(m, start + m->tile + i, WIDTH);
+        for (int r = 0; r < WIDTH; r++)
+            sum[r] = (NAME(vector)){0};
+        for (ptrdiff_t f = 0; f < width; f += WIDTH)
+            for (int r = 0; r < WIDTH; r++)
+                sum[r] += *(const NAME(vector) *)(x + r * width + f)
+                    * *(const NAME(vector) *)(v + f);
+        *(NAME(vector) *)(z + i) = NAME(sums_of)(sum);
     }
 }
 
@@ -169,6 +312,7 @@ static NOINLINE void NAME(sparse_logits)(
 {
     const REAL *data = (const REAL *)m->x;
     const ptrdiff_t K = m->columns;
+    memset(z + n * K, 0, (m->tile - n) * K * sizeof(REAL));
     for (ptrdiff_t i = 0; i < n; i++) {
         REAL *restrict z_i = z + i * K;
         const ptrdiff_t stop = NAME(index)(m->indptr, m->wide, start + i + 1);
@@ -186,44 +330,76 @@ static NOINLINE void NAME(sparse_logits)(
     }
 }
 
+/* to[k, i] = from[i, k] for n rows of K numbers, `stride` apart. Of the first `whole` of them
+   whole vectors may be read, though they reach beyond the row. */
+INLINE void NAME(turn)(
+    const REAL *restrict from, ptrdiff_t stride, ptrdiff_t n, ptrdiff_t K, ptrdiff_t whole,
+    REAL *restrict to, ptrdiff_t T)
+{
+    ptrdiff_t i = 0;
+#if VECTOR_BYTES && HAVE_SHUFFLE
+    for (; i + WIDTH <= whole; i += WIDTH)
+        for (ptrdiff_t k = 0; k < K; k += WIDTH) {
+            NAME(vector) square[WIDTH];
+            for (int r = 0; r < WIDTH; r++)
+                square[r] = *(const NAME(vector) *)(from + (i + r) * stride + k);
+            NAME(transpose)(square);
+            for (int c = 0; c < WIDTH; c++)
+                if (k + c < K)
+                    *(NAME(vector) *)(to + (k + c) * T + i) = square[c];
+        }
+#endif
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t j = i; j < n; j++)
+            to[k * T + j] = from[j * stride + k];
+}
+
 /* Fill r (K, T) with the logits of rows [start, start + n), and w->x with the rows if dense. */
 static NOINLINE void NAME(tile_logits)(
     const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
-    const ptrdiff_t T = m->tile, columns = m->columns;
+    const ptrdiff_t T = m->tile;
     const REAL *v = (const REAL *)m->v;
     if (m->indptr) {
         NAME(sparse_logits)(m, start, n, v, w->z);
     } else {
         NAME(pack)(m, start, n, w->x);
-        NAME(dense_logits)(m, w->x, v, w->z);
+        if (m->n_logits == 1) {
+            NAME(binary_logits)(m, start, w->x, v, w->r);
+            return;
+        }
+        NAME(dense_logits)(m, start, w->x, v, w->z);
     }
-    for (ptrdiff_t k = 0; k < m->n_logits; k++)
-        for (ptrdiff_t i = 0; i < T; i++)
-            w->r[k * T + i] = i < n ? w->z[i * columns + k] : 0;
+    NAME(turn)(w->z, m->columns, T, m->n_logits, T, w->r, T);
 }
 
-/* out[c, f] += sum over rows i of r[c, i] x[i, f] for MC rows of out and NV vectors */
+/* out[c, f] += sum over rows i of r[c, i] x[i, f] for MC rows of out and NV vectors; in parts of
+   every other row where there are few sums. */
 INLINE void NAME(outer)(
     const int MC, const int NV, const REAL *r, ptrdiff_t r_class, ptrdiff_t r_row,
     const REAL *x, ptrdiff_t width, ptrdiff_t T, double *out, ptrdiff_t out_stride)
 {
-    NAME(vector) sum[4][3];
-    for (int c = 0; c < MC; c++)
-        for (int f = 0; f < NV; f++)
-            sum[c][f] = (NAME(vector)){0};
-    for (ptrdiff_t i = 0; i < T; i++) {
-        NAME(vector) x_i[3];
-        for (int f = 0; f < NV; f++)
-            x_i[f] = *(const NAME(vector) *)(x + i * width + f * WIDTH);
+    const int NS = MC * NV <= 4 ? 4 : 1;
+    NAME(vector) sum[4][MOST_CLASSES][MOST_VECTORS];
+    for (int s = 0; s < NS; s++)
         for (int c = 0; c < MC; c++)
             for (int f = 0; f < NV; f++)
-                sum[c][f] += r[c * r_class + i * r_row] * x_i[f];
-    }
+                sum[s][c][f] = (NAME(vector)){0};
+    for (ptrdiff_t i = 0; i < T; i += NS)
+        for (int s = 0; s < NS; s++) {
+            NAME(vector) x_i[MOST_VECTORS];
+            for (int f = 0; f < NV; f++)
+                x_i[f] = *(const NAME(vector) *)(x + (i + s) * width + f * WIDTH);
+            for (int c = 0; c < MC; c++)
+                for (int f = 0; f < NV; f++)
+                    sum[s][c][f] += r[c * r_class + (i + s) * r_row] * x_i[f];
+        }
     for (int c = 0; c < MC; c++)
         for (int f = 0; f < NV; f++) {
             REAL lanes[WIDTH];
-            memcpy(lanes, &sum[c][f], sizeof lanes);
+            if (NS == 4)
+                sum[0][c][f] = (sum[0][c][f] + sum[1][c][f]) + (sum[2][c][f] + sum[3][c][f]);
+            memcpy(lanes, &sum[0][c][f], sizeof lanes);
             for (int l = 0; l < WIDTH; l++)
                 out[c * out_stride + f * WIDTH + l] += lanes[l];
         }
@@ -234,25 +410,29 @@ static NOINLINE void NAME(add_product)(
     const REAL *r, ptrdiff_t r_class, ptrdiff_t r_row, ptrdiff_t n_out, const REAL *x,
     ptrdiff_t width, ptrdiff_t T, double *out, int upper)
 {
-    const ptrdiff_t n_blocks = (n_out + 3) / 4;
+    const ptrdiff_t n_blocks = (n_out + MOST_CLASSES - 1) / MOST_CLASSES;
     for (ptrdiff_t block = 0; block < n_blocks; block++) {
-        /* blocks of nearly one size: 10 rows are 4, 3, 3 */
+        /* blocks of nearly one size */
         const ptrdiff_t c = block * n_out / n_blocks;
         const ptrdiff_t rows = (block + 1) * n_out / n_blocks - c;
         ptrdiff_t f = upper ? c / WIDTH * WIDTH : 0;
         while (f < width) {
-            const ptrdiff_t left = (width - f) / WIDTH;
-            const ptrdiff_t vectors = left == 4 ? 2 : left < 3 ? left : 3;
+            const ptrdiff_t vectors = NAME(part)((width - f) / WIDTH, MOST_VECTORS);
             const REAL *r_c = r + c * r_class, *x_f = x + f;
             double *o = out + c * width + f;
 #define CASE(MC, NV) \
-    case 4 * NV + MC: \
+    case 8 * NV + MC: \
         NAME(outer)(MC, NV, r_c, r_class, r_row, x_f, width, T, o, width); \
         break;
-            switch (4 * vectors + rows) {
+            switch (8 * vectors + rows) {
                 CASE(1, 1) CASE(2, 1) CASE(3, 1) CASE(4, 1)
                 CASE(1, 2) CASE(2, 2) CASE(3, 2) CASE(4, 2)
                 CASE(1, 3) CASE(2, 3) CASE(3, 3) CASE(4, 3)
+#if MOST_CLASSES == 6
+                CASE(5, 1) CASE(5, 2) CASE(5, 3)
+                CASE(6, 1) CASE(6, 2) CASE(6, 3)
+                CASE(1, 4) CASE(2, 4) CASE(3, 4) CASE(4, 4) CASE(5, 4) CASE(6, 4)
+#endif
             }
 #undef CASE
             f += vectors * WIDTH;
@@ -318,16 +498,21 @@ static NOINLINE void NAME(load_target)(
     REAL *restrict scale)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
-    const REAL *restrict from = (const REAL *)t->target + start * K;
-    for (ptrdiff_t k = 0; k < K; k++)
-        for (ptrdiff_t i = 0; i < T; i++) {
-            const REAL value = i < n ? from[i * K + k] : 1;
-            y[k * T + i] = value < 0 ? 0 : value;
-        }
+    const ptrdiff_t beyond = (K + WIDTH - 1) / WIDTH * WIDTH - K;
+    const ptrdiff_t whole = n - (beyond + K - 1) / K;  /* the vectors of others end in a later row */
+    NAME(turn)((const REAL *)t->target + start * K, K, n, K, whole, y, T);
     memset(scale, 0, T * sizeof(REAL));
-    for (ptrdiff_t k = 0; k < K; k++)
-        for (ptrdiff_t i = 0; i < T; i++)
-            scale[i] += y[k * T + i];
+    for (ptrdiff_t k = 0; k < K; k++) {
+        REAL *restrict y_k = y + k * T;
+        for (ptrdiff_t i = n; i < T; i++)
+            y_k[i] = 1;
+        SIMD()
+        for (ptrdiff_t i = 0; i < T; i++) {
+            y_k[i] = y_k[i] < 0 ? 0 : y_k[i];
+            scale[i] += y_k[i];
+        }
+    }
+    SIMD()
     for (ptrdiff_t i = 0; i < T; i++)
         scale[i] = 1 / scale[i];
 }
@@ -591,16 +776,6 @@ static NOINLINE void NAME(add_sparse)(
     }
 }
 
-/* Zeros where tiles never write, and the feature of ones. */
-static void NAME(clear)(const linear *m, NAME(work) *w)
-{
-    memset(w->x, 0, m->tile * m->width * sizeof(REAL));
-    memset(w->z, 0, m->tile * m->columns * sizeof(REAL));
-    if (m->intercept && m->width)
-        for (ptrdiff_t i = 0; i < m->tile; i++)
-            w->x[i * m->width + m->n_features] = 1;
-}
-
 /* Add to gradient (K, width), for CSR data (n_features + intercept, K); returns the loss of rows
    [start, stop). */
 static double NAME(objective)(
@@ -610,7 +785,6 @@ static double NAME(objective)(
     double loss = 0;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
-    NAME(clear)(m, &w);
     for (; start < stop; start += T) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         NAME(tile_logits)(m, start, n, &w);
@@ -648,7 +822,6 @@ static double NAME(curvature)(
     double total = 0;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
-    NAME(clear)(m, &w);
     for (; start < stop; start += T) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *h = w.gap;
@@ -716,7 +889,6 @@ static double NAME(predict)(
     REAL *out = (REAL *)m->out + start * n_out;
     NAME(work) w;
     NAME(partition)(m, memory, &w);
-    NAME(clear)(m, &w);
     for (; start < stop; start += T, out += T * n_out) {
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *restrict z = w.r;
@@ -770,3 +942,7 @@ static ptrdiff_t NAME(work_size)(const linear *m)
 }
 
 #undef WIDTH
+#undef LOGITS_ROWS
+#undef SPLIT
+#undef MOST_CLASSES
+#undef MOST_VECTORS

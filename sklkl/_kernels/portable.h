@@ -20,11 +20,25 @@
 #define SIMD(clauses) PRAGMA(omp simd clauses)
 #endif
 
-/* Ask for memory that will be needed: rows that a sparse matrix picks at random. */
+/* Ask for memory that will be needed: rows that a sparse matrix picks at random; and, no nearer
+   than the second-level cache, rows that come after those at work. */
 #if defined(__GNUC__)
 #define PREFETCH(address) __builtin_prefetch(address)
+#define PREFETCH_LATER(address) __builtin_prefetch((const void *)(address), 0, 2)
 #else
 #define PREFETCH(address)
+#define PREFETCH_LATER(address)
+#endif
+enum { CACHE_LINE = 64 };
+
+/* Can the entries of two vectors be shuffled? (GCC 12, Clang) */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE 1
+#endif
+#endif
+#ifndef HAVE_SHUFFLE
+#define HAVE_SHUFFLE 0
 #endif
 enum { AHEAD = 8 };  /* entries between asking and need */
 
