@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
+from sklkl._optimize.objective import DIAGONAL, EXACT, FULL, SAMPLE
 from sklkl._optimize.stopping import EXHAUSTED, NARROW_SIZE, Arrival
 
 FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
@@ -26,18 +26,26 @@ class Result:
     change: float  # of log-odds that a Newton step would still make, infinity if not known
 
 
+def first_level(objective):
+    """Return the level of the first metric, but for that of a sample."""
+    return FULL if objective.full_cost <= AT_ONCE else DIAGONAL
+
+
 class Metric:
     """The metric of a method: when to evaluate the curvature anew, and how well.
 
-    A full one is worth its cost from the start if that is small. Otherwise it has to wait
-    until as many evaluations were spent without it, and so has the Hessian itself: at worst
-    the time is doubled. Each serves as long as it makes the steps shrink well.
+    That of a sample serves first, if there is one. A full one is worth its cost from the start
+    if that is small. Otherwise it has to wait until as many evaluations were spent without it,
+    and so has the Hessian itself: at worst the time is doubled. Each serves as long as it makes
+    the steps shrink well.
     """
 
     def __init__(self, method, objective):
         self.method, self.objective = method, objective
         self.costs = {FULL: objective.full_cost, EXACT: max(objective.exact_cost, PATIENT)}
-        self.level = FULL if objective.full_cost <= AT_ONCE else DIAGONAL
+        self.first = first_level(objective)
+        sampled = objective.sample is not None and method.most == EXACT
+        self.level = SAMPLE if sampled else self.first
         self.wait = FIRST_RENEWAL
         self.forget()
 
@@ -56,6 +64,8 @@ class Metric:
         self.stale = self.rates is not None and _differ(
             self.objective.rates(gradient), self.rates
         )
+        if failures and self.level == SAMPLE:
+            self.level = self.first
         if failures == 2:
             # Where all predictions are certain there is no curvature, but at 0 there is most.
             self.method.renew(np.zeros_like(W), self.level)
@@ -72,15 +82,20 @@ class Metric:
         if n_iter < self.next:
             return False
         recent = sizes[-FIRST_RENEWAL:]
-        shrinks = len(recent) == FIRST_RENEWAL and recent[-1] < GOOD * recent[0]
+        judged = len(recent) == FIRST_RENEWAL
+        shrinks = judged and recent[-1] < GOOD * recent[0]
         if shrinks and not self.stale:
             self.next = n_iter + FIRST_RENEWAL
             return False
+        if self.level == SAMPLE:
+            if not judged or self.stale:
+                self.next = n_iter + FIRST_RENEWAL
+                return True
+            self.level = self.first
         for level in range(self.level + 1, self.method.most + 1):
             if n_iter >= self.costs[level]:
                 self.level, self.wait = level, FIRST_RENEWAL
-        cost = self.costs.get(self.level, 0.0)
-        self.next = n_iter + (max(self.wait, int(cost)) if self.level else self.wait)
+        self.next = n_iter + max(self.wait, int(self.costs.get(self.level, 0)))
         self.wait *= 2
         return True
 
@@ -90,7 +105,7 @@ class Metric:
         This is the Hessian, where it is cheap beside the fit.
         """
         cheap = 2.0 * self.objective.exact_cost <= n_iter
-        if self.method.most < EXACT or self.level == EXACT or not cheap:
+        if self.method.most < EXACT or self.level in (SAMPLE, EXACT) or not cheap:
             return self.stale
         self.level = EXACT
         return True

@@ -1,11 +1,12 @@
 """L-BFGS in a changing metric, for smooth convex functions."""
 
 from collections import deque
+from functools import partial
 
 import numpy as np
 
-from sklkl._optimize.descent import descend
-from sklkl._optimize.objective import EXACT
+from sklkl._optimize.descent import descend, first_level
+from sklkl._optimize.objective import EXACT, SAMPLE
 
 MEMORY = 20
 SHORT_MEMORY = 10  # where vectors are so long that the memory costs as much as an evaluation
@@ -14,14 +15,21 @@ MAX_TRIALS = 30
 ARMIJO = 1e-4
 WOLFE = 0.9
 ROUNDING = 1e-6  # Hager and Zhang's; 1e-10 is too small for values from float32
+ROUGH = 0.1  # tolerance of the optimum of a sample, which is not that of all rows
+SHARE = 0.1  # of the first step that the last one may have when a sample's metric is applied
+MOST_INNER = 20  # steps of it
 
 
 def minimize(objective, W, **options):
     """Minimise a smooth convex function by L-BFGS (Nocedal and Wright, 2006, chapter 7).
 
-    Every step starts in ``objective.metric(W, level)``. See ``descend`` for the options.
+    Every step starts in ``objective.metric(W, level)``, or in the metric of its sample. From 0
+    it goes to the optimum of the sample first. See ``descend`` for the options.
     """
-    return descend(LBFGS(objective, W.size), objective, W, **options)
+    method = LBFGS(objective, W.size)
+    if objective.sample is not None and not W.any():
+        W = method.of_sample.start(W)
+    return descend(method, objective, W, **options)
 
 
 class LBFGS:
@@ -32,6 +40,8 @@ class LBFGS:
     def __init__(self, objective, size):
         self.objective = objective
         self.pairs = deque(maxlen=SHORT_MEMORY if size > LONG else MEMORY)
+        if objective.sample is not None:
+            self.of_sample = SampleMetric(objective.sample, size)
 
     def evaluate(self, W):
         """Return ``(value, gradient)`` at W."""
@@ -39,14 +49,17 @@ class LBFGS:
 
     def renew(self, W, level):
         """Take the metric at W from now on."""
-        self.metric = self.objective.metric(W, level)
+        self.rescales = level != SAMPLE  # the others may be wrong by a factor
+        self.metric = (
+            self.of_sample.at(W) if level == SAMPLE else self.objective.metric(W, level)
+        )
 
     def propose(self, W, gradient):
         """Return a direction, the slope along it, and what stands for the Newton step.
 
         This is the direction, with the slope along each of its entries.
         """
-        direction = -two_loop(gradient, self.pairs, self.metric)
+        direction = -two_loop(gradient, self.pairs, self.metric, self.rescales)
         slopes = gradient * direction
         return direction, float(np.sum(slopes)), (direction, slopes)
 
@@ -68,8 +81,59 @@ def _dot(a, b):
     return float(np.vdot(a, b))
 
 
-def two_loop(gradient, pairs, metric):
-    """Multiply the gradient by the L-BFGS inverse Hessian."""
+class SampleMetric:
+    """The inverse Hessian of an objective's sample, as what its minimiser moves by.
+
+    A linear function added to the sample moves its minimiser, in first order, by the inverse
+    Hessian times its slope. So the optimum is found on the sample, and a gradient of all rows
+    says where it is mistaken: steps by this metric are those of Shamir, Srebro and Zhang
+    (2014), Communication-Efficient Distributed Optimization using an Approximate Newton-type
+    Method, with one machine.
+    """
+
+    def __init__(self, sample, size):
+        self.sample = sample
+        self.inner = LBFGS(sample, size)
+
+    def start(self, W):
+        """Return roughly the optimum of the sample."""
+        return descend(self.inner, self.sample, W, tol=ROUGH, max_iter=MOST_INNER).W
+
+    def at(self, W):
+        """Return the metric at W; pairs that were learned elsewhere are kept."""
+        if not hasattr(self.inner, "metric"):
+            self.inner.renew(W, first_level(self.sample))
+        value, gradient = self.sample(W)
+        return partial(self._apply, W, value, gradient)
+
+    def _apply(self, start, value, start_gradient, G):
+        slope = G - start_gradient
+
+        def tilted(W):
+            value, gradient = self.sample(W)
+            return value + _dot(slope, W), gradient + slope
+
+        inner, W, value, gradient = self.inner, start, value + _dot(slope, start), G
+        first = None
+        for _ in range(MOST_INNER):
+            direction, along, _ = inner.propose(W, gradient)
+            if not along < 0.0 or (first is not None and along > SHARE**2 * first):
+                break
+            first = along if first is None else first
+            step = _line_search(tilted, W, value, along, direction)
+            if step is None:
+                break
+            new_W, value, new_gradient = step
+            inner.learn(new_W - W, new_gradient - gradient)
+            W, gradient = new_W, new_gradient
+        return start - W
+
+
+def two_loop(gradient, pairs, metric, rescales=True):
+    """Multiply the gradient by the L-BFGS inverse Hessian.
+
+    It is that of the metric, with a factor for the last pair if it ``rescales``.
+    """
     d = gradient.copy()
     alphas = []
     for s, y, sy in reversed(pairs):
@@ -77,7 +141,7 @@ def two_loop(gradient, pairs, metric):
         d -= alpha * y
         alphas.append(alpha)
     d = metric(d)
-    if pairs:
+    if pairs and rescales:
         s, y, sy = pairs[-1]
         length = _dot(y, metric(y))
         if length > 0:  # it may underflow

@@ -4,8 +4,9 @@ import numpy as np
 
 TINY = np.finfo(np.float64).tiny
 
-# How the metric approximates the Hessian: by a diagonal, by a full matrix, or exactly.
-DIAGONAL, FULL, EXACT = range(3)
+# How the metric approximates the Hessian: by that of a sample of rows, by a diagonal, by a full
+# matrix, or exactly.
+SAMPLE, DIAGONAL, FULL, EXACT = range(4)
 
 
 class Objective:
@@ -29,11 +30,14 @@ class Objective:
         Values up to this one are approached only by coefficients that grow without end.
     settled : float
         Values up to this one are taken for the least there is.
+    sample : Objective, or None
+        The same function of a sample of rows, so many that it is much like this one and so few
+        that it costs a small part of it; None if no sample is both.
     """
 
     full_cost = exact_cost = np.inf
     l1 = penalty = 0.0
-    absent = None
+    absent = sample = None
     unattained = settled = -np.inf
 
     def __call__(self, W):

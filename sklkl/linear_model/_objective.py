@@ -1,7 +1,7 @@
 """The student's objective: sums over rows, the penalty, and approximations of its Hessian."""
 
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -51,6 +51,17 @@ MAX_FULL_CURVATURE = 2000
 # Beyond, the correlation of classes is left out of the curvature: it takes n_classes^2
 # operations for each row.
 MAX_CLASS_CORRELATION = 500
+
+# Rows that a sample has for each coefficient of a logit: its Hessian is then within about a
+# fifth of that of all rows.
+SAMPLE_ROWS = 80
+
+# Every how many rows one is taken, the largest that leaves so many. Primes, since rows may
+# come in turns: as those of a year, or once for each class.
+STRIDES = (61, 31, 17, 11, 7)
+
+# Numbers, about, that a pass over rows takes, below which calls cost more than a sample saves.
+LEAST_PASS = 4_000_000
 
 # Beyond, squares of coefficients would be lost or overflow.
 MOST_PENALTY = 1e300
@@ -106,7 +117,13 @@ class KLObjective(Objective):
     """
 
     def __init__(self, rows, *, C, l1_ratio=0.0, temperature=1.0):
-        self.rows, self.shape, self.temperature = rows, rows.shape, temperature
+        self.shape, self.temperature = rows.shape, temperature
+        self._sum_up(rows)
+        self.set_penalty(C, l1_ratio)
+
+    def _sum_up(self, rows):
+        """Take what does not depend on coefficients from the rows."""
+        self.rows = rows
         stats, n_logits = rows.stats, rows.shape[1]
         self.n_features, self.n_stored = stats.n_features, stats.n_stored
         self.unit, self.total_weight = stats.unit, stats.weight
@@ -116,7 +133,31 @@ class KLObjective(Objective):
             total = stats.mass.sum()
             self.mass = (stats.mass[1:] if self.binary else stats.mass) / total
             self.mass_weight = total / self.total_weight if stats.forward else np.nan
-        self.set_penalty(C, l1_ratio)
+
+    @cached_property
+    def sample(self):
+        """The same function of evenly spaced rows, with the same penalty; see ``Objective``."""
+        size, n_logits = self.shape
+        stats = self.rows.stats
+        if stats.n_samples * (self.n_stored + 8) * (n_logits + 1) < LEAST_PASS:
+            return None
+        if not stats.forward:
+            return None  # beside other divergences a linear function may have no minimum
+        # Rows of equal weight that would tell as much (Kish, 1965).
+        n_effective = stats.weight**2 / max(stats.squares, TINY)
+        for stride in STRIDES:
+            if n_effective >= SAMPLE_ROWS * size * stride:
+                sample = copy(self)
+                sample._sum_up(self.rows.every(stride))
+                vars(sample)["sample"] = None
+                return sample if self._resembles(sample) else None
+        return None
+
+    def _resembles(self, sample):
+        """Return whether no class is more than twice as frequent here, or there."""
+        mass, others = self.rows.stats.mass, sample.rows.stats.mass
+        mass, others = mass * others.sum(), others * mass.sum()
+        return bool(np.all((mass <= 2.0 * others) & (others <= 2.0 * mass)) and others.any())
 
     @property
     def binary(self):
@@ -133,6 +174,7 @@ class KLObjective(Objective):
         penalty = min(1.0 / C / self.unit / self.total_weight, MOST_PENALTY)
         self.penalty = (1.0 - l1_ratio) * penalty
         self.l1 = l1_ratio * penalty / self.temperature
+        vars(self).pop("sample", None)
 
     def __call__(self, W):
         """Return ``(value, gradient)`` at W, float64."""
@@ -155,6 +197,7 @@ class KLObjective(Objective):
             return self
         objective = copy(self)
         objective.rows = rows
+        vars(objective).pop("sample", None)
         return objective
 
     def enter(self, W):

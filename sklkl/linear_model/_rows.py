@@ -53,12 +53,14 @@ def rows_of(X, n_logits, fit_intercept, terms=()):
 class Stats:
     """Sums over all rows that do not depend on coefficients."""
 
+    n_samples: int
     n_features: int
     n_stored: float  # mean number of stored entries per row, the cost of a pass
     # The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
     # return, is of weights divided by it, which are ordinary numbers, in float32, too.
     unit: float
     weight: float  # sum of weights; a term divides its own by its temperature²
+    squares: float  # sum of the squares of what rows have in ``weight``
     # (n_classes,): sum of the targets with the weights that they have in the gradient, which
     # are the weights of a term divided by its temperature.
     mass: np.ndarray
@@ -174,6 +176,9 @@ class Rows(Protocol):
     def centered(self):
         """Return rows from which a ``center`` near the mean is taken; or these themselves."""
 
+    def every(self, stride):
+        """Return the rows whose numbers are multiples of ``stride``."""
+
     def why_not_finite(self):
         """Return a message about the first value of X that is NaN or infinite, or None."""
 
@@ -210,10 +215,12 @@ class LocalRows:
                 # Not weight @ ..., a call of BLAS whose threads would go on waiting actively.
                 total_entropy += float(np.sum(term.weight * entropy(term.target)))
         return Stats(
+            n_samples=n_samples,
             n_features=n_features,
             n_stored=self.X.nnz / n_samples if issparse(self.X) else n_features,
             unit=self.unit,
             weight=weight,
+            squares=float(np.sum(self._weight() ** 2)),
             mass=mass,
             entropy=total_entropy,
             forward=all(term.divergence == "kl" for term in self.terms),
@@ -238,8 +245,7 @@ class LocalRows:
 
     def gram(self, full):
         """See ``Rows``."""
-        weight = sum(term.weight / term.temperature**2 for term in self.terms)
-        return self._products(weight[:, np.newaxis], full)[0]
+        return self._products(self._weight()[:, np.newaxis], full)[0]
 
     def _products(self, h, full):
         """Return the sum of ``h_k x x'`` for each column of h, or its diagonal."""
@@ -342,7 +348,7 @@ class LocalRows:
         """
         if issparse(self.X) or self.X.shape[1] == 0:
             return self
-        weight = sum(term.weight / term.temperature**2 for term in self.terms)
+        weight = self._weight()
         rows = np.flatnonzero(weight > 0.0)
         most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
         if len(rows) > most:
@@ -360,6 +366,18 @@ class LocalRows:
         centered.whole = centered._kernel(slice(None))
         return centered
 
+    def every(self, stride):
+        """See ``Rows``."""
+        some = copy(self)
+        vars(some).pop("stats", None)
+        some.X = self.X[::stride].copy()  # which is read again and again
+        some.terms = [
+            replace(term, target=term.target[::stride], weight=term.weight[::stride])
+            for term in self.terms
+        ]
+        some.whole = some._kernel(slice(None))
+        return some
+
     def why_not_finite(self):
         """See ``Rows``."""
         try:
@@ -367,6 +385,10 @@ class LocalRows:
         except ValueError as error:
             return str(error)
         return None
+
+    def _weight(self):
+        """Return the weight of each row in all terms."""
+        return sum(term.weight / term.temperature**2 for term in self.terms)
 
     def _kernel(self, rows):
         """Return the compiled kernels over all rows; over some of them in float64."""

@@ -1,5 +1,7 @@
 """Rows in plain NumPy: all that ``sklkl.linear_model`` asks of X, in the simplest way."""
 
+from copy import copy
+
 import numpy as np
 from scipy.special import entr, log_softmax, rel_entr, softmax
 
@@ -28,15 +30,22 @@ class NumpyRows:
             )
             for term in terms
         ]
-        forward = [(s, y, T) for s, y, T, reverse in self.terms if not reverse]
-        self.stats = Stats(
-            n_features=X.shape[1],
-            n_stored=X.shape[1],
-            unit=float(unit),
-            weight=sum(s.sum() / T**2 for s, _, T, _ in self.terms),
-            mass=sum((s @ y / T for s, y, T, _ in self.terms), np.zeros(len(one_hot))),
+        self.unit = float(unit)
+        self.stats = self.sums_of(self.terms)
+
+    def sums_of(self, terms):
+        forward = [(s, y, T) for s, y, T, reverse in terms if not reverse]
+        weight = sum((s / T**2 for s, _, T, _ in terms), np.zeros(1))
+        return Stats(
+            n_samples=len(weight),
+            n_features=self.X.shape[1],
+            n_stored=self.X.shape[1],
+            unit=self.unit,
+            weight=weight.sum(),
+            squares=np.sum(weight**2),
+            mass=sum((s @ y / T for s, y, T, _ in terms), np.zeros(max(2, self.shape[1]))),
             entropy=sum(s @ entr(y).sum(axis=1) for s, y, _ in forward),
-            forward=len(forward) == len(self.terms),
+            forward=len(forward) == len(terms),
         )
 
     def log_proba(self, W, T=1.0):
@@ -121,6 +130,13 @@ class NumpyRows:
 
     def centered(self):
         return self
+
+    def every(self, stride):
+        some = copy(self)
+        some.X, some.rows = self.X[::stride], self.rows[::stride]
+        some.terms = [(s[::stride], y[::stride], T, r) for s, y, T, r in self.terms]
+        some.stats = self.sums_of(some.terms)
+        return some
 
     def why_not_finite(self):
         return None if np.isfinite(self.X).all() else "X is not finite."

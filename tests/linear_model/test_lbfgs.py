@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklkl._optimize.lbfgs import minimize
-from sklkl._optimize.objective import Objective
+from sklkl._optimize.objective import DIAGONAL, FULL, Objective
 
 
 class Function(Objective):
@@ -22,11 +22,11 @@ class Quadratic(Function):
     def __init__(self, A, centre, *, diagonal=None, full=None, full_cost=np.inf):
         n = len(A)
         self.A, self.centre = A, centre
-        given = {False: diagonal, True: full}
+        given = {DIAGONAL: diagonal, FULL: full}
         self.inverse = {k: np.eye(n) if A is None else A for k, A in given.items()}
         self.full_cost = full_cost
         self.n_calls = 0
-        self.asked_for = []  # whether in full, and where
+        self.asked_for = []  # how well, and where
 
     def __call__(self, W):
         self.n_calls += 1
@@ -34,10 +34,10 @@ class Quadratic(Function):
         gradient = self.A @ residual
         return 0.5 * float(np.vdot(residual, gradient)), gradient
 
-    def metric(self, W, full):
+    def metric(self, W, level):
         assert W.shape == self.centre.shape
-        self.asked_for.append((full, W.copy()))
-        return lambda G: self.inverse[full] @ G
+        self.asked_for.append((level, W.copy()))
+        return lambda G: self.inverse[level] @ G
 
 
 class Scalar(Function):
@@ -52,7 +52,7 @@ class Scalar(Function):
         value, derivative = self.function(W[0, 0])
         return float(value), np.full_like(W, derivative)
 
-    def metric(self, W, full):
+    def metric(self, W, level):
         return lambda G: G.copy()
 
 
@@ -118,12 +118,12 @@ def solve_slow_quadratic(**metric):
 
     result = solve(objective, tol=1e-7, max_iter=400, callback=note)
     assert result.n_iter > 50
-    return result, [(iteration_of[W.tobytes()], full) for full, W in objective.asked_for]
+    return result, [(iteration_of[W.tobytes()], level) for level, W in objective.asked_for]
 
 
 def test_cheap_full_metric_is_used_from_the_start_and_renewed_ever_more_rarely():
     result, new = solve_slow_quadratic(full_cost=1.0)
-    assert all(full for _, full in new)
+    assert all(level == FULL for _, level in new)
     iterations = np.array([n_iter for n_iter, _ in new])
     assert iterations[0] == 0
     assert iterations[1] <= 10
@@ -135,8 +135,8 @@ def test_cheap_full_metric_is_used_from_the_start_and_renewed_ever_more_rarely()
 @pytest.mark.parametrize("cost", [25.0, np.inf])
 def test_full_metric_waits_for_as_many_iterations_as_it_costs(cost):
     _, new = solve_slow_quadratic(full_cost=cost)
-    assert new[0] == (0, False)
-    at_full = [n_iter for n_iter, full in new if full]
+    assert new[0] == (0, DIAGONAL)
+    at_full = [n_iter for n_iter, level in new if level == FULL]
     assert bool(at_full) == (cost < np.inf)
     if at_full:
         assert 25 <= at_full[0] <= 50

@@ -436,7 +436,8 @@ def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
     def objective(n_features, n_stored=None, n_logits=1):
         rows = Parts.__new__(Parts)
         n_stored = n_features if n_stored is None else n_stored
-        rows.stats = Stats(n_features, n_stored, 1.0, 1.0, np.ones(n_logits + 1), 0.0, True)
+        mass = np.ones(n_logits + 1)
+        rows.stats = Stats(9, n_features, n_stored, 1.0, 1.0, 1.0, mass, 0.0, True)
         rows.shape = n_features + 1, n_logits
         return KLObjective(rows, C=1.0)
 
