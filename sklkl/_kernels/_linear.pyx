@@ -74,7 +74,7 @@ LOG_ODDS = LARGEST_LOG_ODDS
 cdef enum:
     TILE_BYTES = 1 << 15  # what a tile and its logits may take of the first-level cache
     MAX_TILE = 256
-    LONG_TILE = 64  # rows, where the sums over them take more of it: one look at these pays then
+    LONG_TILE = 64  # rows, where the sums over them take more of it than a tile
     LONG_TILE_BYTES = 1 << 18
     LONG_SUMS = 1 << 11  # numbers
     MAX_RUNS = 64

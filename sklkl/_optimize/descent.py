@@ -34,10 +34,10 @@ def first_level(objective):
 class Metric:
     """The metric of a method: when to evaluate the curvature anew, and how well.
 
-    That of a sample serves first, if there is one. A full one is worth its cost from the start
-    if that is small. Otherwise it has to wait until as many evaluations were spent without it,
-    and so has the Hessian itself: at worst the time is doubled. Each serves as long as it makes
-    the steps shrink well.
+    That of a sample serves first, if there is one. A full one is worth its cost from the
+    start if that is small. Otherwise it has to wait until as many evaluations were spent
+    without it, and so has the Hessian itself: at worst the time is doubled. Each serves as
+    long as it makes the steps shrink well.
     """
 
     def __init__(self, method, objective):

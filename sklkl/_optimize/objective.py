@@ -4,8 +4,8 @@ import numpy as np
 
 TINY = np.finfo(np.float64).tiny
 
-# How the metric approximates the Hessian: by that of a sample of rows, by a diagonal, by a full
-# matrix, or exactly.
+# How the metric approximates the Hessian: by that of a sample of rows, by a diagonal, by a
+# full matrix, or exactly.
 SAMPLE, DIAGONAL, FULL, EXACT = range(4)
 
 

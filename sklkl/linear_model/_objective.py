@@ -136,7 +136,7 @@ class KLObjective(Objective):
 
     @cached_property
     def sample(self):
-        """The same function of evenly spaced rows, with the same penalty; see ``Objective``."""
+        """The same function of evenly spaced rows, with the same penalty."""
         size, n_logits = self.shape
         stats = self.rows.stats
         if stats.n_samples * (self.n_stored + 8) * (n_logits + 1) < LEAST_PASS:
