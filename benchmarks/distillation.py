@@ -44,7 +44,7 @@ from benchmarks.limits import limit_of, prediction_job
 from sklkl._kernels._linear import LinearRows
 from sklkl.calibration import SoftCalibratedClassifierCV
 from sklkl.distillation import DistilledClassifier
-from sklkl.distillation._composition import Composition, Samples
+from sklkl.distillation._composition import Composition, SampleTargets
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import Data
 from sklkl.linear_model._loss import ResolvedDivergence, stages_of
@@ -337,7 +337,7 @@ def own_objective(W, X, proba, labels, T, w):
     """Return the same from the kernel that the student minimises, in its units."""
     classes, ones = np.arange(proba.shape[1]), np.ones(len(X))
     composition = Composition(1.0, 0.0, T, w, 0.0, 1.0, ResolvedDivergence())
-    first, *others = composition.terms(Samples(proba, labels, ones > 0.0, None))
+    first, *others = composition.terms(SampleTargets(proba, labels, ones > 0.0, None))
     weight = ones if first.weight is None else first.weight
     data = Data(X, classes, first.target, weight)
     for term in others:

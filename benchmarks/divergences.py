@@ -45,7 +45,7 @@ def against_sklkl(times, unit=1.0, limit=None):
     """Cells of each contender: time in ``unit`` seconds, ratio to sklkl, and to the limit."""
     return {
         name: [short(t / unit), f"{t / times['sklkl']:.2f}"]
-        + ([f"{t / limit:.1f}"] if limit else [])
+        + ([short(t / limit)] if limit else [])
         for name, t in times.items()
     }
 

@@ -27,7 +27,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from joblib import parallel_config
+from joblib import Parallel, delayed, parallel_config
 from scipy.sparse import csr_matrix, random_array
 from scipy.special import softmax
 from sklearn import datasets
@@ -376,7 +376,7 @@ def fit_student(X, y, **parameters):
 def per_pass(seconds, n_iter, X, y, n_classes, threads):
     """Cells: seconds, iterations, and seconds over the limit of a pass per iteration."""
     limit = limit_of(pass_job(X, y, n_classes), threads)
-    return [short(seconds), str(n_iter), f"{seconds / (max(1, n_iter) * limit):.1f}"]
+    return [short(seconds), str(n_iter), short(seconds / (max(1, n_iter) * limit))]
 
 
 def real_data(name, scaled=False):
@@ -712,7 +712,7 @@ def cross_validation(args):
             for jobs, number in ((1, args.threads), (args.threads, 1)):
                 contender = clone(search).set_params(n_jobs=jobs)
                 with n_threads(number), parallel_config("loky", inner_max_num_threads=number):
-                    quietly(contender.fit, X[:500], target[:500])  # starts the processes
+                    Parallel(jobs)([delayed(clone)(own)] * jobs)  # starts the processes
                     start = time.perf_counter()
                     with suppress(TimeoutError), time_limit(min(seconds, 1e6)):
                         quietly(contender.fit, X, target)
