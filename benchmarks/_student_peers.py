@@ -181,6 +181,7 @@ def torch_lbfgs(problem, stack):
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+    torch.optim.LBFGS([torch.zeros(1)])  # the first one imports much of torch
     product, y = torch_tensor(problem.X), torch.from_numpy(problem.y)
     if problem.n_logits == 1:
         loss_of = partial(binary_cross_entropy_with_logits, reduction="sum")

@@ -810,8 +810,8 @@ def main():
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--markdown", metavar="PATH", help="write the report there")
     parser.add_argument("--plot", metavar="PATH", help="write curves of the races there")
-    parser.add_argument("--quick", action="store_true", help="a tenth of rows and budget")
-    parser.add_argument("--budget", type=float, default=15.0, help="seconds of a ladder")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    parser.add_argument("--budget", type=float, help="seconds of a ladder: 15, 2 if quick")
     parser.add_argument("--memmap-gb", type=float, default=1.0, help="size of the file")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -819,7 +819,7 @@ def main():
     args.results = {}
     if args.quick:
         args.memmap_gb /= 10
-        args.budget /= 10
+    args.budget = args.budget or (2.0 if args.quick else 15.0)
     args.sized = lambda case: {**case, "n": case["n"] // 10} if args.quick else dict(case)
 
     for peer in PEERS.values():
