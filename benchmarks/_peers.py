@@ -112,6 +112,24 @@ def torch_logits(x, y):
     return run
 
 
+def sklkl_pairs(P):
+    from sklkl.divergences import pairwise_divergences
+
+    return lambda: pairwise_divergences(P, divergence="jensen_shannon_distance")
+
+
+def scipy_pairs(P):
+    from scipy.spatial.distance import cdist
+
+    return lambda: cdist(P, P, "jensenshannon")
+
+
+def fastjsd_pairs(P):
+    from fastjsd import jsd_matrix
+
+    return lambda: jsd_matrix(P, base=np.e)
+
+
 # Each name with the package it needs.
 KL = {
     "sklkl": ("sklkl", sklkl_kl),
@@ -126,6 +144,11 @@ KL = {
     "SimSIMD batch": ("simsimd", simsimd_batch),
 }
 LOGITS = {"sklkl": ("sklkl", sklkl_logits), "PyTorch": ("torch", torch_logits)}
+PAIRWISE = {
+    "sklkl": ("sklkl", sklkl_pairs),
+    "SciPy cdist": ("scipy", scipy_pairs),
+    "fastjsd": ("fastjsd", fastjsd_pairs),
+}
 
 
 def installed(contenders):
@@ -135,7 +158,8 @@ def installed(contenders):
 
 def versions():
     """One line per package of a peer: its version, or that it is skipped."""
-    peers = sorted({package for package, _ in KL.values()} - {"sklkl", "scipy", "numpy"})
+    packages = {package for peers in (KL, PAIRWISE) for package, _ in peers.values()}
+    peers = sorted(packages - {"sklkl", "scipy", "numpy"})
     return [
         f"{p} {version(p)}" if find_spec(p) else f"{p} skipped: not installed" for p in peers
     ]

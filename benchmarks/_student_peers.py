@@ -6,6 +6,7 @@ Imports, conversions and the repetition of rows happen before it is returned, so
 timed. Solvers with a ladder of iterations have their own tolerance switched off there.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,14 +15,18 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import log_softmax, xlogy
 from sklearn.exceptions import ConvergenceWarning
+
+from benchmarks._timing import threads_of_blas
 
 MAX_ITER = 10_000
 MAX_HESSIAN = 6000  # rows of a Hessian that scikit-learn's Newton-Cholesky may hold
@@ -176,6 +181,7 @@ def torch_lbfgs(problem, stack):
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+    torch.optim.LBFGS([torch.zeros(1)])  # the first one imports much of torch
     product, y = torch_tensor(problem.X), torch.from_numpy(problem.y)
     if problem.n_logits == 1:
         loss_of = partial(binary_cross_entropy_with_logits, reduction="sum")
@@ -224,6 +230,45 @@ def glum_irls(problem, stack):
     return fit
 
 
+def load(package):
+    """Import a peer, without what adelie does to the rest of the process.
+
+    It sets variables that are to bind OpenMP's threads to cores, and this thread to the first.
+    """
+    with patch.dict(os.environ, OMP_PROC_BIND="FALSE"):
+        return import_module(package)
+
+
+def adelie_irls(problem, stack):
+    adelie = load("adelie")
+    adelie.logger.logger.setLevel("CRITICAL")  # else it prints what stops a fit
+    X = problem.X.tocsc() if issparse(problem.X) else np.asfortranarray(problem.X)
+    matrix = adelie.matrix.sparse if issparse(X) else adelie.matrix.dense
+    n, d = X.shape
+    y = problem.y if problem.soft else np.eye(problem.n_classes)[problem.y]
+    if problem.n_logits == 1:
+        glm = adelie.glm.binomial(np.ascontiguousarray(y[:, 1]))
+    else:
+        glm = adelie.glm.multinomial(y)
+    # The loss is a mean over rows and logits, and the penalty of a feature covers all logits.
+    penalties = [1.0 / (problem.C * n * problem.n_logits)]
+    how = {"alpha": 0.0, "lmda_path": penalties, "early_exit": False, "progress_bar": False}
+
+    def fit(name, value):
+        threads = threads_of_blas()
+        start = time.perf_counter()
+        rows = matrix(X, method="naive", n_threads=threads)
+        stop = {"n_threads": threads, "irls_tol": value, name: value}
+        state = adelie.grpnet(rows, glm, penalty=np.ones(d), **how, **stop)
+        seconds = time.perf_counter() - start
+        if not len(state.intercepts):  # it holds back what was raised inside
+            raise TimeoutError
+        coef = state.betas.toarray().reshape(d, problem.n_logits).T
+        return Fit(seconds, coef, np.ravel(state.intercepts), False)
+
+    return fit
+
+
 R_SCRIPT = r"""
 suppressMessages({library(glmnet); library(Matrix)})
 setwd(commandArgs(TRUE)[1])
@@ -243,6 +288,8 @@ path <- exp(seq(log(max(top, last)), log(last), length.out = m$path))
 path[m$path] <- m$lambda
 rm(target, null)
 glmnet.control(fdev = 0, devmax = 1)  # or it stops before the last lambda
+cat("ready\n")
+flush(stdout())
 input <- file("stdin", "r")
 while (length(thresh <- readLines(input, n = 1)) > 0) {
   warned <- FALSE
@@ -302,6 +349,7 @@ def glmnet(problem, stack):
         )
     )
     stack.callback(process.kill)
+    process.stdout.readline()  # until the data are read
 
     def fit(name, value):
         process.stdin.write(f"{value}\n")
@@ -380,6 +428,13 @@ PEERS = {
         ("gradient_tol", 1e-4),
         lambda problem: problem.n_classes == 2,
     ),
+    "adelie": Peer(
+        "adelie",
+        adelie_irls,
+        ladder("tol", TOLERANCES),
+        ("tol", 1e-7),
+        lambda problem: problem.penalised,
+    ),
     "R glmnet": Peer(
         "glmnet",
         glmnet,
@@ -393,6 +448,6 @@ PEERS = {
 def versions():
     """One line per package of a peer: its version, or that it is skipped."""
     found = {peer.package: peer.found for peer in PEERS.values()}
-    lines = [f"{p} {version(p)}" for p in ("torch", "glum") if found[p]]
+    lines = [f"{p} {version(p)}" for p in ("torch", "glum", "adelie") if found[p]]
     lines += [f"R's glmnet {glmnet_version()}"] if found["glmnet"] else []
     return lines + [f"{p} skipped: not installed" for p, there in found.items() if not there]

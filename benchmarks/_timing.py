@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 # OpenMP threads spin for some milliseconds after a call; the next contender must not pay.
 PAUSE = 0.01
@@ -68,6 +68,11 @@ def n_threads(number):
         finally:
             for module, earlier in zip(modules, before, strict=True):
                 module.set_num_threads(earlier)
+
+
+def threads_of_blas():
+    """Return the number of threads to which BLAS is held now."""
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 def reset_peak():

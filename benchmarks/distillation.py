@@ -5,15 +5,11 @@ Students learn from a teacher and from the labels alone, on the same splits of r
 """
 
 import argparse
-import io
-import sys
 import time
-from contextlib import redirect_stdout
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -30,7 +26,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-import sklkl
+from benchmarks._report import heading, markdown_table, publish, short
 from benchmarks._tables import (
     TABLES,
     UNLABELED,
@@ -39,15 +35,16 @@ from benchmarks._tables import (
     difference,
     in_words,
     over_splits,
+    table,
     verdict,
 )
 from benchmarks._timing import medians, one_thread
 from benchmarks._trees import LaplaceTree
-from benchmarks.divergences import cpu_model, markdown_table, short
+from benchmarks.limits import limit_of, prediction_job
 from sklkl._kernels._linear import LinearRows
 from sklkl.calibration import SoftCalibratedClassifierCV
 from sklkl.distillation import DistilledClassifier
-from sklkl.distillation._composition import Composition, Samples
+from sklkl.distillation._composition import Composition, SampleTargets
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import Data
 from sklkl.linear_model._loss import ResolvedDivergence, stages_of
@@ -100,18 +97,14 @@ def is_installed(name):
     return find_spec(name.partition(".")[0]) is not None
 
 
-def heading(args):
+def title(args):
     """Yield what was run where."""
-    buffer = io.StringIO()
-    with redirect_stdout(buffer):
-        sklkl.show_config()
-    lines = [*buffer.getvalue().splitlines(), f"processor: {cpu_model()}"]
+    lines = []
     for name in ("river", "statsmodels", "torch", "autogluon.tabular"):
         lines.append(f"{name}: {version(name) if is_installed(name) else 'not installed'}")
     lines.append(f"data: {', '.join(args.tables)}")
     yield (
-        "# Benchmarks of distillation\n\n"
-        + "\n".join(f"- {line}" for line in lines)
+        heading("Benchmarks of distillation", lines)
         + f"\n\nAll figures are means over {args.splits} splits, 70 % for training, of these "
         f"at most\n{args.rows:,} rows; standardised features; losses in nats, where a "
         "probability of 0 counts as the\nepsilon of its dtype. After ± stands half of the "
@@ -193,7 +186,7 @@ def full_table(found, kinds):
     header = ["teacher", "data", "student", "labels"]
     header += [f"{figure}: {who}" for figure in ("accuracy", "log loss") for who in WHO]
     header += ["gap closed", "share of labels", "KL to teacher: plain", "distilled"]
-    header += ["bytes: teacher", "distilled", "µs: teacher", "distilled"]
+    header += ["bytes: teacher", "distilled", "µs: teacher", "distilled", "limit"]
     rows = []
     for teacher, data, kind in product(teachers(0), found, kinds):
         f = {key[3]: v.mean() for key, v in found[data].items() if key[:3] == (teacher, *kind)}
@@ -207,13 +200,22 @@ def full_table(found, kinds):
         cells += [f"{f[f'{who} kl']:.4f}" for who in ("plain", "distilled")]
         cells += [f"{f[f'{who} bytes']:,.0f}" for who in ("teacher", "distilled")]
         cells += [short(f[f"{who} us"]) for who in ("teacher", "distilled")]
+        cells.append(prediction_limit(data) if kind[0] == "logistic" else "–")
         rows.append([teacher, data, *kind, *cells])
     return (
         "### All figures\n\nThe gap is that of the log losses of teacher and plain student; "
         '"no gap": undecided.\nThe share of labels is the hard_label_weight that was chosen. '
         "Bytes are of the pickled model;\nµs, per row, of a thread that predicts the test set "
-        "of the first split.\n\n" + markdown_table(header, rows)
+        "of the first split; the limit is that of a linear student.\n\n"
+        + markdown_table(header, rows)
     )
+
+
+def prediction_limit(data):
+    """Cell: µs that a thread takes at least to predict a row by a linear model."""
+    X, y = table(data)
+    job = prediction_job(len(X), X.shape[1], y.max() + 1)
+    return f"{1e6 * limit_of(job, 1) / len(X):.2g}"
 
 
 def forests_of_split(name, seed, max_rows, memory):
@@ -335,7 +337,7 @@ def own_objective(W, X, proba, labels, T, w):
     """Return the same from the kernel that the student minimises, in its units."""
     classes, ones = np.arange(proba.shape[1]), np.ones(len(X))
     composition = Composition(1.0, 0.0, T, w, 0.0, 1.0, ResolvedDivergence())
-    first, *others = composition.terms(Samples(proba, labels, ones > 0.0, None))
+    first, *others = composition.terms(SampleTargets(proba, labels, ones > 0.0, None))
     weight = ones if first.weight is None else first.weight
     data = Data(X, classes, first.target, weight)
     for term in others:
@@ -500,15 +502,8 @@ def main():
     args = parser.parse_args()
     args.splits, args.rows = (2, args.rows // 2) if args.quick else (10, args.rows)
     args.tables = TABLES[3::3] if args.quick else TABLES
-    sections = []
-    for part in (heading, *(SECTIONS[name] for name in args.only)):
-        start = time.perf_counter()
-        for section in part(args):
-            print(section, end="\n\n", flush=True)
-            sections.append(section)
-        print(f"{part.__name__}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    if args.markdown:
-        Path(args.markdown).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    parts = {"title": title(args), **{name: SECTIONS[name](args) for name in args.only}}
+    publish(parts, args.markdown)
 
 
 if __name__ == "__main__":

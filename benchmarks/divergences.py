@@ -2,28 +2,27 @@
 
 Public functions are timed, validation included, with as many threads as each contender uses
 by itself and with one. All contenders get the same arrays and are called in turn; times are
-medians. Errors are relative to mpmath with 60 digits, on rows normalised exactly, the largest
-over some rows. ``--markdown`` and ``--plot`` write a report and a bar plot.
+medians. Beside them stand the limits of this machine (``benchmarks.limits``). Errors are
+relative to mpmath with 60 digits, on rows normalised exactly, the largest over some rows.
+``--markdown`` and ``--plot`` write a report and a bar plot.
 """
 
 import argparse
-import io
 import subprocess
 import sys
-from contextlib import nullcontext, redirect_stdout
 from itertools import product
-from pathlib import Path
 
+import joblib
 import mpmath
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 from scipy.stats import entropy
 
-import sklkl
 from benchmarks import _peers
-from benchmarks._timing import medians, one_thread, peak_bytes
-from sklkl.divergences import kl_divergence, pairwise_divergences
+from benchmarks._report import heading, markdown_table, publish, short
+from benchmarks._timing import medians, n_threads, peak_bytes
+from benchmarks.limits import divergence_job, limit_of, limits, logits_job, pairwise_job
+from sklkl.divergences import kl_divergence
 from sklkl.divergences._registry import DIVERGENCES
 
 SHAPES = ((1_000_000, 2), (500_000, 10), (20_000, 1000), (100, 50_257))
@@ -32,6 +31,7 @@ LOGITS_SHAPE = (2000, 50_257)
 PAIRWISE_SHAPE = (2000, 100)
 DTYPES = (np.float64, np.float32)
 PERTURBATIONS = (1e-6, 1e-10)
+THREADS = joblib.cpu_count()
 PARAMETERS = {"weight": (0.5,), "order": (2, 0.5), "alpha": (0.5,)}
 
 
@@ -41,20 +41,13 @@ def random_rows(rng, shape, dtype=np.float64):
     return (x / x.sum(axis=1, keepdims=True)).astype(dtype)
 
 
-def markdown_table(header, rows):
-    """Format a table whose first column holds names."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def short(x):
-    """Three digits, or all before the point."""
-    return f"{x:.3g}" if x < 1000 else f"{x:,.0f}"
-
-
-def against_sklkl(times, unit=1.0):
-    """Cells of each contender: its time in ``unit`` seconds and the ratio to sklkl."""
-    return {n: [short(t / unit), f"{t / times['sklkl']:.2f}"] for n, t in times.items()}
+def against_sklkl(times, unit=1.0, limit=None):
+    """Cells of each contender: time in ``unit`` seconds, ratio to sklkl, and to the limit."""
+    return {
+        name: [short(t / unit), f"{t / times['sklkl']:.2f}"]
+        + ([short(t / limit)] if limit else [])
+        for name, t in times.items()
+    }
 
 
 def exact_kl(p, q):
@@ -95,25 +88,28 @@ def race(shapes, repeats, results):
     """Yield a table per shape and dtype; note ns per element and † in ``results``."""
     yield (
         "## Row-wise KL divergence\n\n"
-        "ns per element, and its ratio to that of sklkl: above 1, sklkl is faster. Errors are "
-        "the largest\nrelative ones over some rows, against 60 digits, of the divergence "
-        "after exact normalisation.\n† marks a contender without a correct digit on random "
-        "rows: its time is no peer's."
+        "ns per element, its ratio to that of sklkl (above 1, sklkl is faster), and to the "
+        "limit: that of\nreading both inputs, or of a logarithm per element. Errors are the "
+        "largest relative ones over\nsome rows, against 60 digits, of the divergence after "
+        "exact normalisation. † marks a contender\nwithout a correct digit on random rows: "
+        "its time is no peer's."
     )
     contenders = _peers.installed(_peers.KL)
-    header = ["", "ns", "ratio", "ns, 1 thread", "ratio", "error, random rows"]
+    header = ["", "ns", "ratio", "× limit", "ns, 1 thread", "ratio", "× limit"]
+    header.append("error, random rows")
     header += [f"error, rows {size:.0e} apart" for size in PERTURBATIONS]
     for shape, dtype in product(shapes, DTYPES):
         rng = np.random.default_rng(0)
         p, q = (random_rows(rng, shape, dtype) for _ in range(2))
         ready = {name: prepare(p, q) for name, prepare in contenders.items()}
         cells = {name: [name] for name in contenders}
-        for threads in (nullcontext, one_thread):
-            with threads():
+        for threads in (THREADS, 1):
+            with n_threads(threads):
                 times = medians(ready, repeats)
-            if threads is nullcontext:
+            if threads == THREADS:
                 elapsed = times
-            for name, more in against_sklkl(times, 1e-9 * p.size).items():
+            limit = limit_of(divergence_job(p), threads)
+            for name, more in against_sklkl(times, 1e-9 * p.size, limit).items():
                 cells[name] += more
         results[shape, dtype] = {}
         for name, errors in accuracy(contenders, rng, p, q).items():
@@ -188,44 +184,33 @@ def logits(shape, repeats):
     x, y = random_logits(shape)
     contenders = _peers.installed(_peers.LOGITS)
     times = medians({name: prepare(x, y) for name, prepare in contenders.items()}, repeats)
-    cells = against_sklkl(times, 1e-3)
+    cells = against_sklkl(times, 1e-3, limit_of(logits_job(x), THREADS))
     rows = [[name, *cells[name], peak_cell(name, shape)] for name in contenders]
     text = f"## From logits, {shape[0]:,} × {shape[1]:,}, float32\n\n"
-    text += f"Inputs of 2 × {x.nbytes / 1e6:.1f} MB; memory is what a call adds to them."
-    yield text + "\n\n" + markdown_table(["", "ms", "ratio", "peak memory, MB"], rows)
+    text += f"Inputs of 2 × {x.nbytes / 1e6:.1f} MB; memory is what a call adds to them. The "
+    text += "limit: two\nexponentials per element, or reading both inputs."
+    header = ["", "ms", "ratio", "× limit", "peak memory, MB"]
+    yield text + "\n\n" + markdown_table(header, rows)
 
 
 def pairwise(shape, repeats):
-    """Yield the table of all pairs of rows."""
+    """Yield the tables of all pairs of rows, without zeros and mostly zeros."""
     P = random_rows(np.random.default_rng(0), shape)
-    functions = {
-        "sklkl": lambda: pairwise_divergences(P, divergence="jensen_shannon_distance"),
-        "scipy.spatial.distance.cdist": lambda: cdist(P, P, "jensenshannon"),
-    }
-    times = medians(functions, repeats)
-    cells = [[name, *more] for name, more in against_sklkl(times, 1e-3).items()]
-    text = f"## Jensen-Shannon distance of all pairs of {shape[0]:,} rows of {shape[1]:,}"
-    yield text + "\n\n" + markdown_table(["", "ms", "ratio"], cells)
-
-
-def cpu_model():
-    """Name of the processor where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else "unknown"
-
-
-def heading(repeats):
-    """Yield what ran where."""
-    config = io.StringIO()
-    with redirect_stdout(config):
-        sklkl.show_config()
-    lines = [*config.getvalue().splitlines(), f"processor: {cpu_model()}", *_peers.versions()]
-    lines.append(f"median of {repeats} calls")
-    yield "# Benchmarks of divergences\n\n" + "\n".join(f"- {line}" for line in lines)
+    sparse = P * (np.random.default_rng(1).random(shape) < 0.2)
+    sparse[sparse.sum(axis=1) == 0.0, 0] = 1.0
+    sparse /= sparse.sum(axis=1, keepdims=True)
+    contenders = _peers.installed(_peers.PAIRWISE)
+    yield (
+        f"## Jensen-Shannon distance of all pairs of {shape[0]:,} rows of {shape[1]:,}\n\n"
+        "The limit is that of a logarithm per entry and pair of different rows, where either "
+        "is not 0."
+    )
+    for title, rows in (("without zeros", P), ("80 % zeros", sparse)):
+        times = medians({name: f(rows) for name, f in contenders.items()}, repeats)
+        cells = against_sklkl(times, 1e-3, limit_of(pairwise_job(rows), THREADS))
+        table = [[name, *more] for name, more in cells.items()]
+        text = f"### Rows {'of ' * (rows is sparse)}{title}\n\n"
+        yield text + markdown_table(["", "ms", "ratio", "× limit"], table)
 
 
 def plot(results, path):
@@ -255,34 +240,35 @@ def plot(results, path):
     figure.savefig(path, dpi=150)
 
 
+SECTIONS = {
+    "kl": lambda args: race(map(args.sized, SHAPES), args.repeats, args.results),
+    "family": lambda args: family(list(map(args.sized, FAMILY_SHAPES)), args.repeats),
+    "pair": lambda args: single_pair(args.repeats),
+    "logits": lambda args: logits(args.sized(LOGITS_SHAPE), args.repeats),
+    "pairwise": lambda args: pairwise(args.sized(PAIRWISE_SHAPE), args.repeats),
+}
+
+
 def main():
     """Print the tables, and write what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--markdown", metavar="PATH", help="write the report there")
     parser.add_argument("--plot", metavar="PATH", help="write a bar plot there")
     parser.add_argument("--quick", action="store_true", help="small arrays: a smoke test")
     args = parser.parse_args()
-    repeats = 3 if args.quick else 7
+    args.repeats = 3 if args.quick else 7
+    args.results = {}
 
     def sized(shape):
         return (max(2, shape[0] // 100), min(shape[1], 1000)) if args.quick else shape
 
-    results, sections = {}, []
-    for parts in (
-        heading(repeats),
-        race([sized(s) for s in SHAPES], repeats, results),
-        family([sized(s) for s in FAMILY_SHAPES], repeats),
-        single_pair(repeats),
-        logits(sized(LOGITS_SHAPE), repeats),
-        pairwise(sized(PAIRWISE_SHAPE), repeats),
-    ):
-        for section in parts:
-            print(section, end="\n\n", flush=True)
-            sections.append(section)
-    if args.markdown:
-        Path(args.markdown).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
-    if args.plot:
-        plot(results, args.plot)
+    args.sized = sized
+    lines = [*_peers.versions(), f"median of {args.repeats} calls"]
+    parts = {"title": [heading("Benchmarks of divergences", lines)], "limits": limits(THREADS)}
+    publish(parts | {name: SECTIONS[name](args) for name in args.only}, args.markdown)
+    if args.plot and args.results:
+        plot(args.results, args.plot)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
+import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -33,9 +33,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import sklkl
+from benchmarks._report import heading, markdown_table, publish, short
 from benchmarks._timing import medians
-from benchmarks.divergences import cpu_model, markdown_table, short
+from benchmarks.limits import Job, limit_of, limits
 from sklkl.calibration import (
     DirichletScaling,
     TemperatureScaling,
@@ -49,20 +49,15 @@ RARE = {"weights": [0.985], "flip_y": 0.002, "class_sep": 0.8, "random_state": 0
 MANY = {"n_classes": 20, "n_clusters_per_class": 1, "class_sep": 1.5, "random_state": 0}
 NOISE = 0.2  # share of labels that are drawn anew, where data are called noisy
 PEERS = ("probmetrics", "betacal")
+THREADS = joblib.cpu_count()
 
 
-def heading(args):
-    """Yield what was run where."""
-    buffer = io.StringIO()
-    with redirect_stdout(buffer):
-        sklkl.show_config()
-    lines = [*buffer.getvalue().splitlines(), f"processor: {cpu_model()}"]
-    for name in PEERS:
-        found = f"{name} {version(name)}" if find_spec(name) else f"{name}: not installed"
-        lines.append(found)
-    yield "# Benchmarks of folds, scorers and calibration\n\n" + "\n".join(
-        f"- {line}" for line in lines
-    )
+def versions():
+    """One line per peer."""
+    return [
+        f"{name} {version(name)}" if find_spec(name) else f"{name}: not installed"
+        for name in PEERS
+    ]
 
 
 def folds(args):
@@ -103,9 +98,15 @@ def folds(args):
         "StratifiedSoftKFold, labels": lambda: list(StratifiedSoftKFold().split(y, codes)),
         "StratifiedKFold, labels": lambda: list(StratifiedKFold().split(y, codes)),
     }
-    times = medians(split, 3)
-    yield f"Seconds for 5 folds of {len(y):,} rows, 10 classes:\n\n" + markdown_table(
-        ["", "s"], [[name, short(t)] for name, t in times.items()]
+    rows = []
+    for name, seconds in medians(split, 3).items():
+        read = y if name.endswith("soft") else codes
+        limit = limit_of(Job(read.nbytes + codes.nbytes, y.dtype), THREADS)
+        rows.append([name, short(seconds), short(limit)])
+    yield (
+        f"Seconds for 5 folds of {len(y):,} rows, 10 classes. The limit is that of reading "
+        "the target\nand writing an index per row:\n\n"
+        + markdown_table(["", "s", "limit, s"], rows)
     )
 
 
@@ -149,13 +150,15 @@ def cost(args):
             },
             args.repeats,
         )
+        limit = limit_of(Job(y.nbytes + proba.nbytes, proba.dtype, logarithms=n), THREADS)
         for name in scorers:
-            times = single[name], searched[name]
+            times = single[name], searched[name], limit
             rows.append([f"{name}, {k} classes", *(short(t) for t in times)])
     yield (
         f"## Cost of scoring\n\nSeconds for {n:,} labels, by a scorer alone and by five-fold "
-        "`cross_val_score`\nof a model that costs nothing:\n\n"
-        + markdown_table(["", "scorer", "cross_val_score"], rows)
+        "`cross_val_score`\nof a model that costs nothing. The limit is that of reading "
+        "labels and predictions, or of a\nlogarithm per label:\n\n"
+        + markdown_table(["", "scorer", "cross_val_score", "limit, s"], rows)
     )
 
 
@@ -377,15 +380,11 @@ def main():
     for name in PEERS:
         if find_spec(name):
             import_module(name)
-    sections = []
+    title = heading("Benchmarks of folds, scorers and calibration", versions())
+    parts = {"title": [title], "limits": limits(THREADS)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence of networks
-        for part in (heading, *(SECTIONS[name] for name in args.only)):
-            for section in part(args):
-                print(section, end="\n\n", flush=True)
-                sections.append(section)
-    if args.markdown:
-        Path(args.markdown).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        publish(parts | {name: SECTIONS[name](args) for name in args.only}, args.markdown)
 
 
 if __name__ == "__main__":
