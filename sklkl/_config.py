@@ -4,8 +4,8 @@ import platform
 import sys
 from importlib.metadata import version
 
-from sklkl._kernels._openmp import OPENMP_ENABLED, n_threads_for
 from sklkl._kernels._rows import LEVEL_NAME, available
+from sklkl._kernels._threads import n_threads_for
 
 DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
@@ -34,5 +34,4 @@ def show_config() -> None:
     for name in DEPENDENCIES:
         print(f"{name} {version(name)}")
     print(f"instruction set: {LEVEL_NAME} (available: {', '.join(available())})")
-    openmp = "OpenMP" if OPENMP_ENABLED else "built without OpenMP"
-    print(f"threads: {n_threads_for(sys.maxsize)} ({openmp})")
+    print(f"threads: {n_threads_for(sys.maxsize)}")

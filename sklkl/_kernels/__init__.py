@@ -5,7 +5,7 @@ global interpreter lock inside its loops. See ``docs/development.md`` for the ma
 """
 
 try:
-    from sklkl._kernels import _openmp  # noqa: F401
+    from sklkl._kernels import _threads  # noqa: F401
 except ImportError as error:
     if error.name != "sklkl._kernels":  # something else is missing
         raise

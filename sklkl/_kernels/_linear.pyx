@@ -8,12 +8,12 @@ added in order, so results do not depend on the number of threads.
 """
 import numpy as np
 
-from cython.parallel cimport prange, threadid
-
 from sklkl._kernels._buffers cimport Buffers
 
-from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._threads cimport Job
+
 from sklkl._kernels._rows import LEVEL_NAME
+from sklkl._kernels._threads import n_threads_for
 
 cdef extern from "kernels_linear.h" nogil:
     enum:
@@ -157,6 +157,25 @@ def check_term(term, n, n_classes, dtype):
             f"{weight.shape} of {weight.dtype}.")
 
 
+cdef class Pass(Job):
+    """A pass of a kernel over rows, in runs of whole tiles that add up to sums of their own."""
+
+    cdef linear m
+    cdef linear_kernel* kernel
+    cdef Py_ssize_t n, n_tiles, n_sums, work_size
+    cdef double[::1] totals
+    cdef double[:, ::1] sums
+    cdef char[::1] memory
+    cdef object keep  # what owns the memory behind pointers: a thread may outlive an interrupt
+
+    cdef void part(self, Py_ssize_t i, Py_ssize_t worker) noexcept nogil:
+        cdef Py_ssize_t tile = self.m.tile
+        self.totals[i] = self.kernel(
+            &self.m, self.n_tiles * i // self.n_parts * tile,
+            min(self.n, self.n_tiles * (i + 1) // self.n_parts * tile),
+            &self.memory[worker * self.work_size], &self.sums[i, 0])
+
+
 cdef class LinearRows:
     """Rows of data with their targets and weights.
 
@@ -265,28 +284,26 @@ cdef class LinearRows:
 
     cdef int n_threads(self):
         """Threads for what one row costs: a product with each logit, and exponentials."""
-        return n_threads_for(self.n * (self.row_entries + 8) * (self.m.n_logits + 1) // 2)
+        return n_threads_for(
+            self.n * (self.row_entries + 20.0) * (self.m.n_logits + 1) / 8.0)
 
     cdef tuple run(self, linear* m, linear_kernel* kernel, W, Py_ssize_t n_sums):
         """Return what a kernel returns and its sums, added up over runs of whole tiles."""
-        cdef Py_ssize_t n = self.n, n_tiles = (n + m.tile - 1) // m.tile, run
+        cdef Py_ssize_t n = self.n, n_tiles = (n + m.tile - 1) // m.tile
         cdef Py_ssize_t n_runs = min(n_tiles, MAX_RUNS, max(2, SUMS // max(1, n_sums)))
         n_runs = max(1, min(n_runs, max(LEAST_RUNS, n_tiles // TILES_OF_RUN)))
         cdef Py_ssize_t work = self.kernels.work_size(m)
         cdef int n_threads = self.n_threads()
         cdef object all_sums = np.zeros((n_runs, n_sums))
-        cdef double[:, ::1] sums = all_sums
-        cdef double[::1] totals = np.empty(n_runs)
-        cdef char[::1] memory = np.empty(n_threads * work, np.int8)
+        cdef Pass job = Pass()
         cdef Buffers buffers = Buffers.__new__(Buffers)
         m.v = buffers.of(self.coefficients(m, W)).buf
-        for run in prange(
-            n_runs, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads
-        ):
-            totals[run] = kernel(
-                m, n_tiles * run // n_runs * m.tile,
-                min(n, n_tiles * (run + 1) // n_runs * m.tile),
-                &memory[threadid() * work], &sums[run, 0])
+        job.m, job.kernel, job.n, job.n_tiles, job.n_sums = m[0], kernel, n, n_tiles, n_sums
+        job.totals, job.sums = np.empty(n_runs), all_sums
+        job.work_size, job.memory = work, np.empty(n_threads * work, np.int8)
+        job.keep = self, buffers
+        job.run(n_runs, n_threads)
+        totals = np.asarray(job.totals)
         return float(np.sum(totals)), all_sums[0] if n_runs == 1 else all_sums.sum(axis=0)
 
     cdef object coefficients(self, const linear* m, W):
