@@ -6,7 +6,6 @@ Here every term must be accurate by itself, not only their sum: the masses of bo
 summed to twice the working precision, and the factor 1 + rho that gives q the mass of p is
 kept in two parts. Entries are scaled as in the careful way of ``rows.h``.
 """
-from cython.parallel cimport prange
 from libc.math cimport INFINITY, NAN, fabs
 
 cdef extern from *:
@@ -96,7 +95,7 @@ cdef void contributions_of_row(
 
 def contribution_rows(
     const floating[:, :] p, const floating[:, :] q, double scale, double tolerance,
-    bint weighted, floating[:, ::1] out, int n_threads,
+    bint weighted, floating[:, ::1] out,
 ):
     """Fill out[i, j] with p log(p / q) times scale; out[i, 0] is NaN for an invalid row.
 
@@ -105,7 +104,8 @@ def contribution_rows(
     cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
     if not (n == q.shape[0] == out.shape[0] and 0 < k == q.shape[1] == out.shape[1]):
         raise ValueError("p, q and out must have one shape, with at least one column.")
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        contributions_of_row(
-            &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],
-            k, scale, tolerance, weighted, &out[i, 0])
+    with nogil:
+        for i in range(n):
+            contributions_of_row(
+                &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],
+                k, scale, tolerance, weighted, &out[i, 0])

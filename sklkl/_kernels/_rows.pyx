@@ -12,13 +12,16 @@ import os
 
 import numpy as np
 
-from cython.parallel cimport prange
 from libc.math cimport fma
 from libc.stdint cimport uintptr_t
 
 from sklkl._kernels._buffers cimport Buffers
+from sklkl._kernels._threads cimport ADD, Job, int64_t
 
-from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._threads import n_threads_for
+
+cdef enum:
+    PARTS = 8  # of a job, for each thread
 
 np_ndarray = np.ndarray
 np_empty = np.empty
@@ -111,6 +114,91 @@ cdef const_level LEVEL = choose_level()
 LEVEL_NAME = LEVEL.name.decode()
 
 
+cdef class RowsJob(Job):
+    """Some work on rows p, or pairs of rows p and q, in parts of whole tiles."""
+
+    cdef const char* p
+    cdef const char* q
+    cdef char* out
+    cdef Py_ssize_t n, k, group, itemsize
+    cdef Py_ssize_t[4] strides
+    cdef int64_t n_bad
+    cdef object keep  # what owns the memory: a thread may outlive an interrupt
+
+    cdef void part(self, Py_ssize_t i, Py_ssize_t worker) noexcept nogil:
+        cdef Py_ssize_t n_groups = (self.n + self.group - 1) // self.group
+        self.rows(
+            n_groups * i // self.n_parts * self.group,
+            min(self.n, n_groups * (i + 1) // self.n_parts * self.group))
+
+    cdef void rows(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+        """Do the work on rows [start, stop)."""
+
+    cdef int share(self, int n_threads) except -1:
+        """Do the work on all rows."""
+        cdef Py_ssize_t n_groups = (self.n + self.group - 1) // self.group
+        return self.run(min(n_groups, PARTS * n_threads if n_threads > 1 else 1), n_threads)
+
+
+cdef class DivergenceJob(RowsJob):
+    """A divergence for each pair of rows."""
+
+    cdef settings f
+    cdef rows_function* function
+
+    cdef void rows(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+        ADD(&self.n_bad, self.function(
+            &self.f, self.p + start * self.strides[0], self.q + start * self.strides[2],
+            stop - start, self.k, self.strides, self.out + start * self.itemsize))
+
+
+cdef class PairwiseJob(RowsJob):
+    """A divergence for every row of p and every row of q; or for the upper triangle."""
+
+    cdef settings f
+    cdef rows_function* function
+    cdef Py_ssize_t n_q
+
+    cdef void rows(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+        cdef Py_ssize_t i, step = self.strides[0]
+        cdef Py_ssize_t[4] strides
+        strides[0], strides[1], strides[2], strides[3] = (
+            0, self.strides[1], self.strides[2], self.strides[3])
+        for i in range(start, stop):
+            ADD(&self.n_bad, self.function(
+                &self.f, self.p + i * step, self.q, self.n_q, self.k, strides,
+                self.out + i * self.n_q * self.itemsize))
+
+
+cdef class LogitsJob(RowsJob):
+    """The KL divergence of the softmaxes of each pair of rows."""
+
+    cdef logits_function* function
+    cdef double[2] inverse
+    cdef double unit
+
+    cdef void rows(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+        ADD(&self.n_bad, self.function(
+            self.p + start * self.strides[0], self.q + start * self.strides[2], stop - start,
+            self.k, self.strides, self.inverse, self.unit, self.out + start * self.itemsize))
+
+
+cdef class CheckJob(RowsJob):
+    """The first row of each part that is no probability vector, -1 if there is none."""
+
+    cdef check_function* function
+    cdef Py_ssize_t[::1] found
+
+    cdef void part(self, Py_ssize_t i, Py_ssize_t worker) noexcept nogil:
+        cdef Py_ssize_t n_groups = (self.n + self.group - 1) // self.group
+        cdef Py_ssize_t start = n_groups * i // self.n_parts * self.group
+        cdef Py_ssize_t stop = min(self.n, n_groups * (i + 1) // self.n_parts * self.group)
+        self.found[i] = self.function(
+            self.p + start * self.strides[0], stop - start, self.k, self.strides)
+        if self.found[i] >= 0:
+            self.found[i] += start
+
+
 cdef class RowKernel:
     """What is computed of each pair of rows.
 
@@ -178,9 +266,9 @@ cdef class RowKernel:
             n_threads = n_threads_for(a.shape[0] * a.shape[1])
             return self.filled(buffers, a, b, unit, n_threads)
         if a.itemsize == 8:
-            bad = self.run(a, b, unit, &value, 1)
+            bad = self.run(buffers, a, b, unit, &value, 1)
             return value, bad
-        bad = self.run(a, b, unit, &float_value, 1)
+        bad = self.run(buffers, a, b, unit, &float_value, 1)
         return <double> float_value, bad
 
     def rows(self, p, q, double unit, int n_threads):
@@ -195,21 +283,21 @@ cdef class RowKernel:
         self, Buffers buffers, Py_buffer* p, Py_buffer* q, double unit, int n_threads,
     ):
         out = np_empty(p.shape[0], float64 if p.itemsize == 8 else float32)
-        cdef bint bad = self.run(p, q, unit, buffers.of(out, True).buf, n_threads)
+        cdef bint bad = self.run(buffers, p, q, unit, buffers.of(out, True).buf, n_threads)
         return out, bad
 
-    cdef bint run(
-        self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
-    ) noexcept:
-        """One row (1-D buffers) or many; each thread takes a run of whole tiles."""
+    cdef int run(
+        self, Buffers buffers, Py_buffer* p, Py_buffer* q, double unit, void* out,
+        int n_threads,
+    ) except -1:
+        """One row (1-D buffers) or many; is one of them bad?"""
         cdef settings f = self.f
         cdef Py_ssize_t n = p.shape[0] if p.ndim == 2 else 1, k = p.shape[p.ndim - 1]
-        cdef Py_ssize_t group = tile_rows(k), n_groups = (n + group - 1) // group
-        cdef Py_ssize_t itemsize = p.itemsize, start, stop
+        cdef Py_ssize_t itemsize = p.itemsize
         cdef Py_ssize_t[4] strides
         cdef rows_function* function = (
             LEVEL.rows_double[f.term] if itemsize == 8 else LEVEL.rows_float[f.term])
-        cdef int thread, bad = 0
+        cdef DivergenceJob job
         f.scale *= unit
         strides[0] = p.strides[0] if p.ndim == 2 else k * itemsize
         strides[1] = p.strides[p.ndim - 1]
@@ -217,13 +305,13 @@ cdef class RowKernel:
         strides[3] = q.strides[p.ndim - 1]
         if n * k < 4096:  # releasing the lock takes longer than this
             return function(&f, <char*> p.buf, <char*> q.buf, n, k, strides, out)
-        for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
-            start = n_groups * thread // n_threads * group
-            stop = min(n, n_groups * (thread + 1) // n_threads * group)
-            bad |= function(
-                &f, <char*> p.buf + start * strides[0], <char*> q.buf + start * strides[2],
-                stop - start, k, strides, <char*> out + start * itemsize)
-        return bad
+        job = DivergenceJob.__new__(DivergenceJob)
+        job.f, job.function, job.keep = f, function, buffers
+        job.p, job.q, job.out = <char*> p.buf, <char*> q.buf, <char*> out
+        job.n, job.k, job.group, job.itemsize = n, k, tile_rows(k), itemsize
+        job.strides = [strides[0], strides[1], strides[2], strides[3]]
+        job.share(n_threads)
+        return job.n_bad > 0
 
     def pairwise(self, p, q, double unit, int n_threads):
         """Return the results for every row of p and every row of q, and whether one is bad."""
@@ -234,28 +322,24 @@ cdef class RowKernel:
         cdef Py_buffer *b = buffers.of(q)
         refuse_misfits(a, b, False)
         out = np_empty((len(p), len(q)), p.dtype)
-        cdef bint bad = self.run_pairs(a, b, unit, buffers.of(out, True).buf, n_threads)
+        cdef bint bad = self.run_pairs(buffers, a, b, unit, buffers.of(out, True).buf, n_threads)
         return out.T if self.f.swap else out, bad
 
-    cdef bint run_pairs(
-        self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
-    ) noexcept:
-        cdef settings f = self.f
-        cdef Py_ssize_t n = p.shape[0], m = q.shape[0], i, itemsize = p.itemsize
-        cdef Py_ssize_t[4] strides
-        cdef rows_function* function = (
-            LEVEL.rows_double[f.term] if itemsize == 8 else LEVEL.rows_float[f.term])
-        cdef int bad = 0
-        f.scale *= unit
-        strides[0] = 0
-        strides[1] = p.strides[1]
-        strides[2] = q.strides[0]
-        strides[3] = q.strides[1]
-        for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-            bad |= function(
-                &f, <char*> p.buf + i * p.strides[0], <char*> q.buf, m, p.shape[1], strides,
-                <char*> out + i * m * itemsize)
-        return bad
+    cdef int run_pairs(
+        self, Buffers buffers, Py_buffer* p, Py_buffer* q, double unit, void* out,
+        int n_threads,
+    ) except -1:
+        cdef PairwiseJob job = PairwiseJob.__new__(PairwiseJob)
+        job.f, job.keep = self.f, buffers
+        job.f.scale *= unit
+        job.function = (
+            LEVEL.rows_double[job.f.term] if p.itemsize == 8 else LEVEL.rows_float[job.f.term])
+        job.p, job.q, job.out = <char*> p.buf, <char*> q.buf, <char*> out
+        job.n, job.k, job.group, job.itemsize = p.shape[0], p.shape[1], 1, p.itemsize
+        job.n_q = q.shape[0]
+        job.strides = [p.strides[0], p.strides[1], q.strides[0], q.strides[1]]
+        job.share(n_threads)
+        return job.n_bad > 0
 
 
 def logits_rows(x, y, double temperature, double unit, int n_threads):
@@ -268,31 +352,16 @@ def logits_rows(x, y, double temperature, double unit, int n_threads):
     cdef Py_buffer *b = buffers.of(y)
     refuse_misfits(a, b, True)
     out = np_empty(len(x), x.dtype)
-    cdef bint bad = run_logits(a, b, temperature, unit, buffers.of(out, True).buf, n_threads)
-    return out, bad
-
-
-cdef bint run_logits(
-    Py_buffer* x, Py_buffer* y, double temperature, double unit, void* out,
-    int n_threads,
-) noexcept:
-    cdef Py_ssize_t n = x.shape[0], k = x.shape[1], i, itemsize = x.itemsize
-    cdef Py_ssize_t[4] strides
-    cdef logits_function* function = (
-        LEVEL.logits_double if itemsize == 8 else LEVEL.logits_float)
-    cdef int bad = 0
-    cdef double[2] inverse
-    inverse[0] = 1.0 / temperature
-    inverse[1] = fma(-temperature, inverse[0], 1.0) / temperature
-    strides[0] = x.strides[0]
-    strides[1] = x.strides[1]
-    strides[2] = y.strides[0]
-    strides[3] = y.strides[1]
-    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-        bad |= function(
-            <char*> x.buf + i * strides[0], <char*> y.buf + i * strides[2], 1, k, strides,
-            inverse, unit, <char*> out + i * itemsize)
-    return bad
+    cdef LogitsJob job = LogitsJob.__new__(LogitsJob)
+    job.function = LEVEL.logits_double if a.itemsize == 8 else LEVEL.logits_float
+    job.p, job.q, job.out = <char*> a.buf, <char*> b.buf, <char*> buffers.of(out, True).buf
+    job.n, job.k, job.group, job.itemsize = a.shape[0], a.shape[1], 1, a.itemsize
+    job.strides = [a.strides[0], a.strides[1], b.strides[0], b.strides[1]]
+    job.inverse[0] = 1.0 / temperature
+    job.inverse[1] = fma(-temperature, job.inverse[0], 1.0) / temperature
+    job.unit, job.keep = unit, buffers
+    job.share(n_threads)
+    return out, job.n_bad > 0
 
 
 def first_bad_row(p):
@@ -307,29 +376,19 @@ def first_bad_row(p):
     cdef Py_buffer* view = buffers.of(p)
     if not fit(view, view):
         return None
-    return run_check(view, n_threads_for(p.size))
-
-
-cdef Py_ssize_t run_check(Py_buffer* p, int n_threads) except -2:
-    """One row or many; each thread takes a run of whole tiles."""
-    cdef Py_ssize_t n = p.shape[0] if p.ndim == 2 else 1, k = p.shape[p.ndim - 1]
-    cdef Py_ssize_t group = tile_rows(k), n_groups = (n + group - 1) // group, start, stop
-    cdef Py_ssize_t[2] strides
-    cdef const char* rows = <const char*> p.buf
-    cdef check_function* check = LEVEL.check_double if p.itemsize == 8 else LEVEL.check_float
-    cdef int thread
-    strides[0] = p.strides[0] if p.ndim == 2 else k * p.itemsize
-    strides[1] = p.strides[p.ndim - 1]
-    if n * k < 4096:  # releasing the lock takes longer than this
-        return check(rows, n, k, strides)
-    cdef Py_ssize_t[::1] bad = np_empty(n_threads, np.intp)
-    for thread in prange(n_threads, nogil=True, schedule="static", num_threads=n_threads):
-        start = n_groups * thread // n_threads * group
-        stop = min(n, n_groups * (thread + 1) // n_threads * group)
-        bad[thread] = check(rows + start * strides[0], stop - start, k, strides)
-        if bad[thread] >= 0:
-            bad[thread] += start
-    return next((place for place in bad if place >= 0), -1)
+    cdef Py_ssize_t k = view.shape[view.ndim - 1]
+    cdef int n_threads = n_threads_for(p.size)
+    cdef CheckJob job = CheckJob.__new__(CheckJob)
+    job.function = LEVEL.check_double if view.itemsize == 8 else LEVEL.check_float
+    job.p, job.keep = <char*> view.buf, buffers
+    job.n, job.k, job.group = view.shape[0] if view.ndim == 2 else 1, k, tile_rows(k)
+    job.strides[0] = view.strides[0] if view.ndim == 2 else k * view.itemsize
+    job.strides[1] = view.strides[view.ndim - 1]
+    if p.size < 4096:  # releasing the lock takes longer than this
+        return job.function(job.p, job.n, k, job.strides)
+    job.found = np.full(PARTS * n_threads, -1)
+    job.share(n_threads)
+    return next((place for place in job.found if place >= 0), -1)
 
 
 def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):

@@ -13,10 +13,6 @@ from queue import SimpleQueue
 
 import threadpoolctl
 
-cdef extern from "threads.h" nogil:
-    int64_t ADD(int64_t*, int64_t)
-    int64_t wait_for_zero(int64_t*, int64_t)
-
 cdef enum:
     # Below so many nanoseconds of work, about, a second thread is awake too late.
     SERIAL_BELOW = 1 << 18
@@ -105,11 +101,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-cdef public int sklkl_get_num_threads() noexcept:
+cdef public int sklkl_get_num_threads() noexcept with gil:
     return _max_threads()
 
 
-cdef public void sklkl_set_num_threads(int n) noexcept:
+cdef public void sklkl_set_num_threads(int n) noexcept nogil:
     global _limit
     _limit = n
 

@@ -11,6 +11,8 @@
 /* A row holds, for a term of p and q,
    - its name in C, and in Python;
    - its curvature, half the second derivative by p at p = q = 1;
+   - its growth: which part of itself the sum of terms gains when q grows by a factor, as part of
+     what that exceeds 1, the curvature aside; halfway where that may be anything from 0 to 1;
    - whether it is infinite where p = 0 < q, and where q = 0 < p;
    - whether all entries of p, and of q, must be positive for the plain sum of terms, as they
      must where a zero makes it infinite;
@@ -18,21 +20,23 @@
    - whether it is computed in 1 step or 2, see halves;
    - whether its careful terms are left unscaled, because a scaled one might overflow. */
 #define DIVERGENCES(X) \
-    /* name            in Python        curvature  infinite positive moment steps unscaled */ \
-    X(KL,              "kl",              0.5,       0, 1,    0, 1,    0,     1,    0) \
-    X(JEFFREYS,        "jeffreys",        1.0,       1, 1,    1, 1,    0,     1,    0) \
-    X(JENSEN_SHANNON,  "jensen_shannon",  0.5,       0, 0,    0, 0,    0,     2,    0) \
-    X(CHI2,            "chi2",            1.0,       0, 1,    0, 1,    0,     1,    1) \
-    X(HELLINGER,       "hellinger",       0.125,     0, 0,    0, 0,    0,     1,    0) \
-    X(TOTAL_VARIATION, "total_variation", 0.5,       0, 0,    0, 0,    0,     1,    0) \
-    X(BHATTACHARYYA,   "bhattacharyya",   0.125,     0, 0,    1, 1,    1,     1,    0)
-/* The curvature of JENSEN_SHANNON is that times weight (1 - weight). Single-precision rows of
-   POWER are computed in double precision; the order decides whether it is infinite at zeros. */
+    /* name            in Python        curvature growth infinite positive moment steps unscaled */ \
+    X(KL,              "kl",              0.5,       0.0, 0, 1,    0, 1,    0,     1,    0) \
+    X(JEFFREYS,        "jeffreys",        1.0,       0.5, 1, 1,    1, 1,    0,     1,    0) \
+    X(JENSEN_SHANNON,  "jensen_shannon",  0.5,       0.5, 0, 0,    0, 0,    0,     2,    0) \
+    X(EVEN_JS,         "even_js",         0.5,       0.5, 0, 0,    0, 0,    0,     1,    0) \
+    X(CHI2,            "chi2",            1.0,      -1.0, 0, 1,    0, 1,    0,     1,    1) \
+    X(HELLINGER,       "hellinger",       0.125,     0.5, 0, 0,    0, 0,    0,     1,    0) \
+    X(TOTAL_VARIATION, "total_variation", 0.5,       0.5, 0, 0,    0, 0,    0,     1,    0) \
+    X(BHATTACHARYYA,   "bhattacharyya",   0.125,     0.5, 0, 0,    1, 1,    1,     1,    0)
+/* The curvature of JENSEN_SHANNON is that times weight (1 - weight), and EVEN_JS stands for it at
+   weight 1/2. The growth of POWER is 1 - alpha. Single-precision rows of it are computed in double
+   precision; the order decides whether it is infinite at zeros. */
 #define POWERS(X) \
-    X(POWER,           "power",           0.5,       0, 0,    1, 1,    1,     2,    1)
+    X(POWER,           "power",           0.5,       0.5, 0, 0,    1, 1,    1,     2,    1)
 #define ENTROPIES(X) \
-    X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0, 1,    0, 1,    0,     1,    0) \
-    X(ENTROPY,         "entropy",         0.5,       0, 0,    0, 0,    0,     1,    0)
+    X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0) \
+    X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0)
 #define SINGLE_PRECISION_TERMS(X) DIVERGENCES(X) ENTROPIES(X)
 #define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X)
 
@@ -42,7 +46,7 @@ enum { TERMS(CONSTANT) N_TERMS };
 
 typedef struct {
     const char *name;
-    double curvature;
+    double curvature, growth;
     int inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, has_moment, steps, unscaled;
 } facts;
 
@@ -66,9 +70,9 @@ typedef struct {
 typedef struct {
     int term;
     double weight;     /* of p in the mixture: JENSEN_SHANNON */
-    double curvature;  /* this and the next but one are those of the term */
+    double curvature, growth;  /* these and what is infinite are those of the term */
     double scale;      /* nats to the unit of the result */
-    int inf_at_zero_p, inf_at_zero_q, positive_p, positive_q;
+    int inf_at_zero_p, inf_at_zero_q;
     int root;          /* the result is the square root */
     int swap;          /* the caller takes p for q and q for p */
     int renyi;         /* the result is the logarithm of the moment, times a factor */
@@ -79,15 +83,20 @@ typedef struct {
 INLINE settings settings_of(
     int term, double weight, double order, int renyi, double scale, int root, int swap)
 {
-    const facts *of = &FACTS[term];
+    const int even = term == JENSEN_SHANNON && weight == 0.5;
+    const facts *of = &FACTS[even ? EVEN_JS : term];
     settings f = {
-        .term = term, .weight = weight, .curvature = of->curvature, .scale = scale,
+        .term = term, .weight = weight, .curvature = of->curvature,
+        .growth = of->growth, .scale = scale,
         .inf_at_zero_p = of->inf_at_zero_p, .inf_at_zero_q = of->inf_at_zero_q,
-        .positive_p = of->positive_p, .positive_q = of->positive_q,
         .root = root, .swap = swap, .renyi = renyi};
     power *c = &f.power;
-    if (term == JENSEN_SHANNON)
+    if (even) {
+        f.term = EVEN_JS;
+        f.scale *= 0.25;
+    } else if (term == JENSEN_SHANNON) {
         f.curvature *= weight * (1 - weight);
+    }
     if (term == BHATTACHARYYA) {
         f.renyi = 1;
         c->one_less = c->renyi_factor = 1;
@@ -104,6 +113,7 @@ INLINE settings settings_of(
         c->inverse = 1 / c->alpha;
         c->inverse_other = 1 / (1 - c->alpha);
         c->one_less = c->alpha * (1 - c->alpha);
+        f.growth = 1 - c->alpha;
         f.inf_at_zero_p = c->alpha < 0;
     }
     return f;
@@ -139,7 +149,11 @@ static const char *const LOSS_NAMES[] = {LOSSES(TEXT)};
 
 TERM(KL)
 {
-    return NAME(kl_term)(a, b, d);
+    NAME(ratio) r;
+    if (careful)
+        return NAME(kl_term)(a, b, d);
+    r = NAME(ratio_of)(a, b);
+    return NAME(kl_of)(a, b, r, r.difference / r.total);
 }
 
 TERM(JEFFREYS)
@@ -233,6 +247,23 @@ TERM(JENSEN_SHANNON)
     return NAME(js_term)(NAME(js_half)(a, b, d, (REAL)f->weight, careful));
 }
 
+/* The same of weight 1/2, times 4: h log(h / m) + l log(l / m) with h the double of the larger of a
+   and b, l that of the smaller, and m = a + b. Since h / m lies between 1 and 2, it needs no
+   power of two. */
+TERM(EVEN_JS)
+{
+    const REAL far = d < 0 ? -d : d, m = a + b, l = 2 * (a < b ? a : b), total = 2 * m + far;
+    const NAME(ratio) r = NAME(reduced)(l, m, -far);
+    REAL s = far / total, t = r.difference / r.total, w;
+    if (PRECISE && !careful) {  /* one division for both, as above */
+        const REAL inverse = 1 / (total * r.total);
+        s = far * (r.total * inverse);
+        t = r.difference * (total * inverse);
+    }
+    w = s * s;
+    return far * s * (1 + (s + w) * NAME(poly_atanh_far)(w)) + NAME(kl_of)(l, m, r, t);
+}
+
 #if PRECISE
 /* (alpha a + (1 - alpha) b - a^alpha b^(1 - alpha)) / (alpha (1 - alpha)) for alpha <= 1/2,
    times unit; *moment becomes a^alpha b^(1 - alpha) times unit.
@@ -247,7 +278,7 @@ INLINE NAME(half) NAME(power_half)(double a, double b, double d)
     NAME(half) h = {{0}};
     NAME(ratio) r = NAME(reduced)(a, b, d);
     double s = r.difference / r.total, w = s * s, wB = w * NAME(poly_atanh)(w);
-    h.x[0] = r.e;
+    h.x[0] = r.e * (1 / E_UNIT);
     h.x[1] = 2 * s * (1 + wB);  /* log(a / b) = e log(2) + this */
     h.x[2] = w * r.total - 2 * b * s * wB;  /* b h(u) if e = 0 */
     return h;

@@ -18,6 +18,11 @@
 
 #define LEVEL_NAME baseline
 #define HAVE_FMA BASELINE_FMA
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define HAVE_CONVERSION 1
+#else
+#define HAVE_CONVERSION 0
+#endif
 #if defined(__GNUC__)
 #define VECTOR_BYTES 16
 #else
@@ -26,6 +31,7 @@
 #include LEVEL_BODY
 #undef LEVEL_NAME
 #undef HAVE_FMA
+#undef HAVE_CONVERSION
 #undef VECTOR_BYTES
 
 #if X86_LEVELS
@@ -33,6 +39,7 @@
 
 #define LEVEL_NAME avx2
 #define VECTOR_BYTES 32
+#define HAVE_CONVERSION 0
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #else
@@ -47,9 +54,11 @@
 #endif
 #undef LEVEL_NAME
 #undef VECTOR_BYTES
+#undef HAVE_CONVERSION
 
 #define LEVEL_NAME avx512
 #define VECTOR_BYTES 64
+#define HAVE_CONVERSION 1
 #if defined(__clang__)
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"))), apply_to = function)
@@ -65,6 +74,7 @@
 #endif
 #undef LEVEL_NAME
 #undef HAVE_FMA
+#undef HAVE_CONVERSION
 #undef VECTOR_BYTES
 #endif
 

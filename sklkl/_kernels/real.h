@@ -30,16 +30,29 @@
 #undef BITS
 #undef NAME
 #undef SQRT
+#undef SIGNED
+#undef CONVERTS
+#undef E_UNIT
 #if PRECISE
 #define REAL double
 #define BITS uint64_t
+#define SIGNED int64_t
+#define CONVERTS HAVE_CONVERSION
 #define NAME(x) LEVEL(x##_d)
 #define SQRT sqrt
 #else
 #define REAL float
 #define BITS uint32_t
+#define SIGNED int32_t
+#define CONVERTS 1
 #define NAME(x) LEVEL(x##_f)
 #define SQRT sqrtf
+#endif
+
+#if CONVERTS
+#define E_UNIT EITHER(0x1p52, 0x1p23f)
+#else
+#define E_UNIT 1
 #endif
 
 #ifndef SKLKL_REAL_H
@@ -93,19 +106,23 @@ INLINE REAL NAME(real_of)(BITS bits)
     return x;
 }
 
-/* The integer in the top bits of x, above the mantissa, as a real number; a conversion
-   instruction would not vectorise before AVX-512. */
+/* The integer in the top bits of x, above the mantissa, as a real number times E_UNIT; its other
+   bits are 0. Before AVX-512, vectors have no conversion of 64-bit integers. */
 INLINE REAL NAME(top_integer)(BITS x)
 {
+#if CONVERTS
+    return (REAL)(SIGNED)x;
+#else
     return NAME(real_of)(((x ^ TOP_BIT) >> MANTISSA) | MAGIC) - OFFSET;
+#endif
 }
 
 INLINE REAL NAME(times_ln2)(REAL e, REAL factor, REAL rest)
 {
 #if PRECISE
-    return factor * (e * LN2_HIGH) + rest;
+    return factor * (e * (LN2_HIGH / E_UNIT)) + rest;
 #else
-    return (factor * (e * LN2_HIGH) + rest) + factor * (e * LN2_LOW);
+    return (factor * (e * (LN2_HIGH / E_UNIT)) + rest) + factor * (e * (LN2_LOW / E_UNIT));
 #endif
 }
 
@@ -123,15 +140,37 @@ INLINE REAL NAME(poly_atanh)(REAL w)
 #endif
 }
 
-INLINE NAME(ratio) NAME(reduced)(REAL a, REAL b, REAL d)
+/* The same up to w = 1/9. */
+INLINE REAL NAME(poly_atanh_far)(REAL w)
+{
+#if PRECISE
+    REAL v = w * w;
+    REAL even = 0.33333333333333487 + v * (0.14285714338646727 + v * (0.090911315263282889 + v * (
+        0.067514038442063598 + v * 0.0843867316533215)));
+    REAL odd = 0.19999999999778564 + v * (0.11111106253832917 + v * (
+        0.076866171707583606 + v * 0.05159952048775671));
+    return even + w * odd;
+#else
+    return 0.333333194f + w * (0.200037897f + w * (0.141180173f + w * 0.13427867f));
+#endif
+}
+
+INLINE NAME(ratio) NAME(ratio_of)(REAL a, REAL b)
 {
     NAME(ratio) r;
     BITS shift = NAME(bits_of)(a) - NAME(bits_of)(b) + ((BITS)1 << (MANTISSA - 1));
-    r.e = NAME(top_integer)(shift);
     shift &= ~(((BITS)1 << MANTISSA) - 1);
+    r.e = NAME(top_integer)(shift);
     r.b2 = NAME(real_of)(NAME(bits_of)(b) + shift);
-    r.difference = shift ? a - r.b2 : d;
+    r.difference = a - r.b2;
     r.total = a + r.b2;
+    return r;
+}
+
+INLINE NAME(ratio) NAME(reduced)(REAL a, REAL b, REAL d)
+{
+    NAME(ratio) r = NAME(ratio_of)(a, b);
+    r.difference = r.b2 == b ? d : r.difference;
     return r;
 }
 

@@ -6,11 +6,11 @@
    rows, and then summed row by row; that is what vectorises.
 
    (a) Rows are read once. For rows p, q of masses A, B (both 1 but for rounding) the
-       divergence of the normalised rows is (S - c (A - B)^2 / A) / A with S the sum of terms
-       and c half the second derivative at p = q, up to a relative error of (A - B) / A; for
-       KL, where it would be (S - kl_term(A, B)) / A exactly, up to a relative error of the
-       part that is subtracted. A - B is summed as differences, so it is accurate where A and
-       B are not.
+       divergence of the normalised rows is (S (1 + g (A - B)) - c (A - B)^2 / A) / A with S the
+       sum of terms, c half the second derivative at p = q and g the growth of the table, up to
+       a relative error of g (A - B) at most; for KL, where it would be (S - kl_term(A, B)) / A
+       exactly, up to a relative error of the part that is subtracted. A - B is summed as
+       differences, so it is accurate where A and B are not.
    (b) Where that is not accurate enough (sums that differ; entries near FLOOR; zeros that
        make the divergence infinite; S near the least number) the row is done again by
        exact_row, which normalises first: with rho = (A - B) / B the row t = q (1 + rho) has
@@ -33,11 +33,13 @@ enum {
 #define TWO_STEPS(term) (FACTS[term].steps == 2)
 #define STEP_OF(term) (TWO_STEPS(term) ? STEP : BLOCK)
 /* What entries must reach for the plain sum of terms, where FLOOR is added to each. */
-#define P_LEAST(f) ((f)->positive_p ? LEAST_ENTRY : 0)
-#define Q_LEAST(f) ((f)->positive_q ? LEAST_ENTRY : 0)
-/* Largest (A - B) / A that may enter the relative error, and largest share in a sum of the
-   excess, which is known to 1e-3. */
-#define RHO_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-48 : 0x1p-21)
+#define P_LEAST(term) (FACTS[term].positive_p ? LEAST_ENTRY : 0)
+#define Q_LEAST(term) (FACTS[term].positive_q ? LEAST_ENTRY : 0)
+#define P_ENTRY(term, x) (FACTS[term].positive_p ? (x) : (x) + FLOOR)
+#define Q_ENTRY(term, x) (FACTS[term].positive_q ? (x) : (x) + FLOOR)
+/* Largest g (A - B) that may enter the relative error: long rows that were divided by a sum taken
+   one by one are off by more than 2^-48. Largest share in a sum of the excess, known to 1e-3. */
+#define GROWTH_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-44 : 0x1p-21)
 #define EXCESS_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-37 : 0x1p-13)
 
 typedef struct {
@@ -315,39 +317,51 @@ INLINE void IN(sum_rows_of)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, RE
     }
 }
 
-static NOINLINE void IN(sum_rows)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
-{
-    switch (k) {
-    case 1: IN(sum_rows_of)(x, n, 1, out); return;
-    case 2: IN(sum_rows_of)(x, n, 2, out); return;
-    case 3: IN(sum_rows_of)(x, n, 3, out); return;
-    }
 #if VECTOR_BYTES
-    /* A few partial sums: whole vectors, and the rest as one more that reaches back into them,
-       masked. Loops over the single entries of short rows cost more than the terms. */
-    enum { WIDTH = VECTOR_BYTES / sizeof(REAL) < 4 ? VECTOR_BYTES / sizeof(REAL) : 4 };
+/* The same by partial sums: whole vectors, and the rest as one more that reaches back into them,
+   masked; then of many rows at once the sums of these. */
+INLINE void IN(sum_longer_rows_of)(
+    const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
+{
+    enum { WIDTH = VECTOR_BYTES / sizeof(REAL) < 4 ? VECTOR_BYTES / sizeof(REAL) : 4, ROWS = 64 };
     typedef REAL vector __attribute__((vector_size(WIDTH * sizeof(REAL))));
     typedef BITS mask __attribute__((vector_size(WIDTH * sizeof(REAL))));
     const ptrdiff_t whole = k / WIDTH * WIDTH, rest = k - whole;
     mask in_rest;
     for (ptrdiff_t c = 0; c < WIDTH; c++)
         in_rest[c] = c >= WIDTH - rest ? ~(BITS)0 : 0;
-    for (ptrdiff_t i = 0; i < n; i++, x += k) {
-        vector v, sum;
-        REAL total = 0;
-        memcpy(&v, x + k - WIDTH, sizeof v);
-        sum = (vector)((mask)v & in_rest);
-        for (ptrdiff_t j = 0; j < whole; j += WIDTH) {
-            memcpy(&v, x + j, sizeof v);
-            sum += v;
+    for (ptrdiff_t start = 0; start < n; start += ROWS) {
+        const ptrdiff_t m = n - start < ROWS ? n - start : ROWS;
+        REAL partial[ROWS * WIDTH];
+        for (ptrdiff_t i = 0; i < m; i++, x += k) {
+            vector v, sum;
+            memcpy(&v, x + k - WIDTH, sizeof v);
+            sum = (vector)((mask)v & in_rest);
+            for (ptrdiff_t j = 0; j < whole; j += WIDTH) {
+                memcpy(&v, x + j, sizeof v);
+                sum += v;
+            }
+            memcpy(partial + i * WIDTH, &sum, sizeof sum);
         }
-        for (int c = 0; c < WIDTH / 2; c++)
-            total += sum[c] + sum[c + WIDTH / 2];
-        out[i] = total;
+        IN(sum_rows_of)(partial, m, WIDTH, out + start);
     }
+}
 #else
-    IN(sum_rows_of)(x, n, k, out);
+#define sum_longer_rows_of sum_rows_of
 #endif
+
+/* Loops over the single entries of short rows cost more than the terms, and loops of unknown length
+   over their vectors nearly as much. */
+static NOINLINE void IN(sum_rows)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
+{
+    switch (k) {
+#define CASE(k, sum) case k: IN(sum)(x, n, k, out); return;
+    CASE(1, sum_rows_of) CASE(2, sum_rows_of) CASE(3, sum_rows_of) CASE(4, sum_rows_of)
+    CASE(5, sum_longer_rows_of) CASE(6, sum_longer_rows_of) CASE(7, sum_longer_rows_of)
+    CASE(8, sum_longer_rows_of) CASE(9, sum_longer_rows_of) CASE(10, sum_longer_rows_of)
+#undef CASE
+    default: IN(sum_longer_rows_of)(x, n, k, out);
+    }
 }
 
 /* n rows of m entries as one flat buffer of whole vectors: in place if they are one. */
@@ -382,7 +396,7 @@ INLINE void IN(first_steps)(
         return;
     SIMD()
     for (ptrdiff_t j = 0; j < m; j++) {
-        const REAL a = p[j] + FLOOR, b = q[j] + FLOOR;
+        const REAL a = P_ENTRY(term, p[j]), b = Q_ENTRY(term, q[j]);
         const NAME(half) h = NAME(first_step)(term, a, b, a - b, f);
         for (int i = 0; i < (term == POWER ? 3 : 5); i++)
             to->x[i][j] = h.x[i];
@@ -408,7 +422,7 @@ INLINE int IN(fill_step)(
     int term, const settings *f, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m,
     REAL *restrict terms, REAL *restrict difference, REAL *restrict moments)
 {
-    const REAL p_least = P_LEAST(f), q_least = Q_LEAST(f);
+    const REAL p_least = P_LEAST(term), q_least = Q_LEAST(term);
     BITS signs = 0;  /* their union: compilers vectorise it where they refuse a minimum */
     NAME(halves) first;
     const settings g = *f;  /* which no output can alias */
@@ -416,7 +430,7 @@ INLINE int IN(fill_step)(
     IN(first_steps)(term, p, q, m, f, &first);
     SIMD(reduction(| : signs))
     for (ptrdiff_t j = 0; j < m; j++) {
-        REAL a = p[j] + FLOOR, b = q[j] + FLOOR, moment;
+        REAL a = P_ENTRY(term, p[j]), b = Q_ENTRY(term, q[j]), moment;
         signs |= NAME(bits_of)(p[j] - p_least) | NAME(bits_of)(q[j] - q_least);
         difference[j] = a - b;
         terms[j] = IN(term_with_moment)(term, &g, a, b, &first, j, &moment);
@@ -450,7 +464,7 @@ INLINE void IN(add)(
     int term, const settings *f, const REAL *restrict p, const REAL *restrict q, ptrdiff_t m,
     IN(sums) *to)
 {
-    const REAL p_least = P_LEAST(f), q_least = Q_LEAST(f);
+    const REAL p_least = P_LEAST(term), q_least = Q_LEAST(term);
     REAL A = 0, D = 0, S = 0, M = 0;
     BITS signs = 0;
     NAME(halves) first;
@@ -458,7 +472,7 @@ INLINE void IN(add)(
     IN(first_steps)(term, p, q, m, f, &first);
     SIMD(reduction(| : signs) reduction(+ : A, D, S, M))
     for (ptrdiff_t j = 0; j < m; j++) {
-        REAL a = p[j] + FLOOR, b = q[j] + FLOOR, moment;
+        REAL a = P_ENTRY(term, p[j]), b = Q_ENTRY(term, q[j]), moment;
         signs |= NAME(bits_of)(p[j] - p_least) | NAME(bits_of)(q[j] - q_least);
         A += a;
         D += a - b;
@@ -477,10 +491,13 @@ INLINE void IN(add)(
    result would lose digits and for rows that are no probability vectors. No branch depends
    on the row, so that this vectorises over short rows. */
 INLINE REAL IN(finished)(
-    int term, REAL A, REAL D, REAL S, REAL M, REAL least, REAL curvature, REAL scale,
-    const settings *f)
+    int term, REAL A, REAL D, REAL S, REAL M, REAL least, REAL curvature, REAL growth,
+    REAL scale, const settings *f)
 {
-    const REAL p_off = A - 1, q_off = p_off - D, size = D < 0 ? -D : D;
+    const REAL p_off = A - 1, q_off = p_off - D, grown = growth * D;
+    const REAL size = grown < 0 ? -grown : grown;
+    /* 1 / A to the last digit within TOLERANCE: for rows of two entries half the price. */
+    const REAL inverse = 1 - p_off * (1 - p_off * (PRECISE ? 1 - p_off * (1 - p_off) : 1));
     REAL p_far = p_off < 0 ? -p_off : p_off, q_far = q_off < 0 ? -q_off : q_off, value;
     int good;
     (void)M, (void)f;
@@ -488,23 +505,26 @@ INLINE REAL IN(finished)(
     if (term == CROSS_ENTROPY || term == ENTROPY) {
         /* S / A + log1p(z), to 1e-18 */
         const REAL z = term == ENTROPY ? p_off : q_off;
-        value = S / A
+        value = S * inverse
             + z * (1 - z * ((REAL)0.5 - z * ((REAL)(1.0 / 3) - z * (REAL)0.25)));
         good = value >= (PRECISE ? (REAL)0.0625 : (REAL)0.25);
     } else if (term == TOTAL_VARIATION) {
-        value = S / A;
-        good = (size <= (REAL)RHO_LIMIT(INPUT) * S) & (S >= least);
+        value = S * inverse;
+        good = (size <= (REAL)GROWTH_LIMIT(INPUT) * S) & (S >= least);
     } else {
         /* The factor of curvature should be (A - B)^2 / A, or kl_term(A, B). */
         const REAL excess = curvature * (D * D);
         const REAL bound = excess * (REAL)(1 / EXCESS_LIMIT(INPUT));
-        value = (S - excess) / A;
+        if (term != KL)
+            S += S * grown;
+        value = (S - excess) * inverse;
         good = S >= (bound > least ? bound : least);
         if (term != KL)
-            good &= size <= (REAL)RHO_LIMIT(INPUT);
+            good &= size <= (REAL)GROWTH_LIMIT(INPUT);
     }
     if (HAS_MOMENT(term) && f->renyi) {
-        M /= A;
+        M += M * grown;
+        M *= inverse;
         good &= (M >= FLOOR) & (M <= 1 / FLOOR);
         value *= f->power.alpha == ORDER_0 ? 0 : (REAL)f->power.one_less;
         value = NAME(log_ratio)(1, good ? M : 1, value)
@@ -534,7 +554,7 @@ INLINE REAL IN(long_row)(
         return (REAL)NAN;
     return IN(finished)(
         term, (REAL)sums.A, (REAL)sums.D, (REAL)sums.S, (REAL)sums.moment,
-        (REAL)(k * LEAST_SUM), (REAL)f->curvature, (REAL)f->scale, f);
+        (REAL)(k * LEAST_SUM), (REAL)f->curvature, (REAL)f->growth, (REAL)f->scale, f);
 }
 
 /* A tile of n short rows. */
@@ -553,17 +573,18 @@ INLINE void IN(short_rows)(
     if (HAS_MOMENT(term))
         IN(sum_rows)(moments, n, k, M);
     const REAL least_sum = (REAL)(k * LEAST_SUM), curvature = (REAL)f->curvature;
-    const REAL scale = (REAL)f->scale;
+    const REAL growth = (REAL)f->growth, scale = (REAL)f->scale;
     const settings g = *f;  /* which out cannot alias */
     SIMD()
     for (ptrdiff_t i = 0; i < n; i++)
         out[i] = (INPUT)IN(finished)(
-            term, A[i], D[i], S[i], HAS_MOMENT(term) ? M[i] : 1, least_sum, curvature, scale, &g);
+            term, A[i], D[i], S[i], HAS_MOMENT(term) ? M[i] : 1, least_sum, curvature, growth,
+            scale, &g);
     if (!small)
         return;
     for (ptrdiff_t i = 0; i < n; i++, a += k, b += k)
         for (ptrdiff_t j = 0; j < k; j++)
-            if (a[j] < P_LEAST(f) || b[j] < Q_LEAST(f))
+            if (a[j] < P_LEAST(term) || b[j] < Q_LEAST(term))
                 out[i] = (INPUT)NAN;
 }
 

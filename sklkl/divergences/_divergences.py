@@ -13,7 +13,6 @@ from sklkl._core.docs import documented
 from sklkl._core.parameters import SHARE, check, number
 from sklkl._core.typing import Floats, RowValues
 from sklkl._kernels._contributions import contribution_rows
-from sklkl._kernels._openmp import n_threads_for
 from sklkl._kernels._rows import RowKernel
 
 __all__ = [
@@ -425,9 +424,7 @@ def _log_ratios(p, q, axis, base, *, weighted):
     rows, shape = as_rows(arrays, axis)
     p_rows, q_rows = rows
     out = np.empty(p_rows.shape, p_rows.dtype)
-    contribution_rows(
-        p_rows, q_rows, nats_to(base), SUM_TOLERANCE, weighted, out, n_threads_for(out.size)
-    )
+    contribution_rows(p_rows, q_rows, nats_to(base), SUM_TOLERANCE, weighted, out)
     bad = np.isnan(out[:, 0])
     if bad.any():
         raise_bad_row(arrays, shape, int(np.argmax(bad)), axis)

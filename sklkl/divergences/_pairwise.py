@@ -9,7 +9,7 @@ from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_
 from sklkl._core.docs import documented_with
 from sklkl._core.names import names_of, orders
 from sklkl._core.typing import DivergenceParams, Floats
-from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._threads import n_threads_for
 from sklkl.divergences._divergences import KL, is_infinite
 from sklkl.divergences._registry import LISTS, find
 

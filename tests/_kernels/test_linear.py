@@ -11,8 +11,8 @@ from scipy.sparse import csr_array, csr_matrix
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
-from sklkl._kernels import _openmp
 from sklkl._kernels._linear import LOG_ODDS, LOG_PROBA, PROBA, RAW, LinearRows
+from sklkl._kernels._threads import n_threads_for
 from sklkl.linear_model._loss import LossTerm
 from tests._support import reference
 from tests._support.layouts import LAYOUTS, reversed_in_memory, strided
@@ -464,7 +464,7 @@ def test_bits_do_not_depend_on_threads(size, soft, make, dtype, monkeypatch):
     expected = None
     for n_threads in (1, 2, 5):
         with threadpool_limits(limits=n_threads):
-            assert _openmp.n_threads_for(1 << 20) == n_threads or not _openmp.OPENMP_ENABLED
+            assert n_threads_for(1 << 20) == n_threads
             found = list(results(rows, problem.W))
         expected = expected or found
         assert_same_bits(found, expected)

@@ -226,7 +226,7 @@ def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="one length"):
         _rows.kl_terms(rows[0], rows[0], rows[0], np.empty(2))
     with pytest.raises(ValueError, match="one shape"):
-        contribution_rows(rows, rows, 1.0, 3e-4, True, np.empty((4, 2)), 1)
+        contribution_rows(rows, rows, 1.0, 3e-4, True, np.empty((4, 2)))
 
 
 STACK = """

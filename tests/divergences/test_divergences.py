@@ -123,6 +123,22 @@ def test_accuracy_for_rows_with_zeros(name):
 
 
 @cache
+def rows_summed_one_by_one():
+    """Sums that differ by what is left when many entries are added up one by one."""
+    pairs = []
+    for k in (2, 10, 300):
+        p, q = random_rows(2, k, 6), random_rows(2, k, 7, concentration=0.3)
+        pairs += [(p, q * (1 + off)) for off in (1e-14, 1.1e-13, -1.1e-13, 1e-12)]
+        pairs += [(x.astype("f4") for x in (p, q * (1 + off))) for off in (9e-7, -9e-7)]
+    return [tuple(pair) for pair in pairs]
+
+
+@each_row_function
+def test_accuracy_where_sums_differ_a_little(name):
+    check_accuracy(name, rows_summed_one_by_one())
+
+
+@cache
 def near_equal_rows():
     """Perturbations, sums that are off, concentrations, one bit."""
     pairs = []

@@ -1,15 +1,19 @@
-"""How many threads a loop gets, and that forked processes go on working."""
+"""How many threads a call gets, and that it waits for all of them and for nobody else."""
 
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from sklkl._kernels import _openmp
+from sklkl._kernels._threads import n_threads_for
+from sklkl.divergences import kl_divergence
 
 SMALL, LARGE = 100, 1 << 24
 
@@ -28,29 +32,26 @@ def run(code, **environment):
     return result.stdout.strip()
 
 
-def threads(wanted):
-    """``wanted``, or 1 where the extension was built without OpenMP."""
-    return wanted if _openmp.OPENMP_ENABLED else 1
-
-
 def test_threadpoolctl_limits_are_asked_at_each_call(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for limit in (1, 2, 1, 4096):
         with threadpool_limits(limits=limit):
-            assert _openmp.n_threads_for(LARGE) == threads(min(limit, joblib.cpu_count()))
-            assert _openmp.n_threads_for(SMALL) == _openmp.n_threads_for(0) == 1
+            assert n_threads_for(LARGE) == min(limit, joblib.cpu_count())
+            assert n_threads_for(SMALL) == n_threads_for(0) == 1
 
 
 PRINT_THREADS = f"""
-from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._threads import n_threads_for
 print(n_threads_for({SMALL}), n_threads_for({LARGE}))
 """
 
 
 def test_environment_variable_wins():
-    """Also over the number of cores, as in every program that uses OpenMP."""
-    assert run(PRINT_THREADS, OMP_NUM_THREADS="3") == f"1 {threads(3)}"
-    assert run(PRINT_THREADS) == f"1 {threads(joblib.cpu_count())}"
+    """Also over the number of cores, as in programs that use OpenMP."""
+    assert run(PRINT_THREADS, OMP_NUM_THREADS="3") == "1 3"
+    assert run(PRINT_THREADS, OMP_NUM_THREADS="4,2") == "1 4"  # the second is of nested loops
+    for nonsense in ("", "0", "-1", "many"):
+        assert run(PRINT_THREADS, OMP_NUM_THREADS=nonsense) == f"1 {joblib.cpu_count()}"
 
 
 # A pool that is left by an error is terminated, so a child that hangs ends with the test.
@@ -60,7 +61,7 @@ import sys
 
 import numpy as np
 
-from sklkl._kernels._openmp import n_threads_for
+from sklkl._kernels._threads import n_threads_for
 from sklkl.divergences import kl_divergence
 
 if __name__ == "__main__":
@@ -85,6 +86,16 @@ if __name__ == "__main__":
 def test_child_process_works_after_its_parent_used_threads(method):
     code = CHILD_AFTER_PARENT.replace("sys.argv[1]", repr(method))
     printed = run(code, OMP_NUM_THREADS="2")
-    # A forked child would hang in GNU's OpenMP, so it works alone.
-    expected = 1 if method == "fork" else threads(2)
-    assert printed == f"{threads(2)} {expected}"
+    # A forked child has none of its parent's threads, and is one of several workers.
+    assert printed == f"2 {1 if method == 'fork' else 2}"
+
+
+def test_calls_from_many_threads_share_the_same_few(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    p, q = np.random.default_rng(0).dirichlet(np.ones(10), size=(2, 40_000))
+    expected = kl_divergence(p, q)
+    with ThreadPoolExecutor(8) as executor:
+        for found in executor.map(lambda _: kl_divergence(p, q), range(40)):
+            assert np.array_equal(found, expected)
+    own = [thread for thread in threading.enumerate() if thread.name.startswith("sklkl-")]
+    assert 2 <= len(own) < 8
