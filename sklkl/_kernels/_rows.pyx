@@ -28,6 +28,7 @@ float64 = np.dtype(np.float64)
 cdef extern from "kernels_rows.h" nogil:
     ctypedef struct facts:
         const char* name
+        int symmetric
     ctypedef struct settings:
         int term, inf_at_zero_p, inf_at_zero_q, swap
         double scale
@@ -38,6 +39,9 @@ cdef extern from "kernels_rows.h" nogil:
     ctypedef int rows_function(
         const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
         void*) noexcept
+    ctypedef int pairs_function(
+        rows_function*, const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t,
+        const Py_ssize_t*, void*) noexcept
     ctypedef int logits_function(
         const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*,
         double, void*) noexcept
@@ -47,6 +51,8 @@ cdef extern from "kernels_rows.h" nogil:
         const char* name
         rows_function** rows_double
         rows_function** rows_float
+        pairs_function* pairs_double
+        pairs_function* pairs_float
         logits_function* logits_double
         logits_function* logits_float
         check_function* check_double
@@ -226,36 +232,60 @@ cdef class RowKernel:
         return bad
 
     def pairwise(self, p, q, double unit, int n_threads):
-        """Return the results for every row of p and every row of q, and whether one is bad."""
+        """Return the results for every row of p and every row of q, and whether one is bad.
+
+        ``q`` is None for the rows of p themselves; where these may change places, half of the
+        results are computed, and the matrix is symmetric to the last bit.
+        """
+        cdef bint mirrored = q is None and FACTS[self.f.term].symmetric
         cdef Buffers buffers = Buffers.__new__(Buffers)
+        if q is None:
+            q = p
         if self.f.swap:
             p, q = q, p
         cdef Py_buffer *a = buffers.of(p)
         cdef Py_buffer *b = buffers.of(q)
         refuse_misfits(a, b, False)
         out = np_empty((len(p), len(q)), p.dtype)
-        cdef bint bad = self.run_pairs(a, b, unit, buffers.of(out, True).buf, n_threads)
+        cdef bint bad = self.run_pairs(
+            a, b, unit, buffers.of(out, True).buf, mirrored, n_threads)
+        if mirrored:
+            mirror(out)
         return out.T if self.f.swap else out, bad
 
     cdef bint run_pairs(
-        self, Py_buffer* p, Py_buffer* q, double unit, void* out, int n_threads,
+        self, Py_buffer* p, Py_buffer* q, double unit, void* out, bint mirrored, int n_threads,
     ) noexcept:
+        """All pairs, or those of the upper triangle."""
         cdef settings f = self.f
-        cdef Py_ssize_t n = p.shape[0], m = q.shape[0], i, itemsize = p.itemsize
+        cdef Py_ssize_t n = p.shape[0], m = q.shape[0], i, first, itemsize = p.itemsize
         cdef Py_ssize_t[4] strides
         cdef rows_function* function = (
             LEVEL.rows_double[f.term] if itemsize == 8 else LEVEL.rows_float[f.term])
+        cdef pairs_function* pairs = LEVEL.pairs_double if itemsize == 8 else LEVEL.pairs_float
         cdef int bad = 0
         f.scale *= unit
         strides[0] = 0
         strides[1] = p.strides[1]
         strides[2] = q.strides[0]
         strides[3] = q.strides[1]
-        for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
-            bad |= function(
-                &f, <char*> p.buf + i * p.strides[0], <char*> q.buf, m, p.shape[1], strides,
-                <char*> out + i * m * itemsize)
+        for i in prange(n, nogil=True, schedule="dynamic", num_threads=n_threads):
+            first = i if mirrored else 0
+            bad |= pairs(
+                function, &f, <char*> p.buf + i * p.strides[0],
+                <char*> q.buf + first * strides[2], m - first, p.shape[1], strides,
+                <char*> out + (i * m + first) * itemsize)
         return bad
+
+
+def mirror(x):
+    """Copy the upper triangle of a square matrix to the lower, in blocks that fit a cache."""
+    for start in range(0, len(x), 64):
+        stop = start + 64
+        x[stop:, start:stop] = x[start:stop, stop:].T
+        block = x[start:stop, start:stop]
+        i, j = np.tril_indices(len(block), -1)
+        block[i, j] = block[j, i]
 
 
 def logits_rows(x, y, double temperature, double unit, int n_threads):
