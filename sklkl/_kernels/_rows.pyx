@@ -31,6 +31,7 @@ float64 = np.dtype(np.float64)
 cdef extern from "kernels_rows.h" nogil:
     ctypedef struct facts:
         const char* name
+        int symmetric
     ctypedef struct settings:
         int term, inf_at_zero_p, inf_at_zero_q, swap
         double scale
@@ -41,6 +42,9 @@ cdef extern from "kernels_rows.h" nogil:
     ctypedef int rows_function(
         const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*,
         void*) noexcept
+    ctypedef int pairs_function(
+        rows_function*, const settings*, const char*, const char*, Py_ssize_t, Py_ssize_t,
+        const Py_ssize_t*, void*) noexcept
     ctypedef int logits_function(
         const char*, const char*, Py_ssize_t, Py_ssize_t, const Py_ssize_t*, const double*,
         double, void*) noexcept
@@ -50,6 +54,8 @@ cdef extern from "kernels_rows.h" nogil:
         const char* name
         rows_function** rows_double
         rows_function** rows_float
+        pairs_function* pairs_double
+        pairs_function* pairs_float
         logits_function* logits_double
         logits_function* logits_float
         check_function* check_double
@@ -157,17 +163,21 @@ cdef class PairwiseJob(RowsJob):
 
     cdef settings f
     cdef rows_function* function
+    cdef pairs_function* pairs
     cdef Py_ssize_t n_q
+    cdef bint mirrored
 
     cdef void rows(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-        cdef Py_ssize_t i, step = self.strides[0]
+        cdef Py_ssize_t i, first
         cdef Py_ssize_t[4] strides
         strides[0], strides[1], strides[2], strides[3] = (
             0, self.strides[1], self.strides[2], self.strides[3])
         for i in range(start, stop):
-            ADD(&self.n_bad, self.function(
-                &self.f, self.p + i * step, self.q, self.n_q, self.k, strides,
-                self.out + i * self.n_q * self.itemsize))
+            first = i if self.mirrored else 0
+            ADD(&self.n_bad, self.pairs(
+                self.function, &self.f, self.p + i * self.strides[0],
+                self.q + first * strides[2], self.n_q - first, self.k, strides,
+                self.out + (i * self.n_q + first) * self.itemsize))
 
 
 cdef class LogitsJob(RowsJob):
@@ -314,32 +324,54 @@ cdef class RowKernel:
         return job.n_bad > 0
 
     def pairwise(self, p, q, double unit, int n_threads):
-        """Return the results for every row of p and every row of q, and whether one is bad."""
+        """Return the results for every row of p and every row of q, and whether one is bad.
+
+        ``q`` is None for the rows of p themselves; where these may change places, half of the
+        results are computed, and the matrix is symmetric to the last bit.
+        """
+        cdef bint mirrored = q is None and FACTS[self.f.term].symmetric
         cdef Buffers buffers = Buffers.__new__(Buffers)
+        if q is None:
+            q = p
         if self.f.swap:
             p, q = q, p
         cdef Py_buffer *a = buffers.of(p)
         cdef Py_buffer *b = buffers.of(q)
         refuse_misfits(a, b, False)
         out = np_empty((len(p), len(q)), p.dtype)
-        cdef bint bad = self.run_pairs(buffers, a, b, unit, buffers.of(out, True).buf, n_threads)
+        cdef bint bad = self.run_pairs(
+            buffers, a, b, unit, buffers.of(out, True).buf, mirrored, n_threads)
+        if mirrored:
+            mirror(out)
         return out.T if self.f.swap else out, bad
 
     cdef int run_pairs(
         self, Buffers buffers, Py_buffer* p, Py_buffer* q, double unit, void* out,
-        int n_threads,
+        bint mirrored, int n_threads,
     ) except -1:
+        """All pairs, or those of the upper triangle; is one of them bad?"""
         cdef PairwiseJob job = PairwiseJob.__new__(PairwiseJob)
-        job.f, job.keep = self.f, buffers
+        job.f, job.keep, job.mirrored = self.f, buffers, mirrored
         job.f.scale *= unit
         job.function = (
             LEVEL.rows_double[job.f.term] if p.itemsize == 8 else LEVEL.rows_float[job.f.term])
+        job.pairs = LEVEL.pairs_double if p.itemsize == 8 else LEVEL.pairs_float
         job.p, job.q, job.out = <char*> p.buf, <char*> q.buf, <char*> out
         job.n, job.k, job.group, job.itemsize = p.shape[0], p.shape[1], 1, p.itemsize
         job.n_q = q.shape[0]
         job.strides = [p.strides[0], p.strides[1], q.strides[0], q.strides[1]]
         job.share(n_threads)
         return job.n_bad > 0
+
+
+def mirror(x):
+    """Copy the upper triangle of a square matrix to the lower, in blocks that fit a cache."""
+    for start in range(0, len(x), 64):
+        stop = start + 64
+        x[stop:, start:stop] = x[start:stop, stop:].T
+        block = x[start:stop, start:stop]
+        i, j = np.tril_indices(len(block), -1)
+        block[i, j] = block[j, i]
 
 
 def logits_rows(x, y, double temperature, double unit, int n_threads):

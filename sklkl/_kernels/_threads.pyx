@@ -11,7 +11,7 @@ import threading
 import time
 from queue import SimpleQueue
 
-import threadpoolctl
+from threadpoolctl import LibController, register
 
 cdef enum:
     # Below so many nanoseconds of work, about, a second thread is awake too late.
@@ -110,7 +110,7 @@ cdef public void sklkl_set_num_threads(int n) noexcept nogil:
     _limit = n
 
 
-class Controller(threadpoolctl.LibController):
+class Controller(LibController):
     """Lets threadpoolctl limit the threads, with those of OpenMP."""
 
     user_api = "openmp"
@@ -133,7 +133,7 @@ class Controller(threadpoolctl.LibController):
         """Set nothing besides."""
 
 
-threadpoolctl.register(Controller)
+register(Controller)
 
 
 cdef int _max_threads() noexcept:

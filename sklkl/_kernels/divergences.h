@@ -18,25 +18,26 @@
      must where a zero makes it infinite;
    - whether it has a second sum, the moment sum p^alpha q^(1 - alpha);
    - whether it is computed in 1 step or 2, see halves;
-   - whether its careful terms are left unscaled, because a scaled one might overflow. */
+   - whether its careful terms are left unscaled, because a scaled one might overflow;
+   - whether the rows may change places. */
 #define DIVERGENCES(X) \
-    /* name            in Python        curvature growth infinite positive moment steps unscaled */ \
-    X(KL,              "kl",              0.5,       0.0, 0, 1,    0, 1,    0,     1,    0) \
-    X(JEFFREYS,        "jeffreys",        1.0,       0.5, 1, 1,    1, 1,    0,     1,    0) \
-    X(JENSEN_SHANNON,  "jensen_shannon",  0.5,       0.5, 0, 0,    0, 0,    0,     2,    0) \
-    X(EVEN_JS,         "even_js",         0.5,       0.5, 0, 0,    0, 0,    0,     1,    0) \
-    X(CHI2,            "chi2",            1.0,      -1.0, 0, 1,    0, 1,    0,     1,    1) \
-    X(HELLINGER,       "hellinger",       0.125,     0.5, 0, 0,    0, 0,    0,     1,    0) \
-    X(TOTAL_VARIATION, "total_variation", 0.5,       0.5, 0, 0,    0, 0,    0,     1,    0) \
-    X(BHATTACHARYYA,   "bhattacharyya",   0.125,     0.5, 0, 0,    1, 1,    1,     1,    0)
+    /* name            in Python        curvature growth infinite positive moment steps unscaled symmetric */ \
+    X(KL,              "kl",              0.5,       0.0, 0, 1,    0, 1,    0,     1,    0,        0) \
+    X(JEFFREYS,        "jeffreys",        1.0,       0.5, 1, 1,    1, 1,    0,     1,    0,        1) \
+    X(JENSEN_SHANNON,  "jensen_shannon",  0.5,       0.5, 0, 0,    0, 0,    0,     2,    0,        0) \
+    X(EVEN_JS,         "even_js",         0.5,       0.5, 0, 0,    0, 0,    0,     1,    0,        1) \
+    X(CHI2,            "chi2",            1.0,      -1.0, 0, 1,    0, 1,    0,     1,    1,        0) \
+    X(HELLINGER,       "hellinger",       0.125,     0.5, 0, 0,    0, 0,    0,     1,    0,        1) \
+    X(TOTAL_VARIATION, "total_variation", 0.5,       0.5, 0, 0,    0, 0,    0,     1,    0,        1) \
+    X(BHATTACHARYYA,   "bhattacharyya",   0.125,     0.5, 0, 0,    1, 1,    1,     1,    0,        1)
 /* The curvature of JENSEN_SHANNON is that times weight (1 - weight), and EVEN_JS stands for it at
    weight 1/2. The growth of POWER is 1 - alpha. Single-precision rows of it are computed in double
    precision; the order decides whether it is infinite at zeros. */
 #define POWERS(X) \
-    X(POWER,           "power",           0.5,       0.5, 0, 0,    1, 1,    1,     2,    1)
+    X(POWER,           "power",           0.5,       0.5, 0, 0,    1, 1,    1,     2,    1,        0)
 #define ENTROPIES(X) \
-    X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0) \
-    X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0)
+    X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0,        0) \
+    X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0,        0)
 #define SINGLE_PRECISION_TERMS(X) DIVERGENCES(X) ENTROPIES(X)
 #define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X)
 
@@ -47,7 +48,8 @@ enum { TERMS(CONSTANT) N_TERMS };
 typedef struct {
     const char *name;
     double curvature, growth;
-    int inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, has_moment, steps, unscaled;
+    int inf_at_zero_p, inf_at_zero_q, positive_p, positive_q, has_moment, steps, unscaled,
+        symmetric;
 } facts;
 
 #define ROW(name, ...) {__VA_ARGS__},

@@ -7,6 +7,10 @@
 typedef int rows_function(
     const settings *, const char *, const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, void *);
 
+typedef int pairs_function(
+    rows_function *, const settings *, const char *, const char *, ptrdiff_t, ptrdiff_t,
+    const ptrdiff_t *, void *);
+
 typedef int logits_function(
     const char *, const char *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, const double *, double,
     void *);
@@ -17,6 +21,8 @@ typedef struct {
     const char *name;
     rows_function *rows_double[N_TERMS];
     rows_function *rows_float[N_TERMS];
+    pairs_function *pairs_double;
+    pairs_function *pairs_float;
     logits_function *logits_double;
     logits_function *logits_float;
     check_function *check_double;
@@ -81,6 +87,20 @@ static NOINLINE int LEVEL(POWER_float)(
     return LEVEL(rows_of_fd)(POWER, f, p, q, n, k, strides, out);
 }
 
+static int LEVEL(pairs_double)(
+    rows_function *function, const settings *f, const char *p, const char *q, ptrdiff_t n,
+    ptrdiff_t k, const ptrdiff_t *strides, void *out)
+{
+    return LEVEL(row_with_rows_dd)(function, f, p, q, n, k, strides, out);
+}
+
+static int LEVEL(pairs_float)(
+    rows_function *function, const settings *f, const char *p, const char *q, ptrdiff_t n,
+    ptrdiff_t k, const ptrdiff_t *strides, void *out)
+{
+    return LEVEL(row_with_rows_ff)(function, f, p, q, n, k, strides, out);
+}
+
 static int LEVEL(logits_double)(
     const char *x, const char *y, ptrdiff_t n, ptrdiff_t k, const ptrdiff_t *strides,
     const double *inverse_temperature, double scale, void *out)
@@ -121,6 +141,8 @@ static const level LEVEL(level) = {
     NAME_OF(LEVEL_NAME),
     {TERMS(DOUBLE)},
     {TERMS(FLOAT)},
+    LEVEL(pairs_double),
+    LEVEL(pairs_float),
     LEVEL(logits_double),
     LEVEL(logits_float),
     LEVEL(check_double),

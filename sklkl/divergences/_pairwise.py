@@ -46,7 +46,8 @@ def pairwise_divergences(
     -------
     divergences : ndarray of shape (n_rows, m_rows)
         The divergence of ``P[i]`` and ``Q[j]`` in row i and column j; float32 if no input is
-        wider, else float64.
+        wider, else float64. Without Q it is symmetric to the last bit where the divergence is
+        symmetric.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def pairwise_divergences(
     arrays = {"P": P} if Q is None else {"P": P, "Q": Q}
     p, q = _rows(arrays)
     n_threads = n_threads_for(len(p) * q.size)
-    out, bad = kernel.pairwise(p, q, unit, n_threads)
+    out, bad = kernel.pairwise(p, None if Q is None else q, unit, n_threads)
     if bad:
         i, j = np.argwhere(np.isnan(out))[0].tolist()
         if describe_bad_row(p[i]) is not None:
