@@ -392,7 +392,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         if self.classes is None and columns is not None and unnamed:
             target = Target(columns, target.values)
         elif self.classes is None and columns is not None and target.hard:
-            target = Target(columns, encode(target.y, columns))
+            target = Target(columns, encode(classes, target.values, columns))
         classes = target.classes
         if len(classes) != values.shape[1]:
             raise ValueError(
