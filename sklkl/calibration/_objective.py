@@ -6,8 +6,9 @@ and its Hessian there is a metric in which all rows need a handful of evaluation
 stopping rule, and the gradients it looks at, are of all rows.
 """
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -16,13 +17,16 @@ from sklkl._core.targets import class_mass
 from sklkl._optimize.descent import AT_ONCE
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL, Objective
 from sklkl._optimize.solve import solve_stages
+from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import kl_objective
+from sklkl.linear_model._rows import rows_of
 
 ENOUGH = 200_000  # numbers of a sample, not rows
 PER_PARAMETER = 10  # rows of a sample whose Hessian is to be a metric
 PART = 0.2  # of a row, and of a standard error
 CACHED = 1 << 15  # numbers at a time: temporaries stay in the cache, calls are few
 MOST_PARAMETERS = 2000  # of a full metric
+FUSED = 32  # classes up to which a product with a matrix is less work than temporaries
 RESERVE = 10.0  # iterations after which a rough metric is given up
 
 
@@ -37,21 +41,35 @@ class Data:
     z: np.ndarray  # (n_samples, n_classes), float64
     target: np.ndarray  # codes, or probabilities
     weight: np.ndarray  # (n_samples,)
+    sample: Self | None = None  # some of the rows, unless there are few
+
+    @classmethod
+    def of(cls, z, target, weight):
+        """Return the data, with a sample drawn by the weights, which then count no more."""
+        enough = max(1000, ENOUGH // z.shape[1])
+        if len(weight) <= enough:
+            return cls(z, target, weight)
+        rows = np.random.RandomState(0).choice(len(weight), enough, p=weight / weight.sum())
+        sample = cls(z.T[:, rows].T, target.T[..., rows].T, np.ones(enough))
+        return cls(z, target, weight, sample)
 
     @property
     def n_classes(self):
         """The number of classes."""
         return self.z.shape[1]
 
-    @cached_property
-    def sample(self):
-        """Some of the rows, drawn by their weights; None if there are few."""
-        enough = max(1000, ENOUGH // self.n_classes)
-        if len(self.weight) <= enough:
-            return None
-        share = self.weight / self.weight.sum()
-        rows = np.random.RandomState(0).choice(len(share), enough, p=share)
-        return Data(self.z.T[:, rows].T, self.target.T[..., rows].T, np.ones(enough))
+    def mixed(self, smoothing):
+        """Return the data with this share of the uniform distribution in what predicts."""
+        sample = self.sample and self.sample.mixed(smoothing)
+        return replace(self, z=smoothed(self.z, smoothing), sample=sample)
+
+
+def smoothed(log_proba, smoothing):
+    """Return the logarithms of probabilities mixed with the uniform distribution."""
+    if smoothing == 0.0:
+        return log_proba
+    n_classes = log_proba.shape[1]
+    return np.log((1.0 - smoothing) * np.exp(log_proba) + smoothing / n_classes)
 
 
 @dataclass(frozen=True)
@@ -164,8 +182,16 @@ class ScalingObjective(Objective):
         self.target = np.ascontiguousarray(data.target.T)
         self.weight = data.weight / data.weight.sum()
         self.doubt, self.slopes, self.penalty, self.rough = doubt, slopes, penalty, rough
-
         n_classes = len(self.z)
+        self.rows = None
+        if n_classes <= FUSED:
+            # Weights of which the largest is 1 are those that rows compute with.
+            weight = data.weight / data.weight.max()
+            self.total = weight.sum()
+            self.rows = rows_of(data.z, n_classes, True, [LossTerm(data.target, weight)])
+            self.at_zero = np.zeros((n_classes + 1, n_classes))
+            if doubt.share:
+                _, self.at_zero = self.rows.objective(self.at_zero)
         cost = 1.0 + n_classes / 50.0 if 2 * n_classes <= MOST_PARAMETERS else np.inf
         # Beside a rough metric the Hessian is for when that turns out too rough.
         self.full_cost, self.exact_cost = (cost, np.inf) if rough is None else (0.0, RESERVE)
@@ -214,10 +240,28 @@ class ScalingObjective(Objective):
         """Return ``(value, gradient)`` at theta."""
         a, b = self._parts(theta)
         shift = a - self.slopes
-        value, of_b, _ = self.doubt.pull(b) if len(b) else (0.0, b.copy(), None)
-        value += 0.5 * self.penalty * float(shift @ shift)
-        of_a = self.penalty * shift
+        pull, of_pull, _ = self.doubt.pull(b) if len(b) else (0.0, b, None)
+        value, of_a, of_b = self._fused(a, b) if self.rows else self._tiled(theta)
+        if len(a) == 1:
+            of_a = of_a.sum(keepdims=True)
+        value += 0.5 * self.penalty * float(shift @ shift) + pull
+        of_b = of_b[: len(b)] + of_pull
+        return value, np.append(of_a + self.penalty * shift, of_b).reshape(theta.shape)
+
+    def _fused(self, a, b):
+        """Return the loss and its gradient, for a slope of each class, by the kernels."""
+        W = np.zeros((len(self.z) + 1, len(self.z)))
+        np.fill_diagonal(W, a)
+        W[-1, : len(b)] = b
+        value, gradient = self.rows.objective(W)
+        value -= self.doubt.share * float(np.vdot(self.at_zero, W))
+        gradient -= self.doubt.share * self.at_zero
+        return value / self.total, np.diag(gradient) / self.total, gradient[-1] / self.total
+
+    def _tiled(self, theta):
+        """As ``_fused``, by NumPy."""
         share, n_classes = self.doubt.share, len(self.z)
+        value, of_a, of_b = 0.0, np.zeros(n_classes), np.zeros(n_classes)
         for rows in self._tiles():
             logits, residual, mass = self._softmax(theta, rows)
             y, weight = self.target[..., rows], self.weight[rows]
@@ -229,7 +273,7 @@ class ScalingObjective(Objective):
             losses = np.log(mass) - (1.0 - share) * of_truth
             residual /= mass
             if share:
-                losses -= share * logits.mean(axis=0)
+                losses -= share / n_classes * logits.sum(axis=0)
                 residual -= share / n_classes
             if y.ndim == 1:
                 residual[at] -= 1.0 - share
@@ -237,11 +281,9 @@ class ScalingObjective(Objective):
                 residual -= (1.0 - share) * y
             residual *= weight
             value += float(weight @ losses)
-            of_slopes = np.einsum("ki,ki->k", residual, self.z[:, rows])
-            of_a += of_slopes if len(a) == n_classes else of_slopes.sum()
-            if len(b):
-                of_b += residual.sum(axis=1)
-        return value, np.append(of_a, of_b).reshape(theta.shape)
+            of_a += np.einsum("ki,ki->k", residual, self.z[:, rows])
+            of_b += residual.sum(axis=1)
+        return value, of_a, of_b
 
     def metric(self, theta, level):
         """Return a function that divides by the curvature at theta.
@@ -351,12 +393,9 @@ class DirichletObjective(Objective):
         )
         if penalty:
             self.student.set_penalty(1.0 / (penalty * self.student.sum_of_weights), 0.0)
-        self.doubt, self.rough, self.n_samples = doubt, None, len(data.weight)
-        if (
-            rough is not None
-            and rough.exact_cost * rough.n_samples <= AT_ONCE * self.n_samples
-        ):
-            self.rough = rough
+        self.doubt, self.n_samples = doubt, len(data.weight)
+        dear = rough is None or rough.exact_cost * rough.n_samples > AT_ONCE * self.n_samples
+        self.rough = None if dear else rough
         _, at_zero = self.student(np.zeros(self.student.shape))
         self.linear = doubt.share * at_zero
         self.linear[:-1] += penalty * center
