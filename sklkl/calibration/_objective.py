@@ -183,18 +183,30 @@ class ScalingObjective(Objective):
         self.weight = data.weight / data.weight.sum()
         self.doubt, self.slopes, self.penalty, self.rough = doubt, slopes, penalty, rough
         n_classes = len(self.z)
-        self.rows = None
+        self.added, self.rows = self._added(), None
         if n_classes <= FUSED:
             # Weights of which the largest is 1 are those that rows compute with.
             weight = data.weight / data.weight.max()
             self.total = weight.sum()
             self.rows = rows_of(data.z, n_classes, True, [LossTerm(data.target, weight)])
-            self.at_zero = np.zeros((n_classes + 1, n_classes))
-            if doubt.share:
-                _, self.at_zero = self.rows.objective(self.at_zero)
         cost = 1.0 + n_classes / 50.0 if 2 * n_classes <= MOST_PARAMETERS else np.inf
         # Beside a rough metric the Hessian is for when that turns out too rough.
         self.full_cost, self.exact_cost = (cost, np.inf) if rough is None else (0.0, RESERVE)
+
+    def _added(self):
+        """Return what mixed targets have more of z and of 1, for each class."""
+        share, y, weight = self.doubt.share, self.target, self.weight
+        n_classes = len(self.z)
+        if share == 0.0:
+            return np.zeros((2, n_classes))
+        if y.ndim == 1:
+            of_truth = weight * self.z[y, np.arange(len(y))]
+            of_z, of_1 = (np.bincount(y, w, n_classes) for w in (of_truth, weight))
+        else:
+            of_z = np.einsum("ki,ki,i->k", y, self.z, weight)
+            of_1 = np.einsum("ki,i->k", y, weight)
+        mean = np.einsum("ki,i->k", self.z, weight) / n_classes
+        return share * (mean - of_z), share * (1.0 / n_classes - of_1)
 
     def leave(self, theta):
         """See ``Objective``: intercepts whose pull is least."""
@@ -242,6 +254,9 @@ class ScalingObjective(Objective):
         shift = a - self.slopes
         pull, of_pull, _ = self.doubt.pull(b) if len(b) else (0.0, b, None)
         value, of_a, of_b = self._fused(a, b) if self.rows else self._tiled(theta)
+        # Mixed with the uniform distribution, targets have so much more of z.
+        value -= float(np.sum(self.added[0] * a) + np.sum(self.added[1][: len(b)] * b))
+        of_a, of_b = of_a - self.added[0], of_b - self.added[1]
         if len(a) == 1:
             of_a = of_a.sum(keepdims=True)
         value += 0.5 * self.penalty * float(shift @ shift) + pull
@@ -254,33 +269,24 @@ class ScalingObjective(Objective):
         np.fill_diagonal(W, a)
         W[-1, : len(b)] = b
         value, gradient = self.rows.objective(W)
-        value -= self.doubt.share * float(np.vdot(self.at_zero, W))
-        gradient -= self.doubt.share * self.at_zero
         return value / self.total, np.diag(gradient) / self.total, gradient[-1] / self.total
 
     def _tiled(self, theta):
         """As ``_fused``, by NumPy."""
-        share, n_classes = self.doubt.share, len(self.z)
-        value, of_a, of_b = 0.0, np.zeros(n_classes), np.zeros(n_classes)
+        value, of_a, of_b = 0.0, *np.zeros((2, len(self.z)))
         for rows in self._tiles():
             logits, residual, mass = self._softmax(theta, rows)
             y, weight = self.target[..., rows], self.weight[rows]
+            residual /= mass
             if y.ndim == 1:
                 at = y, np.arange(len(y))
                 of_truth = logits[at]
+                residual[at] -= 1.0
             else:
                 of_truth = np.einsum("ki,ki->i", y, logits)
-            losses = np.log(mass) - (1.0 - share) * of_truth
-            residual /= mass
-            if share:
-                losses -= share / n_classes * logits.sum(axis=0)
-                residual -= share / n_classes
-            if y.ndim == 1:
-                residual[at] -= 1.0 - share
-            else:
-                residual -= (1.0 - share) * y
+                residual -= y
             residual *= weight
-            value += float(weight @ losses)
+            value += float(weight @ (np.log(mass) - of_truth))
             of_a += np.einsum("ki,ki->k", residual, self.z[:, rows])
             of_b += residual.sum(axis=1)
         return value, of_a, of_b
