@@ -9,7 +9,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_predict
 
 from sklkl._core import targets
-from sklkl._core.classes import check_classes, frame_columns, match_columns, spread
+from sklkl._core.classes import check_classes, frame_columns, match_columns, spread, unique
 from sklkl._core.distributions import check_rows
 from sklkl._core.samples import (
     check_weights,
@@ -35,6 +35,28 @@ SOFT = np.array([[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [0.25, 0.25, 0.5]])
 
 
 # Hard labels
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([True, False, True]),
+        np.array([-128, 127, 3, 3], np.int8),
+        np.array([2**64 - 1, 2**64 - 3, 2**64 - 1], np.uint64),
+        np.array([2**63 - 1, -(2**63), 0]),
+        np.array([3.0, -1.0, 3.0]),
+        np.array(["b", "a", "abc", "b"]),
+        np.array(["b", "a", "abc", "b"], object),
+        np.array(["2020-01-02", "2020-01-01"], "datetime64[ns]"),
+    ],
+)
+def test_distinct_labels_are_those_of_numpy(labels):
+    expected, positions = np.unique(labels, return_inverse=True)
+    found, codes = unique(labels)
+    assert found.dtype == expected.dtype
+    assert codes.dtype == np.intp
+    assert_array_equal(found, expected)
+    assert_array_equal(codes, positions)
 
 
 SORTED = [

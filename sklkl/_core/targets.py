@@ -11,7 +11,14 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
-from sklkl._core.classes import check_classes, encode, frame_columns, match_columns, spread
+from sklkl._core.classes import (
+    check_classes,
+    encode,
+    frame_columns,
+    match_columns,
+    spread,
+    unique,
+)
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -135,7 +142,11 @@ def _check_hard(labels, classes, name):
     if labels.dtype.kind in "OM":  # a date may be missing, too
         _refuse_mixed(labels.tolist(), name)
     try:
-        check_classification_targets(labels)
+        found, codes = unique(labels)
+        # scikit-learn looks for what a label is, and warns if most occur once; it sorts
+        # twice what it gets, which takes longer than a loss of all the samples.
+        twice = np.repeat(found, 2)
+        check_classification_targets(twice if len(twice) <= len(labels) else labels)
     except (TypeError, ValueError) as error:
         hint = ""
         if labels.dtype.kind == "f":
@@ -145,13 +156,14 @@ def _check_hard(labels, classes, name):
             )
         raise ValueError(f"{error}{hint} (in {name})") from None
     if classes is None:
-        classes, codes = np.unique(labels, return_inverse=True)
-        return classes, codes.reshape(-1).astype(np.intp, copy=False)
-    return classes, encode(labels, classes, name)
+        return found, codes
+    return classes, encode(found, codes, classes, name)
 
 
 def _refuse_mixed(labels, name):
     """Refuse labels of which some are missing, or strings while others are not."""
+    if set(map(type, labels)) == {str}:
+        return
     for i, label in enumerate(labels):
         if is_missing(label):
             raise TypeError(
@@ -228,7 +240,8 @@ def balanced(mass):
 def class_mass(target, weight, n_classes):
     """Return the sum of the targets of each class over the samples, with their weights."""
     if target.ndim == 2:
-        return weight @ target
+        # Not weight @ target, whose last bits may depend on the number of threads of BLAS.
+        return np.einsum("i,ik->k", weight, target)
     return np.bincount(target, weight, minlength=n_classes)
 
 

@@ -20,7 +20,7 @@ from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import class_mass, one_hot
 from sklkl._core.typing import Estimator, Folds, OnZero
 from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
@@ -185,11 +185,12 @@ def kl_decomposition(
     check("n_bins", n_bins, integer(1))
     calibrator = _check_method(method)
     together = {"sample_weight": sample_weight}
-    given, proba = check_y_and_proba(y_true, y_proba, labels, together)
-    target = one_hot(given, proba.shape[1])
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    hard, n_classes = target.ndim == 1, proba.shape[1]
+    rows = one_hot(target, n_classes)
     if calibrator is not None and cv is not None:
-        cv = check_soft_cv(cv, target)
-    weight = check_weights(sample_weight, given)
+        cv = check_soft_cv(cv, rows)
+    weight = check_weights(sample_weight, target)
     mapped = partial(_mapped, calibrator, weight=weight, cv=cv)
     weight = relative(weight)
 
@@ -199,23 +200,33 @@ def kl_decomposition(
 
     kl = divergence(proba, on_zero)
     if on_zero == "clip":
-        proba = clip(target, proba, "y_proba")
-    target, proba = target.astype(np.float64), proba.astype(np.float64)
+        proba = clip(rows, proba, "y_proba")
+    rows, proba = (x.astype(np.float64, copy=False) for x in (rows, proba))
+    target = target if hard else rows
     if calibrator is None and method == "binning":
         bins = _bins(proba, weight, n_bins)
-        miscalibration, refinement = _of_bins(target, proba, weight, bins, base)
+        miscalibration, refinement = _of_bins(rows, proba, weight, bins, base)
         miscalibration = min(max(0.0, miscalibration), kl)
         if np.isfinite(miscalibration):
             refinement = kl - miscalibration
     else:
-        calibrated = (
-            _isotonic(target, proba, weight) if calibrator is None else mapped(target, proba)
-        )
+        if calibrator is None:
+            calibrated = _isotonic(rows, proba, weight)
+        elif hard and isinstance(calibrator, tuple(MAPS.values())):
+            # Labels take less time and memory; other estimators have to see every class.
+            calibrator.set_params(classes=np.arange(n_classes))
+            calibrated = mapped(target, proba)
+        else:
+            calibrated = mapped(rows, proba)
         refinement = min(divergence(calibrated), kl)
         miscalibration = kl - refinement
-    prior = np.average(target, axis=0, weights=weight)
-    uncertainty = divergence(np.broadcast_to(prior / prior.sum(), target.shape))
-    own = float(np.average(entropy(target, base=base), weights=weight))
+    mass = class_mass(target, weight, n_classes)
+    prior = mass / mass.sum()
+    if hard:
+        own, uncertainty = 0.0, entropy(prior, base=base)
+    else:
+        own = float(np.average(entropy(target, base=base), weights=weight))
+        uncertainty = divergence(np.broadcast_to(prior, target.shape))
     return KLDecomposition(
         cross_entropy=kl + own,
         kl=kl,

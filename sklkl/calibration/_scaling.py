@@ -31,8 +31,7 @@ labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a fo
 to 1.04 (docs/benchmarks_scoring.md).
 """
 
-from copy import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -50,24 +49,25 @@ from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
-from sklkl._core.targets import Target, check_target, class_mass, one_hot
+from sklkl._core.targets import Target, check_target, class_mass
 from sklkl._core.typing import Floats, Samples
-from sklkl._optimize.objective import Objective
-from sklkl._optimize.prior import WithPrior
-from sklkl._optimize.solve import solve
-from sklkl.linear_model._objective import kl_objective
+from sklkl._optimize.solve import one_blas_thread
+from sklkl.calibration._objective import (
+    Data,
+    DirichletObjective,
+    Doubt,
+    ScalingObjective,
+    smoothed,
+    solved,
+)
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
 LOG_EPS = np.log(np.finfo(np.float64).eps)
 LEAST_SMOOTHING, MOST_SMOOTHING = 1e-9, 0.99
 GRID_SIZE = 5
-ENOUGH = 200_000  # numbers, not rows
-PART = 0.2  # of a row, and of a standard error
-MAX_BLOCKS = 1 << 23  # numbers, 64 MB
 MOST_PENALTY = 1e6  # beside a mean loss; more would only drown in rounding
 WORTHWHILE = 1e-8  # nats by which smoothing must lower the loss
-CACHED = 1 << 14  # numbers at a time; temporaries stay in the cache
 RULES = {
     "C": POSITIVE_OR_INFINITE,
     "smoothing": number("a number from 0 to below 1", lambda v: 0 <= v < 1).or_("auto"),
@@ -75,214 +75,19 @@ RULES = {
 }
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """What the rows at hand cannot exclude, so that no map takes it for settled."""
-
-    share: float = 0.0  # of the uniform distribution, with which targets are mixed
-    # How strongly the intercepts are pulled to 0, and by how much at most: so much may mean
-    # predictions differ from mean targets. Floats, or arrays (n_classes,).
-    information: float | np.ndarray = 1.0
-    most: float | np.ndarray = 0.0
-
-    @classmethod
-    def of(cls, proba, target, weight):
-        """Return the doubt that these rows leave.
-
-        A row of weight 2 is two rows. Where all weights are small they are taken for
-        relative, and rows are counted. Where mean predictions are many standard errors off,
-        there is little doubt that intercepts are needed (as in the adaptive lasso of Zou,
-        2006): the errors of an ensemble of maps would add up.
-        """
-        n_classes = proba.shape[1]
-        n = max(weight.sum(), np.count_nonzero(weight))
-        weight = weight / weight.max()
-        mean = class_mass(target, weight, n_classes) / weight.sum()
-        squares = mean
-        if target.ndim == 2:
-            squares = class_mass(target**2, weight, n_classes) / weight.sum()
-        share = PART / n
-        variance = np.maximum(squares - mean**2, share / n_classes)
-        error = np.maximum(np.sqrt(variance / n), np.finfo(np.float64).tiny)
-        off = np.abs(weight @ proba / weight.sum() - mean)
-        return cls(share, variance, PART * error * (error / np.maximum(error, off)))
-
-    def pull(self, intercepts):
-        """Return value, gradient and curvature of Huber's penalty."""
-        gradient = np.clip(self.information * intercepts, -self.most, self.most)
-        value = np.sum(gradient * (intercepts - 0.5 * gradient / self.information))
-        free = np.abs(gradient) == self.most
-        return float(value), gradient, np.where(free, 0.0, self.information)
-
-    def of_difference(self):
-        """Return the doubt on the difference of two intercepts."""
-        return Doubt(self.share, 0.5 * np.min(self.information), np.min(self.most))
-
-
-class ScalingObjective(Objective):
-    r"""Mean cross-entropy of the targets and ``softmax(a * z + b)``, penalised.
-
-    The parameters :math:`\theta` are of shape (2, n_classes), rows a and b; or (1, 1), a
-    alone, the same for all classes; or (1, 1 + n_classes), this a and then b. The penalty is
-    :math:`\frac{\lambda}{2} \|a - a_0\|^2`, and the doubt's on intercepts.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n_samples, n_classes)
-        Log-probabilities, float64.
-    target : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Codes, or probabilities.
-    weight : ndarray of shape (n_samples,)
-    doubt : Doubt
-    slopes : float or ndarray of shape (n_classes,), default=0.0
-        :math:`a_0`.
-    penalty : float, default=0.0
-        :math:`\lambda`.
-    """
-
-    full_cost = 1.0  # the curvature comes with the gradient
-    # Predictions that are always right have no best temperature: the colder, the better.
-    settled = np.finfo(np.float64).eps
-
-    def __init__(self, z, target, weight, doubt, slopes=0.0, penalty=0.0):
-        self.z, self.target, self.weight = z, target, weight / weight.sum()
-        self.doubt, self.slopes, self.penalty = doubt, slopes, penalty
-        self.last = None, None
-
-    def largest_change(self, direction):
-        """Return by how much a step changes the log-odds of two classes of a row at most."""
-        a, b = self._parts(direction)
-        logits = self.z * a
-        if len(b):
-            logits += b
-        return float(np.ptp(logits[self.weight > 0.0], axis=1).max())
-
-    def __call__(self, theta):
-        """Return ``(value, gradient)`` at theta."""
-        value, gradient, curvature = self._evaluate(theta)
-        self.last = theta.copy(), curvature
-        return value, gradient
-
-    def metric(self, theta, level):
-        """Return a function that divides by the curvature at theta.
-
-        The curvature is of a slope and its intercepts together: where the probabilities of a
-        class are all small, its logarithms are far from 0 and the two change the same logits.
-        """
-        at, curvature = self.last
-        if not np.array_equal(at, theta):
-            _, _, curvature = self._evaluate(theta)
-        aa, ab, bb = curvature
-        # Never singular, not even where z is constant or all is certain.
-        aa, bb = ((1.0 + 1e-10) * np.where(d == 0.0, 1.0, d) for d in (aa, bb))
-
-        def divide(gradient):
-            of_a, of_b = self._parts(gradient)
-            if len(of_b) == 0:
-                return gradient / aa
-            pull, share = ab * of_b / bb, ab**2 / bb
-            if len(aa) < len(bb):  # one slope for all
-                pull, share = pull.sum(), share.sum()
-            a = (of_a - pull) / (aa - share)
-            return np.append(a, (of_b - ab * a) / bb).reshape(gradient.shape)
-
-        return divide
-
-    @staticmethod
-    def _parts(theta):
-        """Return the slopes and the intercepts."""
-        return (theta[0], theta[1]) if len(theta) == 2 else (theta[0, :1], theta[0, 1:])
-
-    def _evaluate(self, theta):
-        a, b = self._parts(theta)
-        shift = a - self.slopes
-        value = 0.5 * self.penalty * float(shift @ shift)
-        of_a, aa = self.penalty * shift, np.full_like(a, self.penalty)
-        ab = np.zeros_like(b)
-        more, of_b, bb = self.doubt.pull(b) if len(b) else (0.0, b.copy(), b.copy())
-        value += more
-        share = self.doubt.share
-        n_samples, n_classes = self.z.shape
-        step = max(1, CACHED // n_classes)
-        for start in range(0, n_samples, step):
-            rows = slice(start, start + step)
-            z, y, weight = self.z[rows], self.target[rows], self.weight[rows, np.newaxis]
-            logits = z * a
-            if len(b):
-                logits += b
-            logits -= logits.max(axis=1, keepdims=True)
-            proba = np.exp(logits)
-            mass = proba.sum(axis=1, keepdims=True)
-            proba /= mass
-            logits -= np.log(mass)
-            if y.ndim == 1:
-                at = np.arange(len(y)), y
-                of_truth = logits[at]
-                residual = weight * (proba - share / n_classes)
-                residual[at] -= (1.0 - share) * weight[:, 0]
-            else:
-                of_truth = np.einsum("ik,ik->i", y, logits)
-                residual = weight * (proba - (1.0 - share) * y - share / n_classes)
-            value -= (1.0 - share) * float(weight[:, 0] @ of_truth)
-            if share:
-                value -= share * float(weight[:, 0] @ logits.mean(axis=1))
-            of_b += residual.sum(axis=0)[: len(b)]
-            if len(a) == 1:
-                of_a += np.einsum("ik,ik->", residual, z)
-                # Of z less its mean by row, which takes the place of the blocks off the
-                # diagonal.
-                center = np.einsum("ik,ik->i", proba, z)
-                aa += 1e-10 * (weight[:, 0] @ center**2)  # where all of z is the same
-                z = z - center[:, np.newaxis]
-                proba *= weight
-            else:
-                of_a += np.einsum("ik,ik->k", residual, z)
-                proba *= weight * (1.0 - proba)
-            of_z = proba * z
-            aa += np.einsum("ik,ik->" if len(a) == 1 else "ik,ik->k", of_z, z)
-            ab += of_z.sum(axis=0)[: len(b)]
-            bb += proba.sum(axis=0)[: len(b)]
-        return value, np.append(of_a, of_b).reshape(theta.shape), (aa, ab, bb)
-
-
-def dirichlet_objective(z, target, weight, doubt, coef0, penalty):
-    """Return the objective of Dirichlet scaling.
-
-    ``target`` are probabilities, taken as they are; ``doubt`` is the doubt on the intercepts.
-    The penalty is 0 at ``coef0``, of shape (n_features, n_logits), and ``penalty`` its factor
-    beside the mean cross-entropy.
-    """
-    objective = kl_objective(z, target, weight, len(coef0), fit_intercept=True)
-    total = penalty * objective.sum_of_weights
-    precision = np.full(objective.shape[::-1], total)
-    precision[:, -1] = 0.0
-    coarse = copy(objective)
-    coarse.set_penalty(1.0 / total if total else np.inf, 0.0)
-    small = coef0.size * len(coef0) <= MAX_BLOCKS
-    return WithPrior(
-        objective,
-        np.vstack([coef0, np.zeros(coef0.shape[1])]),
-        precision,
-        full=True,
-        full_cost=len(coef0) / 3.0 if small else np.inf,
-        last_row=doubt.pull,
-        coarse=coarse,
-    )
-
-
-def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
+def fit_common(data, doubt, start, tol=SOLVE["tol"]):
     """Return ``(loss, parameters)`` of the best common slope, and intercepts if any.
 
     The slope is never negative, and 0 if z is uninformative.
     """
-    objective = ScalingObjective(z, target, weight, doubt)
-    result = solve(objective, start, **{**SOLVE, "tol": tol})
+    make = partial(ScalingObjective, doubt=doubt)
+    result = solved(make, data, start, **{**SOLVE, "tol": tol})
     if result.W[0, 0] > 0.0:
         return result.value, result.W
-    n_classes = z.shape[1]
+    n_classes = data.n_classes
     mean = np.full(n_classes, 1.0 / n_classes)
     if start.size > 1:
-        mass = class_mass(target, objective.weight, n_classes)
+        mass = class_mass(data.target, data.weight, n_classes) / data.weight.sum()
         mean = doubt.share * mean + (1.0 - doubt.share) * mass
     logs = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
     theta = np.zeros_like(start)
@@ -290,56 +95,42 @@ def fit_common(z, target, weight, doubt, start, tol=SOLVE["tol"]):
     return -float(mean @ logs), theta
 
 
-def fit_temperature(z, target, weight, doubt):
+def fit_temperature(data, doubt):
     """Return the inverse of the best temperature: never negative, 0 if z is uninformative."""
-    _, theta = fit_common(z, target, weight, doubt, np.ones((1, 1)))
+    _, theta = fit_common(data, doubt, np.ones((1, 1)))
     return float(theta[0, 0])
 
 
-def smoothed(log_proba, smoothing):
-    """Return the logarithms of probabilities mixed with the uniform distribution."""
-    if smoothing == 0.0:
-        return log_proba
-    n_classes = log_proba.shape[1]
-    return np.log((1.0 - smoothing) * np.exp(log_proba) + smoothing / n_classes)
-
-
-def fit_smoothing(log_proba, target, weight, doubt, *, intercepts=False, needed=False):
+def fit_smoothing(data, doubt, *, intercepts=False, needed=False):
     """Return the share of the uniform distribution with which a temperature serves best.
 
     A temperature and ``intercepts`` for each class, if the map to come has them: without,
     the share would have to mend shifted class frequencies. 0 if no share serves, unless
     some is ``needed``. To know one number, a sample of the rows is enough.
     """
-    n_samples, n_classes = log_proba.shape
-    enough = max(1000, ENOUGH // n_classes)
-    if n_samples > enough:
-        share = weight / weight.sum()
-        rows = np.random.RandomState(0).choice(n_samples, enough, p=share)
-        log_proba, target, weight = log_proba[rows], target[rows], np.ones(enough)
+    data = data.sample or data
 
-    def solved(log_smoothing, start):
-        z = smoothed(log_proba, np.exp(log_smoothing))
-        return fit_common(z, target, weight, doubt, start, tol=1e-5)
+    def solved_with(log_smoothing, start):
+        return fit_common(data.mixed(np.exp(log_smoothing)), doubt, start, tol=1e-5)
 
     # A grid first: there may be several minima, where some rows are far more certain than
     # others. Of 200 random problems 10 were stuck in a bad one without, by up to 0.1 nats.
     # The inverse temperature rises with smoothing, and a start below it does no harm.
     grid = np.linspace(np.log(LEAST_SMOOTHING), np.log(MOST_SMOOTHING), GRID_SIZE)
-    theta = np.zeros((1, 1 + n_classes * intercepts))
+    theta = np.zeros((1, 1 + data.n_classes * intercepts))
     theta[0, 0] = 1.0
-    without, theta = fit_common(log_proba, target, weight, doubt, theta, tol=1e-5)
+    without, theta = fit_common(data, doubt, theta, tol=1e-5)
     values, starts = [], []
     for log_smoothing in grid:
         theta = theta.copy()
         theta[0, 0] = max(theta[0, 0], 1e-3)
         starts.append(theta)
-        value, theta = solved(log_smoothing, theta)
+        value, theta = solved_with(log_smoothing, theta)
         values.append(value)
     i = int(np.argmin(values))
     bounds = grid[max(0, i - 1)], grid[min(i + 1, GRID_SIZE - 1)]
     found = minimize_scalar(
-        lambda log_smoothing: solved(log_smoothing, starts[i])[0],
+        lambda log_smoothing: solved_with(log_smoothing, starts[i])[0],
         bounds=bounds,
         method="bounded",
         options={"xatol": 0.05},
@@ -392,7 +183,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         if self.classes is None and columns is not None and unnamed:
             target = Target(columns, target.values)
         elif self.classes is None and columns is not None and target.hard:
-            target = Target(columns, encode(target.y, columns))
+            target = Target(columns, encode(classes, target.values, columns))
         classes = target.classes
         if len(classes) != values.shape[1]:
             raise ValueError(
@@ -405,6 +196,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         values = match_columns(values, self._columns, classes, "X")
         weight = check_weights(sample_weight, values)
         log_proba = self._log_proba(values)
+        if target.ndim == 2:
+            target = np.asfortranarray(target, np.float64)
+            target = target / target.sum(axis=1, keepdims=True)
         C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
         sure = np.isinf(C) and not automatic
         proba = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
@@ -412,24 +206,26 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         penalty = len(classes) / max(C * float(weight.sum()), 1.0 / MOST_PENALTY)
         weight = weight / weight.max()
         self.smoothing_ = self.smoothing
-        if automatic:
-            self.smoothing_ = fit_smoothing(
-                log_proba, target, weight, doubt, intercepts=intercepts
-            )
         self.classes_ = classes
-        z = smoothed(log_proba, self.smoothing_)
-        start = np.eye(1, 1 + len(classes) * intercepts)
-        _, start = fit_common(z, target, weight, doubt, start)
-        self._fit(z, target, weight, doubt, start, penalty)
+        data = Data.of(log_proba, target, weight)
+        with one_blas_thread:  # once for all fits, which takes 1 ms
+            if automatic:
+                self.smoothing_ = fit_smoothing(data, doubt, intercepts=intercepts)
+            data = data.mixed(self.smoothing_)
+            start = np.eye(1, 1 + len(classes) * intercepts)
+            _, start = fit_common(data, doubt, start)
+            self._fit(data, doubt, start, penalty)
         return self
 
     def _log_proba(self, values):
+        """Return logarithms column after column, as ``Data`` has them."""
         if self.from_logits:
-            return log_softmax(values, axis=1)
-        values = check_rows(values, "X")
+            return log_softmax(np.asfortranarray(values), axis=1)
+        values = np.asfortranarray(check_rows(values, "X"))
+        logs = values / values.sum(axis=1, keepdims=True)
         with np.errstate(divide="ignore"):
-            logs = np.log(values / values.sum(axis=1, keepdims=True))
-        return np.maximum(logs, LOG_EPS)
+            np.log(logs, out=logs)
+        return np.maximum(logs, LOG_EPS, out=logs)
 
     def _mapped(self, X):
         check_is_fitted(self)
@@ -456,7 +252,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_proba)s
         """
-        return softmax(self._mapped(X), axis=1)
+        return np.ascontiguousarray(softmax(self._mapped(X), axis=1))
 
     @documented
     def predict_log_proba(self, X: Samples) -> Floats:
@@ -470,7 +266,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_log_proba)s
         """
-        return log_softmax(self._mapped(X), axis=1)
+        return np.ascontiguousarray(log_softmax(self._mapped(X), axis=1))
 
     @documented
     def predict(self, X: Samples) -> NDArray[Any]:
@@ -571,7 +367,7 @@ class TemperatureScaling(_Scaling):
         self.classes = classes
         self.from_logits = from_logits
 
-    def _fit(self, z, target, weight, doubt, start, penalty):
+    def _fit(self, data, doubt, start, penalty):
         with np.errstate(divide="ignore"):
             self.temperature_ = float(np.divide(1.0, start[0, 0]))
 
@@ -653,11 +449,11 @@ class VectorScaling(_PenalisedScaling):
     array([0.7, 0. , 0. ])
     """
 
-    def _fit(self, z, target, weight, doubt, start, penalty):
+    def _fit(self, data, doubt, start, penalty):
         slope = start[0, 0]
-        start = np.vstack([np.full(z.shape[1], slope), start[0, 1:]])
-        objective = ScalingObjective(z, target, weight, doubt, slope, penalty)
-        self.coef_, self.intercept_ = solve(objective, start, **SOLVE).W
+        start = np.vstack([np.full(data.n_classes, slope), start[0, 1:]])
+        make = partial(ScalingObjective, doubt=doubt, slopes=slope, penalty=penalty)
+        self.coef_, self.intercept_ = solved(make, data, start, **SOLVE).W
 
     def _map(self, z):
         return self.coef_ * z + self.intercept_
@@ -722,21 +518,18 @@ class DirichletScaling(_PenalisedScaling):
            [ 0.1, -0.1,  0.9]])
     """
 
-    def _fit(self, z, target, weight, doubt, start, penalty):
-        n_classes = z.shape[1]
-        slopes = start[0, 0] * np.eye(n_classes)
+    def _fit(self, data, doubt, start, penalty):
+        slopes = start[0, 0] * np.eye(data.n_classes)
         start = np.vstack([slopes, start[0, 1:]])
-        if n_classes == 2:
+        if data.n_classes == 2:
             start = start[:, 1:] - start[:, :1]
             doubt = doubt.of_difference()
-        rows = one_hot(target, n_classes).astype(np.float64)
-        rows = (1.0 - doubt.share) * rows + doubt.share / n_classes
-        objective = dirichlet_objective(z, rows, weight, doubt, start[:-1], penalty)
-        W = solve(objective, start, **SOLVE).W
+        make = partial(DirichletObjective, doubt=doubt, center=start[:-1], penalty=penalty)
+        W = solved(make, data, start, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 
     def _map(self, z):
-        logits = z @ self.coef_.T + self.intercept_
+        logits = (self.coef_ @ z.T).T + self.intercept_
         return (
             np.hstack([np.zeros_like(logits), logits]) if len(self.classes_) == 2 else logits
         )

@@ -4,7 +4,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from sklkl._core.targets import one_hot
-from sklkl.calibration._scaling import Doubt, fit_smoothing, fit_temperature, smoothed
+from sklkl.calibration._objective import Data, Doubt, smoothed
+from sklkl.calibration._scaling import fit_smoothing, fit_temperature
 
 MAX_TEMPERATURE = 1000.0
 TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
@@ -27,7 +28,9 @@ def calibrate(proba, target, weight, *, find_temperature, smoothing):
     if smoothing == "auto":
         doubt = Doubt.of(proba, target, weight)
         # No temperature makes more of the zeros.
-        smoothing = fit_smoothing(z, target, weight, doubt, needed=(proba == 0.0).any())
+        smoothing = fit_smoothing(
+            Data.of(z, target, weight), doubt, needed=(proba == 0.0).any()
+        )
     # The loss where the teacher excludes a class is the same at every temperature.
     possible = proba if smoothing == 0.0 else np.ones_like(proba)
     kept = one_hot(target, proba.shape[1]) * (possible > 0.0)
@@ -35,12 +38,12 @@ def calibrate(proba, target, weight, *, find_temperature, smoothing):
     some = (mass > 0.0) & (weight > 0.0)
     if not some.any():
         return 1.0, smoothing
-    inverse = fit_temperature(
+    data = Data.of(
         smoothed(z[some], smoothing),
         kept[some] / mass[some, np.newaxis],
         (weight * mass)[some],
-        doubt,
     )
+    inverse = fit_temperature(data, doubt)
     return 1.0 / max(inverse, 1.0 / MAX_TEMPERATURE), smoothing
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklkl._core.classes import check_classes, spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import shown
-from sklkl._core.samples import check_weights, relative
+from sklkl._core.samples import check_weights, column_means, relative
 from sklkl.divergences import kl_contributions
 from sklkl.metrics._losses import clip, row_losses
 
@@ -48,7 +48,8 @@ def compare(probas, classes, names, sample_weight, base, on_zero):
     with named(*names, known):
         rows = row_losses(p, q, **options)
     clipped = clip(p, q, names[1]) if on_zero == "clip" else q
-    contributions = kl_contributions(p[counted], clipped[counted], base=base)
+    used = slice(None) if counted.all() else counted  # a slice copies nothing
+    contributions = kl_contributions(p[used], clipped[used], base=base)
     return Fidelity(
         classes=known,
         teacher_proba=p,
@@ -56,7 +57,7 @@ def compare(probas, classes, names, sample_weight, base, on_zero):
         weight=weight,
         row_divergences=np.where(counted, rows, np.nan),
         divergence=float(np.average(np.where(counted, rows, 0.0), weights=weight)),
-        contributions=np.average(contributions, axis=0, weights=weight[counted]),
+        contributions=column_means(contributions, weight[used]),
     )
 
 

@@ -15,7 +15,7 @@ from sklkl._core.docs import documented, documented_with
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, relative
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import class_mass, one_hot
 from sklkl._core.typing import DivergenceParams, OnZero
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import LISTS, find
@@ -124,13 +124,15 @@ def clip(p, q, name):
     Rows so changed get sum 1 again. Without the bound p, equal rows with tiny entries would
     not have loss 0: 50,000 float32 softmax outputs are raised by 6e-3 in all.
     """
-    floor = np.minimum(p, np.finfo(q.dtype).eps)
-    low = q < floor
-    rows = low.any(axis=1)
-    if not rows.any():
+    eps = np.finfo(q.dtype).eps
+    if not q.min(initial=1.0) < eps:  # a tenth of the time of what follows
+        return q
+    low = (q < eps) & (q < p)
+    if not low.any():
         return q
     q = check_rows(q, name).copy()
-    q[low] = floor[low]
+    q[low] = np.minimum(p[low], eps)
+    rows = low.any(axis=1)
     q[rows] /= q[rows].sum(axis=1, keepdims=True)
     return q
 
@@ -168,18 +170,14 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
 
     The ``options`` are those of ``row_losses``.
     """
-    n_classes = proba.shape[1]
-    weight = np.ones(len(target))
-    if sample_weight is not None:
-        weight = relative(check_weights(sample_weight, target))
-    loss = partial(mean_divergence, sample_weight=weight)
+    loss = partial(mean_divergence, sample_weight=sample_weight)
     model_loss = loss(target, proba, **options)
+    mass = class_mass(target, relative(check_weights(sample_weight, target)), proba.shape[1])
+    prior = mass / mass.sum()
     if target.ndim == 1:
-        prior = np.bincount(target, weight, n_classes)
-        prior_loss = entropy(prior / prior.sum())
+        prior_loss = entropy(prior)
     else:
-        prior = np.average(target, axis=0, weights=weight)
-        prior_loss = loss(target, np.broadcast_to(prior / prior.sum(), target.shape))
+        prior_loss = loss(target, np.broadcast_to(prior, target.shape))
     if prior_loss <= NO_LOSS:
         return 1.0 if model_loss <= NO_LOSS else 0.0
     return 1.0 - model_loss / prior_loss

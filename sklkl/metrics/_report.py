@@ -13,7 +13,7 @@ from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, check, integer
 from sklkl._core.predictions import hits
-from sklkl._core.samples import match_rows, take
+from sklkl._core.samples import column_means, match_rows, take
 from sklkl._core.targets import check_target
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
@@ -224,8 +224,8 @@ def _of_classes(fidelity):
     """Return for each class its mean probabilities, and its share of the divergence."""
     weight = fidelity.weight
     columns = {
-        "teacher": np.average(fidelity.teacher_proba, axis=0, weights=weight),
-        "student": np.average(fidelity.student_proba, axis=0, weights=weight),
+        "teacher": column_means(fidelity.teacher_proba, weight),
+        "student": column_means(fidelity.student_proba, weight),
         "kl": fidelity.contributions,
     }
     return {

@@ -13,6 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
@@ -24,6 +25,7 @@ from sklkl._core.samples import check_weights, encode_groups
 from sklkl._core.targets import check_target
 from sklkl._core.typing import RandomState, Samples
 
+COUNTED = 1 << 12  # rows at a time in the search for rare classes
 RANDOM_STATE = Rule(
     "an integer from 0 to 2**32 - 1 or a numpy.random.RandomState",
     (Integral, np.random.RandomState),
@@ -76,10 +78,9 @@ class Masses:
             cell = part * self.n_classes + self.target
             flat = np.bincount(cell, self.weight, n_parts * self.n_classes)
             return flat.reshape(n_parts, self.n_classes)
-        columns = (
-            np.bincount(part, self.weight * column, n_parts) for column in self.target.T
-        )
-        return np.stack(list(columns), axis=1)
+        # A sparse product reads the target row after row, once, and knows no threads.
+        shape = n_parts, len(part)
+        return csr_array((self.weight, (part, np.arange(len(part)))), shape) @ self.target
 
     def of_units(self, units):
         """Return the scaled masses of some units; a negative number is no unit, mass 0."""
@@ -115,7 +116,12 @@ class Masses:
         elif self.target.ndim == 1:
             counts = np.bincount(self.target, self.weight > 0, self.n_classes)
         else:
-            counts = np.count_nonzero(self.target[self.weight > 0], axis=0)
+            counts = np.zeros(self.n_classes, dtype=np.intp)
+            for start in range(0, self.n_units, COUNTED):
+                rows = slice(start, start + COUNTED)
+                counts += np.count_nonzero(self.target[rows][self.weight[rows] > 0], axis=0)
+                if (counts >= n_parts).all():
+                    return None
         rare = np.flatnonzero((counts > 0) & (counts < n_parts))
         if len(rare) == 0:
             return None
@@ -144,7 +150,7 @@ def by_content(target):
         keys = [column.astype(">f8").tobytes() for column in target[:n_rows].T]
         n_rows *= 8
     order = sorted(range(len(classes)), key=keys.__getitem__, reverse=True)
-    return classes[order], target[:, order]
+    return classes[order], np.take(target, order, axis=1)
 
 
 def exchange(masses, parts, shares, rng):
@@ -352,7 +358,9 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         pieces of these numbers, or shuffled.
         """
         leading = masses.leading_class()
-        order = np.argsort(leading, kind="stable")
+        # Of short integers NumPy has a stable sort that takes a fifth of the time.
+        short = leading.astype(np.min_scalar_type(masses.n_classes))
+        order = np.argsort(short, kind="stable")
         turn = np.arange(masses.n_units) % self.n_splits
         turn = np.sort(leading[order] * self.n_splits + turn) % self.n_splits
         if self.shuffle:

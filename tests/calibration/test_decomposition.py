@@ -228,6 +228,17 @@ def test_maps_by_hand(method):
         assert kl_decomposition(y, proba, method=method, **options) == parts
 
 
+@pytest.mark.parametrize("method", ["temperature", "vector", "dirichlet", "binning"])
+def test_labels_are_one_hot_rows(method):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.ones(3), size=60)
+    y = draw(proba**2 / (proba**2).sum(axis=1, keepdims=True), rng)
+    options = {"method": method, "sample_weight": rng.random(60)}
+    parts = kl_decomposition(y, proba, **options)
+    for name, value in vars(kl_decomposition(np.eye(3)[y], proba, **options)).items():
+        assert getattr(parts, name) == pytest.approx(value, abs=1e-7)
+
+
 def test_map_that_makes_it_worse_counts_as_the_identity():
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.ones(8), size=40)
