@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+
 class BuildExt(build_ext):
     """Compile with flags that depend on the compiler."""
 

@@ -1,5 +1,7 @@
 """Reports of a fit to callbacks and to the terminal."""
 
+from sklkl._core.sklearn import has_callbacks
+
 
 class FitMonitor:
     """Tells callbacks, and the terminal, about the iterations of a fit.
@@ -20,6 +22,11 @@ class FitMonitor:
             self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
             self.last = 0, start
             self._tell(self.context.call_on_fit_task_begin, *self.last)
+
+    @property
+    def tells(self):
+        """Whether there is anybody to tell of iterations."""
+        return self.estimator.verbose > 0 or has_callbacks(self.context)
 
     def __call__(self, n_iter, W, value, largest_gradient):
         """Report that an iteration has ended; return whether to stop."""

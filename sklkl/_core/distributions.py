@@ -9,8 +9,8 @@ import numpy as np
 from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating, without_rounding
 from sklkl._core.names import AS_IT_IS, names_of, orders
 from sklkl._core.parameters import Rule, check, number
-from sklkl._kernels._threads import n_threads_for
 from sklkl._kernels._rows import first_bad_row
+from sklkl._kernels._threads import n_threads_for
 
 LEAST_BASE = 1 + 2.0**-52  # above 1
 BASE = replace(

@@ -115,6 +115,11 @@ except ImportError:  # estimators then have no set_callbacks
         return method
 
 
+def has_callbacks(context):
+    """Return whether the context of a task has anybody to call, None standing for none."""
+    return bool(getattr(context, "_callbacks", context))
+
+
 class NoContext:
     """Stands in for scikit-learn's context of a task."""
 

@@ -10,6 +10,7 @@ from sklkl._optimize.stopping import EXHAUSTED, NARROW_SIZE, Arrival
 FIRST_RENEWAL = 3  # iterations with the first metric, doubled with each
 GOOD = 0.3  # keep the metric if the last of three steps is below this share of the first
 AT_ONCE = 4.0  # use a full metric at once if it costs at most so many evaluations
+CHEAP = 0.5  # and the Hessian, anew in every iteration
 STALE = 0.7  # of the logarithm of a mean prediction: a factor of two
 PATIENT = 10  # iterations before the Hessian itself is evaluated, however small it is
 
@@ -28,6 +29,8 @@ class Result:
 
 def first_level(objective):
     """Return the level of the first metric, but for that of a sample."""
+    if objective.exact_cost <= CHEAP:
+        return EXACT
     return FULL if objective.full_cost <= AT_ONCE else DIAGONAL
 
 
@@ -37,7 +40,8 @@ class Metric:
     That of a sample serves first, if there is one. A full one is worth its cost from the
     start if that is small. Otherwise it has to wait until as many evaluations were spent
     without it, and so has the Hessian itself: at worst the time is doubled. Each serves as
-    long as it makes the steps shrink well.
+    long as it makes the steps shrink well. A Hessian that costs next to nothing is evaluated
+    in every iteration: these are the steps of Newton.
     """
 
     def __init__(self, method, objective):
@@ -45,7 +49,8 @@ class Metric:
         self.costs = {FULL: objective.full_cost, EXACT: max(objective.exact_cost, PATIENT)}
         self.first = first_level(objective)
         sampled = objective.sample is not None and method.most == EXACT
-        self.level = SAMPLE if sampled else self.first
+        self.level = SAMPLE if sampled else min(self.first, method.most)
+        self.newton = self.level == EXACT and objective.exact_cost <= CHEAP
         self.wait = FIRST_RENEWAL
         self.forget()
 
@@ -75,10 +80,14 @@ class Metric:
 
     def renew(self, W, gradient):
         """Evaluate the curvature at W."""
+        if self.newton:
+            self.method.forget()
         self.method.renew(W, self.level)
         self.rates, self.stale = self.objective.rates(gradient), False
 
     def _due(self, n_iter, sizes):
+        if self.newton:
+            return True
         if n_iter < self.next:
             return False
         recent = sizes[-FIRST_RENEWAL:]

@@ -1,8 +1,9 @@
 """A loss plus a Gaussian prior: a quadratic penalty for leaving given coefficients."""
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
+from sklkl._optimize.cholesky import solver
 from sklkl._optimize.objective import DIAGONAL, FULL, Objective
 
 
@@ -72,15 +73,12 @@ class WithPrior(Objective):
         if self.full:
             diagonal *= 1.0 + 1e-10
             try:
-                factors = [cho_factor(block, check_finite=False) for block in blocks]
+                solvers = [solver(block) for block in blocks]
             except LinAlgError:
                 pass
             else:
                 return lambda G: np.column_stack(
-                    [
-                        cho_solve(factor, g, check_finite=False)
-                        for factor, g in zip(factors, G.T, strict=True)
-                    ]
+                    [solve(g) for solve, g in zip(solvers, G.T, strict=True)]
                 )
         diagonal = diagonal.T.copy()
         return lambda G: G / diagonal

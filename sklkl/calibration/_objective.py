@@ -11,9 +11,9 @@ from functools import partial
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from sklkl._core.targets import class_mass
+from sklkl._optimize.cholesky import solver
 from sklkl._optimize.descent import AT_ONCE
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL, Objective
 from sklkl._optimize.solve import solve_stages
@@ -301,8 +301,7 @@ class ScalingObjective(Objective):
             return self.rough.metric(theta, FULL)
         aa, ab, bb = self._curvature(theta, level > DIAGONAL)
         if level > DIAGONAL:
-            factor = cho_factor(np.block([[aa, ab], [ab.T, bb]]), check_finite=False)
-            solve = partial(cho_solve, factor, check_finite=False)
+            solve = solver(np.block([[aa, ab], [ab.T, bb]]))
             return lambda gradient: solve(gradient.ravel()).reshape(gradient.shape)
 
         def divide(gradient):
@@ -430,7 +429,7 @@ class DirichletObjective(Objective):
         if self.rough is not None and level < EXACT:
             return self.rough.metric(W, EXACT)
         _, _, pull = self.doubt.pull(W[-1])
-        if level < EXACT:
+        if level < EXACT or W.shape[1] == 1:
             A, M = self.student.curvature(W, self.full_cost < np.inf)
             A[..., -1, -1] += pull.mean() / np.diag(M).mean()
             return self.student.metric_of(A, M)
@@ -443,6 +442,5 @@ class DirichletObjective(Objective):
         blocks[:, -1, :, -1] += pull_matrix(pull)
         diagonal = np.einsum("ii->i", hessian)
         diagonal[:] = positive(diagonal)
-        factor = cho_factor(hessian, check_finite=False)
-        solve = partial(cho_solve, factor, check_finite=False)
+        solve = solver(hessian)
         return lambda G: solve(G.T.ravel()).reshape(G.T.shape).T

@@ -7,8 +7,8 @@ from sklkl._core.distributions import as_rows, nats_to, row_of
 from sklkl._core.docs import documented
 from sklkl._core.parameters import check, number
 from sklkl._core.typing import RowValues
-from sklkl._kernels._threads import n_threads_for
 from sklkl._kernels._rows import logits_rows
+from sklkl._kernels._threads import n_threads_for
 
 TEMPERATURE = number("a positive number, from 1e-300 to 1e300", lambda v: 1e-300 <= v <= 1e300)
 # Logits and temperature in another unit: the same divergence.

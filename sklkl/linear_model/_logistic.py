@@ -287,7 +287,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                 solver=self.solver,
                 tol=step_tolerance(self.tol, data, self.temperature),
                 max_iter=self.max_iter,
-                callback=monitor,
+                callback=monitor if monitor.tells else None,
                 stacklevel=3 + WRAPPERS,
             )
             monitor.end(result.n_iter, result.W)

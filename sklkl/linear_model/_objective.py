@@ -1,11 +1,12 @@
 """The student's objective: sums over rows, the penalty, and approximations of its Hessian."""
 
 from copy import copy
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
+from sklkl._optimize.cholesky import solver
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import LossTerm, stages_of
@@ -62,6 +63,9 @@ STRIDES = (61, 31, 17, 11, 7)
 
 # Numbers, about, that a pass over rows takes, below which calls cost more than a sample saves.
 LEAST_PASS = 4_000_000
+
+# What a pass over hardly any rows costs, in units of multiplications: the call.
+CALL = 500_000
 
 # Beyond, squares of coefficients would be lost or overflow.
 MOST_PENALTY = 1e300
@@ -285,7 +289,10 @@ class KLObjective(Objective):
 
     @property
     def full_cost(self):
-        """Passes over the data that a full curvature costs, infinity if it is too large."""
+        """Passes over the data that a full curvature costs, infinity if it is too large.
+
+        If binary, it is the Hessian.
+        """
         size, n_logits = self.shape
         if size > MAX_FULL_CURVATURE:
             return np.inf
@@ -295,9 +302,11 @@ class KLObjective(Objective):
     def exact_cost(self):
         """Passes over the data that the Hessian itself costs, infinity if it is too large."""
         size, n_logits = self.shape
-        if n_logits == 1 or size * n_logits > MAX_FULL_CURVATURE:
+        if size * n_logits > MAX_FULL_CURVATURE:
             return np.inf
-        return (size * n_logits) ** 2 / (2.0 * (self.n_stored + 1) * (n_logits + 3))
+        n_samples = self.rows.stats.n_samples
+        of_pass = n_samples * (self.n_stored + 1) * (n_logits + 3) + CALL
+        return n_samples * (size * n_logits) ** 2 / (2.0 * of_pass)
 
     def curvature(self, W, full):
         """Return a Kronecker-factored approximation ``M (x) A`` of the Hessian at W.
@@ -348,9 +357,9 @@ class KLObjective(Objective):
         ``level`` is DIAGONAL, of the diagonal of A; FULL, of A and M, to both of which the
         penalty is added as if the other were its average; or EXACT, of the Hessian.
         """
-        if level == EXACT:
+        if level == EXACT and not self.binary:
             return self._exact_metric(W)
-        return self.metric_of(*self.curvature(W, level == FULL))
+        return self.metric_of(*self.curvature(W, level >= FULL))
 
     def metric_of(self, A, M):
         """Return the metric of a curvature, whose arrays it changes."""
@@ -370,10 +379,10 @@ class KLObjective(Objective):
             for ridge in (1e-10, 1e-5):
                 diagonal *= 1.0 + ridge
                 try:
-                    factor = cho_factor(A, check_finite=False)
+                    solve = solver(A)
                 except LinAlgError:
                     continue
-                return lambda G: cho_solve(factor, G, check_finite=False) @ M
+                return lambda G: solve(G) @ M
             A = diagonal.copy()
         return lambda G: (G / A[:, None]) @ M
 
@@ -402,8 +411,18 @@ class KLObjective(Objective):
         diagonal[diagonal == 0.0] = 1.0
         diagonal *= 1.0 + 1e-10
         try:
-            factor = cho_factor(hessian, check_finite=False)
+            solve = solver(hessian)
         except LinAlgError:
             return self.metric(W, FULL)
-        solved = partial(cho_solve, factor, check_finite=False)
-        return lambda G: solved(G.T.ravel()).reshape(G.T.shape).T
+        present = ~self.absent
+
+        def times_inverse(G):
+            D = solve(G.T.ravel()).reshape(G.T.shape).T
+            D -= D.mean(axis=1, keepdims=True)
+            if (
+                not present.all()
+            ):  # whose intercepts go on and on, and shall not take others along
+                D[-1] -= D[-1, present].mean()
+            return D
+
+        return times_inverse
