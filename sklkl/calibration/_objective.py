@@ -17,9 +17,9 @@ from sklkl._optimize.cholesky import solver
 from sklkl._optimize.descent import AT_ONCE
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL, Objective
 from sklkl._optimize.solve import solve_stages
+from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import kl_objective
-from sklkl.linear_model._rows import rows_of
 
 ENOUGH = 200_000  # numbers of a sample, not rows
 PER_PARAMETER = 10  # rows of a sample whose Hessian is to be a metric
@@ -188,7 +188,7 @@ class ScalingObjective(Objective):
             # Weights of which the largest is 1 are those that rows compute with.
             weight = data.weight / data.weight.max()
             self.total = weight.sum()
-            self.rows = rows_of(data.z, n_classes, True, [LossTerm(data.target, weight)])
+            self.rows = _rows.rows_of(data.z, n_classes, True, [LossTerm(data.target, weight)])
         cost = 1.0 + n_classes / 50.0 if 2 * n_classes <= MOST_PARAMETERS else np.inf
         # Beside a rough metric the Hessian is for when that turns out too rough.
         self.full_cost, self.exact_cost = (cost, np.inf) if rough is None else (0.0, RESERVE)

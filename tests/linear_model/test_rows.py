@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklkl.calibration import DirichletScaling
+from sklkl.calibration import DirichletScaling, VectorScaling
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
@@ -50,7 +50,8 @@ def inference(n_classes):
 
 def scaling(n_classes):
     _, hard, soft, weight, _ = make_problem(n_classes, 90)
-    yield DirichletScaling(smoothing=0.1).fit(soft, hard, sample_weight=weight).coef_
+    for map_of in (DirichletScaling, VectorScaling):
+        yield map_of(smoothing=0.1).fit(soft, hard, sample_weight=weight).coef_
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
