@@ -94,5 +94,5 @@ def test_import_of_sources_that_are_not_compiled(tmp_path):
 
 
 def test_import_without_a_dependency_names_it():
-    result = run("import sys; sys.modules['joblib'] = None; import sklkl")
+    result = run("import sys; sys.modules['joblib'] = None; import sklkl.metrics")
     assert "import of joblib halted" in result.stderr.splitlines()[-1]

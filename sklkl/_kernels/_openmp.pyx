@@ -2,8 +2,6 @@
 """How many OpenMP threads a call may use: the rules of scikit-learn's own code."""
 import os
 
-from joblib import cpu_count
-
 cdef extern from *:
     """
     #ifdef _OPENMP
@@ -24,7 +22,8 @@ cdef Py_ssize_t SERIAL_BELOW = 1 << 15
 
 cdef bint _in_forked_child = False
 
-# Asked once: reading the quota of a cgroup takes 0.1 ms.
+# Asked once: reading the quota of a cgroup takes 0.1 ms. Not at import: joblib, which knows
+# it, takes as long to import as NumPy.
 cdef int _n_cpus = 0
 
 
@@ -53,5 +52,6 @@ def n_threads_for(Py_ssize_t n_elements):
     if limit == 1 or os.environ.get("OMP_NUM_THREADS"):
         return limit
     if _n_cpus == 0:
+        from joblib import cpu_count
         _n_cpus = cpu_count()
     return min(limit, _n_cpus)
