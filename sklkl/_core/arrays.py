@@ -1,9 +1,9 @@
 """Arrays of NumPy from what users pass, or errors that name the argument."""
 
+import sys
 from contextlib import nullcontext
 
 import numpy as np
-from scipy.sparse import issparse
 
 from sklkl._core.names import is_named
 
@@ -40,7 +40,8 @@ def as_array(x, name):
     A list in which strings stand among other values becomes an array of objects: NumPy alone
     would turn NaN into the string "nan", and 3 into "3".
     """
-    if issparse(x):
+    sparse = sys.modules.get("scipy.sparse")  # who passes such a matrix has imported it
+    if sparse is not None and sparse.issparse(x):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
     if np.ma.is_masked(x):
         raise ValueError(f"{name} has masked entries; fill or drop them.")

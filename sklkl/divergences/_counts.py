@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import psi
 
 from sklkl._core.distributions import as_rows, nats_to, refuse_bad_rows, row_of
 from sklkl._core.parameters import check, one_of
@@ -129,6 +128,8 @@ def kl_from_counts(
         m = _totals(arrays, "q_counts", y, shape)
         q = y / m
     if estimator == "zhang-grabchak":
+        from scipy.special import psi  # not for all who import divergences: it takes a while
+
         if q_counts is None:
             with np.errstate(divide="ignore"):  # inf is the answer
                 cost = -np.log(q)

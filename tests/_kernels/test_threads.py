@@ -54,6 +54,23 @@ def test_environment_variable_wins():
         assert run(PRINT_THREADS, OMP_NUM_THREADS=nonsense) == f"1 {joblib.cpu_count()}"
 
 
+LIGHT = f"""
+import sys
+import numpy as np
+import sklkl.divergences
+sklkl.divergences.kl_divergence([0.5, 0.5], [0.9, 0.1])
+print(*sorted({{"sklearn", "scipy", "pandas", "joblib"}} & set(sys.modules)))
+p = np.full(({LARGE} >> 4, 2), 0.5)
+sklkl.divergences.jensen_shannon_divergence(p, p)
+print(*sorted({{"sklearn", "scipy", "pandas"}} & set(sys.modules)))
+"""
+
+
+def test_divergences_need_no_more_than_numpy():
+    """Importing them takes half the time; joblib comes with the first large call."""
+    assert run(LIGHT) == ""
+
+
 # A pool that is left by an error is terminated, so a child that hangs ends with the test.
 CHILD_AFTER_PARENT = f"""
 import multiprocessing
