@@ -29,7 +29,7 @@ class Result:
 
 def first_level(objective):
     """Return the level of the first metric, but for that of a sample."""
-    if objective.exact_cost <= CHEAP:
+    if objective.newton_cost <= CHEAP:
         return EXACT
     return FULL if objective.full_cost <= AT_ONCE else DIAGONAL
 
@@ -50,7 +50,7 @@ class Metric:
         self.first = first_level(objective)
         sampled = objective.sample is not None and method.most == EXACT
         self.level = SAMPLE if sampled else min(self.first, method.most)
-        self.newton = self.level == EXACT and objective.exact_cost <= CHEAP
+        self.newton = self.level == EXACT
         self.wait = FIRST_RENEWAL
         self.forget()
 

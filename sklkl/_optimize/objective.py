@@ -20,6 +20,8 @@ class Objective:
     ----------
     full_cost, exact_cost : float
         Evaluations that a full curvature, or the Hessian, costs; infinity if there is none.
+    newton_cost : float
+        Calls of the function that the Hessian costs, be it of a full curvature.
     l1 : float
         Factor of the L1 norm of the first ``n_features`` rows, which is not part of the value.
     penalty : float
@@ -35,7 +37,7 @@ class Objective:
         that it costs a small part of it; None if no sample is both.
     """
 
-    full_cost = exact_cost = np.inf
+    full_cost = exact_cost = newton_cost = np.inf
     l1 = penalty = 0.0
     absent = sample = None
     unattained = settled = -np.inf

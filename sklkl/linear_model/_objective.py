@@ -289,10 +289,7 @@ class KLObjective(Objective):
 
     @property
     def full_cost(self):
-        """Passes over the data that a full curvature costs, infinity if it is too large.
-
-        If binary, it is the Hessian.
-        """
+        """Passes over the data that a full curvature costs, infinity if it is too large."""
         size, n_logits = self.shape
         if size > MAX_FULL_CURVATURE:
             return np.inf
@@ -302,11 +299,22 @@ class KLObjective(Objective):
     def exact_cost(self):
         """Passes over the data that the Hessian itself costs, infinity if it is too large."""
         size, n_logits = self.shape
-        if size * n_logits > MAX_FULL_CURVATURE:
+        if n_logits == 1 or size * n_logits > MAX_FULL_CURVATURE:
             return np.inf
-        n_samples = self.rows.stats.n_samples
-        of_pass = n_samples * (self.n_stored + 1) * (n_logits + 3) + CALL
-        return n_samples * (size * n_logits) ** 2 / (2.0 * of_pass)
+        return (size * n_logits) ** 2 / (2.0 * (self.n_stored + 1) * (n_logits + 3))
+
+    @property
+    def newton_cost(self):
+        """The same in calls, which take their time where there are hardly any rows.
+
+        Infinity where the curvature is not the Hessian: beside other divergences.
+        """
+        size, n_logits = self.shape
+        stats = self.rows.stats
+        if size * n_logits > MAX_FULL_CURVATURE or not stats.forward:
+            return np.inf
+        of_pass = stats.n_samples * (self.n_stored + 1) * (n_logits + 3)
+        return stats.n_samples * (size * n_logits) ** 2 / (2.0 * (of_pass + CALL))
 
     def curvature(self, W, full):
         """Return a Kronecker-factored approximation ``M (x) A`` of the Hessian at W.

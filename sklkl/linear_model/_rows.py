@@ -258,9 +258,12 @@ class LocalRows:
         return np.vstack([squares, *[ones] * (self.shape[0] - X.shape[1])]).T
 
     def _dense(self, rows):
-        """Return some rows, dense, float64, less the center, with 1 for the intercept."""
+        """Return some rows, dense, float64, less the center, with 1 for the intercept.
+
+        Row after row in memory, lest the bits of products with them depend on that.
+        """
         X = self.X[rows]
-        X = (X.toarray() if issparse(X) else X).astype(np.float64, copy=False)
+        X = np.ascontiguousarray(X.toarray() if issparse(X) else X, dtype=np.float64)
         if self.center is not None:
             X = X - self.center
         if self.shape[0] == X.shape[1]:

@@ -448,7 +448,9 @@ def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
     assert objective(MAX_FULL_CURVATURE).full_cost == np.inf  # the intercept counts
     assert costs[1] < objective(100, n_logits=10).exact_cost < np.inf
     assert objective(MAX_FULL_CURVATURE - 1, n_logits=2).exact_cost == np.inf
-    assert objective(MAX_FULL_CURVATURE).exact_cost == np.inf
+    assert objective(10).exact_cost == np.inf  # that of one logit is the other
+    assert objective(10).newton_cost < objective(100).newton_cost < 1
+    assert objective(MAX_FULL_CURVATURE).newton_cost == np.inf
     X, target, weight = make_data(3)
     X = csr_array(X)
     assert make_objective(X, target, weight, 3).n_stored == X.nnz / 150
