@@ -317,12 +317,12 @@ INLINE void IN(sum_rows_of)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, RE
     }
 }
 
-#if VECTOR_BYTES
 /* The same by partial sums: whole vectors, and the rest as one more that reaches back into them,
    masked; then of many rows at once the sums of these. */
 INLINE void IN(sum_longer_rows_of)(
     const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
 {
+#if VECTOR_BYTES
     enum { WIDTH = VECTOR_BYTES / sizeof(REAL) < 4 ? VECTOR_BYTES / sizeof(REAL) : 4, ROWS = 64 };
     typedef REAL vector __attribute__((vector_size(WIDTH * sizeof(REAL))));
     typedef BITS mask __attribute__((vector_size(WIDTH * sizeof(REAL))));
@@ -345,14 +345,15 @@ INLINE void IN(sum_longer_rows_of)(
         }
         IN(sum_rows_of)(partial, m, WIDTH, out + start);
     }
-}
 #else
-#define sum_longer_rows_of sum_rows_of
+    IN(sum_rows_of)(x, n, k, out);
 #endif
+}
 
-/* Loops over the single entries of short rows cost more than the terms, and loops of unknown length
-   over their vectors nearly as much. */
-static NOINLINE void IN(sum_rows)(const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
+/* Loops over the single entries of short rows cost more than the terms, and loops of unknown
+   length over their vectors nearly as much. */
+static NOINLINE void IN(sum_rows)(
+    const REAL *restrict x, ptrdiff_t n, ptrdiff_t k, REAL *restrict out)
 {
     switch (k) {
 #define CASE(k, sum) case k: IN(sum)(x, n, k, out); return;
@@ -614,8 +615,8 @@ INLINE int IN(rows_of)(
     return bad;
 }
 
-/* Fill out[:n] for the row p and n rows of q. Outcomes that p rules out may count as one, which has the
-   probability of them all: the divergence is the same. Where they are more than half of them it
+/* Fill out[:n] for the row p and n rows of q. Outcomes that p rules out may count as one, which
+   has the probability of them all: the divergence is the same. Where they are more than half it
    takes less time, too. */
 INLINE int IN(row_with_rows)(
     rows_function *function, const settings *f, const char *p, const char *q, ptrdiff_t n,
