@@ -105,9 +105,11 @@ cdef public int sklkl_get_num_threads() noexcept with gil:
     return _max_threads()
 
 
-cdef public void sklkl_set_num_threads(int n) noexcept nogil:
+cdef public void sklkl_set_num_threads(int n) noexcept with gil:
     global _limit
-    _limit = n
+    _limit = 0
+    if n < _max_threads():  # else it is lifted, as at the end of a limit
+        _limit = n
 
 
 class Controller(LibController):
