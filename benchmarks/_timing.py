@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-# OpenMP threads spin for some milliseconds after a call; the next contender must not pay.
+# Peers' threads spin for some milliseconds after a call; the next contender must not pay.
 PAUSE = 0.01
 
 
@@ -51,13 +51,13 @@ def time_limit(seconds):
 
 
 def one_thread():
-    """Hold OpenMP, BLAS, PyTorch and Numba to one thread, the last two if imported."""
+    """Hold sklkl, OpenMP, BLAS, PyTorch and Numba to one thread, the last two if imported."""
     return n_threads(1)
 
 
 @contextmanager
 def n_threads(number):
-    """Hold OpenMP, BLAS, PyTorch and Numba to so many threads, the last two if imported."""
+    """Hold all of these to so many threads."""
     modules = [sys.modules[name] for name in ("torch", "numba") if name in sys.modules]
     before = [module.get_num_threads() for module in modules]
     with threadpool_limits(number):

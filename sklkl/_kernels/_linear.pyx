@@ -158,7 +158,7 @@ def check_term(term, n, n_classes, dtype):
 
 
 cdef class Pass(Job):
-    """A pass of a kernel over rows, in runs of whole tiles that add up to sums of their own."""
+    """A pass of a kernel over rows, in runs of whole tiles with sums of their own."""
 
     cdef linear m
     cdef linear_kernel* kernel

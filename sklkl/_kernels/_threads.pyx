@@ -1,10 +1,10 @@
 # cython: language_level=3
 """Jobs whose parts several threads take, and how many threads a call may use.
 
-The threads are those of Python, which wait for jobs without keeping a core busy. Who calls takes
-parts, too, and needs nobody: where cores are busy with other work, a call takes as long as its
-share of them, and not until the last thread of a team has been given one. The threads of OpenMP,
-which wait actively, made a fit take ten times its time then.
+The threads are those of Python, which wait for jobs without keeping a core busy. Who calls
+takes parts, too, and needs nobody: where cores are busy with other work, a call takes as long
+as its share of them, and not until the last thread of a team has been given one. The threads
+of OpenMP, which wait actively, made a fit take ten times its time then.
 """
 import os
 import threading
@@ -113,7 +113,7 @@ cdef public void sklkl_set_num_threads(int n) noexcept with gil:
 
 
 class Controller(LibController):
-    """Lets threadpoolctl limit the threads, with those of OpenMP."""
+    """Lets threadpoolctl limit the threads where it limits those of OpenMP."""
 
     user_api = "openmp"
     internal_api = "sklkl"
@@ -154,7 +154,7 @@ def n_threads_for(double nanoseconds):
     """Return the number of threads for a call that takes one of them so long, about.
 
     ``OMP_NUM_THREADS`` wins where it is set; otherwise the count is that of the cores that the
-    process may use (quotas of control groups included). Limits of ``threadpoolctl`` are obeyed.
+    process may use (quotas of control groups included). Limits of threadpoolctl are obeyed.
     """
     if nanoseconds < SERIAL_BELOW or _in_forked_child:
         return 1

@@ -4,14 +4,14 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sklkl._optimize.cholesky import solver
-from sklkl._optimize.objective import DIAGONAL, FULL, Objective
+from sklkl._optimize.objective import Objective
 
 
 class WithPrior(Objective):
     r"""A loss f plus the negative logarithm of a Gaussian prior of each column of W.
 
     .. math::
-        f(W) + \frac{1}{2 S} \sum_k (W_k - m_k)^T P_k (W_k - m_k) + h(W)
+        f(W) + \frac{1}{2 S} \sum_k (W_k - m_k)^T P_k (W_k - m_k)
 
     With f the mean of a loss over rows, and S the sum of their weights, the precisions
     :math:`P_k` are sums that rows add to by their curvature.
@@ -25,17 +25,10 @@ class WithPrior(Objective):
     precision : ndarray of shape (n_columns, size, size), or (n_columns, size), the diagonals
     full : bool
         Whether the metric has whole blocks, of cost ``full_cost``, or their diagonals.
-    last_row : callable, default=None
-        h: ``last_row(W[-1])`` returns its value, gradient, and the diagonal of its Hessian.
-    coarse : Objective, default=None
-        Whose full metric serves at the level DIAGONAL, until the blocks are worth their cost.
     """
 
-    def __init__(
-        self, objective, mean, precision, *, full, full_cost, last_row=None, coarse=None
-    ):
-        self.objective, self.coarse = objective, coarse
-        self.mean, self.precision, self.last_row = mean, precision, last_row
+    def __init__(self, objective, mean, precision, *, full, full_cost):
+        self.objective, self.mean, self.precision = objective, mean, precision
         self.full, self.full_cost = full, full_cost
         self.scale = 1.0 / objective.sum_of_weights
         self.absent = objective.absent
@@ -49,17 +42,10 @@ class WithPrior(Objective):
         E = W - self.mean
         equation = "kfg,gk->fk" if self.precision.ndim == 3 else "kf,fk->fk"
         pull = self.scale * np.einsum(equation, self.precision, E)
-        value, gradient = value + 0.5 * float(np.vdot(E, pull)), gradient + pull
-        if self.last_row is not None:
-            more, of_last_row, _ = self.last_row(W[-1])
-            value += more
-            gradient[-1] += of_last_row
-        return value, gradient
+        return value + 0.5 * float(np.vdot(E, pull)), gradient + pull
 
     def metric(self, W, level):
         """Return a function that multiplies by the inverse of the blocks of the Hessian."""
-        if level == DIAGONAL and self.coarse is not None:
-            return self.coarse.metric(W, FULL)
         blocks = self.objective.class_curvature(W, self.full)
         diagonal = np.einsum("kff->kf", blocks) if self.full else blocks
         if self.precision.ndim == blocks.ndim:
@@ -67,8 +53,6 @@ class WithPrior(Objective):
         else:
             diagonal += self.precision
         blocks *= self.scale
-        if self.last_row is not None:
-            diagonal[:, -1] += self.last_row(W[-1])[2]
         diagonal[diagonal == 0.0] = 1.0
         if self.full:
             diagonal *= 1.0 + 1e-10

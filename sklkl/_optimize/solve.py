@@ -27,7 +27,7 @@ def check_solver(solver, l1_ratio):
 class OneBlasThread:
     """Context in which BLAS has one thread; for fits in several threads, too.
 
-    Two thread pools that wait actively for each other's cores cost a factor of four. The limit
+    Threads of BLAS wait actively for more work, on the cores that the kernels need. The limit
     is one of the process: the first fit that begins sets it, the last that ends lifts it. A
     limit for each would restore what another had set, and leave BLAS at one thread for good.
     """

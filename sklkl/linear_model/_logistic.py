@@ -153,7 +153,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     Every evaluation of the objective reads X once, in tiles that stay in the cache, in the
     layout and precision that it has. L-BFGS works in the metric of a Kronecker-factored
     Hessian, so that neither the scaling of features nor rare classes matter much; the
-    proximal method is its counterpart for the L1 norm.
+    proximal method is its counterpart for the L1 norm. Fits of many rows go to the optimum of
+    a sample of them first, whose Hessian is then the metric of all rows (Shamir et al., 2014).
+    Small ones evaluate the Hessian in every iteration, which makes steps of Newton of them.
 
     References
     ----------
@@ -165,6 +167,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     Hinton, G., Vinyals, O. and Dean, J. (2015). Distilling the Knowledge in a Neural
     Network. arXiv:1503.02531.
+
+    Shamir, O., Srebro, N. and Zhang, T. (2014). Communication-Efficient Distributed
+    Optimization using an Approximate Newton-type Method. International Conference on Machine
+    Learning, arXiv:1312.7853.
 
     Spiegelhalter, D. J. and Lauritzen, S. L. (1990). Sequential Updating of Conditional
     Probabilities on Directed Graphical Structures. Networks 20, 579-605.
