@@ -1,14 +1,15 @@
 """L-BFGS in a changing metric, for smooth convex functions."""
 
-from collections import deque
+import math
 from functools import partial
 
 import numpy as np
 
 from sklkl._optimize.descent import descend, first_level
 from sklkl._optimize.objective import EXACT, SAMPLE
+from sklkl._optimize.pairs import Pairs
 
-MEMORY = 20
+MEMORY = 20  # pairs
 SHORT_MEMORY = 10  # where vectors are so long that the memory costs as much as an evaluation
 LONG = 100_000
 MAX_TRIALS = 30
@@ -26,7 +27,7 @@ def minimize(objective, W, **options):
     Every step starts in ``objective.metric(W, level)``, or in the metric of its sample. From 0
     it goes to the optimum of the sample first. See ``descend`` for the options.
     """
-    method = LBFGS(objective, W.size)
+    method = LBFGS(objective, W.shape)
     if objective.sample is not None and not W.any():
         W = method.of_sample.start(W)
     return descend(method, objective, W, **options)
@@ -37,11 +38,11 @@ class LBFGS:
 
     most = EXACT
 
-    def __init__(self, objective, size):
+    def __init__(self, objective, shape):
         self.objective = objective
-        self.pairs = deque(maxlen=SHORT_MEMORY if size > LONG else MEMORY)
+        self.pairs = Pairs(SHORT_MEMORY if math.prod(shape) > LONG else MEMORY, shape)
         if objective.sample is not None:
-            self.of_sample = SampleMetric(objective.sample, size)
+            self.of_sample = SampleMetric(objective.sample, shape)
 
     def evaluate(self, W):
         """Return ``(value, gradient)`` at W."""
@@ -59,7 +60,7 @@ class LBFGS:
 
         This is the direction, with the slope along each of its entries.
         """
-        direction = -two_loop(gradient, self.pairs, self.metric, self.rescales)
+        direction = -self.pairs.times_inverse(gradient, self.metric, self.rescales)
         slopes = gradient * direction
         return direction, float(np.sum(slopes)), (direction, slopes)
 
@@ -69,8 +70,7 @@ class LBFGS:
 
     def learn(self, s, y):
         """Remember a pair of changes."""
-        if (sy := _dot(s, y)) > 0:
-            self.pairs.append((s, y, sy))
+        self.pairs.append(s, y)
 
     def forget(self):
         """Forget all pairs."""
@@ -91,9 +91,9 @@ class SampleMetric:
     Method, with one machine.
     """
 
-    def __init__(self, sample, size):
+    def __init__(self, sample, shape):
         self.sample = sample
-        self.inner = LBFGS(sample, size)
+        self.inner = LBFGS(sample, shape)
 
     def start(self, W):
         """Return roughly the optimum of the sample."""
@@ -127,28 +127,6 @@ class SampleMetric:
             inner.learn(new_W - W, new_gradient - gradient)
             W, gradient = new_W, new_gradient
         return start - W
-
-
-def two_loop(gradient, pairs, metric, rescales=True):
-    """Multiply the gradient by the L-BFGS inverse Hessian.
-
-    It is that of the metric, with a factor for the last pair if it ``rescales``.
-    """
-    d = gradient.copy()
-    alphas = []
-    for s, y, sy in reversed(pairs):
-        alpha = _dot(s, d) / sy
-        d -= alpha * y
-        alphas.append(alpha)
-    d = metric(d)
-    if pairs and rescales:
-        s, y, sy = pairs[-1]
-        length = _dot(y, metric(y))
-        if length > 0:  # it may underflow
-            d *= sy / length
-    for (s, y, sy), alpha in zip(pairs, reversed(alphas), strict=True):
-        d += (alpha - _dot(y, d) / sy) * s
-    return d
 
 
 def _line_search(objective, W, value, slope, direction):

@@ -1,13 +1,12 @@
 """Proximal quasi-Newton method for a smooth convex function plus an L1 norm."""
 
-from collections import deque
-
 import numpy as np
 
 from sklkl._kernels import _descent
 from sklkl._optimize.descent import descend
-from sklkl._optimize.lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE, two_loop
+from sklkl._optimize.lbfgs import ARMIJO, MAX_TRIALS, ROUNDING, SHORT_MEMORY, WOLFE
 from sklkl._optimize.objective import FULL, TINY
+from sklkl._optimize.pairs import Pairs
 
 MAX_SWEEPS = 100
 MAX_SCALE = 10.0  # of the metric, up or down, by the last step
@@ -24,7 +23,7 @@ def minimize(objective, W, **options):
     exact. The norm is of the first ``objective.n_features`` rows of W, and part of the value.
     See ``descend`` for the options.
     """
-    return descend(Proximal(objective, len(W)), objective, W, **options)
+    return descend(Proximal(objective, W.shape), objective, W, **options)
 
 
 class Proximal:
@@ -32,12 +31,12 @@ class Proximal:
 
     most = FULL
 
-    def __init__(self, objective, size):
-        penalised = np.arange(size) < objective.n_features
+    def __init__(self, objective, shape):
+        penalised = np.arange(shape[0]) < objective.n_features
         self.objective = objective
         self.l1 = np.where(penalised, objective.l1, 0.0)
         self.ridge = np.where(penalised, objective.penalty, 0.0)
-        self.pairs = deque(maxlen=SHORT_MEMORY)
+        self.pairs = Pairs(SHORT_MEMORY, shape)
 
     def evaluate(self, W):
         """Return ``(value, gradient)`` at W, the norm in the value alone."""
@@ -64,8 +63,7 @@ class Proximal:
         # Term by term, since at the optimum the gradient and the norm cancel.
         crossing = gradient * direction + l1 * (np.abs(end) - np.abs(W))
         slopes = np.where(W * end > 0.0, (gradient + l1 * np.sign(W)) * direction, crossing)
-        pairs = [(s, y, float(np.vdot(s, y))) for s, y in self.pairs]
-        newton = -two_loop(subgradient, pairs, self.metric)
+        newton = -self.pairs.times_inverse(subgradient, self.metric)
         return direction, float(np.sum(slopes)), (newton, subgradient * newton)
 
     def _minimize_model(self, W, gradient, violation):
@@ -76,7 +74,7 @@ class Proximal:
         A, n_features = self.A, self.objective.n_features
         rest = self.ridge, self.l1
         if len(A) == 1 or len(A) == n_features or not A[-1, -1] > 0.0:
-            return _minimize_model(W, gradient, violation, self.pairs, A, self.M, *rest)
+            return _minimize_model(W, gradient, violation, list(self.pairs), A, self.M, *rest)
         mean = A[:-1, -1] / A[-1, -1]
         A = A.copy()
         A[:-1, :-1] -= np.outer(mean, A[-1, :-1])
@@ -101,8 +99,7 @@ class Proximal:
 
     def learn(self, s, y):
         """Remember a pair of changes, of W and of the gradient."""
-        if np.vdot(s, y) > 0:
-            self.pairs.append((s, y))
+        self.pairs.append(s, y)
 
     def forget(self):
         """Forget all pairs."""

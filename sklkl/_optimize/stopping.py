@@ -57,7 +57,8 @@ class Arrival:
         absent = self.objective.absent
         if absent is None:
             absent = np.zeros(gradient.shape[1], dtype=bool)
-        self.sizes.append(float(np.sqrt(np.maximum(0.0, -np.sum(slopes[:, ~absent])))))
+        slope = np.sum(slopes.sum(axis=0)[~absent])
+        self.sizes.append(float(np.sqrt(np.maximum(0.0, -slope))))
         remaining = self._remaining()
         ratio = FIRST_RATIO if self.ratio is None else CAUTION * self.ratio
         # Written so that NaN is no arrival.
