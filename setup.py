@@ -1,5 +1,7 @@
 """Extension modules; everything else about the package is in pyproject.toml."""
 
+import platform
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -28,6 +30,10 @@ class BuildExt(build_ext):
                 "-fopenmp-simd",
             ]
         )
+        if sys.platform == "linux" and platform.machine() in ("x86_64", "i686"):
+            # gcc may move a number through a register of MMX, after which the x87 unit, and with
+            # it NumPy's long double, computes nonsense.
+            optimise.append("-mno-mmx")
         for extension in self.extensions:
             extension.extra_compile_args += optimise
         super().build_extensions()

@@ -82,6 +82,15 @@ def test_many_zeros(case, dtype):
         assert pairwise(case, P[20:21], Q[20:21]) == result[20, 20]
 
 
+def test_long_doubles_are_right_afterwards():
+    """Registers of MMX, which compilers may use where vectors are short, are those of x87."""
+    rows = np.repeat(np.eye(20, dtype=np.float32), 2, axis=0)
+    pairwise_divergences(rows, divergence="jensen_shannon")
+    with np.errstate(invalid="raise"):
+        assert np.longdouble(3.0).astype(np.float64) == 3.0
+        assert (np.full(3, 0.5, np.longdouble).astype(np.float64) == 0.5).all()
+
+
 def test_symmetric_divergences_of_own_rows_are_symmetric():
     P = random_rows(130, 17, 1)
     for name in (
