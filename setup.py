@@ -31,8 +31,8 @@ class BuildExt(build_ext):
             ]
         )
         if sys.platform == "linux" and platform.machine() in ("x86_64", "i686"):
-            # gcc may move a number through a register of MMX, after which the x87 unit, and with
-            # it NumPy's long double, computes nonsense.
+            # gcc may move a number through a register of MMX, after which the x87 unit, and
+            # with it NumPy's long double, computes nonsense.
             optimise.append("-mno-mmx")
         for extension in self.extensions:
             extension.extra_compile_args += optimise
