@@ -287,13 +287,16 @@ cdef class LinearRows:
         return n_threads_for(
             self.n * (self.row_entries + 20.0) * (self.m.n_logits + 1) / 8.0)
 
-    cdef tuple run(self, linear* m, linear_kernel* kernel, W, Py_ssize_t n_sums):
-        """Return what a kernel returns and its sums, added up over runs of whole tiles."""
+    cdef tuple run(self, linear* m, linear_kernel* kernel, W, Py_ssize_t n_sums, out=None):
+        """Return what a kernel returns and its sums, added up over runs of whole tiles.
+
+        ``out`` is what it writes to besides.
+        """
         cdef Py_ssize_t n = self.n, n_tiles = (n + m.tile - 1) // m.tile
         cdef Py_ssize_t n_runs = min(n_tiles, MAX_RUNS, max(2, SUMS // max(1, n_sums)))
         n_runs = max(1, min(n_runs, max(LEAST_RUNS, n_tiles // TILES_OF_RUN)))
         cdef Py_ssize_t work = self.kernels.work_size(m)
-        cdef int n_threads = self.n_threads()
+        cdef int n_threads = min(self.n_threads(), n_runs)
         cdef object all_sums = np.zeros((n_runs, n_sums))
         cdef Pass job = Pass()
         cdef Buffers buffers = Buffers.__new__(Buffers)
@@ -301,7 +304,7 @@ cdef class LinearRows:
         job.m, job.kernel, job.n, job.n_tiles, job.n_sums = m[0], kernel, n, n_tiles, n_sums
         job.totals, job.sums = np.empty(n_runs), all_sums
         job.work_size, job.memory = work, np.empty(n_threads * work, np.int8)
-        job.keep = self, buffers
+        job.keep = self, buffers, out
         job.run(n_runs, n_threads)
         totals = np.asarray(job.totals)
         return float(np.sum(totals)), all_sums[0] if n_runs == 1 else all_sums.sum(axis=0)
@@ -388,5 +391,5 @@ cdef class LinearRows:
         cdef object out = np.empty((self.n, n_out), self.dtype)
         cdef Buffers buffers = Buffers.__new__(Buffers)
         m.what, m.out = what, buffers.of(out, True).buf
-        self.run(&m, self.kernels.predict, W, 0)
+        self.run(&m, self.kernels.predict, W, 0, out)
         return out

@@ -16,6 +16,7 @@ from threadpoolctl import LibController, register
 cdef enum:
     # Below so many nanoseconds of work, about, a second thread is awake too late.
     SERIAL_BELOW = 1 << 18
+    MOST_THREADS = 1024  # whatever a variable or a machine says
     # Looks at what others still do: some ten microseconds. A part rarely takes longer.
     PATIENCE = 1 << 11
 
@@ -75,7 +76,11 @@ class Pool:
         with self.lock:
             while self.n_threads < n:
                 name = f"sklkl-{self.n_threads}"
-                threading.Thread(target=self._serve, name=name, daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, name=name, daemon=True).start()
+                except RuntimeError:  # a limit of the system, or the end of the interpreter
+                    n = self.n_threads
+                    break
                 self.n_threads += 1
         for _ in range(n - self.queue.qsize()):
             self.queue.put(job)
@@ -108,7 +113,7 @@ cdef public int sklkl_get_num_threads() noexcept with gil:
 cdef public void sklkl_set_num_threads(int n) noexcept with gil:
     global _limit
     _limit = 0
-    if n < _max_threads():  # else it is lifted, as at the end of a limit
+    if 0 < n < _max_threads():  # else it is lifted, as at the end of a limit
         _limit = n
 
 
@@ -142,11 +147,12 @@ cdef int _max_threads() noexcept:
     global _n_cpus
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if given.isdecimal() and int(given) > 0:
-        return min(int(given), _limit or int(given))
+        n = min(int(given), MOST_THREADS)
+        return min(n, _limit or n)
     if _n_cpus == 0:
         from joblib import cpu_count
 
-        _n_cpus = cpu_count()
+        _n_cpus = min(cpu_count(), MOST_THREADS)
     return min(_n_cpus, _limit or _n_cpus)
 
 

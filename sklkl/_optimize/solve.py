@@ -1,5 +1,6 @@
 """Choose a minimiser, run it, and warn unless it has converged."""
 
+import os
 import threading
 import warnings
 from functools import cache
@@ -33,6 +34,13 @@ class OneBlasThread:
     """
 
     def __init__(self):
+        self.begin()
+        if hasattr(os, "register_at_fork"):
+            # While a child was made, another thread may have held the lock, or set the limit.
+            os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self):
+        """Begin anew, without any fit."""
         self.lock = threading.Lock()
         self.fits = 0
 

@@ -50,6 +50,7 @@ def test_environment_variable_wins():
     """Also over the number of cores, as in programs that use OpenMP."""
     assert run(PRINT_THREADS, OMP_NUM_THREADS="3") == "1 3"
     assert run(PRINT_THREADS, OMP_NUM_THREADS="4,2") == "1 4"  # the second is of nested loops
+    assert run(PRINT_THREADS, OMP_NUM_THREADS="99999999999") == "1 1024"
     for nonsense in ("", "0", "-1", "many"):
         assert run(PRINT_THREADS, OMP_NUM_THREADS=nonsense) == f"1 {joblib.cpu_count()}"
 
@@ -116,3 +117,80 @@ def test_calls_from_many_threads_share_the_same_few(monkeypatch):
             assert np.array_equal(found, expected)
     own = [thread for thread in threading.enumerate() if thread.name.startswith("sklkl-")]
     assert 2 <= len(own) < 8
+
+
+INTERRUPTED = """
+import _thread
+import threading
+import time
+
+import numpy as np
+
+from sklkl._kernels._linear import PROBA
+from sklkl.linear_model._rows import rows_of
+
+rows = rows_of(np.ones((400_000, 10)), 5, True)
+W = np.zeros((11, 5))
+kept, stop = [], False
+
+def interrupt():
+    while not stop:
+        time.sleep(0.003)
+        _thread.interrupt_main()
+
+thread = threading.Thread(target=interrupt)
+thread.start()
+for _ in range(60):
+    try:
+        rows.predict(W, PROBA)
+    except KeyboardInterrupt:
+        pass
+    try:
+        kept.append(np.full((400_000, 5), 7.0))
+        kept = kept[-3:]
+    except KeyboardInterrupt:
+        pass
+while not stop:
+    try:
+        stop = True
+        thread.join()
+    except KeyboardInterrupt:
+        stop = False
+print(all((x == 7.0).all() for x in kept))
+"""
+
+
+def test_an_interrupt_leaves_no_thread_that_writes_to_freed_memory():
+    assert run(INTERRUPTED, OMP_NUM_THREADS="2") == "True"
+
+
+FORKS = """
+import os
+import threading
+
+import numpy as np
+
+from sklkl.linear_model import SoftLabelLogisticRegression
+
+X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
+model, going = SoftLabelLogisticRegression(), True
+
+def fit():
+    while going:
+        model.fit(X, y)
+
+threads = [threading.Thread(target=fit) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(20):
+    if (child := os.fork()) == 0:
+        SoftLabelLogisticRegression().fit(X, y)
+        os._exit(0)
+    os.waitpid(child, 0)
+going = False
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_fits_whatever_its_parent_was_at():
+    run(FORKS)
