@@ -162,35 +162,3 @@ print(all((x == 7.0).all() for x in kept))
 
 def test_an_interrupt_leaves_no_thread_that_writes_to_freed_memory():
     assert run(INTERRUPTED, OMP_NUM_THREADS="2") == "True"
-
-
-FORKS = """
-import os
-import threading
-
-import numpy as np
-
-from sklkl.linear_model import SoftLabelLogisticRegression
-
-X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
-model, going = SoftLabelLogisticRegression(), True
-
-def fit():
-    while going:
-        model.fit(X, y)
-
-threads = [threading.Thread(target=fit) for _ in range(3)]
-for thread in threads:
-    thread.start()
-for _ in range(20):
-    if (child := os.fork()) == 0:
-        SoftLabelLogisticRegression().fit(X, y)
-        os._exit(0)
-    os.waitpid(child, 0)
-going = False
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_child_fits_whatever_its_parent_was_at():
-    run(FORKS)
