@@ -121,6 +121,7 @@ def test_calls_from_many_threads_share_the_same_few(monkeypatch):
 
 INTERRUPTED = """
 import _thread
+import signal
 import threading
 import time
 
@@ -129,33 +130,34 @@ import numpy as np
 from sklkl._kernels._linear import PROBA
 from sklkl.linear_model._rows import rows_of
 
-rows = rows_of(np.ones((400_000, 10)), 5, True)
-W = np.zeros((11, 5))
-kept, stop = [], False
+armed, stop = False, False
+
+def raise_if_armed(*args):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
 
 def interrupt():
     while not stop:
         time.sleep(0.003)
         _thread.interrupt_main()
 
+signal.signal(signal.SIGINT, raise_if_armed)
+rows = rows_of(np.ones((400_000, 10)), 5, True)
+W, kept = np.zeros((11, 5)), []
 thread = threading.Thread(target=interrupt)
 thread.start()
-for _ in range(60):
+for _ in range(40):
     try:
+        armed = True
         rows.predict(W, PROBA)
+        armed = False
     except KeyboardInterrupt:
         pass
-    try:
-        kept.append(np.full((400_000, 5), 7.0))
-        kept = kept[-3:]
-    except KeyboardInterrupt:
-        pass
-while not stop:
-    try:
-        stop = True
-        thread.join()
-    except KeyboardInterrupt:
-        stop = False
+    kept = [*kept[-2:], np.full((400_000, 5), 7.0)]  # where the predictions were
+stop = True
+thread.join()
 print(all((x == 7.0).all() for x in kept))
 """
 
