@@ -122,7 +122,7 @@ def test_as_plain_formula(n_classes, params, clustered, chunk, container, monkey
     frame = model.coef_inference(container(X), y, weight, groups=groups)
     expected = plain_errors(model, X, y, weight, groups if clustered else np.arange(len(X)))
     assert_allclose(frame["std_error"], expected, rtol=1e-6)
-    assert_allclose(frame["coef"], model.coef_frame().to_numpy().T.ravel(), rtol=0, atol=1e-11)
+    assert_allclose(frame["coef"], model.coef_frame().to_numpy().T.ravel(), rtol=0, atol=1e-12)
 
 
 # -- simulations ---------------------------------------------------------------
