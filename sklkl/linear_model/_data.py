@@ -21,6 +21,8 @@ from sklkl._core.parameters import (
 )
 from sklkl._core.samples import check_weights
 from sklkl._core.targets import apply_class_weight, balanced, check_target, class_mass
+from sklkl.linear_model import _rows
+from sklkl.linear_model._loss import stages_of
 
 RULES = {
     "C": POSITIVE_OR_INFINITE,
@@ -57,6 +59,28 @@ class Data:
     def hard(self):
         """True if the target holds labels."""
         return self.target.ndim == 1
+
+    @property
+    def n_features(self):
+        """The number of features."""
+        return self.X.shape[1]
+
+    @property
+    def dtype(self):
+        """The dtype of X, and of the coefficients."""
+        return self.X.dtype
+
+    @property
+    def n_logits(self):
+        """The number of columns of coefficients, 1 if binary."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    def stages(self, divergence, temperature, fit_intercept, unit=None):
+        """Return the ``Rows`` of the losses to minimise one after the other."""
+        return [
+            _rows.rows_of(self.X, self.n_logits, fit_intercept, terms, unit)
+            for terms in stages_of(self, divergence, temperature)
+        ]
 
 
 def check_data(

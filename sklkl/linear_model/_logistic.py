@@ -266,17 +266,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         divergence = self._check_parameters()
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight, labels, label_weight)
-            objectives = objectives_of(
+            self._fit(
                 data,
                 divergence,
-                temperature=self.temperature,
-                fit_intercept=self.fit_intercept,
-                C=self.C,
-                l1_ratio=self.l1_ratio,
-            )
-            start = self._start(objectives[0], data.classes)
-            monitor = FitMonitor(
-                self,
                 {
                     "X": X,
                     "y": y,
@@ -284,23 +276,37 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
                     "labels": labels,
                     "label_weight": label_weight,
                 },
-                start,
-                lambda n, W: self._attributes(data, n, W),
             )
-            objective, result = solve_stages(
-                objectives,
-                start,
-                solver=self.solver,
-                tol=step_tolerance(self.tol, data, self.temperature),
-                max_iter=self.max_iter,
-                callback=monitor if monitor.tells else None,
-                stacklevel=3 + WRAPPERS,
-            )
-            monitor.end(result.n_iter, result.W)
+        return self
+
+    def _fit(self, data, divergence, arguments):
+        """Fit to checked data, wherever its rows are, and set the attributes of the model.
+
+        ``arguments`` are those of ``fit``, for callbacks.
+        """
+        objectives = objectives_of(
+            data,
+            divergence,
+            temperature=self.temperature,
+            fit_intercept=self.fit_intercept,
+            C=self.C,
+            l1_ratio=self.l1_ratio,
+        )
+        start = self._start(objectives[0], data.classes)
+        monitor = FitMonitor(self, arguments, start, lambda n, W: self._attributes(data, n, W))
+        objective, result = solve_stages(
+            objectives,
+            start,
+            solver=self.solver,
+            tol=step_tolerance(self.tol, data, self.temperature),
+            max_iter=self.max_iter,
+            callback=monitor if monitor.tells else None,
+            stacklevel=4 + WRAPPERS,
+        )
+        monitor.end(result.n_iter, result.W)
         vars(self).update(self._attributes(data, result.n_iter, result.W))
         self.loss_ = objective.loss_at(result.W, result.value)
         self._posterior = None
-        return self
 
     @available_if(_can_stream)
     @documented
@@ -450,7 +456,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _attributes(self, data, n_iter, W):
         """Return what makes the estimator predict with W, a minimiser of ``objectives_of``."""
-        n_features, dtype, T = data.X.shape[1], data.X.dtype, float(self.temperature)
+        n_features, dtype, T = data.n_features, data.dtype, float(self.temperature)
         intercept = W[-1] if self.fit_intercept else np.zeros(W.shape[1])
         return {
             "classes_": data.classes,

@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError
 from sklkl._optimize.cholesky import solver
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.linear_model import _rows
-from sklkl.linear_model._loss import LossTerm, stages_of
+from sklkl.linear_model._loss import LossTerm
 
 
 def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
@@ -17,15 +17,10 @@ def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
 
     The coefficients of the minimiser have been divided by the temperature.
     """
-    n_logits = 1 if len(data.classes) == 2 else len(data.classes)
+    penalty = {"C": float(C), "l1_ratio": float(l1_ratio)}
     return [
-        KLObjective(
-            _rows.rows_of(data.X, n_logits, fit_intercept, terms),
-            C=float(C),
-            l1_ratio=float(l1_ratio),
-            temperature=float(temperature),
-        )
-        for terms in stages_of(data, divergence, float(temperature))
+        KLObjective(rows, **penalty, temperature=float(temperature))
+        for rows in data.stages(divergence, float(temperature), fit_intercept)
     ]
 
 

@@ -12,7 +12,7 @@ second class; the logit of the first is 0. x is a row of X, with a 1 for the int
 
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from sklearn.utils import assert_all_finite
 
 from sklkl._core.targets import one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
+from sklkl._optimize.objective import TINY
 from sklkl.divergences import entropy
 
 # Numbers of float32 data that are converted to float64 at a time.
@@ -39,14 +40,15 @@ HESSIAN_SLICE = 1 << 20
 SCORE_SLICE = 1 << 21
 
 
-def rows_of(X, n_logits, fit_intercept, terms=()):
+def rows_of(X, n_logits, fit_intercept, terms=(), unit=None):
     """Return the ``Rows`` of a user's checked X: the one place where their kind is chosen.
 
     X is an array or a CSR matrix, float32 or float64, of any strides, in memory or in a
     memory map; ``n_logits`` the number of classes, 1 if binary; ``terms`` the one or two
-    ``LossTerm`` of the loss, none for predictions.
+    ``LossTerm`` of the loss, none for predictions; ``unit`` the largest of their weights,
+    which has to be passed where these rows are a part of others.
     """
-    return LocalRows(X, n_logits, fit_intercept, terms)
+    return LocalRows(X, n_logits, fit_intercept, terms, unit)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,51 @@ class Stats:
     # Whether every divergence is forward KL, so that the gradient of the intercepts is the
     # difference of summed predictions and ``mass``.
     forward: bool
+
+    def __add__(self, other):
+        """Return the sums over these rows and others, in the same unit."""
+        n_samples = self.n_samples + other.n_samples
+        n_stored = self.n_samples * self.n_stored + other.n_samples * other.n_stored
+        return replace(
+            self,
+            n_samples=n_samples,
+            n_stored=n_stored / max(1, n_samples),
+            weight=self.weight + other.weight,
+            squares=self.squares + other.squares,
+            mass=self.mass + other.mass,
+            entropy=self.entropy + other.entropy,
+        )
+
+
+@dataclass(frozen=True)
+class Center:
+    """What evenly spaced rows of positive weight tell about the mean of each feature."""
+
+    weight: float
+    total: np.ndarray  # (n_features,), weighted sum, float64
+    least: np.ndarray
+    most: np.ndarray
+
+    def __add__(self, other):
+        """Return the same of these rows and others."""
+        return Center(
+            self.weight + other.weight,
+            self.total + other.total,
+            np.minimum(self.least, other.least),
+            np.maximum(self.most, other.most),
+        )
+
+    @property
+    def value(self):
+        """The mean, 0 if not finite, in the dtype of X; None if every one is 0.
+
+        A constant feature becomes exactly zero.
+        """
+        with np.errstate(invalid="ignore"):
+            mean = (self.total / max(self.weight, TINY)).astype(self.least.dtype)
+        mean = np.where(self.least == self.most, self.least, mean)
+        mean[~np.isfinite(mean)] = 0.0
+        return mean if mean.any() else None
 
 
 class Rows(Protocol):
@@ -177,7 +224,7 @@ class Rows(Protocol):
         """Return rows from which a ``center`` near the mean is taken; or these themselves."""
 
     def every(self, stride):
-        """Return the rows whose numbers are multiples of ``stride``."""
+        """Return the rows whose numbers, from 0, are multiples of ``stride``."""
 
     def why_not_finite(self):
         """Return a message about the first value of X that is NaN or infinite, or None."""
@@ -188,11 +235,11 @@ class LocalRows:
 
     center = None
 
-    def __init__(self, X, n_logits, fit_intercept, terms=()):
+    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
         self.X = X
         self.shape = (X.shape[1] + fit_intercept, n_logits)
-        # A part of rows on a cluster may have no weight at all.
-        self.unit = float(max((term.weight.max() for term in terms), default=0.0)) or 1.0
+        most = (float(term.weight.max(initial=0.0)) for term in terms)
+        self.unit = unit or max(most, default=0.0) or 1.0
         self.terms = [replace(term, weight=term.weight / self.unit) for term in terms]
         self.whole = self._kernel(slice(None))
         self.wide = False
@@ -200,6 +247,10 @@ class LocalRows:
     @cached_property
     def stats(self):
         """See ``Rows``."""
+        return self.sums()
+
+    def sums(self):
+        """Return the ``stats``."""
         n_samples, n_features = self.X.shape
         n_classes = max(2, self.shape[1])
         mass = np.zeros(n_classes)
@@ -217,7 +268,7 @@ class LocalRows:
         return Stats(
             n_samples=n_samples,
             n_features=n_features,
-            n_stored=self.X.nnz / n_samples if issparse(self.X) else n_features,
+            n_stored=self.X.nnz / max(1, n_samples) if issparse(self.X) else n_features,
             unit=self.unit,
             weight=weight,
             squares=float(np.sum(self._weight() ** 2)),
@@ -344,38 +395,45 @@ class LocalRows:
         self.wide = True
         return True
 
-    def centered(self):
-        """Return rows from which the means of some rows are taken, if X is dense.
+    def widened(self):
+        """Return the same rows, which compute in float64."""
+        widened = copy(self)
+        widened.wide = True
+        return widened
 
-        A constant feature becomes exactly zero.
-        """
+    def centered(self):
+        """Return rows from which the means of some rows are taken, if X is dense."""
         if issparse(self.X) or self.X.shape[1] == 0:
             return self
+        most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
+        center = self.about_center(most).value
+        return self if center is None else self.around(center)
+
+    def about_center(self, most):
+        """Return the ``Center`` of dense rows, from at most so many of them."""
         weight = self._weight()
         rows = np.flatnonzero(weight > 0.0)
-        most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
         if len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
-        sample = self.X[rows]
-        center = np.einsum("i,if->f", weight[rows], sample) / weight[rows].sum()
-        center = center.astype(self.X.dtype)
-        constant = (sample == sample[0]).all(axis=0)
-        center[constant] = sample[0, constant]
-        center[~np.isfinite(center)] = 0.0
-        if not center.any():
-            return self
+        sample, weight = self.X[rows], weight[rows]
+        least = sample.min(axis=0, initial=np.inf)
+        total = np.einsum("i,if->f", weight, sample, dtype=np.float64)
+        return Center(float(weight.sum()), total, least, sample.max(axis=0, initial=-np.inf))
+
+    def around(self, center):
+        """Return the rows with this center."""
         centered = copy(self)
         centered.center = center
         centered.whole = centered._kernel(slice(None))
         return centered
 
-    def every(self, stride):
-        """See ``Rows``."""
-        some = copy(self)
+    def every(self, stride, first=0):
+        """Return every so many-th row, from that of number ``first`` on."""
+        some, rows = copy(self), slice(first, None, stride)
         vars(some).pop("stats", None)
-        some.X = self.X[::stride].copy()  # which is read again and again
+        some.X = self.X[rows].copy()  # which is read again and again
         some.terms = [
-            replace(term, target=term.target[::stride], weight=term.weight[::stride])
+            replace(term, target=term.target[rows], weight=term.weight[rows])
             for term in self.terms
         ]
         some.whole = some._kernel(slice(None))
@@ -412,17 +470,19 @@ class LocalRows:
             return
         n_samples, n_features = self.X.shape
         step = max(1, WIDE_SLICE // (n_features + 1))
-        for start in range(0, n_samples, step):
+        for start in range(0, max(1, n_samples), step):
             yield self._kernel(slice(start, start + step))
 
     def _sum(self, method, *arguments):
-        sums = None
-        for kernel in self._kernels():
-            part = getattr(kernel, method)(*arguments)
-            if sums is not None:
-                part = [None if a is None else a + b for a, b in zip(sums, part, strict=True)]
-            sums = part
-        return sums
+        parts = (getattr(kernel, method)(*arguments) for kernel in self._kernels())
+        return reduce(add, parts)
+
+
+def add(a, b):
+    """Return the sum of two results; of tuples, that of their items, None if one is None."""
+    if isinstance(a, tuple):
+        return tuple(add(*items) for items in zip(a, b, strict=True))
+    return None if a is None else a + b
 
 
 def _wide(target):

@@ -14,11 +14,11 @@ class NumpyRows:
 
     center = None
 
-    def __init__(self, X, n_logits, fit_intercept, terms=()):
+    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
         self.X, self.dtype = X.astype(float), X.dtype
         self.rows = np.hstack([self.X, np.ones((len(X), int(fit_intercept)))])
         self.shape = (self.rows.shape[1], n_logits)
-        unit = max((term.weight.max() for term in terms), default=0.0) or 1.0
+        unit = unit or max((term.weight.max() for term in terms), default=0.0) or 1.0
         one_hot = np.eye(max(2, n_logits))
         # Weights, target, temperature, and whether the divergence is reverse KL, of each term.
         self.terms = [

@@ -1,7 +1,6 @@
 """The objective against its definition, finite differences, and other divisions of rows."""
 
-from dataclasses import replace
-from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import MAX_FULL_CURVATURE, KLObjective
 from sklkl.linear_model._rows import Stats, rows_of
 from tests._support.problems import make_problem
-from tests._support.rows import NumpyRows
 
 N_FEATURES = 4
 
@@ -82,53 +80,6 @@ def matrix_of(metric, shape):
     """Return the matrix by which a metric multiplies W.ravel()."""
     units = np.eye(np.prod(shape)).reshape(-1, *shape)
     return np.array([metric(unit).ravel() for unit in units]).T
-
-
-class Parts:
-    """Rows in parts, whose sums are added, as they would be on a cluster."""
-
-    center = None
-
-    def __init__(self, parts):
-        self.parts, self.shape = parts, parts[0].shape
-        of_parts = [part.stats for part in parts]
-        sums = {
-            name: sum(stats.unit * getattr(stats, name) for stats in of_parts)
-            for name in ("weight", "mass", "entropy")
-        }
-        self.stats = replace(of_parts[0], unit=1.0, **sums)
-
-    def added(self, method, *arguments):
-        sums = None
-        for part in self.parts:
-            found = [
-                None if x is None else part.stats.unit * x
-                for x in getattr(part, method)(*arguments)
-            ]
-            sums = (
-                found
-                if sums is None
-                else [None if a is None else a + b for a, b in zip(sums, found, strict=True)]
-            )
-        return sums
-
-    def objective(self, W):
-        return self.added("objective", W)
-
-    def curvature(self, W, full, products):
-        return self.added("curvature", W, full, products)
-
-    def hessian(self, W):
-        return np.array(self.added("hessian", W))
-
-    def largest_change(self, direction):
-        return max(part.largest_change(direction) for part in self.parts)
-
-    def widen(self):
-        return any([part.widen() for part in self.parts])
-
-    def centered(self):
-        return self
 
 
 @pytest.mark.parametrize(
@@ -280,35 +231,6 @@ def test_a_step_without_numbers_is_none_of_size_zero(dtype):
     assert np.isnan(objective.largest_change(np.full(objective.shape, np.nan)))
 
 
-@each_n_classes
-@pytest.mark.parametrize("kind", ["rows", "sparse rows", "mixed"])
-def test_rows_in_parts(kind, n_classes):
-    X, target, weight = make_data(n_classes, soft=kind != "mixed")
-    one = make_objective(X, target, weight, n_classes)
-    parts = []
-    for i, j in pairwise([0, 1, 40, 41, 100, len(X)]):
-        make = NumpyRows if kind == "mixed" and i == 40 else rows_of
-        data = csr_array(X[i:j]) if kind == "sparse rows" else X[i:j]
-        term = LossTerm(target[i:j], weight[i:j])
-        parts.append(make(data, one.shape[1], True, [term]))
-    many = KLObjective(Parts(parts), C=0.7)
-    W, G = point_of(one), point_of(one, seed=3)
-    before = W.copy()
-    for _ in range(2):  # evaluations change nothing
-        assert_allclose(many(W)[0], one(W)[0], rtol=1e-12)
-        assert_allclose(many(W)[1], one(W)[1], rtol=1e-11, atol=1e-13)
-        for level in (DIAGONAL, FULL, EXACT)[:n_classes]:
-            assert_allclose(many.metric(W, level)(G), one.metric(W, level)(G), rtol=1e-8)
-    assert_array_equal(W, before)
-    assert many.largest_change(G) == pytest.approx(one.largest_change(G), rel=1e-12)
-    options = {"tol": 1e-10, "max_iter": 500}
-    solution = minimize(one, np.zeros(one.shape), **options)
-    result = minimize(many, np.zeros(one.shape), **options)
-    assert solution.converged
-    assert result.converged
-    assert_allclose(result.W, solution.W, rtol=0, atol=1e-7)
-
-
 @pytest.mark.parametrize("make", [np.asarray, csr_array])
 @pytest.mark.parametrize(("fit_intercept", "temperature"), [(False, 1.0), (True, 2.0)])
 @pytest.mark.parametrize(("n_classes", "C"), [(2, np.inf), (3, 0.5)])
@@ -434,7 +356,7 @@ def test_minimum_is_found_from_where_rows_are_certain(n_classes, scale, C):
 
 def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
     def objective(n_features, n_stored=None, n_logits=1):
-        rows = Parts.__new__(Parts)
+        rows = SimpleNamespace()
         n_stored = n_features if n_stored is None else n_stored
         mass = np.ones(n_logits + 1)
         rows.stats = Stats(9, n_features, n_stored, 1.0, 1.0, 1.0, mass, 0.0, True)
