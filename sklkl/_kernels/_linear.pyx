@@ -22,7 +22,7 @@ cdef extern from "kernels_linear.h" nogil:
         MAX_TERMS
     ctypedef struct loss_term:
         const void* target
-        int soft
+        int soft, narrow
         const double* weight
         double inverse_temperature
         int divergence
@@ -31,6 +31,7 @@ cdef extern from "kernels_linear.h" nogil:
         Py_ssize_t n_features, n_logits
         int intercept
         const char* x
+        int narrow
         Py_ssize_t row_stride, column_stride
         const void* center
         const void* indptr
@@ -192,6 +193,9 @@ cdef class LinearRows:
     center : ndarray of shape (n_features,), default=None
         Taken off every row of a dense X, which is not copied: coefficients are those of the
         differences.
+    dtype : dtype, default=None
+        Of arithmetic and predictions, that of X or float64. A dense X and targets are not
+        copied for it.
 
     Raises
     ------
@@ -207,7 +211,7 @@ cdef class LinearRows:
     cdef readonly object dtype
 
     def __cinit__(
-        self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None,
+        self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None, dtype=None,
     ):
         # Not __init__: threads share rows, which never change.
         cdef linear* m = &self.m
@@ -225,7 +229,9 @@ cdef class LinearRows:
         self.buffers = []
         self.n = X.shape[0]
         self.row_entries = X.shape[1]
-        self.dtype = np.dtype(X.dtype)
+        self.dtype = np.dtype(dtype or X.dtype)
+        if self.dtype not in (X.dtype, np.float64):
+            raise ValueError(f"dtype must be float64 or that of X; got {self.dtype}.")
         m.n_features = X.shape[1]
         m.n_logits = n_logits
         m.intercept = fit_intercept
@@ -234,19 +240,21 @@ cdef class LinearRows:
             self.row_entries = len(X.data) // max(1, self.n)
             m.wide = max(X.indices.dtype.itemsize, X.indptr.dtype.itemsize) > 4
             index = np.int64 if m.wide else np.int32
-            m.x = self.get(np.ascontiguousarray(X.data))
+            m.x = self.get(np.ascontiguousarray(X.data, dtype=self.dtype))
             m.indptr = self.get(np.ascontiguousarray(X.indptr, dtype=index))
             m.indices = self.get(np.ascontiguousarray(X.indices, dtype=index))
         else:
             X = np.require(X, requirements="A")
             m.x = self.get(X)
+            m.narrow = X.dtype != self.dtype
             m.row_stride, m.column_stride = X.strides
             if center is not None and np.shape(center) != (m.n_features,):
                 raise ValueError(f"center has shape {np.shape(center)}")
         for term in terms:
-            check_term(term, self.n, max(2, n_logits), self.dtype)
+            check_term(term, self.n, max(2, n_logits), X.dtype)
             t = &m.terms[m.n_terms]
             t.soft = term.target.ndim == 2
+            t.narrow = t.soft and X.dtype != self.dtype
             t.target = self.get(np.ascontiguousarray(term.target))
             t.weight = <const double*> self.get(np.ascontiguousarray(term.weight))
             t.inverse_temperature = 1.0 / term.temperature

@@ -13,6 +13,7 @@ enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY, LARGEST_LOG_ODDS };
 typedef struct {
     const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes */
     int soft;              /* the former? Always, for divergences after the first */
+    int narrow;            /* float, where arithmetic is double? */
     const double *weight;
     double inverse_temperature;
     int divergence;
@@ -27,6 +28,7 @@ typedef struct {
     ptrdiff_t n_logits;    /* 1 if binary */
     int intercept;
     const char *x;         /* a dense matrix, or the data of a CSR matrix */
+    int narrow;            /* a dense matrix of float, where arithmetic is double? */
     ptrdiff_t row_stride, column_stride;
     const void *center;    /* taken off every row of a dense matrix: whole vectors of its type */
     const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */

@@ -159,8 +159,28 @@ INLINE NAME(vector) NAME(sums_of)(NAME(vector) *a)
 }
 #endif
 
-/* Copy rows [start, start + n) of a dense X, less the center, to the tile, with ones for the
-   intercept and zeros beyond. */
+/* Copy rows [start, start + n) of a dense X of float, less the center, to a tile of double, with
+   ones for the intercept and zeros beyond. */
+static NOINLINE void NAME(pack_narrow)(
+    const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
+{
+    const ptrdiff_t width = m->width, d = m->n_features;
+    const char *from = m->x + start * m->row_stride;
+    const REAL *restrict center = (const REAL *)m->center;
+    memset(x, 0, m->tile * width * sizeof(REAL));
+    for (ptrdiff_t i = 0; i < n; i++, from += m->row_stride, x += width) {
+        if (m->column_stride == sizeof(float))
+            for (ptrdiff_t j = 0; j < d; j++)
+                x[j] = (REAL)((const float *)from)[j] - center[j];
+        else
+            for (ptrdiff_t j = 0; j < d; j++)
+                x[j] = (REAL)*(const float *)(from + j * m->column_stride) - center[j];
+        if (m->intercept)
+            x[d] = 1;
+    }
+}
+
+/* The same of an X of the type of the tile. */
 static NOINLINE void NAME(pack)(const linear *m, ptrdiff_t start, ptrdiff_t n, REAL *restrict x)
 {
     const ptrdiff_t width = m->width, d = m->n_features, whole = d / WIDTH * WIDTH;
@@ -257,8 +277,8 @@ INLINE void NAME(product)(
 /* Ask for n rows of a dense X that will be needed; they may lie beyond the last. */
 INLINE void NAME(ask_for)(const linear *m, ptrdiff_t start, ptrdiff_t n)
 {
-    const ptrdiff_t row_bytes =
-        m->column_stride == sizeof(REAL) ? m->n_features * (ptrdiff_t)sizeof(REAL) : 0;
+    const ptrdiff_t bytes = m->narrow ? sizeof(float) : sizeof(REAL);
+    const ptrdiff_t row_bytes = m->column_stride == bytes ? m->n_features * bytes : 0;
     for (ptrdiff_t i = start; i < start + n; i++)
         for (ptrdiff_t b = 0; b < row_bytes; b += CACHE_LINE)
             PREFETCH_LATER((uintptr_t)m->x + i * m->row_stride + b);
@@ -363,7 +383,10 @@ static NOINLINE void NAME(tile_logits)(
     if (m->indptr) {
         NAME(sparse_logits)(m, start, n, v, w->z);
     } else {
-        NAME(pack)(m, start, n, w->x);
+        if (m->narrow)
+            NAME(pack_narrow)(m, start, n, w->x);
+        else
+            NAME(pack)(m, start, n, w->x);
         if (m->n_logits == 1) {
             NAME(binary_logits)(m, start, w->x, v, w->r);
             return;
@@ -500,7 +523,12 @@ static NOINLINE void NAME(load_target)(
     const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
     const ptrdiff_t beyond = (K + WIDTH - 1) / WIDTH * WIDTH - K;
     const ptrdiff_t whole = n - (beyond + K - 1) / K;  /* the vectors of others end in a later row */
-    NAME(turn)((const REAL *)t->target + start * K, K, n, K, whole, y, T);
+    if (t->narrow)
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < n; i++)
+                y[k * T + i] = ((const float *)t->target)[(start + i) * K + k];
+    else
+        NAME(turn)((const REAL *)t->target + start * K, K, n, K, whole, y, T);
     memset(scale, 0, T * sizeof(REAL));
     for (ptrdiff_t k = 0; k < K; k++) {
         REAL *restrict y_k = y + k * T;

@@ -12,7 +12,7 @@ second class; the logit of the first is 0. x is a row of X, with a 1 for the int
 
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -24,9 +24,6 @@ from sklkl._core.targets import one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl._optimize.objective import TINY
 from sklkl.divergences import entropy
-
-# Numbers of float32 data that are converted to float64 at a time.
-WIDE_SLICE = 1 << 22
 
 # Numbers, and rows, from which the mean of a feature is estimated, evenly spaced: it is to be
 # near the mean in units of the spread, and no pass over X.
@@ -241,8 +238,8 @@ class LocalRows:
         most = (float(term.weight.max(initial=0.0)) for term in terms)
         self.unit = unit or max(most, default=0.0) or 1.0
         self.terms = [replace(term, weight=term.weight / self.unit) for term in terms]
-        self.whole = self._kernel(slice(None))
-        self.wide = False
+        self.dtype = X.dtype
+        self.kernel = self._kernel()
 
     @cached_property
     def stats(self):
@@ -279,11 +276,11 @@ class LocalRows:
 
     def objective(self, W):
         """See ``Rows``."""
-        return self._sum("objective", W)
+        return self.kernel.objective(W)
 
     def curvature(self, W, full, products):
         """See ``Rows``."""
-        return self._sum("curvature", W, full, products)
+        return self.kernel.curvature(W, full, products)
 
     def class_curvature(self, W, full):
         """See ``Rows``."""
@@ -337,13 +334,16 @@ class LocalRows:
 
     def largest_change(self, direction):
         """See ``Rows``."""
-        largest, start = 0.0, 0
-        for kernel in self._kernels():
-            change = kernel.predict(direction, LOG_ODDS)[:, 0]
-            here = slice(start, start := start + len(change))
-            counted = np.any([term.weight[here] > 0.0 for term in self.terms], axis=0)
-            largest = np.maximum(largest, change.max(initial=0.0, where=counted))
-        return float(largest)
+        change = self.kernel.predict(direction, LOG_ODDS)[:, 0]
+        if self.counted is not None:
+            change = change[self.counted]
+        return float(change.max(initial=0.0))
+
+    @cached_property
+    def counted(self):
+        """True for rows of positive weight, (n_samples,); None if all rows have some."""
+        counted = np.any([term.weight > 0.0 for term in self.terms], axis=0)
+        return None if counted.all() else counted
 
     def largest_values(self):
         """See ``Rows``."""
@@ -385,20 +385,20 @@ class LocalRows:
 
     def predict(self, W, what):
         """See ``Rows``."""
-        parts = [kernel.predict(W, what) for kernel in self._kernels()]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self.kernel.predict(W, what)
 
     def widen(self):
         """See ``Rows``."""
-        if self.X.dtype == np.float64 or self.wide:
+        if self.dtype == np.float64:
             return False
-        self.wide = True
+        self.dtype = np.dtype(np.float64)
+        self.kernel = self._kernel()
         return True
 
     def widened(self):
         """Return the same rows, which compute in float64."""
         widened = copy(self)
-        widened.wide = True
+        widened.widen()
         return widened
 
     def centered(self):
@@ -424,19 +424,20 @@ class LocalRows:
         """Return the rows with this center."""
         centered = copy(self)
         centered.center = center
-        centered.whole = centered._kernel(slice(None))
+        centered.kernel = centered._kernel()
         return centered
 
     def every(self, stride, first=0):
         """Return every so many-th row, from that of number ``first`` on."""
         some, rows = copy(self), slice(first, None, stride)
-        vars(some).pop("stats", None)
+        for known in ("stats", "counted"):
+            vars(some).pop(known, None)
         some.X = self.X[rows].copy()  # which is read again and again
         some.terms = [
             replace(term, target=term.target[rows], weight=term.weight[rows])
             for term in self.terms
         ]
-        some.whole = some._kernel(slice(None))
+        some.kernel = some._kernel()
         return some
 
     def why_not_finite(self):
@@ -451,42 +452,11 @@ class LocalRows:
         """Return the weight of each row in all terms."""
         return sum(term.weight / term.temperature**2 for term in self.terms)
 
-    def _kernel(self, rows):
-        """Return the compiled kernels over all rows; over some of them in float64."""
-        terms, X = self.terms, self.X
-        if rows != slice(None):
-            X = X[rows].astype(np.float64)
-            terms = [
-                replace(term, target=_wide(term.target[rows]), weight=term.weight[rows])
-                for term in terms
-            ]
+    def _kernel(self):
+        """Return the compiled kernels, which compute in ``dtype``."""
         size, n_logits = self.shape
-        return LinearRows(X, n_logits, size > X.shape[1], terms, self.center)
-
-    def _kernels(self):
-        """Yield compiled kernels that have all rows among them."""
-        if not self.wide:
-            yield self.whole
-            return
-        n_samples, n_features = self.X.shape
-        step = max(1, WIDE_SLICE // (n_features + 1))
-        for start in range(0, max(1, n_samples), step):
-            yield self._kernel(slice(start, start + step))
-
-    def _sum(self, method, *arguments):
-        parts = (getattr(kernel, method)(*arguments) for kernel in self._kernels())
-        return reduce(add, parts)
-
-
-def add(a, b):
-    """Return the sum of two results; of tuples, that of their items, None if one is None."""
-    if isinstance(a, tuple):
-        return tuple(add(*items) for items in zip(a, b, strict=True))
-    return None if a is None else a + b
-
-
-def _wide(target):
-    return target.astype(np.float64) if target.ndim == 2 else target
+        fit_intercept = size > self.X.shape[1]
+        return LinearRows(self.X, n_logits, fit_intercept, self.terms, self.center, self.dtype)
 
 
 def _chunks(rows, step):

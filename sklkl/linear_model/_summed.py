@@ -5,7 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
-from sklkl.linear_model._rows import LEAST_SAMPLE, MOST_SAMPLE, SAMPLE, add
+from sklkl.linear_model._rows import LEAST_SAMPLE, MOST_SAMPLE, SAMPLE
+
+
+def add(a, b):
+    """Return the sum of two results; of tuples, that of their items, None if one is None."""
+    if isinstance(a, tuple):
+        return tuple(add(*items) for items in zip(a, b, strict=True))
+    return None if a is None else a + b
 
 
 def first_known(a, b):

@@ -212,6 +212,22 @@ def test_numbers_that_are_not_finite_show_in_the_loss(bad, dtype):
                 assert not np.isfinite(problem.rows(make(X)).objective(W)[0])
 
 
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, csr_array])
+def test_float32_data_in_float64_is_as_converted_data(make, n_classes):
+    problem = Problem(300, 5, n_classes, soft=True, dtype=np.float32)
+    X, n_logits = make(problem.X), problem.n_logits
+    center = None if make is csr_array else X[0]
+    terms = [LossTerm(problem.target, problem.weight)]
+    wide = LinearRows(X, n_logits, True, terms, center, np.float64)
+    terms = [LossTerm(problem.target.astype(np.float64), problem.weight)]
+    converted = LinearRows(X.astype(np.float64), n_logits, True, terms, center)
+    assert wide.dtype == np.float64
+    assert_same_bits(results(wide, problem.W), results(converted, problem.W))
+    with pytest.raises(ValueError, match="dtype must be float64 or that of X; got float32"):
+        LinearRows(X.astype(np.float64), n_logits, True, dtype=np.float32)
+
+
 DENSE = {
     **{name: layout for name, layout in LAYOUTS.items() if name != "byte order"},
     "strided columns": lambda X: strided(X.T).T,
