@@ -229,7 +229,7 @@ cdef class LinearRows:
         self.buffers = []
         self.n = X.shape[0]
         self.row_entries = X.shape[1]
-        self.dtype = np.dtype(dtype or X.dtype)
+        self.dtype = np.dtype(X.dtype if dtype is None else dtype)
         if self.dtype not in (X.dtype, np.float64):
             raise ValueError(f"dtype must be float64 or that of X; got {self.dtype}.")
         m.n_features = X.shape[1]

@@ -1,6 +1,7 @@
 """Rows in parts: the same sums, and the same fits, as of all rows at once."""
 
 from copy import copy
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
@@ -23,22 +24,13 @@ class ListedRows(SummedRows):
     """Rows in a list of ``LocalRows``."""
 
     def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
-        super().__init__((X.shape[1] + fit_intercept, n_logits), X.dtype, dense=True)
-        self.dense = isinstance(X, np.ndarray)
+        shape = (X.shape[1] + fit_intercept, n_logits)
+        super().__init__(shape, X.dtype, dense=isinstance(X, np.ndarray))
         unit = max(term.weight.max() for term in terms)
-        self.parts = [
-            LocalRows(
-                X[a:b],
-                n_logits,
-                fit_intercept,
-                [
-                    LossTerm(t.target[a:b], t.weight[a:b], t.temperature, t.divergence)
-                    for t in terms
-                ],
-                unit,
-            )
-            for a, b in pairwise(ENDS)
-        ]
+        self.parts = []
+        for a, b in pairwise(ENDS):
+            own = [replace(t, target=t.target[a:b], weight=t.weight[a:b]) for t in terms]
+            self.parts.append(LocalRows(X[a:b], n_logits, fit_intercept, own, unit))
 
     @property
     def lengths(self):
