@@ -1,4 +1,4 @@
-"""Rows in parts: in batches of a file, or on the workers of a cluster."""
+"""Rows in parts, as batches of a file or the workers of a cluster would hold them."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -27,7 +27,6 @@ class SummedRows(ABC):
     """
 
     center = None
-    wide = False
 
     def __init__(self, shape, dtype, *, dense):
         self.shape, self.dtype, self.dense = shape, dtype, dense
@@ -93,9 +92,9 @@ class SummedRows(ABC):
 
     def widen(self):
         """See ``Rows``."""
-        if self.dtype == np.float64 or self.wide:
+        if self.dtype == np.float64:
             return False
-        vars(self).update(vars(self.changed("widened")), wide=True)
+        vars(self).update(vars(self.changed("widened")), dtype=np.dtype(np.float64))
         return True
 
     def centered(self):
