@@ -19,6 +19,8 @@ import numpy as np
 FIRST_RATIO = 8.0  # at least 2, the value if all p are 1/2 and all rows change alike
 CAUTION = 0.5  # the ratio may have fallen so much since it was computed
 SPAN = 3  # steps from which the factor r is estimated
+LONG_SPAN = 0.25  # or this share of all, if that is more: of slow steps, three tell little
+FINEST = 1e-12  # a tolerance below which steps do not shrink for rounding alone
 SLOWEST = 0.99
 ABSENT = 1e-6  # probability that may be left, on average, for a class that no target has
 PATIENCE = 6  # steps without progress, of which rounding may be the reason
@@ -82,7 +84,8 @@ class Arrival:
 
     def _remaining(self):
         """Return the sum of all steps to come, in units of the next."""
-        span = min(SPAN, len(self.sizes) - 1)
+        share = LONG_SPAN if self.tol > FINEST else 0.0
+        span = min(max(SPAN, int(share * len(self.sizes))), len(self.sizes) - 1)
         if span == 0 or self.size == 0.0:
             return 1.0
         before = self.sizes[-1 - span]

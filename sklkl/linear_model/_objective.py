@@ -62,6 +62,9 @@ LEAST_PASS = 4_000_000
 # What a pass over hardly any rows costs, in units of multiplications: the call.
 CALL = 500_000
 
+# Multiplications of a pass over sparse rows in the time of a pair of stored entries.
+SPARSE_PAIR = 17
+
 # Beyond, squares of coefficients would be lost or overflow.
 MOST_PENALTY = 1e300
 
@@ -288,7 +291,10 @@ class KLObjective(Objective):
         size, n_logits = self.shape
         if size > MAX_FULL_CURVATURE:
             return np.inf
-        return size * size / (3.0 * (self.n_stored + 1) * (n_logits + 3))
+        of_row = size * size / 3.0
+        if self.rows.stats.in_pairs:
+            of_row = SPARSE_PAIR * (self.n_stored + 1) ** 2
+        return of_row / ((self.n_stored + 1) * (n_logits + 3))
 
     @property
     def exact_cost(self):
@@ -296,7 +302,10 @@ class KLObjective(Objective):
         size, n_logits = self.shape
         if n_logits == 1 or size * n_logits > MAX_FULL_CURVATURE:
             return np.inf
-        return (size * n_logits) ** 2 / (2.0 * (self.n_stored + 1) * (n_logits + 3))
+        of_row = (size * n_logits) ** 2 / 2.0
+        if self.rows.stats.in_pairs:
+            of_row = (SPARSE_PAIR + n_logits**2 / 2.0) * (self.n_stored + 1) ** 2
+        return of_row / ((self.n_stored + 1) * (n_logits + 3))
 
     @property
     def newton_cost(self):

@@ -13,10 +13,11 @@ second class; the logit of the first is 0. x is a row of X, with a 1 for the int
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, hstack, issparse
 from scipy.special import softmax
 from sklearn.utils import assert_all_finite
 
@@ -32,6 +33,10 @@ LEAST_SAMPLE, MOST_SAMPLE = 100, 4096
 
 # Numbers in an array of the products of some rows.
 HESSIAN_SLICE = 1 << 20
+
+# Multiplications of a dense row in the time that one pair of stored entries takes, 20 ns.
+PAIR = 150
+PAIRS = 1 << 18  # in an array
 
 # Numbers in an array of the scores of some rows, 16 MB.
 SCORE_SLICE = 1 << 21
@@ -67,6 +72,12 @@ class Stats:
     # Whether every divergence is forward KL, so that the gradient of the intercepts is the
     # difference of summed predictions and ``mass``.
     forward: bool
+
+    @property
+    def in_pairs(self):
+        """Whether adding up ``x x'`` pair by pair of stored entries is faster."""
+        size = self.n_features + 1
+        return PAIR * (self.n_stored + 1.0) ** 2 < size**2
 
     def __add__(self, other):
         """Return the sums over these rows and others, in the same unit."""
@@ -280,16 +291,28 @@ class LocalRows:
 
     def curvature(self, W, full, products):
         """See ``Rows``."""
-        return self.kernel.curvature(W, full, products)
+        if not (full and self.stats.in_pairs):
+            return self.kernel.curvature(W, full, products)
+        total, _, M = self.kernel.curvature(W, False, products)
+        h = self._variances(W).sum(axis=1, keepdims=True)
+        return total, self._products(h, full)[0], M
 
     def class_curvature(self, W, full):
         """See ``Rows``."""
-        blocks = 0.0
+        return self._products(self._variances(W), full)
+
+    def _variances(self, W):
+        """Return ``w p (1 - p)`` of each row and logit, summed over terms."""
+        variances = 0.0
+        for p, weight in self._terms_at(W):
+            variances = variances + weight[:, np.newaxis] * p * (1.0 - p)
+        return variances
+
+    def _terms_at(self, W):
+        """Yield the probabilities of the logits, and the weights of rows, in each term."""
         for term in self.terms:
-            p = self.predict(W / term.temperature, PROBA).astype(np.float64)
-            h = (term.weight / term.temperature**2)[:, np.newaxis] * p * (1.0 - p)
-            blocks = blocks + self._products(h[:, -self.shape[1] :], full)
-        return blocks
+            p = self.predict(W / term.temperature, PROBA)[:, -self.shape[1] :]
+            yield p.astype(np.float64), term.weight / term.temperature**2
 
     def gram(self, full):
         """See ``Rows``."""
@@ -297,6 +320,8 @@ class LocalRows:
 
     def _products(self, h, full):
         """Return the sum of ``h_k x x'`` for each column of h, or its diagonal."""
+        if full and self.stats.in_pairs:
+            return sum(self._of_pairs(rows, h[rows]) for rows in self._pair_slices())
         if full:
             X = self._dense(slice(None))
             return np.stack([(X * h_k[:, np.newaxis]).T @ X for h_k in h.T])
@@ -321,6 +346,8 @@ class LocalRows:
     def hessian(self, W):
         """See ``Rows``."""
         n_logits = self.shape[1]
+        if self.stats.in_pairs:
+            return self._sparse_hessian(W)
         hessian = np.zeros((W.size, W.size))
         step = max(1, HESSIAN_SLICE // W.size)
         for start in range(0, self.X.shape[0], step):
@@ -331,6 +358,45 @@ class LocalRows:
                 weight = term.weight[rows] / term.temperature**2
                 _add_curvature(hessian, X, proba, weight)
         return hessian
+
+    def _sparse_hessian(self, W):
+        size, n_logits = self.shape
+        terms = list(self._terms_at(W))
+        a, b = np.triu_indices(n_logits)
+        blocks = np.zeros((len(a), size, size))
+        for rows in self._pair_slices():
+            h = np.zeros((rows.stop - rows.start, len(a)))
+            for p, weight in terms:
+                p, weight = p[rows], weight[rows, np.newaxis]
+                h += weight * p[:, a] * ((a == b) - p[:, b])
+            blocks += self._of_pairs(rows, h)
+        hessian = np.zeros((n_logits, size, n_logits, size))
+        hessian[a, :, b] = hessian[b, :, a] = blocks
+        return hessian.reshape(W.size, W.size)
+
+    def _pair_slices(self):
+        """Return slices of a sparse X with so many pairs of entries that arrays are small."""
+        pairs = np.cumsum((np.diff(self.X.indptr) + 1.0) ** 2)
+        stops = np.flatnonzero(np.diff(pairs // PAIRS)) + 1
+        stops = [0, *stops.tolist(), len(pairs)]
+        return [slice(*ends) for ends in pairwise(stops)]
+
+    def _of_pairs(self, rows, h):
+        """Return ``_products`` of full matrices, of some rows of a sparse X."""
+        size = self.shape[0]
+        X = self.X[rows].astype(np.float64)
+        if size > X.shape[1]:
+            X = hstack([X, np.ones((X.shape[0], 1))], format="csr")
+        counts = np.diff(X.indptr)
+        partners = np.repeat(counts, counts)  # of each entry, in its row
+        first = np.repeat(np.arange(X.nnz), partners)
+        begins = np.repeat(X.indptr[:-1], counts) - (np.cumsum(partners) - partners)
+        second = np.arange(len(first)) + np.repeat(begins, partners)
+        products = X.data[first] * X.data[second]
+        places = X.indices[first] * size + X.indices[second]
+        ends = np.append(0, np.cumsum(counts**2))
+        of_rows = csr_array((products, places, ends), shape=(X.shape[0], size**2))
+        return (of_rows.T @ h).T.reshape(-1, size, size)
 
     def largest_change(self, direction):
         """See ``Rows``."""

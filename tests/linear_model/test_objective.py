@@ -10,6 +10,7 @@ from scipy.special import entr, rel_entr, softmax
 
 from sklkl._optimize.lbfgs import minimize
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
+from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import MAX_FULL_CURVATURE, KLObjective
 from sklkl.linear_model._rows import Stats, rows_of
@@ -255,6 +256,34 @@ def test_best_metric_is_the_inverse_hessian(n_classes, C, make, fit_intercept, t
         assert_allclose(product, product[0, 0] * np.eye(len(W)), atol=1e-6)
 
 
+@pytest.mark.parametrize(("n_classes", "fit_intercept"), [(2, True), (3, False), (3, True)])
+def test_curvature_of_hardly_any_entries_is_that_of_dense_rows(
+    n_classes, fit_intercept, monkeypatch
+):
+    monkeypatch.setattr(_rows, "PAIRS", 100)
+    _, target, weight = make_data(n_classes)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 60)) * (rng.random((150, 60)) < 0.02)
+    X[:3] = 0.0
+    terms = [LossTerm(target, weight, 2.0), LossTerm(target.argmax(axis=1), weight)]
+    n_logits = 1 if n_classes == 2 else n_classes
+    sparse, dense = (
+        rows_of(make(X), n_logits, fit_intercept, terms) for make in (csr_array, np.asarray)
+    )
+    assert sparse.stats.in_pairs
+    assert not dense.stats.in_pairs
+    W = rng.normal(size=sparse.shape)
+    for of in (
+        lambda rows: rows.curvature(W, True, True),
+        lambda rows: (rows.class_curvature(W, True), rows.gram(True)),
+        lambda rows: (rows.hessian(W),) if n_classes > 2 else (),
+    ):
+        for value, expected in zip(of(sparse), of(dense), strict=True):
+            assert (value is None) == (expected is None)
+            if value is not None:
+                assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("n_classes", "fit_intercept"), [(3, False), (6, True)])
 def test_metric_of_classes_is_the_inverse_hessian_where_they_are_equally_likely(
     n_classes, fit_intercept
@@ -366,6 +395,8 @@ def test_curvature_in_full_is_dear_and_beyond_a_size_impossible():
     costs = [objective(n).full_cost for n in (10, 100, MAX_FULL_CURVATURE - 1)]
     assert 0 < costs[0] < costs[1] < costs[2] < np.inf
     assert costs[1] < objective(100, n_stored=20).full_cost < np.inf
+    assert objective(100, n_stored=2).full_cost < objective(100, n_stored=20).full_cost
+    assert objective(50, 2, 9).exact_cost < objective(50, 20, 9).exact_cost
     assert objective(100, n_logits=10).full_cost < costs[1]
     assert objective(MAX_FULL_CURVATURE).full_cost == np.inf  # the intercept counts
     assert costs[1] < objective(100, n_logits=10).exact_cost < np.inf

@@ -14,7 +14,12 @@ from threadpoolctl import threadpool_info
 
 from sklkl._optimize.solve import one_blas_thread
 from sklkl.distillation import DistilledClassifier
-from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    _objective,
+)
+from sklkl.linear_model._rows import rows_of
 
 ENOUGH = 1e-2  # what a relative change of p and of 1 - p may be at the default tolerance
 
@@ -187,6 +192,22 @@ def test_classes_that_are_absent_from_one_of_two_cells():
     model = SoftLabelLogisticRegression(C=1e3).fit(X, y)
     expected = SoftLabelLogisticRegression(C=1e3, tol=1e-9).fit(X, y)
     assert largest_error(*(m.predict_log_proba(X) for m in (model, expected))) <= ENOUGH
+
+
+def test_levels_of_which_each_is_rarer_than_the_last(monkeypatch):
+    """Steps that a diagonal metric makes shrink so slowly that three of them tell nothing."""
+    rng = np.random.default_rng(0)
+    level = np.minimum(rng.geometric(0.2, size=4000), 25) - 1
+    X = np.eye(25)[level]
+    logits = rng.normal(size=(25, 3))[level] + rng.normal(size=(4000, 3))
+    y = np.eye(3)[np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)]
+    X = np.column_stack([X, X[rng.permutation(4000)]])  # whose sums are the same
+    expected = optimum(X, y, np.ones(4000), 1e4)
+    assert rows_of(csr_array(X), 3, True).stats.in_pairs
+    for most in (0, _objective.MAX_FULL_CURVATURE):
+        monkeypatch.setattr(_objective, "MAX_FULL_CURVATURE", most)
+        model = SoftLabelLogisticRegression(C=1e4).fit(csr_array(X), y)
+        assert largest_error(model.predict_log_proba(csr_array(X)), expected) <= 1e-3
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
