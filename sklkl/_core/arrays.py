@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from sklkl._core.names import is_named
+from sklkl._core.names import is_named, row_number
 
 # Rows that once went through float32 are common, so these are the bounds for every dtype: of
 # the sum, the square root of the machine epsilon of float32; of what is 0, but was computed as
@@ -88,7 +88,7 @@ def _of_objects(x, name):
                 raise TypeError
             out[index] = np.nan if missing else float(value)
         except (TypeError, ValueError, OverflowError):
-            where = f"{name}{list(index)}" if index else name
+            where = f"{name}{[row_number(index[0]), *index[1:]]}"
             raise TypeError(
                 f"{name} must hold real numbers; {where} is {repr(value)[:40]}."
             ) from None

@@ -17,7 +17,7 @@ class FitMonitor:
         self.context = None
         if hasattr(estimator, "_init_callback_context"):
             given = {name: value for name, value in data.items() if value is not None}
-            X, y = given.pop("X"), given.pop("y")
+            X, y = given.pop("X", None), given.pop("y", None)
             self.arguments = {"X": X, "y": y, "metadata": given or None}
             self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
             self.last = 0, start

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklkl._core.arrays import is_missing
-from sklkl._core.names import has_default_columns, places, shown
+from sklkl._core.names import has_default_columns, places, row_number, shown
 
 MOST_SPAN = 1 << 16  # of integer labels that are counted, not sorted
 
@@ -115,7 +115,7 @@ def encode(found, codes, classes, name="y"):
     if (at < 0).any():
         i = int(np.argmax(at[codes] < 0))
         raise ValueError(
-            f"{name}[{i}] is {found.tolist()[codes[i]]!r}, not one of the classes "
+            f"{name}[{row_number(i)}] is {found.tolist()[codes[i]]!r}, not one of the classes "
             f"{shown(classes)}; name all classes with classes= (labels= in metrics)."
         )
     return at[codes]

@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating, without_rounding
-from sklkl._core.names import AS_IT_IS, names_of, orders
+from sklkl._core.names import AS_IT_IS, names_of, orders, row_number
 from sklkl._core.parameters import Rule, check, number
 from sklkl._kernels._rows import first_bad_row
 from sklkl._kernels._threads import n_threads_for
@@ -146,6 +146,8 @@ def row_of(arrays, name, shape, i, axis=-1):
     if of_rows is not AS_IT_IS:
         own[0] = int(of_rows[own[0]])
     row = x[tuple(own)]
+    if own:
+        own[0] = row_number(own[0])
     if axis % x.ndim != x.ndim - 1:
         own.insert(axis % x.ndim, ":")
     return f"{name}[{', '.join(map(str, own))}]" if own else name, row

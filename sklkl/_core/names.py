@@ -1,6 +1,26 @@
 """Names win over positions: where labels stand among others, and what carries names."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
+
+_first_row = ContextVar("first_row", default=0)
+
+
+@contextmanager
+def counting_from(row):
+    """Let messages count the rows of the data that are checked, a part, from ``row`` on."""
+    token = _first_row.set(row)
+    try:
+        yield
+    finally:
+        _first_row.reset(token)
+
+
+def row_number(i):
+    """Return what messages call row ``i`` of the data that are checked."""
+    return _first_row.get() + int(i)
 
 
 def places(names, wanted):
@@ -64,10 +84,10 @@ def refuse_other_rows(named, strict=True):
         for i, (a, b) in enumerate(zip(wanted.tolist(), index.tolist(), strict=False)):
             if a != b:
                 raise ValueError(
-                    f"The rows of {first} and {name} have different labels: row {i} is "
-                    f"{a!r} in {first} and {b!r} in {name}. Bring them into the same order, "
-                    f"as by {name}.loc[{first}.index], or pass {name}.to_numpy() to match by "
-                    "position."
+                    f"The rows of {first} and {name} have different labels: row "
+                    f"{row_number(i)} is {a!r} in {first} and {b!r} in {name}. "
+                    f"Bring them into the same order, as by {name}.loc[{first}.index], or "
+                    f"pass {name}.to_numpy() to match by position."
                 )
 
 

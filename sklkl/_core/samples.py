@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
-from sklkl._core.names import refuse_other_rows
+from sklkl._core.names import refuse_other_rows, row_number
 from sklkl._core.sklearn import num_samples, take_rows
 
 
@@ -47,7 +47,7 @@ def refuse_missing(rows, name):
         missing = np.isnan(values)
     if missing.any():
         i = int(np.argmax(missing.any(axis=1)))
-        raise ValueError(f"{name}[{i}] contains NaN; drop or fill such rows.")
+        raise ValueError(f"{name}[{row_number(i)}] contains NaN; drop or fill such rows.")
 
 
 def encode_groups(groups, n_samples):
@@ -100,14 +100,21 @@ def check_weights(sample_weight, X, name="sample_weight", *, zeros=False):
     if (weight < 0).any():
         i = int(np.argmax(weight < 0))
         raise ValueError(
-            f"Negative values in data passed to `{name}`: {weight[i]:.6g} at row {i}."
+            f"Negative values in data passed to `{name}`: {weight[i]:.6g} at row "
+            f"{row_number(i)}."
         )
     with np.errstate(over="ignore"):
         total = weight.sum()
-    if not (0 < total < np.inf or (zeros and total == 0)):
+    if not (zeros and total == 0):
+        refuse_total(total, name)
+    return weight
+
+
+def refuse_total(total, name):
+    """Refuse weights by their sum."""
+    if not 0 < total < np.inf:
         what = "is zero for every sample" if total == 0 else "has an infinite sum"
         raise ValueError(f"{name} {what}; give weights of ordinary size.")
-    return weight
 
 
 def relative(weight):
@@ -183,8 +190,8 @@ def refuse_missing_labels(y, marker):
         value = repr(value) if np.ndim(value) == 0 else "missing"
         also = "" if marker is None else f", and not {marker!r}, the value of unlabeled"
         raise ValueError(
-            f"y[{i}] is {value}{also}. If such samples have no label, set unlabeled=np.nan, "
-            "which stands for all that is missing; otherwise drop them."
+            f"y[{row_number(i)}] is {value}{also}. If such samples have no label, set "
+            "unlabeled=np.nan, which stands for all that is missing; otherwise drop them."
         )
 
 

@@ -20,7 +20,7 @@ from sklkl._core.classes import (
     unique,
 )
 from sklkl._core.distributions import check_rows
-from sklkl._core.names import places, shown
+from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
 from sklkl._core.samples import match_rows
 
@@ -79,7 +79,9 @@ class Target:
         return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 
 
-def check_target(y, *, classes=None, name="y", refuse_integers=False, at_least=1):
+def check_target(
+    y, *, classes=None, name="y", refuse_integers=False, at_least=1, of_part=False
+):
     """Return the ``Target`` that a user passed as ``y``.
 
     Parameters
@@ -99,6 +101,9 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False, at_least=1
         of smoothed labels look like one-hot rows.
     at_least : int, default=1
         The number of classes below which to refuse the target.
+    of_part : bool, default=False
+        The samples are a part of others, with which a class may come more than once: no
+        warning that most labels occur once.
 
     Returns
     -------
@@ -127,16 +132,21 @@ def check_target(y, *, classes=None, name="y", refuse_integers=False, at_least=1
         raise ValueError(f"Complex data not supported: {name} must hold labels.")
     if hasattr(y, "iloc"):
         values = y  # which scikit-learn converts, as nullable integers with a missing value
-    known, values = _check_hard(column_or_1d(values, warn=True), classes, name)
+    known, values = _check_hard(column_or_1d(values, warn=True), classes, name, of_part)
     if len(known) < at_least:
-        raise ValueError(
-            f"{name} holds only 1 class, {known.tolist()[0]!r}; at least two are needed. (A "
-            "parameter classes can name absent ones.)"
-        )
+        refuse_single_class(known, name)
     return Target(known, values)
 
 
-def _check_hard(labels, classes, name):
+def refuse_single_class(classes, name):
+    """Raise a ValueError about labels of one class."""
+    raise ValueError(
+        f"{name} holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. (A "
+        "parameter classes can name absent ones.)"
+    )
+
+
+def _check_hard(labels, classes, name, of_part):
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name=name)
     if labels.dtype.kind in "OM":  # a date may be missing, too
@@ -146,7 +156,8 @@ def _check_hard(labels, classes, name):
         # scikit-learn looks for what a label is, and warns if most occur once; it sorts
         # twice what it gets, which takes longer than a loss of all the samples.
         twice = np.repeat(found, 2)
-        check_classification_targets(twice if len(twice) <= len(labels) else labels)
+        often = of_part or len(twice) <= len(labels)
+        check_classification_targets(twice if often else labels)
     except (TypeError, ValueError) as error:
         hint = ""
         if labels.dtype.kind == "f":
@@ -164,7 +175,7 @@ def _refuse_mixed(labels, name):
     """Refuse labels of which some are missing, or strings while others are not."""
     if set(map(type, labels)) == {str}:
         return
-    for i, label in enumerate(labels):
+    for i, label in enumerate(labels, row_number(0)):
         if is_missing(label):
             raise TypeError(
                 f"{name}[{i}] is missing: {label!r}. Drop samples without a label; only a "
@@ -178,7 +189,7 @@ def _refuse_mixed(labels, name):
         if isinstance(label, str) != isinstance(labels[0], str):
             raise TypeError(
                 f"{name} mixes strings with other values: {name}[{i}] is {label!r} and "
-                f"{name}[0] is {labels[0]!r}. Use labels of one type."
+                f"{name}[{row_number(0)}] is {labels[0]!r}. Use labels of one type."
             )
 
 
@@ -245,38 +256,43 @@ def class_mass(target, weight, n_classes):
     return np.bincount(target, weight, minlength=n_classes)
 
 
-def apply_class_weight(class_weight, classes, target, weight):
-    """Return the target and the sample weights that class weights turn these into."""
-    n_classes = len(classes)
-    factors = np.ones(n_classes)
+def class_factors(class_weight, classes, mass=None):
+    """Return the weights of classes as an array; ``mass`` is what "balanced" makes even."""
     if isinstance(class_weight, str) and class_weight == "balanced":
-        factors = balanced(class_mass(target, weight, n_classes))
-    elif isinstance(class_weight, dict):
-        position = {c: j for j, c in enumerate(classes.tolist())}
-        unknown = [c for c in class_weight if c not in position]
-        if unknown:
-            raise ValueError(
-                f"class_weight names {unknown}, not among the classes {classes.tolist()}."
-            )
-        for label, value in class_weight.items():
-            check(f"class_weight[{label!r}]", value, NON_NEGATIVE)
-            factors[position[label]] = value
-    else:
+        return balanced(mass)
+    if not isinstance(class_weight, dict):
         raise ValueError(
             f"class_weight must be a dict, 'balanced' or None; got {class_weight!r}."
         )
+    factors = np.ones(len(classes))
+    position = {c: j for j, c in enumerate(classes.tolist())}
+    unknown = [c for c in class_weight if c not in position]
+    if unknown:
+        raise ValueError(
+            f"class_weight names {unknown}, not among the classes {classes.tolist()}."
+        )
+    for label, value in class_weight.items():
+        check(f"class_weight[{label!r}]", value, NON_NEGATIVE)
+        factors[position[label]] = value
+    return factors
+
+
+def apply_class_factors(factors, target, weight):
+    """Return the target and the sample weights that weights of classes turn these into."""
     if target.ndim == 1:
-        weight = weight * factors[target]
-    else:
-        target = target * factors
-        mass = target.sum(axis=1)
-        weight = weight * mass
-        empty = mass == 0.0  # weight 0; any distribution serves
-        target[empty] = 1.0 / n_classes
-        target /= np.where(empty, 1.0, mass)[:, None]
-    if not weight.sum() > 0:
+        return target, weight * factors[target]
+    target = target * factors
+    mass = target.sum(axis=1)
+    empty = mass == 0.0  # weight 0; any distribution serves
+    target[empty] = 1.0 / len(factors)
+    target /= np.where(empty, 1.0, mass)[:, None]
+    return target, weight * mass
+
+
+def refuse_weightless(total):
+    """Refuse class weights by the sum of the weights of samples that they leave."""
+    if not total > 0:
         raise ValueError("class_weight leaves no sample with a weight > 0.")
-    return target, weight
 
 
 def check_kind(labels, classes, what):

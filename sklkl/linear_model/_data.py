@@ -20,7 +20,13 @@ from sklkl._core.parameters import (
     number,
 )
 from sklkl._core.samples import check_weights
-from sklkl._core.targets import apply_class_weight, balanced, check_target, class_mass
+from sklkl._core.targets import (
+    apply_class_factors,
+    check_target,
+    class_factors,
+    class_mass,
+    refuse_weightless,
+)
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import stages_of
 
@@ -54,11 +60,17 @@ class Data:
     weight: np.ndarray  # float64
     labels: np.ndarray | None = None  # to learn besides, as target
     label_weight: np.ndarray | None = None  # float64
+    first_row: int = 0  # the number of rows before these, if they are a part
 
     @property
     def hard(self):
         """True if the target holds labels."""
         return self.target.ndim == 1
+
+    @property
+    def labelled(self):
+        """True if there are labels to learn besides."""
+        return self.labels is not None
 
     @property
     def n_features(self):
@@ -95,6 +107,25 @@ def check_data(
     named = {"X": X, "y": y, "sample_weight": sample_weight}
     named |= {"labels": labels, "label_weight": label_weight}
     refuse_other_rows(named, strict=False)
+    X = check_features(estimator, X, reset=reset)
+    given = estimator.classes if classes is None else classes
+    target = check_target(y, classes=given, refuse_integers=True, at_least=2)
+    check_consistent_length(X, target)
+    if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
+        target = target.ordered()
+    data = Data(X, target.classes, target.values, check_weights(sample_weight, X))
+    labels, label_weight = check_labels(labels, label_weight, X, target.classes)
+    if labels is not None and label_weight.any():
+        data.labels, data.label_weight = labels.values, label_weight
+    data = finished(data, _factors(data, estimator.class_weight))
+    for weight in (data.weight, data.label_weight):
+        if estimator.class_weight is not None and weight is not None:
+            refuse_weightless(weight.sum())
+    return data
+
+
+def check_features(estimator, X, *, reset=True, **options):
+    """Return an array or a canonical CSR matrix; the estimator learns names of features."""
     X = validate_data(
         estimator,
         without_tensor(X, "X"),
@@ -102,52 +133,52 @@ def check_data(
         dtype=[np.float64, np.float32],
         ensure_all_finite=False,
         reset=reset,
+        **options,
     )
     if issparse(X) and not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()  # which also sorts each row
-    given = estimator.classes if classes is None else classes
-    target = check_target(y, classes=given, refuse_integers=True, at_least=2)
-    check_consistent_length(X, target)
-    if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
-        target = target.ordered()
-    data = Data(X, target.classes, target.values, check_weights(sample_weight, X))
-    data.labels, data.label_weight = _check_labels(labels, label_weight, X, target.classes)
-    return _with_class_weight(data, estimator.class_weight)
+    return X
 
 
-def _check_labels(labels, label_weight, X, classes):
-    """Return codes or probabilities and their weights, None if there are none."""
+def check_labels(labels, label_weight, X, classes, *, of_part=False):
+    """Return the ``Target`` of labels and their weights, None if there are none."""
     if labels is None:
         if label_weight is not None:
             raise ValueError("label_weight weighs labels, but labels is None; pass both.")
         return None, None
-    options = {"classes": classes, "name": "labels", "refuse_integers": True}
-    labels = check_target(labels, **options).values
+    labels = check_target(
+        labels, classes=classes, name="labels", refuse_integers=True, of_part=of_part
+    )
     check_consistent_length(X, labels)
-    weight = check_weights(label_weight, X, "label_weight", zeros=True)
-    return (labels, weight) if weight.any() else (None, None)
+    return labels, check_weights(label_weight, X, "label_weight", zeros=True)
 
 
-def _with_class_weight(data, class_weight):
-    """Return the data with class weights applied, and probabilities of the dtype of X."""
-    classes, target, weight = data.classes, data.target, data.weight
+def _factors(data, class_weight):
+    """Return the weights of the classes, None for ones."""
+    if class_weight is None:
+        return None
+    mass = class_mass(data.target, data.weight, len(data.classes))
+    if data.labelled:
+        mass = mass + class_mass(data.labels, data.label_weight, len(data.classes))
+    return class_factors(class_weight, data.classes, mass)
+
+
+def finished(data, factors, dtype=None):
+    """Return the data with weights of classes applied, and all of the dtype of X."""
+    dtype = dtype or data.X.dtype
+    target, weight = data.target, data.weight
     labels, label_weight = data.labels, data.label_weight
-    if labels is not None and isinstance(class_weight, str) and class_weight == "balanced":
-        mass = class_mass(target, weight, len(classes))
-        mass = mass + class_mass(labels, label_weight, len(classes))
-        class_weight = dict(zip(classes.tolist(), balanced(mass).tolist(), strict=True))
-    if class_weight is not None:
-        target, weight = apply_class_weight(class_weight, classes, target, weight)
-        if labels is not None:
-            labels, label_weight = apply_class_weight(
-                class_weight, classes, labels, label_weight
-            )
+    if factors is not None:
+        target, weight = apply_class_factors(factors, target, weight)
+        if data.labelled:
+            labels, label_weight = apply_class_factors(factors, labels, label_weight)
     return replace(
         data,
-        target=_of_dtype(target, data.X.dtype),
+        X=data.X.astype(dtype, copy=False),
+        target=_of_dtype(target, dtype),
         weight=weight,
-        labels=labels if labels is None else _of_dtype(labels, data.X.dtype),
+        labels=labels if labels is None else _of_dtype(labels, dtype),
         label_weight=label_weight,
     )
 

@@ -117,8 +117,9 @@ def _refuse_zeros(data, target, divergence):
     if zeros.any():
         i, j = np.argwhere(zeros)[0]
         raise ValueError(
-            f"y gives class {data.classes.tolist()[j]!r} of sample {i} probability 0 (as "
-            f"{target.dtype}, times class_weight), where the divergence {divergence.name!r} "
-            "is infinite; mix it with some of the uniform distribution, e.g. 1e-3 (smoothing "
-            "of a DistilledClassifier), or take 'kl', 'jensen_shannon' or an alpha above 0."
+            f"y gives class {data.classes.tolist()[j]!r} of sample {data.first_row + i} "
+            f"probability 0 (as {target.dtype}, times class_weight), where the divergence "
+            f"{divergence.name!r} is infinite; mix it with some of the uniform "
+            "distribution, e.g. 1e-3 (smoothing of a DistilledClassifier), or take 'kl', "
+            "'jensen_shannon' or an alpha above 0."
         )

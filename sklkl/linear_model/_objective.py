@@ -38,7 +38,7 @@ def step_tolerance(tol, data, temperature):
     at the temperature of the targets, which have to be known as well as at 1, unless labels
     at temperature 1 outweigh them.
     """
-    return tol / (max(temperature, 1.0) if data.labels is None else temperature)
+    return tol / (temperature if data.labelled else max(temperature, 1.0))
 
 
 # The full curvature takes n_features^2 numbers, and n_features^3 operations to factorise.
