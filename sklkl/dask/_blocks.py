@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklkl._core.samples import n_rows
-from sklkl.dask._collections import parts_of, refuse_other_lengths
+from sklkl.dask._collections import pieces_of, refuse_other_lengths
 from sklkl.dask._places import place_in_use
 
 
@@ -74,9 +74,9 @@ def gathered(kind, named):
 
     Partitions that hold different numbers of rows are refused.
     """
-    delayed = parts_of(kind, named)
+    pieces = pieces_of(kind, named)
     with place_in_use() as place:
-        parts = Parts(place, _blocks_of(place, delayed))
+        parts = Parts(place, _blocks_of(place, kind, pieces))
         lengths = parts.results(_lengths_of)
         refuse_other_lengths(lengths)
         first = next(iter(named))
@@ -89,21 +89,32 @@ def of(numbers, items):
     return {i: items[i] for i in numbers}
 
 
-def _blocks_of(place, delayed):
-    """Return delayed parts as blocks, one for each thread of the workers that hold them.
+def _blocks_of(place, kind, pieces):
+    """Return parts of delayed pieces as blocks, one for each thread of a worker.
 
-    A call for each of a thousand parts would take Dask half a second, of which an evaluation
-    may need thirty.
+    Parts are where their first piece is, X; others, as y, travel there if they have to. A call
+    for each of a thousand parts would take Dask half a second, of which an evaluation may
+    need thirty.
     """
-    parts, workers = place.hold(delayed)
+    names = list(pieces[0])
+    held, workers = place.hold([of_part[name] for of_part in pieces for name in names])
+    firsts = range(0, len(held), len(names))
+    held = [dict(zip(names, held[first:], strict=False)) for first in firsts]
     numbers = {}
-    for i, worker in enumerate(workers):
-        numbers.setdefault(worker, []).append(i)
-    return [
-        Block(worker, some.tolist(), of(some.tolist(), parts))
-        for worker, own in numbers.items()
-        for some in np.array_split(own, min(place.threads(worker), len(own)))
-    ]
+    for i, first in enumerate(firsts):
+        numbers.setdefault(workers[first], []).append(i)
+    blocks = []
+    for worker, own in numbers.items():
+        for some in np.array_split(own, min(place.threads(worker), len(own))):
+            some = some.tolist()
+            parts = place.submit(_parts, kind, of(some, held), worker=worker)
+            blocks.append(Block(worker, some, parts))
+    return blocks
+
+
+def _parts(kind, pieces):
+    """Return parts by their numbers."""
+    return {i: kind(**of_part) for i, of_part in pieces.items()}
 
 
 def _lengths_of(part):

@@ -29,8 +29,8 @@ def n_partitions(x):
     return x.npartitions if is_frame(x) else x.numblocks[0]
 
 
-def parts_of(kind, named):
-    """Return a delayed ``kind`` for each partition, of its rows of every argument.
+def pieces_of(kind, named):
+    """Return the delayed rows of each argument by name, for each partition.
 
     Parameters
     ----------
@@ -39,6 +39,10 @@ def parts_of(kind, named):
     named : dict
         Collections by the names that messages use, the first of which has the partitions
         that arrays of the others are brought to; None for what is not given.
+
+    Returns
+    -------
+    list of dict
     """
     given = {name: x for name, x in named.items() if x is not None}
     for name in kind._fields:
@@ -55,15 +59,10 @@ def parts_of(kind, named):
     (first, reference), *others = given.items()
     for name, x in others:
         given[name] = _as_partitioned(x, reference, name, first)
-    pieces = {
-        name: x.to_delayed() if is_frame(x) else x.to_delayed().ravel()
-        for name, x in given.items()
-    }
-    make = dask.delayed(kind, pure=False)
-    return [
-        make(**{name: of_parts[i] for name, of_parts in pieces.items()})
-        for i in range(n_partitions(reference))
+    pieces = [
+        x.to_delayed() if is_frame(x) else x.to_delayed().ravel() for x in given.values()
     ]
+    return [dict(zip(given, rows, strict=True)) for rows in zip(*pieces, strict=True)]
 
 
 def _as_partitioned(x, reference, name, first):

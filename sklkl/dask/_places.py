@@ -35,9 +35,9 @@ class Workers:
         for future in list(self.futures):
             future.release()
 
-    def hold(self, parts):
-        """Compute delayed parts where their data are; return them and the worker of each."""
-        futures = self.client.compute(parts)
+    def hold(self, delayed):
+        """Compute a flat list where the data are; return it and the worker of each item."""
+        futures = self.client.compute(delayed)
         self.futures.update(futures)
         wait(futures)
         has = self.client.who_has(futures)
@@ -79,9 +79,9 @@ class Here:
     def __exit__(self, *exception):
         """Do nothing: nothing is held elsewhere."""
 
-    def hold(self, parts):
+    def hold(self, delayed):
         """See ``Workers``."""
-        return list(dask.compute(*parts)), [None] * len(parts)
+        return list(dask.compute(*delayed)), [None] * len(delayed)
 
     def threads(self, worker):
         """Return 1: the kernels have threads of their own."""
