@@ -1,5 +1,6 @@
 """Estimators and losses on Dask collections, whose rows stay where they are."""
 
+from sklkl.dask._distilled import DistilledClassifier
 from sklkl.dask._logistic import SoftLabelLogisticRegression
 from sklkl.dask._losses import (
     cross_entropy_loss,
@@ -12,6 +13,7 @@ from sklkl.dask._losses import (
 )
 
 __all__ = [
+    "DistilledClassifier",
     "SoftLabelLogisticRegression",
     "cross_entropy_loss",
     "d2_kl_score",

@@ -41,6 +41,7 @@ class Parts:
     place: Any  # Workers or Here
     blocks: list  # of ``Block``
     first_rows: list | None = None  # the number of rows before each part
+    n_rows: int = 0  # in all parts
 
     def results(self, function, *arguments):
         """Return the results of a function of every part, in their order.
@@ -80,7 +81,9 @@ def gathered(kind, named):
         lengths = parts.results(_lengths_of)
         refuse_other_lengths(lengths)
         first = next(iter(named))
-        parts.first_rows = [0, *np.cumsum([rows[first] for rows in lengths])[:-1].tolist()]
+        *parts.first_rows, parts.n_rows = np.cumsum(
+            [0, *(rows[first] for rows in lengths)]
+        ).tolist()
         yield parts
 
 

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl import linear_model
 from sklkl._core.docs import documented, documented_with
@@ -81,6 +82,7 @@ class SoftLabelLogisticRegression(PLAIN):
         model : sklkl.linear_model.SoftLabelLogisticRegression
             The plain class, fitted as this model is.
         """
+        check_is_fitted(self)
         local = PLAIN.__new__(PLAIN)
         vars(local).update(vars(self))
         return local

@@ -1,10 +1,8 @@
 """Predictions of collections: collections again, which nobody has computed yet."""
 
-from functools import partial
-
+import dask
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
 
@@ -15,7 +13,7 @@ def predicted(model, method, X):
     Parameters
     ----------
     model : estimator
-        A fitted classifier of scikit-learn's kind, which goes to every worker.
+        A fitted classifier of scikit-learn's kind, which goes to every worker once.
     method : str
         Its ``predict``, ``predict_proba``, ``predict_log_proba`` or ``decision_function``.
     X : dask array or data frame, or anything else, which the model predicts at once
@@ -27,38 +25,35 @@ def predicted(model, method, X):
     """
     if not is_collection(X):
         return getattr(model, method)(X)
-    check_is_fitted(model)
     X = whole_rows(X, "X")
-    predict = partial(_of_part, model, method)
+    options = {"model": dask.delayed(model), "method": method}
     if is_frame(X):
-        return X.map_partitions(predict)
-    like = predict(np.zeros((1, model.n_features_in_), _floating(X.dtype)))
-    columns = like.shape[1:]
+        meta = _of_part(X._meta, model, method)
+        return X.map_partitions(_of_part, **options, meta=meta)
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    meta = _of_part(np.zeros((0, X.shape[1]), dtype), model, method)
+    columns = meta.shape[1:]
     return X.map_blocks(
-        predict,
-        dtype=like.dtype,
+        _of_part,
+        **options,
+        dtype=meta.dtype,
         chunks=(X.chunks[0], *((n,) for n in columns)),
         drop_axis=None if columns else 1,
-        meta=like[:0],
+        meta=meta,
     )
 
 
-def _floating(dtype):
-    return dtype if dtype == np.float32 else np.float64
-
-
-def _of_part(model, method, X):
+def _of_part(X, model, method):
     """Return the predictions for a part, which may be empty, in its own kind."""
-    n_samples = X.shape[0]
-    if n_samples == 0:
-        filled = np.zeros((1, X.shape[1]))
-        X_or_one = (
-            filled if not hasattr(X, "iloc") else pd.DataFrame(filled, columns=X.columns)
-        )
+    n_samples, is_array = X.shape[0], not hasattr(X, "columns")
+    if n_samples > 0:
+        rows = X
+    elif is_array:  # scikit-learn refuses no rows at all
+        rows = np.zeros((1, X.shape[1]), X.dtype)
     else:
-        X_or_one = X
-    out = getattr(model, method)(X_or_one)[:n_samples]
-    if not hasattr(X, "iloc"):
+        rows = pd.DataFrame(np.zeros((1, X.shape[1])), columns=X.columns)
+    out = getattr(model, method)(rows)[:n_samples]
+    if is_array:
         return out
     if out.ndim == 1:
         return pd.Series(out, index=X.index)
