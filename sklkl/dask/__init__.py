@@ -2,6 +2,7 @@
 
 from sklkl.dask._distilled import DistilledClassifier
 from sklkl.dask._logistic import SoftLabelLogisticRegression
+from sklkl.dask._logistic_cv import SoftLabelLogisticRegressionCV
 from sklkl.dask._losses import (
     cross_entropy_loss,
     d2_kl_score,
@@ -15,6 +16,7 @@ from sklkl.dask._losses import (
 __all__ = [
     "DistilledClassifier",
     "SoftLabelLogisticRegression",
+    "SoftLabelLogisticRegressionCV",
     "cross_entropy_loss",
     "d2_kl_score",
     "divergence_loss",

@@ -19,8 +19,7 @@ from sklkl._core.typing import DivergenceParams, Estimator, Samples
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
 from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
-from sklkl.dask._losses import score_of
-from sklkl.dask._predictions import predicted
+from sklkl.dask._predictions import CollectionPredictions, predicted
 from sklkl.distillation._probability import smooth, temper
 from sklkl.distillation._teacher import predict
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
@@ -33,7 +32,7 @@ RULES = {
 }
 
 
-class DistilledClassifier(SoftLabelClassifierMixin, BaseEstimator):
+class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator):
     r"""Student fitted to the probabilities of a teacher, on Dask collections.
 
     As ``sklkl.distillation.DistilledClassifier``, which has the formulas, for data of which
@@ -214,84 +213,6 @@ class DistilledClassifier(SoftLabelClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.student_.to_local()
-
-    @documented
-    def decision_function(self, X: Samples) -> Any:
-        """Compute the logits of the student.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        logits : array or data frame of shape (n_samples, n_classes), (n_samples,) if binary
-            As by the student.
-        """
-        return predicted(self.to_local(), "decision_function", X)
-
-    @documented
-    def predict(self, X: Samples) -> Any:
-        """Predict the class that is most probable by the student.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        labels : array or Series of shape (n_samples,)
-            As by the student.
-        """
-        return predicted(self.to_local(), "predict", X)
-
-    @documented
-    def predict_proba(self, X: Samples) -> Any:
-        """Predict probabilities by the student.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        proba : array or data frame of shape (n_samples, n_classes)
-            As by the student.
-        """
-        return predicted(self.to_local(), "predict_proba", X)
-
-    @documented
-    def predict_log_proba(self, X: Samples) -> Any:
-        """Predict log-probabilities by the student.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        log_proba : array or data frame of shape (n_samples, n_classes)
-            As by the student.
-        """
-        return predicted(self.to_local(), "predict_log_proba", X)
-
-    @documented
-    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Score the student: accuracy for labels, D² for soft targets.
-
-        Parameters
-        ----------
-        %(X)s
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row; a collection if ``X`` is one.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; a collection if ``X`` is one.
-
-        Returns
-        -------
-        %(to_score)s
-        """
-        return score_of(self.to_local(), X, y, sample_weight)
 
 
 class _Taught:

@@ -1,25 +1,22 @@
 """The student on Dask collections."""
 
 from contextlib import contextmanager
-from typing import Any
+from inspect import cleandoc
 
-from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl import linear_model
-from sklkl._core.docs import documented, documented_with
-from sklkl._core.typing import Samples
+from sklkl._core.docs import documented_with
 from sklkl.dask._collections import is_collection
 from sklkl.dask._data import checked_collections
-from sklkl.dask._losses import score_of
-from sklkl.dask._predictions import predicted
+from sklkl.dask._predictions import CollectionPredictions
 
 PLAIN = linear_model.SoftLabelLogisticRegression
-_, _, _SECTIONS = (PLAIN.__doc__ or "").partition("Parameters\n    ----------\n")
+_, _, _SECTIONS = cleandoc(PLAIN.__doc__ or "").partition("Parameters\n----------\n")
 
 
-@documented_with(parameters_and_attributes=_SECTIONS.partition("    See Also\n")[0])
-class SoftLabelLogisticRegression(PLAIN):
+@documented_with(parameters_and_attributes=_SECTIONS.partition("See Also\n")[0])
+class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
     """Logistic regression that learns from probabilities, on Dask collections.
 
     The model, and the numbers, of ``sklkl.linear_model.SoftLabelLogisticRegression``, which
@@ -86,90 +83,3 @@ class SoftLabelLogisticRegression(PLAIN):
         local = PLAIN.__new__(PLAIN)
         vars(local).update(vars(self))
         return local
-
-    @documented
-    def decision_function(self, X: Samples) -> Any:
-        """Compute the logits, at temperature 1.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        logits : array or data frame of shape (n_samples, n_classes), (n_samples,) if binary
-            Of the kind of X, nothing of which is computed if it is a collection; of a data
-            frame a column per class, if binary a Series.
-        """
-        return predicted(self.to_local(), "decision_function", X)
-
-    @documented
-    def predict(self, X: Samples) -> Any:
-        """Predict the most probable class.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        labels : array or Series of shape (n_samples,)
-            Labels from ``classes_``, of the kind of X, nothing of which is computed if it is
-            a collection.
-        """
-        return predicted(self.to_local(), "predict", X)
-
-    @documented
-    def predict_proba(self, X: Samples) -> Any:
-        """Predict probabilities, at ``temperature``.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        proba : array or data frame of shape (n_samples, n_classes)
-            Of the kind of X, nothing of which is computed if it is a collection; of a data
-            frame a column per class.
-        """
-        return predicted(self.to_local(), "predict_proba", X)
-
-    @documented
-    def predict_log_proba(self, X: Samples) -> Any:
-        """Predict log-probabilities, at ``temperature``.
-
-        Parameters
-        ----------
-        %(X)s
-
-        Returns
-        -------
-        log_proba : array or data frame of shape (n_samples, n_classes)
-            Of the kind of X, nothing of which is computed if it is a collection; of a data
-            frame a column per class.
-        """
-        return predicted(self.to_local(), "predict_log_proba", X)
-
-    @documented
-    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Score the predictions: accuracy for labels, D² for soft targets.
-
-        Parameters
-        ----------
-        %(X)s
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row; a collection if ``X`` is one.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; a collection if ``X`` is one.
-
-        Returns
-        -------
-        %(to_score)s
-
-        Raises
-        ------
-        ValueError
-            If ``y`` is no valid target, or its partitions are not those of ``X``.
-        """
-        return score_of(self.to_local(), X, y, sample_weight)

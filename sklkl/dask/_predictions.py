@@ -1,10 +1,16 @@
 """Predictions of collections: collections again, which nobody has computed yet."""
 
+from typing import Any
+
 import dask
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from sklkl._core.docs import documented
+from sklkl._core.typing import Samples
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
+from sklkl.dask._losses import score_of
 
 
 def predicted(model, method, X):
@@ -58,3 +64,94 @@ def _of_part(X, model, method):
     if out.ndim == 1:
         return pd.Series(out, index=X.index)
     return pd.DataFrame(out, index=X.index, columns=model.classes_)
+
+
+class CollectionPredictions:
+    """Classifier whose predictions are those of the model that ``to_local`` returns."""
+
+    @documented
+    def decision_function(self, X: Samples) -> Any:
+        """Compute the logits, at temperature 1.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        logits : array or data frame of shape (n_samples, n_classes), (n_samples,) if binary
+            Of the kind of X, nothing of which is computed if it is a collection; of a data
+            frame a column per class, if binary a Series.
+        """
+        return predicted(self.to_local(), "decision_function", X)
+
+    @documented
+    def predict(self, X: Samples) -> Any:
+        """Predict the most probable class.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        labels : array or Series of shape (n_samples,)
+            Labels from ``classes_``, of the kind of X, nothing of which is computed if it is
+            a collection.
+        """
+        return predicted(self.to_local(), "predict", X)
+
+    @documented
+    def predict_proba(self, X: Samples) -> Any:
+        """Predict probabilities, at ``temperature``.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        proba : array or data frame of shape (n_samples, n_classes)
+            Of the kind of X, nothing of which is computed if it is a collection; of a data
+            frame a column per class.
+        """
+        return predicted(self.to_local(), "predict_proba", X)
+
+    @documented
+    def predict_log_proba(self, X: Samples) -> Any:
+        """Predict log-probabilities, at ``temperature``.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        log_proba : array or data frame of shape (n_samples, n_classes)
+            Of the kind of X, nothing of which is computed if it is a collection; of a data
+            frame a column per class.
+        """
+        return predicted(self.to_local(), "predict_log_proba", X)
+
+    @documented
+    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Score the predictions: accuracy for labels, D² for soft targets.
+
+        Parameters
+        ----------
+        %(X)s
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row; a collection if ``X`` is one.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; a collection if ``X`` is one.
+
+        Returns
+        -------
+        %(to_score)s
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or its partitions are not those of ``X``.
+        """
+        return score_of(self.to_local(), X, y, sample_weight)
