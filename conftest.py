@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("MPLBACKEND", "agg")
 
 collect_ignore = ["tests/typing"]  # for mypy
+if find_spec("distributed") is None:  # an extra
+    collect_ignore += ["sklkl/dask", "tests/dask"]
 
 
 @pytest.fixture(autouse=True)

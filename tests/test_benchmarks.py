@@ -9,8 +9,12 @@ from scipy.sparse import csr_array
 limits = pytest.importorskip("benchmarks.limits", reason="not beside a source tree")
 
 
-@pytest.mark.parametrize("name", ["distillation", "divergences", "scoring", "student"])
+@pytest.mark.parametrize(
+    "name", ["cluster", "distillation", "divergences", "scoring", "student"]
+)
 def test_all_that_is_imported_is_there(name):
+    if name == "cluster":
+        pytest.importorskip("distributed")
     import_module(f"benchmarks.{name}")
 
 

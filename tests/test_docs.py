@@ -15,6 +15,7 @@ PAGES = {
 LANGUAGES = {"python", "pycon", "text", "sh"}
 # The blocks of this page belong together; tests/distillation/test_deployment.py runs them.
 TOGETHER = "docs/deployment.md"
+CLUSTER = "docs/cluster.md"  # needs an extra
 # Those that fit many models.
 LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -53,6 +54,8 @@ def test_scripts(page, capsys):
 
 @each_page_with("pycon")
 def test_sessions(page):
+    if page == CLUSTER:
+        pytest.importorskip("distributed")
     text = "\n".join(blocks(page, "pycon"))
     session = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
     failures = []

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ MODULES = [
     "linear_model",
     "metrics",
     "model_selection",
+    *(["dask"] if find_spec("distributed") else []),
 ]
 
 # No extended summary where the summary says all; no See Also where nothing is akin; and

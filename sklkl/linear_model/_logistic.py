@@ -1,6 +1,7 @@
 """Multinomial logistic regression on soft labels."""
 
 import warnings
+from contextlib import contextmanager
 from numbers import Real
 from typing import Self
 
@@ -264,20 +265,21 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             If the tolerance was not reached.
         """
         divergence = self._check_parameters()
-        with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight, labels, label_weight)
-            self._fit(
-                data,
-                divergence,
-                {
-                    "X": X,
-                    "y": y,
-                    "sample_weight": sample_weight,
-                    "labels": labels,
-                    "label_weight": label_weight,
-                },
-            )
+        arguments = {
+            "X": X,
+            "y": y,
+            "sample_weight": sample_weight,
+            "labels": labels,
+            "label_weight": label_weight,
+        }
+        with unchanged_on_error(self), self._checked(arguments) as data:
+            self._fit(data, divergence, arguments)
         return self
+
+    @contextmanager
+    def _checked(self, arguments):
+        """Yield the checked data of the arguments of ``fit``, wherever its rows are."""
+        yield check_data(self, **arguments)
 
     def _fit(self, data, divergence, arguments):
         """Fit to checked data, wherever its rows are, and set the attributes of the model.

@@ -328,14 +328,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         check_parameters(
             self, fit_intercept=BOOLEAN, refit=BOOLEAN, n_jobs=N_JOBS, verbose=integer(0)
         )
-        Cs = self.Cs
-        if isinstance(Cs, Integral) and not isinstance(Cs, bool):
-            check("Cs", Cs, integer(1))
-            Cs = np.logspace(-4, 4, Cs)
-        Cs = _checked_list("Cs", Cs, "C")
-        l1_ratios = _checked_list("l1_ratios", self.l1_ratios, "l1_ratio")
-        check_solver(self.solver, l1_ratios.max())
-        return Cs, l1_ratios
+        return check_penalties(self)
 
     def _scorer(self, classes=None, hard=True):
         """Return the scorer; classes that are known are made known to scikit-learn's."""
@@ -366,7 +359,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     def _choose(self, coefs, scores, Cs, l1_ratios):
         """Return the attributes of the final model that the folds determine."""
         if not self.refit:
-            i, j = np.transpose([_best(fold) for fold in scores])
+            i, j = np.transpose([best_of(fold) for fold in scores])
             coef = coefs[np.arange(len(scores)), i, j].mean(axis=0)
             return {
                 "C_": float(Cs[j].mean()),
@@ -374,7 +367,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 "coef_": np.ascontiguousarray(coef[:, :-1]),
                 "intercept_": coef[:, -1].copy(),
             }
-        i, j = _best(scores.mean(axis=0))
+        i, j = best_of(scores.mean(axis=0))
         return {"C_": float(Cs[j]), "l1_ratio_": float(l1_ratios[i])}
 
     @documented
@@ -419,6 +412,18 @@ def _rows(W, fit_intercept, dtype):
     return np.ascontiguousarray(W.T, dtype=dtype)
 
 
+def check_penalties(estimator):
+    """Return the arrays of C and of l1_ratio that an estimator is to try."""
+    Cs = estimator.Cs
+    if isinstance(Cs, Integral) and not isinstance(Cs, bool):
+        check("Cs", Cs, integer(1))
+        Cs = np.logspace(-4, 4, Cs)
+    Cs = _checked_list("Cs", Cs, "C")
+    l1_ratios = _checked_list("l1_ratios", estimator.l1_ratios, "l1_ratio")
+    check_solver(estimator.solver, l1_ratios.max())
+    return Cs, l1_ratios
+
+
 def _checked_list(name, values, rule):
     """Return a parameter that lists numbers as an array."""
     if isinstance(values, str) or np.ndim(values) != 1:
@@ -447,7 +452,7 @@ def _for_classes(scorer, classes):
     return scorer_with(scorer, **known)
 
 
-def _best(scores):
+def best_of(scores):
     """Return where the largest score is."""
     best = int(scores.argmax())
     if not np.isfinite(scores.flat[best]):

@@ -252,6 +252,13 @@ class LocalRows:
         self.dtype = X.dtype
         self.kernel = self._kernel()
 
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "kernel"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.kernel = self._kernel()
+
     @cached_property
     def stats(self):
         """See ``Rows``."""

@@ -1,0 +1,85 @@
+"""The student on Dask collections."""
+
+from contextlib import contextmanager
+from inspect import cleandoc
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklkl import linear_model
+from sklkl._core.docs import documented_with
+from sklkl.dask._collections import is_collection
+from sklkl.dask._data import checked_collections
+from sklkl.dask._predictions import CollectionPredictions
+
+PLAIN = linear_model.SoftLabelLogisticRegression
+_, _, _SECTIONS = cleandoc(PLAIN.__doc__ or "").partition("Parameters\n----------\n")
+
+
+@documented_with(parameters_and_attributes=_SECTIONS.partition("See Also\n")[0])
+class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
+    """Logistic regression that learns from probabilities, on Dask collections.
+
+    The model, and the numbers, of ``sklkl.linear_model.SoftLabelLogisticRegression``, which
+    has the formulas. ``fit`` takes Dask arrays, data frames and Series: their partitions are
+    held by the workers that compute them while the fit lasts, and what travels in every
+    iteration is the coefficients and their gradient. Without a client the partitions are
+    computed by Dask's scheduler, and kept in this process. Anything else than collections is
+    treated as by the plain class; so ``partial_fit`` and ``coef_inference`` take what fits in
+    memory.
+
+    Parameters
+    ----------
+    %(parameters_and_attributes)s
+
+    See Also
+    --------
+    sklkl.linear_model.SoftLabelLogisticRegression : The same in memory.
+
+    Notes
+    -----
+    Rows of all arguments are side by side in partitions. Arrays of known chunks are brought to
+    those of ``X``; columns in several chunks are put together. Sums over partitions are added
+    in an order that depends on their number alone (of wide models, whose sums take more than
+    256 MB in all partitions, also on the places of these), so that a fit gives the same bits
+    wherever they are. A worker that is lost is replaced as Dask does it: what it held is
+    computed anew.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from sklkl.dask import SoftLabelLogisticRegression
+    >>> X = da.from_array(np.array([[0.0], [1.0], [2.0], [3.0]]), chunks=(2, 1))
+    >>> y = da.from_array(np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]]))
+    >>> model = SoftLabelLogisticRegression(C=10, classes=["ham", "spam"]).fit(X, y)
+    >>> proba = model.predict_proba(X)
+    >>> type(proba), proba.chunks
+    (<class 'dask.array.core.Array'>, ((2, 2), (2,)))
+    >>> proba.compute().round(2)
+    array([[0.87, 0.13],
+           [0.63, 0.37],
+           [0.3 , 0.7 ],
+           [0.1 , 0.9 ]])
+    """
+
+    @contextmanager
+    def _checked(self, arguments):
+        if any(map(is_collection, arguments.values())):
+            with checked_collections(self, arguments) as data:
+                yield data
+        else:
+            with super()._checked(arguments) as data:
+                yield data
+
+    def to_local(self) -> PLAIN:
+        """Return the model in memory, which needs no Dask.
+
+        Returns
+        -------
+        model : sklkl.linear_model.SoftLabelLogisticRegression
+            The plain class, fitted as this model is.
+        """
+        check_is_fitted(self)
+        local = PLAIN.__new__(PLAIN)
+        vars(local).update(vars(self))
+        return local

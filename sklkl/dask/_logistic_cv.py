@@ -1,0 +1,250 @@
+"""The student on Dask collections, with a penalty that is chosen by cross-validation."""
+
+from typing import Self
+
+import dask.array as da
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from sklkl._core.docs import documented
+from sklkl._core.names import counting_from, refuse_other_rows
+from sklkl._core.parameters import BOOLEAN, check_parameters, integer
+from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
+from sklkl.dask._blocks import gathered
+from sklkl.dask._collections import is_collection, is_frame
+from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
+from sklkl.dask._losses import kl_of
+from sklkl.dask._predictions import CollectionPredictions
+from sklkl.linear_model._logistic_cv import best_of, check_penalties
+from sklkl.linear_model._parts import Part
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
+
+FITTED = ("classes_", "coef_", "intercept_", "loss_", "n_features_in_", "feature_names_in_")
+
+
+class SoftLabelLogisticRegressionCV(
+    CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator
+):
+    """Logistic regression on Dask collections, with a cross-validated penalty.
+
+    Folds take turns: row i of all belongs to fold ``i % cv``. Each fold is left out by weights
+    of 0, so that no row moves, and scored by its KL divergence. The best penalty is the one
+    with the least mean over the folds; the model is then fitted to all rows.
+
+    Parameters
+    ----------
+    Cs : int or array-like of shape (n_Cs,), default=10
+        Inverse strengths of the penalty; a number of them means a grid from 1e-4 to 1e4.
+    l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
+        Shares of the L1 norm in the penalty.
+    fit_intercept : bool, default=True
+        Add an intercept, which is not penalised.
+    classes : array-like of shape (n_classes,), default=None
+        The classes, as in ``SoftLabelLogisticRegression``.
+    cv : int, default=5
+        Number of folds, at least 2.
+    class_weight : dict or "balanced", default=None
+        Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
+        training set. Scores do not know them.
+    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
+        As in ``SoftLabelLogisticRegression``.
+    divergence_params : dict, default=None
+        As in ``SoftLabelLogisticRegression``.
+    temperature : float, default=1.0
+        As in ``SoftLabelLogisticRegression``.
+    solver : {"auto", "lbfgs", "proximal"}, default="auto"
+        As in ``SoftLabelLogisticRegression``.
+    tol : float, default=1e-3
+        As in ``SoftLabelLogisticRegression``.
+    max_iter : int, default=1000
+        Bound for the number of iterations of each fit.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, in the order of all results: sorted if ``y`` holds labels.
+    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
+        Coefficients.
+    intercept_ : ndarray of shape (n_classes,), or (1,) if binary
+        Intercepts.
+    Cs_ : ndarray of shape (n_Cs,)
+        The inverse strengths tried.
+    l1_ratios_ : ndarray of shape (n_l1_ratios,)
+        The shares tried.
+    C_ : float
+        The best inverse strength.
+    l1_ratio_ : float
+        The best share.
+    scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Negative mean KL divergence of each fold left out, nats.
+    student_ : sklkl.dask.SoftLabelLogisticRegression
+        The model fitted to all rows.
+    loss_ : float
+        Mean divergence of the training targets to the model, nats.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if ``X`` had any.
+
+    See Also
+    --------
+    sklkl.linear_model.SoftLabelLogisticRegressionCV : The same in memory.
+
+    Notes
+    -----
+    Every fit reads the collections, so persist them before.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_iris
+    >>> from sklkl.dask import SoftLabelLogisticRegressionCV
+    >>> X, y = (da.from_array(a, chunks=50) for a in load_iris(return_X_y=True))
+    >>> model = SoftLabelLogisticRegressionCV(Cs=[0.01, 1, 100]).fit(X, y)
+    >>> model.C_
+    100.0
+    """
+
+    def __init__(
+        self,
+        *,
+        Cs: ArrayLike = 10,
+        l1_ratios: ArrayLike = (0.0,),
+        fit_intercept: bool = True,
+        classes: ArrayLike | None = None,
+        cv: int = 5,
+        class_weight: ClassWeight = None,
+        divergence: str = "kl",
+        divergence_params: DivergenceParams | None = None,
+        temperature: float = 1.0,
+        solver: Solver = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+    ) -> None:
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.fit_intercept = fit_intercept
+        self.classes = classes
+        self.cv = cv
+        self.class_weight = class_weight
+        self.divergence = divergence
+        self.divergence_params = divergence_params
+        self.temperature = temperature
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+
+    @documented
+    def fit(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Choose the penalty and fit the model.
+
+        Parameters
+        ----------
+        %(X)s
+            A collection, as all that follows.
+        %(y)s
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, non-negative, in fits and in scores.
+        labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
+                default=None
+            Labels to learn besides, as in ``SoftLabelLogisticRegression.fit``. Folds are
+            scored by ``y`` alone.
+        label_weight : array-like of shape (n_samples,), default=None
+            Weights of the labels beside ``sample_weight``, non-negative.
+
+        Returns
+        -------
+        self : SoftLabelLogisticRegressionCV
+            The fitted model.
+
+        Raises
+        ------
+        TypeError
+            If an argument is no collection.
+        ValueError
+            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter.
+        """
+        check_parameters(self, cv=integer(2), fit_intercept=BOOLEAN)
+        Cs, l1_ratios = check_penalties(self)
+        if not is_collection(X):
+            raise TypeError(
+                f"X is a {type(X).__name__}, and no collection of Dask; take "
+                "sklkl.linear_model.SoftLabelLogisticRegressionCV."
+            )
+        arguments = {
+            "X": X,
+            "y": y,
+            "sample_weight": sample_weight,
+            "labels": labels,
+            "label_weight": label_weight,
+        }
+        own = SoftLabelLogisticRegression().get_params()
+        shared = {name: value for name, value in self.get_params().items() if name in own}
+        student = SoftLabelLogisticRegression(**shared)
+        lengths = _lengths_of(arguments)
+        fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
+        weight = _weights(sample_weight, lengths)
+        scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
+        for fold in range(self.cv):
+            train = arguments | {"sample_weight": da.where(fold_of == fold, 0.0, weight)}
+            if labels is not None:
+                of_labels = _weights(label_weight, lengths)
+                train["label_weight"] = da.where(fold_of == fold, 0.0, of_labels)
+            held_out = da.where(fold_of == fold, weight, 0.0)
+            for i, l1_ratio in enumerate(l1_ratios):
+                path = clone(student).set_params(warm_start=True, l1_ratio=l1_ratio)
+                for j in np.argsort(Cs):
+                    path.set_params(C=Cs[j]).fit(**train)
+                    scores[fold, i, j] = -kl_of(path.to_local(), X, y, held_out)
+        i, j = best_of(scores.mean(axis=0))
+        student.set_params(C=float(Cs[j]), l1_ratio=float(l1_ratios[i])).fit(**arguments)
+        self.Cs_, self.l1_ratios_, self.scores_ = Cs, l1_ratios, scores
+        self.C_, self.l1_ratio_, self.student_ = student.C, student.l1_ratio, student
+        vars(self).pop("feature_names_in_", None)
+        for name in FITTED:
+            if hasattr(student, name):
+                setattr(self, name, getattr(student, name))
+        return self
+
+    def to_local(self) -> PLAIN:
+        """Return the model in memory, which needs no Dask.
+
+        Returns
+        -------
+        model : sklkl.linear_model.SoftLabelLogisticRegression
+            The plain class, fitted as this model is.
+        """
+        check_is_fitted(self)
+        return self.student_.to_local()
+
+
+def _lengths_of(arguments):
+    """Return the number of rows in each partition; refuse rows named in another order."""
+    with gathered(Part, arguments) as parts:
+        parts.results(_refuse_other_rows, parts.first_rows)
+        return tuple(np.diff([*parts.first_rows, parts.n_rows]).tolist())
+
+
+def _refuse_other_rows(part, first_row):
+    with counting_from(first_row):
+        refuse_other_rows(part._asdict(), strict=False)
+
+
+def _weights(weight, lengths):
+    """Return weights, by default ones, as an array whose partitions have these lengths."""
+    if weight is None:
+        return da.ones(sum(lengths), chunks=(lengths,))
+    if is_frame(weight):
+        return weight.to_dask_array(lengths=lengths)
+    if not np.isnan(weight.chunks[0]).any():
+        return weight.rechunk((lengths,))
+    return da.Array(weight.dask, weight.name, (lengths,), weight.dtype, weight._meta)

@@ -1,0 +1,193 @@
+"""Losses and scores of collections: sums over their parts."""
+
+from functools import partial, wraps
+from math import fsum
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+
+from sklkl import metrics
+from sklkl._core.classes import check_classes
+from sklkl._core.names import counting_from, refuse_other_rows, shown
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.samples import check_weights, n_rows, refuse_total
+from sklkl._core.targets import align, check_target, class_mass
+from sklkl.dask._blocks import gathered
+from sklkl.dask._collections import is_collection
+from sklkl.divergences import entropy
+from sklkl.metrics._losses import NO_LOSS, mean_divergence
+
+
+class Predicted(NamedTuple):
+    """Some rows of what a user passes to a loss."""
+
+    y_true: Any
+    y_proba: Any
+    sample_weight: Any = None
+
+
+class Samples(NamedTuple):
+    """Some rows of what a user passes to ``score``."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+
+
+def on_collections(loss):
+    """Return a loss of ``sklkl.metrics`` that takes collections, too."""
+
+    @wraps(loss)
+    def loss_of(y_true, y_proba, *, labels=None, sample_weight=None, **options):
+        named = {"y_true": y_true, "y_proba": y_proba, "sample_weight": sample_weight}
+        if not any(map(is_collection, named.values())):
+            return loss(**named, labels=labels, **options)
+        with gathered(Predicted, named) as parts:
+            known = classes_of(parts, "y_true", labels)
+            if loss is metrics.d2_kl_score:
+                return d2_of(parts, partial(_aligned_to_labels, labels=known), **options)
+            return mean_of(parts, partial(_loss, loss=loss, labels=known, options=options))
+
+    loss_of.__module__ = __name__
+    loss_of.__doc__ = (
+        (loss.__doc__ or "")
+        .replace("array-like of", "Dask collection or array-like of")
+        .replace("sklkl.metrics import", "sklkl.dask import")
+    )
+    return loss_of
+
+
+def score_of(model, X, y, sample_weight):
+    """Return the ``score`` of a fitted model in memory: accuracy, or D² of soft targets."""
+    named = {"X": X, "y": y, "sample_weight": sample_weight}
+    if not any(map(is_collection, named.values())):
+        return model.score(**named)
+    with gathered(Samples, named) as parts:
+        if classes_of(parts, "y") is None:
+            return d2_of(parts, partial(_aligned_to_model, model=model))
+        return mean_of(parts, partial(_accuracy, model=model))
+
+
+def kl_of(model, X, y, sample_weight):
+    """Return the mean KL divergence of collections to what a model in memory predicts."""
+    named = {"X": X, "y": y, "sample_weight": sample_weight}
+    with gathered(Samples, named) as parts:
+        aligned = partial(_aligned_to_model, model=model)
+        return mean_of(parts, partial(_kl, aligned=aligned, on_zero="clip"))
+
+
+def classes_of(parts, name, labels=None):
+    """Return the sorted classes of the labels in all parts; None if they are probabilities.
+
+    If ``labels`` are given, return them.
+    """
+    if labels is not None:
+        labels = check_classes(labels, "labels")
+        if not np.array_equal(labels, np.unique(labels)):
+            raise ValueError(
+                f"labels={shown(labels)} are not sorted; sort them, and the columns of "
+                "y_proba."
+            )
+        return labels
+    found = parts.results(partial(_classes, name=name), parts.first_rows)
+    found = [classes for classes in found if classes is not None]
+    return np.unique(np.concatenate(found)) if found else None
+
+
+def mean_of(parts, function):
+    """Return the weighted mean over all rows of what has the mean ``function(part)``."""
+    sums = parts.results(partial(_weight_and_sum, function=function), parts.first_rows)
+    weight, total = map(fsum, zip(*sums, strict=True))
+    refuse_total(weight, "sample_weight")
+    return total / weight
+
+
+def d2_of(parts, aligned, on_zero="clip"):
+    """Return the share of the KL divergence to the prior that a model explains.
+
+    ``aligned(part)`` returns the target and the prediction of a part with the same columns.
+    """
+    model_loss = mean_of(parts, partial(_kl, aligned=aligned, on_zero=on_zero))
+    masses = parts.results(partial(_mass, aligned=aligned), parts.first_rows)
+    hard, mass = zip(*(own for own in masses if own is not None), strict=True)
+    prior = sum(mass) / sum(mass).sum()
+    if hard[0]:
+        prior_loss = entropy(prior)
+    else:
+        prior_loss = mean_of(parts, partial(_kl_of_prior, aligned=aligned, prior=prior))
+    if prior_loss <= NO_LOSS:
+        return 1.0 if model_loss <= NO_LOSS else 0.0
+    return 1.0 - model_loss / prior_loss
+
+
+def _classes(part, first_row, name):
+    y = getattr(part, name)
+    if n_rows(y, name) == 0:
+        return None
+    with counting_from(first_row):
+        target = check_target(y, name=name, of_part=True)
+    return target.classes if target.hard else None
+
+
+def _weight_of(part):
+    """Return the weights of the rows; None if they are all 0, for which there is no mean."""
+    if n_rows(part[0], "X") == 0:
+        return None
+    weight = check_weights(part.sample_weight, part[0], zeros=True)
+    return weight if weight.any() else None
+
+
+def _weight_and_sum(part, first_row, function):
+    with counting_from(first_row):
+        refuse_other_rows(part._asdict(), strict=False)
+        weight = _weight_of(part)
+        if weight is None:
+            return 0.0, 0.0
+        return weight.sum(), weight.sum() * function(part)
+
+
+def _mass(part, first_row, aligned):
+    """Return whether the targets are labels, and the sums of those of each class."""
+    with counting_from(first_row):
+        weight = _weight_of(part)
+        if weight is None:
+            return None
+        target, proba = aligned(part)
+    return target.ndim == 1, class_mass(target, weight, proba.shape[1])
+
+
+def _loss(part, loss, labels, options):
+    return loss(**part._asdict(), labels=labels, **options)
+
+
+def _accuracy(part, model):
+    y_pred = model.predict(part.X)
+    return accuracy_score(part.y, y_pred, sample_weight=part.sample_weight)
+
+
+def _kl(part, aligned, on_zero):
+    return mean_divergence(*aligned(part), sample_weight=part.sample_weight, on_zero=on_zero)
+
+
+def _kl_of_prior(part, aligned, prior):
+    target, _ = aligned(part)
+    prior = np.broadcast_to(prior, target.shape)
+    return mean_divergence(target, prior, sample_weight=part.sample_weight)
+
+
+def _aligned_to_labels(part, labels):
+    return check_y_and_proba(part.y_true, part.y_proba, labels, {})
+
+
+def _aligned_to_model(part, model):
+    return align(part.y, model.predict_proba(part.X), model.classes_, "y")
+
+
+kl_loss = on_collections(metrics.kl_loss)
+reverse_kl_loss = on_collections(metrics.reverse_kl_loss)
+cross_entropy_loss = on_collections(metrics.cross_entropy_loss)
+jensen_shannon_loss = on_collections(metrics.jensen_shannon_loss)
+jeffreys_loss = on_collections(metrics.jeffreys_loss)
+divergence_loss = on_collections(metrics.divergence_loss)
+d2_kl_score = on_collections(metrics.d2_kl_score)

@@ -1,0 +1,96 @@
+"""Where parts of the data are computed with: on the workers of a client, or in this process.
+
+Both kinds of places return what stands for a result, and take it as an argument: a future of
+Dask, or the result itself.
+"""
+
+import warnings
+from uuid import uuid4
+from weakref import WeakSet
+
+import dask
+from distributed import default_client, wait
+
+
+def place_in_use():
+    """Return the workers of the client in use; this process, if there is none."""
+    try:
+        client = default_client()
+    except ValueError:
+        return Here()
+    return Workers(client)
+
+
+class Workers:
+    """The workers of a client. What they hold for us is released when the context ends."""
+
+    def __init__(self, client):
+        self.client, self.futures = client, WeakSet()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        # A traceback that somebody keeps would keep the futures, too.
+        for future in list(self.futures):
+            future.release()
+
+    def hold(self, delayed):
+        """Compute a flat list where the data are; return it and the worker of each item."""
+        futures = self.client.compute(delayed)
+        self.futures.update(futures)
+        wait(futures)
+        has = self.client.who_has(futures)
+        return futures, [min(has.get(future.key, ()), default=None) for future in futures]
+
+    def threads(self, worker):
+        """Return how many computations a worker does at a time."""
+        return self.client.nthreads().get(worker, 1)
+
+    def submit(self, function, *arguments, worker=None):
+        """Call a function on a worker; on another one only if this has been lost.
+
+        Without a name of a worker Dask would take many alike calls that need few things for
+        sources of data, and spread them over all workers, the data after them.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # many coefficients
+            future = self.client.submit(
+                function,
+                *arguments,
+                key=f"sklkl-{function.__name__}-{uuid4().hex}",
+                workers=worker,
+                allow_other_workers=worker is not None,
+            )
+        self.futures.add(future)
+        return future
+
+    def gather(self, futures):
+        """Return the results."""
+        return self.client.gather(futures)
+
+
+class Here:
+    """Our own process, where partitions are computed by Dask's scheduler and then kept."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        """Do nothing: nothing is held elsewhere."""
+
+    def hold(self, delayed):
+        """See ``Workers``."""
+        return list(dask.compute(*delayed)), [None] * len(delayed)
+
+    def threads(self, worker):
+        """Return 1: the kernels have threads of their own."""
+        return 1
+
+    def submit(self, function, *arguments, worker=None):
+        """Return the result of a function."""
+        return function(*arguments)
+
+    def gather(self, results):
+        """Return them."""
+        return results

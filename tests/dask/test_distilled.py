@@ -1,0 +1,96 @@
+"""Distillation on collections: that in memory, where the teacher is the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.naive_bayes import GaussianNB
+
+from sklkl import distillation, linear_model
+from sklkl.dask import DistilledClassifier, SoftLabelLogisticRegression
+from sklkl.dask._distilled import sample_of
+from tests.dask.test_logistic import FEATURES, NAMES, WEIGHT, N, P, X, array, frame
+
+SERIES = pd.Series(NAMES)
+OPTIONS = {
+    "plain": {},
+    "temperature": {"temperature": 3.0, "smoothing": 0.01},
+    "labels": {"temperature": 2.0, "hard_label_weight": 0.3},
+    "labels alone": {"hard_label_weight": 1.0},
+    "divergence": {"divergence": "jensen_shannon", "divergence_params": {"weight": 0.3}},
+}
+
+
+def collection(x):
+    return None if x is None else frame(x) if hasattr(x, "iloc") else array(x)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("case", OPTIONS)
+def test_students(case, weight):
+    plain = linear_model.SoftLabelLogisticRegression(tol=1e-9)
+    student = SoftLabelLogisticRegression(tol=1e-9)
+    teacher = GaussianNB()
+    for features, labels in ((X, NAMES), (FEATURES, SERIES)):
+        expected = distillation.DistilledClassifier(teacher, plain, **OPTIONS[case])
+        expected.fit(features, labels, sample_weight=weight)
+        model = DistilledClassifier(teacher, student, **OPTIONS[case])
+        own = pd.Series(weight) if weight is not None and labels is SERIES else weight
+        model.fit(*map(collection, (features, labels, own)))
+        assert_array_equal(model.classes_, expected.classes_)
+        assert_allclose(model.student_.coef_, expected.student_.coef_, atol=1e-6)
+        assert model.student_.temperature == 1.0
+        assert_allclose(
+            model.predict_proba(features), expected.predict_proba(features), atol=1e-7
+        )
+
+
+def test_teachers(client):
+    forest = RandomForestClassifier(10, max_depth=4, random_state=0)
+    few = DistilledClassifier(forest, teacher_rows=100).fit(array(X), array(NAMES))
+    assert_array_equal(
+        few.teacher_.predict_proba(X), forest.fit(X[::3], NAMES[::3]).predict_proba(X)
+    )
+    frozen = DistilledClassifier(FrozenEstimator(forest)).fit(array(X))
+    assert_allclose(frozen.student_.coef_, few.student_.coef_, atol=1e-9)
+    itself = DistilledClassifier(SoftLabelLogisticRegression(C=0.1))
+    itself.fit(frame(FEATURES), frame(SERIES))
+    assert type(itself.teacher_) is linear_model.SoftLabelLogisticRegression
+    score = itself.score(frame(FEATURES), frame(SERIES))
+    assert_allclose(score, itself.to_local().score(FEATURES, SERIES))
+    assert_array_equal(itself.predict(frame(FEATURES)).compute(), itself.predict(FEATURES))
+
+
+def test_sample_is_evenly_spaced():
+    rows = sample_of({"X": array(X), "y": array(P), "sample_weight": array(WEIGHT)}, 43)
+    assert_array_equal(rows.X, X[::7])
+    assert_array_equal(rows.y, P[::7])
+    assert_array_equal(rows.sample_weight, WEIGHT[::7])
+    rows = sample_of({"X": frame(FEATURES), "y": frame(SERIES), "sample_weight": None}, N)
+    assert rows.X.equals(FEATURES)
+    assert rows.sample_weight is None
+
+
+def test_refused():
+    plain = linear_model.SoftLabelLogisticRegression()
+    model = DistilledClassifier(GaussianNB())
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(TypeError, match="no collection of Dask"):
+        model.fit(X, NAMES)
+    with pytest.raises(TypeError, match="student must be"):
+        DistilledClassifier(GaussianNB(), plain).fit(array(X), array(NAMES))
+    with pytest.raises(ValueError, match="y must hold something"):
+        model.fit(array(X))
+    with pytest.raises(ValueError, match="hard_label_weight"):
+        DistilledClassifier(GaussianNB(), hard_label_weight=2).fit(array(X), array(NAMES))
+    student = SoftLabelLogisticRegression(classes=["ham", "eggs"])
+    with pytest.raises(ValueError, match="knows classes that the student does not"):
+        DistilledClassifier(GaussianNB(), student).fit(array(X), array(NAMES))
+    some = np.where(NAMES == "spam", "ham", NAMES)
+    teacher = FrozenEstimator(GaussianNB().fit(X, some))
+    with pytest.raises(ValueError, match="spam"):
+        DistilledClassifier(teacher, hard_label_weight=0.5).fit(array(X), array(NAMES))
