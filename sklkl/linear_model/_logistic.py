@@ -18,6 +18,8 @@ from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
+from sklkl.batches import Batches
+from sklkl.linear_model._batched import check_batches
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._loss import KL_SPELLINGS, resolve_divergence
 from sklkl.linear_model._objective import kl_objective, objectives_of, step_tolerance
@@ -223,7 +225,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def fit(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
@@ -232,10 +234,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         Parameters
         ----------
-        %(X)s
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
-            columns of a data frame.
+            columns of a data frame. None if ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative. A weight of 2 is a sample twice.
         labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
@@ -264,19 +267,15 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             If the tolerance was not reached.
         """
         divergence = self._check_parameters()
+        others = {
+            "y": y,
+            "sample_weight": sample_weight,
+            "labels": labels,
+            "label_weight": label_weight,
+        }
+        check = check_batches if isinstance(X, Batches) else check_data
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight, labels, label_weight)
-            self._fit(
-                data,
-                divergence,
-                {
-                    "X": X,
-                    "y": y,
-                    "sample_weight": sample_weight,
-                    "labels": labels,
-                    "label_weight": label_weight,
-                },
-            )
+            self._fit(check(self, X, **others), divergence, {"X": X, **others})
         return self
 
     def _fit(self, data, divergence, arguments):
@@ -313,7 +312,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def partial_fit(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
