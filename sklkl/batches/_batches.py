@@ -220,7 +220,7 @@ class Columns:
 
 
 def frame_of(table, names, numbers=True):
-    """Return columns as a data frame; refuse others than ``numbers``, unless these are not asked.
+    """Return columns as a data frame; with ``numbers``, refuse columns of anything else.
 
     Numbers are in one array, column after column, which takes no second copy of the batch.
     """

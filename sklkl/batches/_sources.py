@@ -10,9 +10,9 @@ import numpy as np
 from sklkl._core.names import shown
 
 KINDS = (
-    "a path or a list of paths of Parquet, Feather or CSV files, a pyarrow dataset or table, a "
-    "DuckDB relation, a data frame of polars or pandas, a tuple (X, y) of arrays or paths of "
-    ".npy files, or a function that returns an iterator of batches"
+    "a path or a list of paths of Parquet, Feather or CSV files, a pyarrow dataset or table, "
+    "a DuckDB relation, a data frame of polars or pandas, a tuple (X, y) of arrays or paths "
+    "of .npy files, or a function that returns an iterator of batches"
 )
 
 
@@ -154,7 +154,7 @@ def _cut(batches, size):
 def _of_arrays(source, batch_size):
     if len(source) not in (2, 3):
         raise ValueError(
-            f"A tuple as source holds X and y, and weights if there are any; got {len(source)}."
+            f"A tuple as source holds X, y, and weights if there are any; got {len(source)}."
         )
     files = [_opened(item) for item in source]
     if len(set(map(len, files))) > 1:
