@@ -27,6 +27,7 @@ from sklkl._core.targets import (
     class_mass,
     refuse_weightless,
 )
+from sklkl.batches import Batches
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import stages_of
 
@@ -99,6 +100,8 @@ def check_data(
     estimator, X, y, sample_weight, labels=None, label_weight=None, *, reset=True, classes=None
 ):
     """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
+    if isinstance(X, Batches):
+        np.asarray(X)  # which tells what they are for
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "

@@ -19,6 +19,8 @@ from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
+from sklkl.batches import Batches
+from sklkl.linear_model._batched import check_batches
 from sklkl.linear_model._data import check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._loss import KL_SPELLINGS, resolve_divergence
 from sklkl.linear_model._objective import kl_objective, objectives_of, step_tolerance
@@ -224,7 +226,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def fit(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
@@ -233,10 +235,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
         Parameters
         ----------
-        %(X)s
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
-            columns of a data frame.
+            columns of a data frame. None if ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative. A weight of 2 is a sample twice.
         labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
@@ -279,7 +282,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     @contextmanager
     def _checked(self, arguments):
         """Yield the checked data of the arguments of ``fit``, wherever its rows are."""
-        yield check_data(self, **arguments)
+        check = check_batches if isinstance(arguments["X"], Batches) else check_data
+        yield check(self, **arguments)
 
     def _fit(self, data, divergence, arguments):
         """Fit to checked data, wherever its rows are, and set the attributes of the model.
@@ -315,7 +319,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     def partial_fit(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:

@@ -181,7 +181,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     def fit(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,

@@ -72,6 +72,11 @@ MOST_PENALTY = 1e300
 SEPARATED = 1e-12
 
 
+def sample_stride(n_samples, size):
+    """Return every how many rows one is taken, for coefficients of this size; or None."""
+    return next((s for s in STRIDES if n_samples >= SAMPLE_ROWS * size * s), None)
+
+
 class KLObjective(Objective):
     r"""Penalised mean cross-entropy of the targets and a linear softmax model.
 
@@ -146,14 +151,13 @@ class KLObjective(Objective):
         if not stats.forward:
             return None  # beside other divergences a linear function may have no minimum
         # Rows of equal weight that would tell as much (Kish, 1965).
-        n_effective = stats.weight**2 / max(stats.squares, TINY)
-        for stride in STRIDES:
-            if n_effective >= SAMPLE_ROWS * size * stride:
-                sample = copy(self)
-                sample._sum_up(self.rows.every(stride))
-                vars(sample)["sample"] = None
-                return sample if self._resembles(sample) else None
-        return None
+        stride = sample_stride(stats.weight**2 / max(stats.squares, TINY), size)
+        if stride is None:
+            return None
+        sample = copy(self)
+        sample._sum_up(self.rows.every(stride))
+        vars(sample)["sample"] = None
+        return sample if self._resembles(sample) else None
 
     def _resembles(self, sample):
         """Return whether no class is more than twice as frequent here, or there."""

@@ -154,7 +154,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
     def coef_inference(
         self,
         X: Samples,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,

@@ -1,0 +1,252 @@
+"""Batches of rows as ``fit`` takes them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklkl._core.names import shown
+from sklkl._core.parameters import check, integer
+from sklkl.batches._sources import column_names, open_source
+
+
+class Batches:
+    """Rows that do not fit into memory, to be read in batches in every pass over them.
+
+    Pass it to ``SoftLabelLogisticRegression.fit`` as ``X``, without ``y``. The solution is
+    that of all rows at once.
+
+    Parameters
+    ----------
+    source : path, list of paths, dataset, relation, data frame, tuple or function
+        Where rows come from:
+
+        - the path of a Parquet, Feather (``.feather``, ``.arrow``) or CSV (``.csv``) file or a
+          directory of Parquet files, a list of paths, or a ``pyarrow.dataset.Dataset``;
+        - a relation of DuckDB, a ``LazyFrame`` of polars, or a table in memory of pyarrow,
+          polars or pandas. Queries run again in every pass, and have to give the same rows;
+        - a tuple (X, y) or (X, y, sample_weight) of arrays, as memory maps, of paths of
+          ``.npy`` files, which are memory-mapped, or of lists of these, file by file;
+        - a function without arguments that returns an iterator of batches. It is called for
+          every pass. A batch is a table with named columns of any library above, or a tuple
+          (X, y) or (X, y, sample_weight) of whatever ``fit`` takes. It should be small: a
+          batch is held in memory as a whole.
+
+    target : column, list of columns, or dict, default=None
+        Of tables the column of labels; or the columns of probabilities, whose names are the
+        classes; or a dict of columns of probabilities with the class of each.
+    features : list of columns, default=None
+        Of tables the columns of X, by default all others, in the order of the first batch.
+    sample_weight : column, default=None
+        Of tables the column of weights.
+    batch_size : int, default=65536
+        Rows in a batch. Files, relations and frames are cut into batches of this size.
+    transform : transformer or function, default=None
+        A fitted transformer, or a function, which turns the features of a batch into X. It
+        gets what stands in the tuple, of tables a pandas data frame.
+
+    Raises
+    ------
+    TypeError
+        If the source is none of the above, as an iterator, which can be read only once.
+    ValueError
+        If a table lacks a column, or a column of features does not hold numbers: the message
+        names it.
+    ImportError
+        If pyarrow is not there to read files, or pandas to read tables.
+
+    See Also
+    --------
+    predict_to_parquet : Predict in batches.
+
+    Notes
+    -----
+    Iterating over it yields tuples (X, y, sample_weight): of tables X is a pandas data frame
+    and so are probabilities, labels are an array; weights are None if there are none.
+
+    A batch is read, checked and computed anew in every pass, the next one being read
+    meanwhile. A fit takes two passes before the first iteration, and one for about every
+    iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.batches import Batches
+    >>> from sklkl.linear_model import SoftLabelLogisticRegression
+    >>> def batches():
+    ...     for seed in range(4):
+    ...         X = np.random.default_rng(seed).normal(size=(50, 1))
+    ...         p = 1 / (1 + np.exp(-2 * X[:, 0]))
+    ...         yield X, np.column_stack([1 - p, p])
+    >>> model = SoftLabelLogisticRegression().fit(Batches(batches))
+    >>> model.coef_.round(1)
+    array([[1.8]])
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        target: Any = None,
+        features: list[Any] | None = None,
+        sample_weight: Any = None,
+        batch_size: int = 65_536,
+        transform: Any = None,
+    ) -> None:
+        check("batch_size", batch_size, integer(1))
+        self.source = source
+        self.target = target
+        self.features = features
+        self.sample_weight = sample_weight
+        self.batch_size = batch_size
+        self.transform = transform
+        self._transform = _function_of(transform)
+        self._source = open_source(source, batch_size)
+        self._columns = None
+        if self._source.columns is not None:
+            self._columns = self._columns_of(self._source.columns)
+
+    def __repr__(self) -> str:
+        return f"Batches({type(self.source).__name__}, batch_size={self.batch_size})"
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        raise TypeError(
+            "Batches are for SoftLabelLogisticRegression.fit, which reads them again and "
+            "again. To predict, call sklkl.batches.predict_to_parquet; to learn from a "
+            "stream, partial_fit(X, y, sample_weight=w) for X, y, w in batches; otherwise "
+            "pass arrays, or memory maps."
+        )
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        columns, first_row = self._columns, 0
+        for batch in self._source.read(columns and columns.all):
+            if isinstance(batch, tuple):
+                part = self._of_tuple(batch)
+            else:
+                names = column_names(batch)
+                columns = columns or self._columns_of(names)
+                part = columns.part(batch, names, first_row, self._transform)
+            X, *_ = part
+            n = X.shape[0] if hasattr(X, "shape") else len(X)
+            if n:
+                first_row += n
+                yield part
+
+    def _of_tuple(self, batch):
+        given = [self.target, self.features, self.sample_weight]
+        if any(columns is not None for columns in given):
+            raise ValueError(
+                "target, features and sample_weight name columns of tables; batches that are "
+                "tuples have none."
+            )
+        if len(batch) not in (2, 3):
+            raise ValueError(
+                f"A batch must be (X, y) or (X, y, sample_weight); got {len(batch)} items."
+            )
+        X, y, sample_weight = (*batch, None)[:3]
+        return X if self._transform is None else self._transform(X), y, sample_weight
+
+    def _columns_of(self, names):
+        """Return the ``Columns`` of tables with these names."""
+        if self.target is None:
+            raise ValueError(
+                "target must name the column of labels, or the columns of probabilities; "
+                f"there are {shown(names)}."
+            )
+        soft = isinstance(self.target, list | dict)
+        target = list(self.target) if soft else [self.target]
+        if soft and len(target) < 2:
+            raise ValueError(f"target must name two columns at least; got {self.target!r}.")
+        others = target if self.sample_weight is None else [*target, self.sample_weight]
+        if self.features is None:
+            features = [name for name in names if name not in others]
+        else:
+            features = list(self.features)
+        if not features:
+            raise ValueError(f"There are no columns of features, only {shown(names)}.")
+        every = [*features, *others]
+        if len(set(every)) < len(every):
+            raise ValueError(f"A column is named twice, as a feature or else: {shown(every)}.")
+        classes = list(self.target.values()) if isinstance(self.target, dict) else target
+        columns = Columns(
+            features=features,
+            target=target,
+            classes=classes if soft else None,
+            weight=self.sample_weight,
+            names=set(names) if self.features is None else None,
+        )
+        columns.refuse_missing(names, 0)
+        return columns
+
+
+class Columns:
+    """The columns of tables by what they are for."""
+
+    def __init__(self, features, target, classes, weight, names):
+        self.features, self.target, self.classes = features, target, classes
+        self.weight = weight
+        self.names = names  # of all columns, if the features are those that are left over
+
+    @property
+    def all(self):
+        """The names of all columns to read."""
+        return [*self.features, *self.target, *([] if self.weight is None else [self.weight])]
+
+    def refuse_missing(self, names, first_row):
+        """Refuse a table without a column, or with one of which nobody knows what it is."""
+        if missing := [name for name in self.all if name not in names]:
+            raise ValueError(
+                f"There is no column {shown(missing)} from row {first_row} on, only "
+                f"{shown(names)}."
+            )
+        unknown = [] if self.names is None else [n for n in names if n not in self.names]
+        if unknown:
+            raise ValueError(
+                f"There are columns {shown(unknown)} from row {first_row} on, and not before; "
+                "name the features."
+            )
+
+    def part(self, table, names, first_row, transform):
+        """Return ``(X, y, sample_weight)``."""
+        self.refuse_missing(names, first_row)
+        X = frame_of(table, self.features, numbers=transform is None)
+        if self.classes is None:
+            y = np.asarray(table[self.target[0]])
+        else:
+            y = frame_of(table, self.target).set_axis(self.classes, axis=1)
+        weight = None if self.weight is None else np.asarray(table[self.weight])
+        return X if transform is None else transform(X), y, weight
+
+
+def frame_of(table, names, numbers=True):
+    """Return columns as a data frame; with ``numbers``, refuse columns of anything else.
+
+    Numbers are in one array, column after column, which takes no second copy of the batch.
+    """
+    from pandas import DataFrame
+
+    columns = [np.asarray(table[name]) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if column.dtype.kind in "fiub":
+            continue
+        if numbers:
+            raise ValueError(
+                f"The column {name!r} does not hold numbers, but {column.dtype}; leave it out "
+                "of the features, or pass a transform, as a fitted ColumnTransformer."
+            )
+        return DataFrame(dict(zip(names, columns, strict=True)))
+    values = np.empty((len(names), len(columns[0])), np.result_type(*columns))
+    for row, column in zip(values, columns, strict=True):
+        row[:] = column
+    return DataFrame(values.T, columns=names, copy=False)
+
+
+def _function_of(transform) -> Callable[[Any], Any] | None:
+    if transform is None or callable(transform):
+        return transform
+    if hasattr(transform, "transform"):
+        return transform.transform
+    raise TypeError(
+        f"transform must be a fitted transformer or a function; got {transform!r}."
+    )

@@ -1,0 +1,220 @@
+"""Sources of batches, which can be read again and again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from sklkl._core.names import shown
+
+KINDS = (
+    "a path or a list of paths of Parquet, Feather or CSV files, a pyarrow dataset or table, "
+    "a DuckDB relation, a data frame of polars or pandas, a tuple (X, y) of arrays or paths "
+    "of .npy files, or a function that returns an iterator of batches"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What batches come from: tables with named columns, or tuples of arrays."""
+
+    # The names of all columns; None of a function, or of arrays.
+    columns: list | None
+    # Called with names of columns, or None for all, it begins to read anew: an iterator of
+    # tables, which may have other columns besides, or of tuples.
+    read: Callable[[list | None], Any]
+
+
+def open_source(source, batch_size):
+    """Return the ``Source`` that a user passed."""
+    if isinstance(source, tuple):
+        return _of_arrays(source, batch_size)
+    if hasattr(source, "__next__"):
+        raise TypeError(
+            f"source is a {type(source).__name__}, which can be read once only; pass the "
+            "function that returns it, which is called for every pass over the rows."
+        )
+    if isinstance(source, str | PathLike | list):
+        source, form = _dataset_of(source)
+        if form == "parquet":
+            return _of_parquet(source, batch_size)
+    if hasattr(source, "scanner"):  # a dataset
+        return _of_dataset(source, batch_size)
+    if hasattr(source, "collect_batches"):  # a LazyFrame
+        return Source(
+            source.collect_schema().names(),
+            lambda columns: source.select(columns).collect_batches(
+                chunk_size=batch_size, maintain_order=True
+            ),
+        )
+    if hasattr(source, "fetch_arrow_table"):  # a DuckDB relation
+        return Source(
+            list(source.columns),
+            lambda columns: _cut(_relation_reader(source, columns, batch_size), batch_size),
+        )
+    if hasattr(source, "iloc") or hasattr(source, "slice"):  # a table in memory
+        n, take = len(source), _slicer(source)
+        return Source(
+            column_names(source),
+            lambda columns: (take(a, batch_size) for a in range(0, n, batch_size)),
+        )
+    if callable(source):
+        return Source(None, lambda columns: source())
+    raise TypeError(f"source must be {KINDS}; got {source!r}.")
+
+
+def column_names(table):
+    """Return the names of the columns of a table; refuse what is none, or names twice."""
+    names = getattr(table, "column_names", None)  # of pyarrow, whose ``columns`` are data
+    names = getattr(table, "columns", None) if names is None else names
+    if names is None:
+        raise TypeError(
+            "A batch must be a table with named columns, or a tuple (X, y) or (X, y, "
+            f"sample_weight); got a {type(table).__name__}."
+        )
+    names = list(names)
+    if len(set(names)) < len(names):
+        raise ValueError(f"A batch names several columns alike: {shown(names)}.")
+    return names
+
+
+def _slicer(table):
+    if hasattr(table, "iloc"):
+        return lambda start, n: table.iloc[start : start + n]
+    return table.slice
+
+
+def _dataset_of(paths):
+    try:
+        from pyarrow.dataset import dataset
+    except ImportError as error:
+        raise ImportError("Reading files takes pyarrow: pip install pyarrow") from error
+
+    listed = paths if isinstance(paths, list) else [paths]
+    if not all(isinstance(path, str | PathLike) for path in listed):
+        raise TypeError(f"source must be {KINDS}; got a list of other things.")
+    paths = [fspath(path) for path in listed]
+    if not paths:
+        raise ValueError("source is an empty list of paths.")
+    ends = {path.rpartition(".")[2].lower() for path in paths}
+    if "npy" in ends:
+        raise ValueError("Pass .npy files as a tuple of paths, or of lists of them: (X, y).")
+    form = ends.pop() if len(ends) == 1 and ends <= {"csv", "feather", "arrow"} else "parquet"
+    return dataset(paths if len(paths) > 1 else paths[0], format=form), form
+
+
+def _of_parquet(dataset, batch_size):
+    """Return the source of Parquet files alone.
+
+    By default pyarrow holds what two row groups take in the file, 0.5 GB of 60 columns float32
+    as it writes them; a stream for each column takes 55 MB, and no longer.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    columns = list(dataset.schema.names)
+
+    def read(wanted):
+        wanted = columns if wanted is None else wanted
+        for path in dataset.files:
+            options = {"pre_buffer": False, "buffer_size": 1 << 16}
+            with ParquetFile(path, filesystem=dataset.filesystem, **options) as file:
+                _refuse_missing(path, wanted, file.schema_arrow.names)
+                for batch in file.iter_batches(batch_size, columns=wanted):
+                    yield batch.select(wanted)
+
+    return Source(columns, lambda wanted: _cut(read(wanted), batch_size))
+
+
+def _refuse_missing(path, wanted, names):
+    if missing := [name for name in wanted if name not in names]:
+        raise ValueError(f"{path} lacks the columns {shown(missing)}.")
+
+
+def _of_dataset(dataset, batch_size):
+    columns = list(dataset.schema.names)
+    # A column that a file lacks would be read as missing values.
+    partitions = getattr(getattr(dataset, "partitioning", None), "schema", None)
+    known = set() if partitions is None else set(partitions.names)
+
+    def read(wanted):
+        wanted = columns if wanted is None else wanted
+        for fragment in dataset.get_fragments():
+            here = known.union(fragment.physical_schema.names)
+            _refuse_missing(fragment.path, wanted, here)
+        scanner = dataset.scanner(
+            columns=wanted, batch_size=batch_size, batch_readahead=1, fragment_readahead=1
+        )
+        return _cut(scanner.to_batches(), batch_size)
+
+    return Source(columns, read)
+
+
+def _relation_reader(relation, columns, batch_size):
+    if columns is not None:
+        names = [name.replace('"', '""') for name in columns]
+        relation = relation.project(", ".join(f'"{name}"' for name in names))
+    if hasattr(relation, "to_arrow_reader"):
+        return relation.to_arrow_reader(batch_size)
+    return relation.fetch_record_batch(batch_size)
+
+
+def _cut(batches, size):
+    """Yield tables of so many rows, the last of what is left, from Arrow's record batches."""
+    from pyarrow import Table
+
+    held, n = [], 0
+    for batch in batches:
+        if held and batch.schema != held[0].schema:  # as in another file
+            yield Table.from_batches(held)
+            held, n = [], 0
+        while n + batch.num_rows >= size:
+            yield Table.from_batches([*held, batch.slice(0, size - n)])
+            batch = batch.slice(size - n)
+            held, n = [], 0
+        if batch.num_rows:
+            held.append(batch)
+            n += batch.num_rows
+    if held:
+        yield Table.from_batches(held)
+
+
+def _of_arrays(source, batch_size):
+    if len(source) not in (2, 3):
+        raise ValueError(
+            f"A tuple as source holds X, y, and weights if there are any; got {len(source)}."
+        )
+    files = [_opened(item) for item in source]
+    if len(set(map(len, files))) > 1:
+        raise ValueError(f"X, y, ... are in different numbers of files: {[*map(len, files)]}.")
+    files = list(zip(*files, strict=True))
+    for j, arrays in enumerate(files):
+        if len(lengths := {len(array) for array in arrays}) > 1:
+            raise ValueError(
+                f"Arrays number {j} of X, y, ... differ in their numbers of rows: "
+                f"{sorted(lengths)}."
+            )
+
+    def read(columns):
+        for arrays in files:
+            for start in range(0, len(arrays[0]), batch_size):
+                yield tuple(array[start : start + batch_size] for array in arrays)
+
+    return Source(None, read)
+
+
+def _opened(item):
+    """Return the arrays of an item of a source: given ones, or those of ``.npy`` files."""
+    listed = item if isinstance(item, list) else [item]
+    arrays = []
+    for path in listed:
+        if isinstance(path, str | PathLike):
+            path = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not hasattr(path, "shape"):
+            raise TypeError(
+                "A tuple as source holds arrays, paths of .npy files, or lists of these; got "
+                f"{path!r:.60}."
+            )
+        arrays.append(path)
+    return arrays

@@ -1,0 +1,67 @@
+"""Predictions in batches are those of all rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.svm import LinearSVC
+
+from sklkl.batches import predict_to_parquet
+from sklkl.linear_model import SoftLabelLogisticRegression
+
+pytest.importorskip("pyarrow")
+
+N = 50
+rng = np.random.default_rng(0)
+X = pd.DataFrame(rng.normal(size=(N, 2)), columns=["a", "b"])
+P = pd.DataFrame(rng.dirichlet([1, 1, 1], N), columns=["ham", "spam", "eggs"])
+FRAME = X.assign(id=np.arange(N), name="x")
+SOFT = SoftLabelLogisticRegression().fit(X, P)
+FOREST = RandomForestClassifier(3, random_state=0).fit(X, np.arange(N) % 3)
+NAMELESS = SoftLabelLogisticRegression().fit(X.to_numpy(), P)
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+@pytest.mark.parametrize("model", [SOFT, FOREST])
+def test_predictions(model, method, tmp_path):
+    path = tmp_path / "out.parquet"
+    for kept in (["id", "name"], []):  # the second replaces the first
+        with np.errstate(divide="ignore"):
+            n = predict_to_parquet(
+                model, FRAME.iloc[:, ::-1], path, keep=kept, method=method, batch_size=7
+            )
+            expected = getattr(model, method)(X)
+        assert n == N
+        out = pd.read_parquet(path)
+        assert list(out) == [*kept, *map(str, model.classes_)]
+        assert_array_equal(out[map(str, model.classes_)], expected)
+        assert_array_equal(out[kept], FRAME[kept])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_features(tmp_path):
+    path = tmp_path / "out.parquet"
+    predict_to_parquet(NAMELESS, FRAME, path, features=["a", "b"], keep=["a"])
+    assert_array_equal(pd.read_parquet(path)["spam"], SOFT.predict_proba(X)[:, 1])
+    batches = [FRAME.iloc[:0], FRAME[:30], FRAME[30:]]
+    predict_to_parquet(NAMELESS, lambda: iter(batches), path, keep=["id", "name"])
+    assert_array_equal(pd.read_parquet(path)["spam"], SOFT.predict_proba(X)[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "options", "message"),
+    [
+        (SOFT, FRAME[["a"]], {}, "b"),
+        (SOFT, lambda: iter([FRAME, FRAME[["b"]]]), {}, r"no column \['a'\]"),
+        (SOFT, (X, P), {}, "not tuples"),
+        (SOFT, FRAME[:0], {}, "0 rows"),
+        (SOFT, FRAME.assign(ham=1), {"keep": ["ham"]}, "the name of a class"),
+        (SOFT, FRAME, {"method": "predict"}, "method must be one of"),
+        (LinearSVC().fit(X, X["a"] > 0), FRAME, {}, "has no predict_proba"),
+    ],
+)
+def test_refused(model, source, options, message, tmp_path):
+    with pytest.raises((TypeError, ValueError, KeyError), match=message):
+        predict_to_parquet(model, source, tmp_path / "out.parquet", **options)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,259 @@
+"""Fits in batches: what all rows in memory give, in few passes, with little memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn import config_context
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sklkl.batches import Batches
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    _batched,
+    _objective,
+)
+from sklkl.linear_model._batched import ahead, prime_from
+
+N = 600
+rng = np.random.default_rng(0)
+X = pd.DataFrame(rng.normal(3.0, 1.0, size=(N, 3)), columns=["a", "b", "c"])
+P = pd.DataFrame(rng.dirichlet([1, 1, 1], N), columns=["ham", "spam", "eggs"])
+LABELS = np.sort(np.array(["ham", "spam", "eggs"])[P.to_numpy().argmax(axis=1)])
+W = rng.lognormal(size=N)
+SPARSE = csr_array(X.to_numpy() * (rng.random((N, 3)) < 0.5))
+SCALED = StandardScaler().fit(X)
+CITY = pd.DataFrame({"city": np.resize(["Rome", "Oslo", "Bonn", "Oslo", "Oslo"], N)})
+ENCODER = OneHotEncoder().fit(CITY)
+
+
+class Source:
+    """A function of batches that counts its calls."""
+
+    calls = 0
+
+    def __init__(self, *arrays, size=110):
+        self.arrays, self.size = arrays, size
+
+    def __call__(self):
+        self.calls += 1
+        for a in range(0, self.arrays[0].shape[0], self.size):
+            rows = slice(a, a + self.size)
+            yield tuple(x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self.arrays)
+
+
+def table(**columns):
+    return pd.concat([X, P], axis=1).assign(**columns)
+
+
+SOFT = {"target": list(P), "batch_size": 110}
+CASES = {
+    "tuples": ({}, Source(X, P, W), {}, (X, P, W)),
+    "arrays": (
+        {},
+        (X.to_numpy(), P.to_numpy()),
+        {"batch_size": 7},
+        (X.to_numpy(), P.to_numpy()),
+    ),
+    "table": ({}, table(w=W), SOFT | {"sample_weight": "w"}, (X, P, W)),
+    "classes": ({"classes": ["eggs", "ham", "spam"]}, table(), SOFT, (X, P)),
+    "labels": (
+        {"class_weight": "balanced"},
+        table(y=LABELS)[["c", "a", "y"]],
+        {"target": "y", "batch_size": 110},
+        (X[["c", "a"]], LABELS),
+    ),
+    "float32": ({}, table().astype(np.float32), SOFT, (X.astype("f4"), P.astype("f4"))),
+    "sparse": ({}, Source(SPARSE, P), {}, (SPARSE, P)),
+    "divergence": (
+        {"divergence": "jensen_shannon", "temperature": 2.0},
+        table(),
+        SOFT,
+        (X, P),
+    ),
+    "elastic net": ({"l1_ratio": 0.5}, table(), SOFT, (X, P)),
+    "no intercept": ({"fit_intercept": False}, table(), SOFT, (X, P)),
+    "transform": (
+        {},
+        table(),
+        SOFT | {"transform": SCALED},
+        (SCALED.transform(X), P),
+    ),
+    "strings": (
+        {},
+        pd.concat([CITY, P], axis=1),
+        SOFT | {"transform": ENCODER},
+        (ENCODER.transform(CITY), P),
+    ),
+}
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_fits(case, sampled, monkeypatch):
+    params, source, options, arguments = CASES[case]
+    if sampled:
+        monkeypatch.setattr(_objective, "LEAST_PASS", 0)
+        monkeypatch.setattr(_objective, "SAMPLE_ROWS", 2)
+    model = SoftLabelLogisticRegression(tol=1e-9, C=0.3, **params)
+    whole = vars(model.fit(*arguments)).copy()
+    model.fit(Batches(source, **options))
+    for name, value in whole.items():
+        if name in ("coef_", "intercept_", "loss_"):
+            atol = 1e-5 if case == "float32" else 1e-7
+            assert_allclose(getattr(model, name), value, rtol=1e-6, atol=atol)
+        elif name.endswith("_") and name != "n_iter_":
+            assert_array_equal(getattr(model, name), value)
+
+
+@pytest.mark.parametrize("weights", ["equal", "unequal"])
+def test_passes(weights, monkeypatch):
+    """Two before the first iteration; a third if the sample was not the one to expect."""
+    monkeypatch.setattr(_objective, "LEAST_PASS", 0)
+    monkeypatch.setattr(_objective, "SAMPLE_ROWS", 2)
+    strides = []
+    sample = _batched.Sample
+    monkeypatch.setattr(_batched, "Sample", lambda d, s: strides.append(s) or sample(d, s))
+    source = Source(X, P) if weights == "equal" else Source(X, P, W)
+    model = SoftLabelLogisticRegression()
+    evaluations = []
+    objective = _batched.BatchRows.objective
+    monkeypatch.setattr(
+        _batched.BatchRows, "objective", lambda *a: evaluations.append(0) or objective(*a)
+    )
+    model.fit(Batches(source))
+    assert strides == ([61] if weights == "equal" else [61, 17])
+    # Each evaluation is one, and so is the last look at the largest change.
+    assert source.calls == 1 + len(strides) + len(evaluations) + 1
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_sample_is_bounded(kind, monkeypatch):
+    monkeypatch.setattr(_batched, "MOST_BYTES", 2000)
+    features = SPARSE if kind == "sparse" else X.to_numpy()
+    data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, P)))
+    # 600 rows of 6 numbers in float64 are 28,800 bytes, 14 times too many.
+    sample = _batched.Sample(data, 7)
+    for part in data.parts():
+        sample.add(part)
+    assert sample.stride == 17
+    found = sample.data
+    dense = found.X.toarray() if kind == "sparse" else found.X
+    expected = features.toarray() if kind == "sparse" else features
+    assert_array_equal(dense, expected[::17])
+    assert_array_equal(found.target, P[::17])
+    assert len(found.weight) == len(found.target)
+
+
+def test_primes():
+    assert [prime_from(n) for n in (2, 4, 61, 62, 121, 1000)] == [2, 5, 61, 67, 127, 1009]
+
+
+def with_row(frame, row, value):
+    changed = frame.copy()
+    changed.iloc[row] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments"),
+    [
+        ({}, (X, with_row(P, 450, 0.5))),
+        ({}, (X, P, np.where(np.arange(N) == 450, -1.0, 1.0))),
+        ({"classes": ["ham", "spam", "x"]}, (X, LABELS)),
+        ({"divergence": "reverse_kl"}, (X, with_row(P, 450, [0.5, 0.5, 0.0]))),
+        ({}, (with_row(X, 450, np.nan), P)),
+        ({}, (X, np.full(N, "ham"))),
+    ],
+)
+def test_messages_are_those_of_all_rows(params, arguments):
+    model = SoftLabelLogisticRegression(**params)
+    with pytest.raises(ValueError) as expected:  # noqa: PT011  # compared below
+        model.fit(*arguments)
+    with pytest.raises(ValueError) as found:  # noqa: PT011
+        model.fit(Batches(Source(*arguments)))
+    assert str(found.value) == str(expected.value)
+    assert vars(model) == vars(SoftLabelLogisticRegression(**params))
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        (Source(X, P), {"y": P}, "got y besides"),
+        (Source(X, P), {"sample_weight": W, "label_weight": W}, "sample_weight, label_weight"),
+        (lambda: iter([]), {}, "0 samples"),
+        (lambda: iter([(X, None)]), {}, "y must hold"),
+        (lambda: iter([(X, P), (X, LABELS)]), {}, "labels from row 600 on"),
+        (lambda: iter([(X, P), (X.iloc[:, ::-1], P)]), {}, "from row 600 on"),
+    ],
+)
+def test_refused(source, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SoftLabelLogisticRegression().fit(Batches(source), **arguments)
+
+
+def test_rows_that_change_in_number():
+    once = Source(X, P)()
+    with pytest.raises(ValueError, match="held 600 rows at first, and 0 when"):
+        SoftLabelLogisticRegression().fit(Batches(lambda: once))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_interrupts_leave_the_model_as_it_was(error):
+    model = SoftLabelLogisticRegression().fit(X, P)
+    before = vars(model).copy()
+    others = Source(X[["b", "a"]], P)
+
+    def source():
+        yield from others()
+        if others.calls == 4:
+            raise error
+
+    with pytest.raises(error):
+        model.fit(Batches(source))
+    assert others.calls == 4
+    assert vars(model) == before
+
+
+def test_reading_ahead():
+    with config_context(transform_output="pandas"):
+        model = SoftLabelLogisticRegression().fit(
+            Batches(Source(X, P), transform=StandardScaler().fit(X))
+        )
+    assert_array_equal(model.feature_names_in_, ["a", "b", "c"])
+    assert list(ahead(iter(range(5)))) == list(range(5))
+    assert list(ahead(iter([]))) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, batches: model.partial_fit(batches),
+        lambda model, batches: model.coef_inference(batches),
+        lambda model, batches: model.predict_proba(batches),
+        lambda model, batches: SoftLabelLogisticRegressionCV().fit(batches),
+    ],
+)
+def test_what_takes_no_batches_says_so(call):
+    batches = Batches(Source(X.to_numpy(), P))
+    model = SoftLabelLogisticRegression().fit(batches)
+    with pytest.raises(TypeError, match=r"Batches are for SoftLabelLogisticRegression\.fit"):
+        call(model, batches)
+
+
+def test_streams_of_batches():
+    model = SoftLabelLogisticRegression()
+    for features, y, weight in Batches(table(w=W), **SOFT, sample_weight="w"):
+        model.partial_fit(features, y, sample_weight=weight)
+    expected = SoftLabelLogisticRegression().fit(X, P, W)
+    assert_allclose(model.coef_, expected.coef_, atol=0.05)
+
+
+def test_warm_start_and_verbose(capsys):
+    model = SoftLabelLogisticRegression(warm_start=True, verbose=1).fit(X, P)
+    capsys.readouterr()
+    model.fit(Batches(table(), **SOFT))
+    assert model.n_iter_ == 0
+    assert "iteration" in capsys.readouterr().out
