@@ -9,14 +9,23 @@ import os
 import numpy as np
 import pytest
 import sklearn
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from sklkl._core.devices import place_of, to_host
 from sklkl.divergences import entropy, kl_contributions
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    _rows,
+)
+from sklkl.linear_model._loss import LossTerm
 from sklkl.metrics import (
     d2_kl_score,
     divergence_loss,
+    get_scorer,
     kl_loss,
+    make_divergence_scorer,
 )
 from tests._support.cases import CASES
 from tests._support.cases import case as case_of
@@ -222,3 +231,164 @@ def test_losses_refuse_what_those_of_numpy_refuse(elsewhere):
         kl_loss(elsewhere(y_true), elsewhere(y_proba))
     with pytest.raises(ValueError, match=r"y_proba\[1\] is 1\.5"):
         kl_loss([0, 1], elsewhere(np.array([0.2, 1.5])))
+
+
+def student_problem(dtype, n_classes=3, soft=True):
+    rng = np.random.default_rng(n_classes)
+    X = rng.standard_normal((300, 4)) * [1.0, 1e3, 1e-3, 1.0] + [0.0, 5e3, 0.0, 1.0]
+    logits = (X - X.mean(axis=0)) / X.std(axis=0) @ rng.standard_normal((4, n_classes))
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = proba if soft else proba.argmax(axis=1)
+    return X.astype(dtype), y
+
+
+STUDENTS = {
+    "soft": {},
+    "binary": {"n_classes": 2},
+    "labels": {"soft": False},
+    "no penalty, no intercept": {"C": np.inf, "fit_intercept": False},
+    "class weights": {"class_weight": {0: 3.0}},
+    "balanced": {"class_weight": "balanced"},
+    "temperature": {"temperature": 2.0},
+    "L1": {"l1_ratio": 1.0, "C": 0.1},
+    "binary labels": {"n_classes": 2, "soft": False},
+}
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_students_are_those_of_numpy(name, elsewhere, dtype, monkeypatch):
+    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 1000)
+    options = dict(STUDENTS[name])
+    problem = {key: options.pop(key) for key in ("n_classes", "soft") if key in options}
+    X, y = student_problem(dtype, **problem)
+    weight = np.linspace(0.0, 1.0, len(X))
+    here = SoftLabelLogisticRegression(tol=1e-6, **options).fit(X, y, weight)
+    there = SoftLabelLogisticRegression(tol=1e-6, **options)
+    X_there = elsewhere(X)
+    there.fit(X_there, elsewhere(y), elsewhere(weight))
+    assert elsewhere.holds(there.coef_)
+    assert elsewhere.holds(there.intercept_)
+    assert to_host(there.coef_).dtype == dtype
+    for method in ("predict_proba", "predict_log_proba", "decision_function", "predict"):
+        predicted = getattr(there, method)(X_there)
+        assert elsewhere.holds(predicted)
+        expected = getattr(here, method)(X)
+        assert to_host(predicted).dtype == expected.dtype
+        atol = 1e-5 if dtype == "float64" else 2e-3
+        assert_allclose(to_host(predicted), expected, rtol=0, atol=atol)
+    score = there.score(X_there, elsewhere(y), elsewhere(weight))
+    assert type(score) is float
+    assert_allclose(score, here.score(X, y, weight), rtol=1e-4)
+    assert_allclose(there.loss_, here.loss_, rtol=1e-5, atol=1e-9)
+    moved = there.to_sklearn().predict_proba(X)
+    assert_allclose(moved, to_host(there.predict_proba(X_there)), atol=atol)
+
+
+def test_labels_beside_soft_targets_and_names(elsewhere):
+    X, y = student_problem("float64")
+    names = np.array(["a", "b", "c"])
+    arguments = {"labels": names[y.argmax(axis=1)], "label_weight": np.full(len(X), 0.5)}
+    student = SoftLabelLogisticRegression(classes=names, temperature=2.0)
+    here = student.fit(X, y, **arguments).predict_proba(X)
+    X_there = elsewhere(X)
+    assert_allclose(to_host(student.fit(X_there, y, **arguments).predict_proba(X_there)), here)
+    assert isinstance(student.predict(X_there), np.ndarray)  # as labels are strings
+    assert_allclose(student.score(X_there, arguments["labels"]), 1.0, atol=0.2)
+
+
+def test_scorers_are_those_of_numpy(elsewhere):
+    X, y = student_problem("float64")
+    X[:, 0] *= 200.0
+    X_there, y_there = elsewhere(X), elsewhere(y)
+    here = SoftLabelLogisticRegression(C=1e6).fit(X, y)
+    there = SoftLabelLogisticRegression(C=1e6).fit(X_there, y_there)
+    scorers = [
+        get_scorer("d2_kl"),
+        make_divergence_scorer("kl", on_zero="inf"),
+        make_divergence_scorer("hellinger"),
+    ]
+    for scorer in scorers:
+        value = scorer(there, X_there, y_there)
+        assert_allclose(value, scorer(here, X, y), rtol=1e-3)
+
+
+def test_a_scorer_restores_what_underflowed(elsewhere):
+    student = SoftLabelLogisticRegression(C=1e6, fit_intercept=False)
+    X, y = np.array([[1.0], [-1.0]]), np.array([[0.25, 0.75], [0.75, 0.25]])
+    scorer = make_divergence_scorer("kl", on_zero="inf")
+    here, there = student.fit(X, y), clone(student).fit(elsewhere(X), elsewhere(y))
+    far = np.array([[2e3], [-2e3]])
+    value = scorer(there, elsewhere(far), elsewhere(y))
+    assert np.isfinite(value)
+    assert_allclose(value, scorer(here, far, y), rtol=1e-5)
+
+
+def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
+    X, y = student_problem("float64")
+    student, X_there = SoftLabelLogisticRegression(), elsewhere(X)
+    bad = y.copy()
+    bad[7] *= 2.0
+    with pytest.raises(ValueError, match=r"y\[7\] sums to 2"):
+        student.fit(X_there, elsewhere(bad))
+    with_nan = X.copy()
+    with_nan[9, 1] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        student.fit(elsewhere(with_nan), elsewhere(y))
+    with pytest.raises(ValueError, match="matrix of integers"):
+        student.fit(X_there, elsewhere(np.full((300, 3), 2)))
+    with pytest.raises(TypeError, match=r"divergence|needs X on the host"):
+        student.set_params(divergence="reverse_kl").fit(X_there, elsewhere(y))
+    student = SoftLabelLogisticRegression()
+    with pytest.raises(TypeError, match="partial_fit needs X on the host"):
+        student.partial_fit(X_there, elsewhere(y))
+    with pytest.raises(TypeError, match="needs X on the host"):
+        SoftLabelLogisticRegressionCV().fit(X_there, elsewhere(y))
+    student.fit(X_there, elsewhere(y))
+    with pytest.raises(ValueError, match="must use the same namespace"):
+        student.predict(X[:5])
+    with pytest.raises(ValueError, match="coef_inference needs X on the host"):
+        student.coef_inference(X_there, elsewhere(y))
+
+
+@pytest.mark.parametrize("n_logits", [1, 3])
+def test_sums_over_rows_are_those_of_local_rows(n_logits, elsewhere, monkeypatch):
+    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 400)
+    X, y = student_problem("float64", max(2, n_logits))
+    weight = np.linspace(0.0, 2.0, len(X))
+    here, there = (
+        _rows.rows_of(place(X), n_logits, True, [LossTerm(place(y), weight, 1.5)]).centered()
+        for place in (np.asarray, elsewhere)
+    )
+    assert_array_equal(here.center, there.center)
+    W = np.random.default_rng(0).standard_normal(here.shape) / [[1], [1e3], [1e-3], [1], [1]]
+    assert_allclose(there.objective(W)[0], here.objective(W)[0])
+    assert_allclose(there.objective(W)[1], here.objective(W)[1], atol=1e-10)
+    for full in (True, False):
+        arguments = W, full, n_logits > 1
+        found, expected = there.curvature(*arguments), here.curvature(*arguments)
+        for a, b in zip(found, expected, strict=True):
+            if b is not None:
+                assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        assert_allclose(
+            there.class_curvature(W, full), here.class_curvature(W, full), atol=1e-9
+        )
+        assert_allclose(there.gram(full), here.gram(full), atol=1e-9)
+    if n_logits > 1:
+        assert_allclose(there.hessian(W), here.hessian(W), atol=1e-8)
+    assert_allclose(there.largest_change(W), here.largest_change(W))
+    assert_allclose(there.largest_values(), here.largest_values())
+    assert_allclose(there.every(7).objective(W)[1], here.every(7).objective(W)[1], atol=1e-10)
+    for name in ("weight", "squares", "mass", "entropy", "n_samples"):
+        assert_allclose(getattr(there.stats, name), getattr(here.stats, name))
+
+
+@pytest.mark.skipif("not hasattr(pytest.importorskip('array_api_strict'), 'Device')")
+def test_a_device_without_float64():
+    elsewhere = Elsewhere("array_api_strict", "no_float64")
+    p, q = (x.astype(np.float32) for x in probabilities(40, 5))
+    for case in (case_of("kl"), case_of("hellinger"), case_of("renyi", order=2)):
+        assert_allclose(to_host(case(elsewhere(p), elsewhere(q))), case(p, q), rtol=1e-5)
+    X, y = student_problem("float32")
+    here = SoftLabelLogisticRegression().fit(X, y).predict_proba(X)
+    there = SoftLabelLogisticRegression().fit(elsewhere(X), elsewhere(y.astype("float32")))
+    assert_allclose(to_host(there.predict_proba(elsewhere(X))), here, rtol=2e-2)

@@ -66,7 +66,10 @@ try:  # since scikit-learn 1.9
         get_namespace_and_device,
         move_to,
     )
+
+    ARRAY_API = True
 except ImportError:  # every array is then one of NumPy
+    ARRAY_API = False
 
     def get_namespace_and_device(*arrays):
         """Return NumPy, that it was not dispatched to, and no device."""

@@ -19,7 +19,7 @@ from sklkl._core.classes import (
     spread,
     unique,
 )
-from sklkl._core.devices import beside, floating, namespace, place_of, to_host
+from sklkl._core.devices import beside, floating, namespace, place_of, to_host, widest
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -305,12 +305,13 @@ def apply_class_factors(factors, target, weight):
     """Return the target and the sample weights that weights of classes turn these into."""
     if target.ndim == 1:
         return target, weight * factors[target]
-    target = target * factors
-    mass = target.sum(axis=1)
+    xp = namespace(target)
+    target = widest(target) * widest(beside(target, factors))
+    mass = xp.sum(target, axis=1)
     empty = mass == 0.0  # weight 0; any distribution serves
-    target[empty] = 1.0 / len(factors)
-    target /= np.where(empty, 1.0, mass)[:, None]
-    return target, weight * mass
+    target = xp.where(empty[:, None], xp.zeros_like(target) + 1.0 / len(factors), target)
+    target = target / xp.where(empty, xp.ones_like(mass), mass)[:, None]
+    return target, weight * to_host(mass)
 
 
 def refuse_weightless(total):
