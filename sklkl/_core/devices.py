@@ -104,6 +104,11 @@ def widest(x):
     return cast(x, np.float64 if place is None else place.wide)
 
 
+def labels_beside(array, labels):
+    """Return labels, an array of NumPy, where another is; what is no number stays here."""
+    return beside(array, labels) if labels.dtype.kind in "iufb" else labels
+
+
 def rows_at(x, which):
     """Return the rows of an array that a boolean array of NumPy marks."""
     place = place_of(x, "array")
@@ -148,6 +153,6 @@ def to_host(x):
     return np.asarray(move_to(x, xp=np, device="cpu"))
 
 
-def vector_on_host(x, name):
+def on_host(x, name):
     """Return ``x``; if it is elsewhere, its values as an array of NumPy."""
     return x if place_of(x, name) is None else to_host(x)

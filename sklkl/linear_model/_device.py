@@ -30,6 +30,30 @@ from sklkl.linear_model._rows import (
 SLICE = 1 << 24
 
 
+def exponentials(xp, logits):
+    """Return logits less the largest, which these are, and the sum of the others' exp.
+
+    The largest adds 1 to the sum; of several, all but one are others.
+    """
+    z = logits - xp.max(logits, axis=1, keepdims=True)
+    is_largest = z == 0.0
+    others = xp.where(is_largest, xp.zeros_like(z), xp.exp(z))
+    number = xp.sum(xp.astype(is_largest, z.dtype), axis=1, keepdims=True)
+    return z, is_largest, xp.sum(others, axis=1, keepdims=True) + (number - 1.0)
+
+
+def softmax(xp, logits):
+    """Return the probabilities of rows of logits."""
+    z, _, rest = exponentials(xp, logits)
+    return xp.exp(z) / (1.0 + rest)
+
+
+def log_softmax(xp, logits):
+    """Return the logarithms of the probabilities of rows of logits, also of those near 1."""
+    z, _, rest = exponentials(xp, logits)
+    return z - xp.log1p(rest)
+
+
 class DeviceRows:
     """Rows in arrays of another library: see ``rows_of``, and ``Rows`` for the methods."""
 
@@ -84,7 +108,7 @@ class DeviceRows:
                 weight = xp.astype(all_weights[part], self.dtype)
                 target = xp.astype(one_hot(term.target[part, ...], self.n_classes), self.dtype)
                 target = target / self._of_row(target)
-                z, is_largest, rest = self._softmax(logits / term.temperature)
+                z, is_largest, rest = exponentials(xp, logits / term.temperature)
                 gap = -xp.sum(target * z, axis=1)
                 loss += self._sum(weight * (gap + xp.log1p(rest)[:, 0]))
                 # The residual of a largest probability is the rest of the sum: the difference
@@ -143,7 +167,7 @@ class DeviceRows:
             X = self._dense(part)
             logits = self._logits(X, V)
             for term, weight in zip(self.terms, self.weights, strict=True):
-                z, _, rest = self._softmax(logits / term.temperature)
+                z, _, rest = exponentials(self.xp, logits / term.temperature)
                 of_term = self.xp.astype(weight[part], self.dtype) / term.temperature**2
                 yield term, X, self.xp.exp(z) / (1.0 + rest), of_term
 
@@ -200,9 +224,8 @@ class DeviceRows:
             if what == RAW:
                 predicted.append(logits[:, -self.shape[1] :])
                 continue
-            z, _, rest = self._softmax(logits)
-            log_proba = z - self.xp.log1p(rest)
-            predicted.append(log_proba if what == LOG_PROBA else self.xp.exp(z) / (1.0 + rest))
+            function = log_softmax if what == LOG_PROBA else softmax
+            predicted.append(function(self.xp, logits))
         return predicted[0] if len(predicted) == 1 else self.xp.concat(predicted)
 
     def widen(self):
@@ -283,17 +306,6 @@ class DeviceRows:
         if self.shape[1] > 1:
             return logits
         return self.xp.concat([self.xp.zeros_like(logits), logits], axis=1)
-
-    def _softmax(self, logits):
-        """Return logits less the largest, which these are, and the sum of the others' exp.
-
-        The largest adds 1 to the sum; of several, all but one are others.
-        """
-        z = logits - self.xp.max(logits, axis=1, keepdims=True)
-        is_largest = z == 0.0
-        others = self.xp.where(is_largest, self.xp.zeros_like(z), self.xp.exp(z))
-        number = self._of_row(self.xp.astype(is_largest, z.dtype))
-        return z, is_largest, self._of_row(others) + (number - 1.0)
 
     def _of_row(self, x):
         return self.xp.sum(x, axis=1, keepdims=True)

@@ -10,7 +10,7 @@ from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.devices import beside, cast, namespace, place_of, to_host
+from sklkl._core.devices import cast, labels_beside, namespace, place_of, to_host
 from sklkl._core.docs import documented
 from sklkl._core.sklearn import check_same_namespace
 from sklkl._core.typing import Estimator, Floats, Samples
@@ -53,8 +53,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         raw = self._predict(X, RAW, "predict")
         xp = namespace(raw)
         codes = raw[:, 0] > 0 if len(self.classes_) == 2 else xp.argmax(raw, axis=1)
-        predicted = self.classes_[to_host(codes).astype(np.intp)]
-        return beside(raw, predicted) if predicted.dtype.kind in "iufb" else predicted
+        return labels_beside(raw, self.classes_[to_host(codes).astype(np.intp)])
 
     @documented
     def predict_proba(self, X: Samples) -> Floats:
