@@ -5,6 +5,8 @@ run in an invocation of their own: see ``.ci/run``.
 """
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -428,3 +430,11 @@ def test_maps_are_those_of_numpy(name, n_classes, elsewhere):
     X[5] *= np.nan
     with pytest.raises(ValueError, match=r"X\[5\] contains NaN"):
         there.predict(elsewhere(X))
+
+
+def test_the_page_runs(capsys):
+    pytest.importorskip("torch")
+    page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(compile(code, "devices.md", "exec"), {})
+    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
