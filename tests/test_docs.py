@@ -13,8 +13,11 @@ PAGES = {
 }
 # Besides directives of Sphinx, which runs the plots. .ci/run follows the README's commands.
 LANGUAGES = {"python", "pycon", "text", "sh"}
-# The blocks of this page belong together; tests/distillation/test_deployment.py runs them.
-TOGETHER = "docs/deployment.md"
+# The blocks of the first belong together, those of the second need another environment.
+ELSEWHERE = {
+    "docs/deployment.md": "tests/distillation/test_deployment.py",
+    "docs/devices.md": "tests/test_devices.py",
+}
 CLUSTER = "docs/cluster.md"  # needs an extra
 # Those that fit many models.
 LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
@@ -27,7 +30,7 @@ def blocks(page, language):
 
 def each_page_with(language):
     """Parametrise by the pages with code in a language that is to be run."""
-    pages = [page for page in PAGES if blocks(page, language) and page != TOGETHER]
+    pages = [page for page in PAGES if blocks(page, language) and page not in ELSEWHERE]
     marks = {f"docs/{page}.md": pytest.mark.slow for page in LONG}
     pages = [pytest.param(page, marks=marks.get(page, ())) for page in pages]
     return pytest.mark.parametrize("page", pages)

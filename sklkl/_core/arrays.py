@@ -64,16 +64,24 @@ def without_tensor(x, name):
     """Return ``x``, or its values as an array if it is a tensor of PyTorch."""
     if not hasattr(x, "requires_grad"):
         return x
-    if x.requires_grad:
-        raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
+    refuse_grad(x, name)
     if x.device.type != "cpu":
-        raise TypeError(f"{name} is a tensor on {x.device}; pass {name}.cpu().")
+        raise TypeError(
+            f"{name} is a tensor on {x.device}; pass {name}.cpu(), or let it stay there where "
+            "that is supported, by sklearn.set_config(array_api_dispatch=True)."
+        )
     # bfloat16 and others of few bits, which NumPy lacks: exactly
     short = x.is_floating_point() and x.element_size() < 4
     try:
         return np.asarray(x.float() if short else x)
     except Exception as error:  # as of a sparse one
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
+
+
+def refuse_grad(x, name):
+    """Refuse a tensor of PyTorch that records what is done with it."""
+    if getattr(x, "requires_grad", False):
+        raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
 
 
 def _of_objects(x, name):
@@ -93,14 +101,6 @@ def _of_objects(x, name):
                 f"{name} must hold real numbers; {where} is {repr(value)[:40]}."
             ) from None
     return out
-
-
-def without_rounding(probabilities):
-    """Return an array with 0 for entries from -1e-6 on: what rounding left of some 1 - p."""
-    if not (probabilities < 0.0).any():
-        return probabilities
-    rounding = (probabilities < 0.0) & (probabilities >= -ROUNDING)
-    return np.where(rounding, probabilities.dtype.type(0), probabilities)
 
 
 def is_missing(value):

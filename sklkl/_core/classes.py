@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklkl._core.arrays import is_missing
+from sklkl._core.devices import place_of
 from sklkl._core.names import has_default_columns, places, row_number, shown
 
 MOST_SPAN = 1 << 16  # of integer labels that are counted, not sorted
@@ -79,6 +80,11 @@ def spread(classes, proba, wanted, absent=0.0, names=("The teacher", "the studen
             f"{names[0]} knows classes that {names[1]} does not: {shown(unknown)}; those "
             f"of {names[1]} are {shown(wanted)}."
         )
+    if (place := place_of(proba, "proba")) is not None:
+        xp, source = place.xp, np.full(len(wanted), len(classes))
+        source[at] = np.arange(len(classes))
+        more = xp.zeros_like(proba[:, :1]) + absent
+        return xp.take(xp.concat([proba, more], axis=1), place.put(source), axis=1)
     out = np.full((len(proba), len(wanted)), absent, proba.dtype)
     out[:, at] = proba
     return out

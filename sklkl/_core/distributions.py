@@ -6,9 +6,11 @@ from numbers import Integral
 
 import numpy as np
 
-from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating, without_rounding
+from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating
+from sklkl._core.devices import common_place, namespace, place_of, to_host
 from sklkl._core.names import AS_IT_IS, names_of, orders, row_number
 from sklkl._core.parameters import Rule, check, number
+from sklkl._kernels import _arrays
 from sklkl._kernels._rows import first_bad_row
 from sklkl._kernels._threads import n_threads_for
 
@@ -19,6 +21,9 @@ BASE = replace(
 )
 
 AXIS = Rule("an integer", Integral)
+
+# Numbers in an array of some rows elsewhere, of which there are about ten at a time.
+SLICE = 1 << 22
 
 
 def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
@@ -33,6 +38,14 @@ def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
     if not bad:
         return out
     arrays = {names[0]: p} if q is p else dict(zip(names, (p, q), strict=True))
+    if (place := common_place(**arrays)) is not None:
+        return rows_elsewhere(
+            lambda p, q: _arrays.rows(place.xp, kernel, p, q, unit),
+            lambda p, q: kernel.rows(p, q, unit, n_threads_for(p.size))[0],
+            arrays,
+            place,
+            axis,
+        )
     if out is None:
         rows, shape = as_rows(arrays, axis)
         out, bad = kernel.rows(rows[0], rows[-1], unit, n_threads_for(rows[0].size))
@@ -67,16 +80,7 @@ def as_rows(arrays, axis=-1):
         moved[name] = x if of_outcomes[name] is AS_IT_IS else x[..., of_outcomes[name]]
     *_, last = moved.values()
     first = next(iter(moved.values()))
-    shape, k = last.shape[:-1], last.shape[-1]
-    if first.shape != last.shape:
-        if first.shape[-1] != k:
-            detail = ", ".join(f"{name} has {x.shape[-1]}" for name, x in moved.items())
-            raise ValueError(f"The arguments differ in their number of outcomes: {detail}.")
-        try:
-            shape = np.broadcast_shapes(first.shape[:-1], shape)
-        except ValueError:
-            detail = " and ".join(f"{name} {x.shape[:-1]}" for name, x in moved.items())
-            raise ValueError(f"The leading shapes do not broadcast: {detail}.") from None
+    shape, k = _broadcast(moved, [x.shape for x in moved.values()]), last.shape[-1]
     dtype = np.promote_types(first.dtype, last.dtype)
     n = prod(shape)
     rows = []
@@ -87,15 +91,35 @@ def as_rows(arrays, axis=-1):
     return rows, shape
 
 
+def _broadcast(names, shapes):
+    """Return the leading shape of one or two arguments, whose last axis has one length."""
+    shape = shapes[-1][:-1]
+    if shapes[0] == shapes[-1]:
+        return shape
+    if shapes[0][-1] != shapes[-1][-1]:
+        detail = ", ".join(f"{n} has {s[-1]}" for n, s in zip(names, shapes, strict=True))
+        raise ValueError(f"The arguments differ in their number of outcomes: {detail}.")
+    try:
+        return np.broadcast_shapes(shapes[0][:-1], shape)
+    except ValueError:
+        detail = " and ".join(f"{n} {s[:-1]}" for n, s in zip(names, shapes, strict=True))
+        raise ValueError(f"The leading shapes do not broadcast: {detail}.") from None
+
+
 def _moved(value, name, axis):
     """Return one argument as an array with the axis of outcomes last."""
-    x = as_floating(value, name)
+    return _with_outcomes_last(as_floating(value, name), name, axis)
+
+
+def _with_outcomes_last(x, name, axis):
+    """Return an array, wherever it is, with the axis of outcomes last."""
     if x.ndim == 0:
         raise ValueError(f"{name} is a single number; pass a vector.")
     if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis={axis} is out of range for {name} of shape {x.shape}.")
-    if axis != -1:
-        x = np.moveaxis(x, axis, -1)
+        raise ValueError(f"axis={axis} is out of range for {name} of shape {tuple(x.shape)}.")
+    if axis % x.ndim != x.ndim - 1:
+        place = place_of(x, name)
+        x = (np if place is None else place.xp).moveaxis(x, axis, -1)
     if x.shape[-1] == 0:
         raise ValueError(f"{name} is empty: it has no outcomes along axis {axis}.")
     return x
@@ -109,6 +133,53 @@ def _orders(arrays, axis):
     outcomes = {name: own and own.pop(axis) for name, own in names.items()}
     rows = {name: own[0] if own else None for name, own in names.items()}
     return orders(rows, "rows"), orders(outcomes)
+
+
+def rows_elsewhere(there, here, arrays, place, axis=-1):
+    """Return what a function of two arrays of distributions gives for rows on a device.
+
+    They are computed in float64 where there is one, in slices of rows; the result has the
+    dtype of the rows and their leading shape, and a last axis if the function has one. It is a
+    float where it is a single number. ``there`` returns results and whether they are known;
+    rows of which they are not are brought ``here``, to the host.
+    """
+    xp = place.xp
+    check("axis", axis, AXIS)
+    moved = [_with_outcomes_last(place.floating(x, n), n, axis) for n, x in arrays.items()]
+    first, last = moved[0], moved[-1]
+    shape = _broadcast(arrays, [tuple(x.shape) for x in moved])
+    dtype, k = xp.result_type(first.dtype, last.dtype), last.shape[-1]
+    rows = [xp.reshape(xp.broadcast_to(x, (*shape, k)), (-1, k)) for x in moved]
+    n, step = prod(shape), max(1, SLICE // k)
+    results = []
+    for start in range(0, max(n, 1), step):
+        part = slice(start, min(n, start + step))
+        p, q = (xp.astype(x[part, :], dtype) for x in (rows[0], rows[-1]))
+        wide_p, wide_q = xp.astype(p, place.wide), xp.astype(q, place.wide)
+        good = are_distributions(xp, wide_p) & are_distributions(xp, wide_q)
+        if not xp.all(good):
+            bad = start + int(xp.argmax(xp.astype(~good, xp.int8)))
+            raise_bad_row(arrays, shape, bad, axis)
+        result, known = there(wide_p, wide_q)
+        result = xp.astype(result, dtype)
+        if not xp.all(known):
+            at = np.flatnonzero(~to_host(known))
+            tpartat = place.put(at)
+            found = here(*(to_host(xp.take(x, tpartat, axis=0)) for x in (p, q)))
+            full = np.zeros(result.shape, found.dtype)
+            full[at] = found
+            known = xp.reshape(known, (-1, *[1] * (result.ndim - 1)))
+            result = xp.where(known, result, place.put(full))
+        results.append(result)
+    out = results[0] if len(results) == 1 else xp.concat(results)
+    if out.ndim == 1:
+        return xp.reshape(out, shape) if shape else float(out[0])
+    return xp.moveaxis(xp.reshape(out, (*shape, k)), -1, axis)
+
+
+def are_distributions(xp, rows):
+    """Return which rows of an array are probability vectors."""
+    return _arrays.are_distributions(xp, rows, ROUNDING, SUM_TOLERANCE)
 
 
 def describe_bad_row(row):
@@ -136,7 +207,9 @@ def row_of(arrays, name, shape, i, axis=-1):
 
     Both as the user passed them, whatever order ``as_rows`` put them in.
     """
-    x = _moved(arrays[name], name, axis)
+    place = place_of(arrays[name], name)
+    x = arrays[name] if place is None else place.floating(arrays[name], name)
+    x = _moved(x, name, axis) if place is None else _with_outcomes_last(x, name, axis)
     index = np.unravel_index(i, shape) if shape else ()
     own = [
         int(j) if size > 1 else 0
@@ -145,7 +218,7 @@ def row_of(arrays, name, shape, i, axis=-1):
     of_rows = _orders(arrays, axis)[0][name]
     if of_rows is not AS_IT_IS:
         own[0] = int(of_rows[own[0]])
-    row = x[tuple(own)]
+    row = to_host(x[(*own, ...)])
     if own:
         own[0] = row_number(own[0])
     if axis % x.ndim != x.ndim - 1:
@@ -166,6 +239,9 @@ def raise_bad_row(arrays, shape, i, axis=-1):
 
 def refuse_bad_rows(x, name):
     """Refuse an array-like of distributions of which one is no probability vector."""
+    if (place := place_of(x, name)) is not None:
+        rows_elsewhere(lambda p, q: (p[:, 0], p[:, 0] == p[:, 0]), None, {name: x}, place)
+        return
     i = first_bad_row(x)
     if i is None:
         (rows,), shape = as_rows({name: x})
@@ -174,6 +250,15 @@ def refuse_bad_rows(x, name):
         shape = x.shape[:-1]
     if i >= 0:
         raise_bad_row({name: x}, shape, i)
+
+
+def without_rounding(probabilities):
+    """Return an array with 0 for entries from -1e-6 on: what rounding left of some 1 - p."""
+    xp = namespace(probabilities)
+    if not xp.any(probabilities < 0.0):
+        return probabilities
+    rounding = (probabilities < 0.0) & (probabilities >= -ROUNDING)
+    return xp.where(rounding, xp.zeros_like(probabilities), probabilities)
 
 
 def check_rows(probabilities, name):

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
-from sklkl._core.arrays import as_floating
+from sklkl._core.devices import floating
 from sklkl._core.distributions import normalized
 from sklkl._core.names import shown
 from sklkl._core.samples import is_unlabeled, n_rows, take
@@ -54,15 +54,15 @@ def predict_columns(model, X, method="predict_proba", owner=None):
             f"{name} returned {len(predicted)} arrays, one for each column of y; pass labels "
             f"to {kind}, which does not learn from soft targets."
         )
-    predicted = as_floating(predicted, name)
+    predicted = floating(predicted, name)
     if predicted.ndim != 2 or predicted.shape[1] != len(model.classes_):
         raise ValueError(
-            f"{name} returned an array of shape {predicted.shape}, without a column for each "
-            f"of the {len(model.classes_)} classes_, {shown(model.classes_)}."
+            f"{name} returned an array of shape {tuple(predicted.shape)}, without a column "
+            f"for each of the {len(model.classes_)} classes_, {shown(model.classes_)}."
         )
-    if len(predicted) != (n_samples := n_rows(X, "X")):
+    if predicted.shape[0] != (n_samples := n_rows(X, "X")):
         raise ValueError(
-            f"{name} and X have inconsistent numbers of samples: {len(predicted)} and "
+            f"{name} and X have inconsistent numbers of samples: {predicted.shape[0]} and "
             f"{n_samples}."
         )
     return predicted

@@ -5,8 +5,10 @@ from numbers import Integral
 
 import numpy as np
 
-from sklkl._core.arrays import ROUNDING, as_floating, without_rounding
+from sklkl._core.arrays import ROUNDING
 from sklkl._core.classes import check_classes, frame_columns, match_columns
+from sklkl._core.devices import beside, floating, namespace, to_host
+from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import check_target
@@ -18,11 +20,11 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
     The target holds codes of labels, or probabilities. ``together`` holds further arguments
     that belong to the same samples, by name; messages call ``y_proba`` by ``name``.
     """
-    proba = without_rounding(as_floating(y_proba, name))
+    proba = without_rounding(floating(y_proba, name))
     if proba.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
-            f"classes; got {proba.shape}."
+            f"classes; got {tuple(proba.shape)}."
         )
     if labels is not None:
         given, labels = check_classes(labels, "labels"), np.unique(labels)
@@ -42,7 +44,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
             "labels=."
         )
     if proba.ndim == 1 or proba.shape[1] == 1:
-        proba = _both_columns(proba.reshape(-1), y_proba, classes, name)
+        proba = _both_columns(proba, y_proba, classes, name)
     columns = frame_columns(y_proba, classes, name)
     # The default columns of y_true name the classes, too, if those of y_proba do.
     named = labels is not None or target.hard or frame_columns(y_true, columns) is not None
@@ -53,7 +55,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
             f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
             f"{shown(classes)}; name the classes of the columns with labels=."
         )
-    return target.values, proba
+    return beside(proba, target.values), proba
 
 
 def _both_columns(positive, y_proba, classes, name):
@@ -62,14 +64,16 @@ def _both_columns(positive, y_proba, classes, name):
     A Series may have any name, but the only column of a data frame is named by a class. The
     number 0 among the classes 0 and 1 may be either class: pandas numbers columns by default.
     """
-    outside = ~((positive >= 0) & (positive <= 1 + ROUNDING))
+    xp = namespace(positive)
+    positive = xp.reshape(positive, (-1,))
+    outside = to_host(~((positive >= 0) & (positive <= 1 + ROUNDING)))
     if outside.any():
         i = int(np.argmax(outside))
         raise ValueError(
-            f"{name}[{i}] is {positive[i]:.6g}; a one-dimensional {name} holds the "
+            f"{name}[{i}] is {float(positive[i]):.6g}; a one-dimensional {name} holds the "
             "probability of the positive class, between 0 and 1."
         )
-    proba = without_rounding(np.column_stack([1 - positive, positive]))
+    proba = without_rounding(xp.stack([1 - positive, positive], axis=1))
     column, classes = getattr(y_proba, "name", None), classes.tolist()
     columns = getattr(y_proba, "column_names", getattr(y_proba, "columns", None))
     if columns is not None and not has_default_columns(columns):

@@ -7,6 +7,7 @@ from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
+from sklkl._core.devices import on_host, place_of, to_host
 from sklkl._core.names import refuse_other_rows, row_number
 from sklkl._core.sklearn import num_samples, take_rows
 
@@ -38,6 +39,9 @@ def n_rows(x, name):
 
 def refuse_missing(rows, name):
     """Refuse a matrix with a missing value, naming the first row that has one."""
+    if (place := place_of(rows, name)) is not None:
+        rows = to_host(place.xp.any(place.xp.isnan(rows), axis=1))
+        rows = np.where(rows, np.nan, 0.0)[:, np.newaxis]
     values = np.asarray(rows)
     if values.ndim != 2 or values.dtype.kind not in "Of":
         return
@@ -87,7 +91,7 @@ def check_weights(sample_weight, X, name="sample_weight", *, zeros=False):
     n_samples = n_rows(X, "X")
     if sample_weight is None:
         return np.ones(n_samples)
-    weight = as_floating(sample_weight, name).astype(np.float64)
+    weight = as_floating(on_host(sample_weight, name), name).astype(np.float64)
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.ndim != 1:

@@ -60,6 +60,29 @@ except ImportError:
         return getattr(estimator, "feature_names_in_", np.array(default, dtype=object))
 
 
+try:  # since scikit-learn 1.9
+    from sklearn.utils._array_api import (
+        check_same_namespace,
+        get_namespace_and_device,
+        move_to,
+    )
+
+    ARRAY_API = True
+except ImportError:  # every array is then one of NumPy
+    ARRAY_API = False
+
+    def get_namespace_and_device(*arrays):
+        """Return NumPy, that it was not dispatched to, and no device."""
+        return np, False, None
+
+    def move_to(x, *, xp, device):
+        """Return an array of NumPy as it is."""
+        return x
+
+    def check_same_namespace(X, estimator, *, attribute, method):
+        """Do nothing: there is one namespace."""
+
+
 try:
     from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 except ImportError:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklkl._core.arrays import as_array, as_floating, is_missing
+from sklkl._core.arrays import as_array, is_missing
 from sklkl._core.classes import (
     check_classes,
     encode,
@@ -19,6 +19,7 @@ from sklkl._core.classes import (
     spread,
     unique,
 )
+from sklkl._core.devices import beside, floating, namespace, place_of, to_host, widest
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -27,7 +28,11 @@ from sklkl._core.samples import match_rows
 
 @dataclass(frozen=True)
 class Target:
-    """The targets of samples: labels or probabilities of classes."""
+    """The targets of samples: labels or probabilities of classes.
+
+    Codes, and what a user passed in an array of NumPy, are on the host; other probabilities
+    are where they were.
+    """
 
     classes: np.ndarray
     # Codes, the positions of labels in ``classes``, of dtype intp, (n_samples,); or
@@ -36,7 +41,7 @@ class Target:
     named: bool = True  # whether the user named the classes, by labels or by a data frame
 
     def __len__(self):
-        return len(self.values)
+        return self.values.shape[0]
 
     @property
     def hard(self):
@@ -116,7 +121,10 @@ def check_target(
             f"The call requires {name} to be passed, but the target {name} is None."
         )
     columns = frame_columns(y, classes, name)
-    values = as_array(y, name)
+    elsewhere = place_of(y, name) is not None
+    if not (elsewhere and y.ndim == 2 and y.shape[1] > 1):
+        y, elsewhere = (to_host(y) if elsewhere else y), False
+    values = y if elsewhere else as_array(y, name)
     if values.ndim == 2 and values.shape[1] > 1:
         known, values = _check_soft(values, columns, classes, name, refuse_integers)
         return Target(known, values, named=columns is not None)
@@ -195,21 +203,30 @@ def _refuse_mixed(labels, name):
 
 def _are_several_labels(values):
     """Return whether a matrix marks several classes, or none, of some samples."""
-    return np.isin(values, (0, 1)).all() and (values.sum(axis=1) != 1).any()
+    xp = namespace(values)
+    return xp.all((values == 0) | (values == 1)) and xp.any(xp.sum(values, axis=1) != 1)
+
+
+def _are_integers(values):
+    place = place_of(values, "y")
+    if place is None:
+        return values.dtype.kind in "iu"
+    return place.xp.isdtype(values.dtype, "integral")
 
 
 def _check_soft(values, columns, classes, name, refuse_integers):
     n_samples, n_columns = values.shape
     if n_samples == 0:
         raise ValueError(f"{name} is empty: 0 samples.")
-    if refuse_integers and values.dtype.kind in "iu" and not _are_several_labels(values):
+    integers = _are_integers(values)
+    if refuse_integers and integers and not _are_several_labels(values):
         raise ValueError(
             f"{name} is a matrix of integers, not probabilities: if these are counts, divide "
             f"each row by its sum; if one-hot rows, pass labels or {name}.astype(float). "
             "scikit-learn's cross_val_predict turns soft targets into ranks like these; use "
             "sklkl.model_selection.soft_cross_val_predict."
         )
-    target = as_floating(values, name)
+    target = floating(values, name)
     try:
         target = check_rows(target, name)
     except ValueError as error:
@@ -228,13 +245,16 @@ def _check_soft(values, columns, classes, name, refuse_integers):
             f"{name} has {n_columns} columns, but there are {len(classes)} classes: "
             f"{shown(classes)}."
         )
-    return classes, np.ascontiguousarray(target)
+    return classes, np.ascontiguousarray(target) if isinstance(target, np.ndarray) else target
 
 
 def one_hot(target, n_classes):
     """Return a target as probabilities, float64 if it was hard."""
     if target.ndim == 2:
         return target
+    if (place := place_of(target, "y")) is not None:
+        classes = place.xp.arange(n_classes, device=place.device)
+        return place.xp.astype(target[:, None] == classes, place.wide)
     rows = np.zeros((len(target), n_classes))
     rows[np.arange(len(target)), target] = 1.0
     return rows
@@ -250,6 +270,10 @@ def balanced(mass):
 
 def class_mass(target, weight, n_classes):
     """Return the sum of the targets of each class over the samples, with their weights."""
+    if target.ndim == 2 and (place := place_of(target, "y")) is not None:
+        weight = place.put(weight, place.wide)
+        return to_host(weight @ place.xp.astype(target, place.wide)).astype(np.float64)
+    target = to_host(target)
     if target.ndim == 2:
         # Not weight @ target, whose last bits may depend on the number of threads of BLAS.
         return np.einsum("i,ik->k", weight, target)
@@ -281,12 +305,13 @@ def apply_class_factors(factors, target, weight):
     """Return the target and the sample weights that weights of classes turn these into."""
     if target.ndim == 1:
         return target, weight * factors[target]
-    target = target * factors
-    mass = target.sum(axis=1)
+    xp = namespace(target)
+    target = widest(target) * widest(beside(target, factors))
+    mass = xp.sum(target, axis=1)
     empty = mass == 0.0  # weight 0; any distribution serves
-    target[empty] = 1.0 / len(factors)
-    target /= np.where(empty, 1.0, mass)[:, None]
-    return target, weight * mass
+    target = xp.where(empty[:, None], xp.zeros_like(target) + 1.0 / len(factors), target)
+    target = target / xp.where(empty, xp.ones_like(mass), mass)[:, None]
+    return target, weight * to_host(mass)
 
 
 def refuse_weightless(total):
@@ -334,4 +359,5 @@ def align(y_true, proba, classes, name="y_true"):
     """Return ``(target, proba)`` with the same columns: ``classes``, then unknown labels."""
     target, union = align_target(y_true, classes, name)
     match_rows(**{name: target, "predict_proba": proba})
-    return target, spread(classes, np.asarray(proba), union)
+    proba = spread(classes, floating(proba, "predict_proba"), union)
+    return beside(proba, target), proba

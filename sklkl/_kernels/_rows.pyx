@@ -227,16 +227,21 @@ cdef class RowKernel:
     root : bool
         Take the square root, at last.
     swap : bool
-        Take p for q and q for p.
+        Take p for q and q for p. As an attribute, whether a "power" above 1/2 is to be, too.
     """
 
     cdef settings f
+    cdef readonly str term
+    cdef readonly double weight, order, factor
+    cdef readonly bint renyi, root, swap
 
     def __cinit__(  # not __init__: kernels are shared, and never change
         self, str term, *, double weight=0.5, double order=0.5, bint renyi=False,
         double factor=1.0, bint root=False, bint swap=False,
     ):
         self.f = settings_of(TERMS[term], weight, order, renyi, factor, root, swap)
+        self.term, self.weight, self.order, self.factor = term, weight, order, factor
+        self.renyi, self.root, self.swap = renyi, root, self.f.swap
 
     @property
     def inf_at_zero_p(self):

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from sklkl._core.devices import namespace
 from sklkl._core.targets import class_mass
 from sklkl._optimize.cholesky import solver
 from sklkl._optimize.descent import AT_ONCE
@@ -68,8 +69,8 @@ def smoothed(log_proba, smoothing):
     """Return the logarithms of probabilities mixed with the uniform distribution."""
     if smoothing == 0.0:
         return log_proba
-    n_classes = log_proba.shape[1]
-    return np.log((1.0 - smoothing) * np.exp(log_proba) + smoothing / n_classes)
+    xp, n_classes = namespace(log_proba), log_proba.shape[1]
+    return xp.log((1.0 - smoothing) * xp.exp(log_proba) + smoothing / n_classes)
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklkl._core.arrays import without_tensor
 from sklkl._core.classes import encode, frame_columns, match_columns
+from sklkl._core.devices import (
+    beside,
+    labels_beside,
+    namespace,
+    on_host,
+    place_of,
+    to_host,
+)
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented, documented_with
-from sklkl._core.names import refuse_other_rows, shown
+from sklkl._core.names import places, refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, refuse_missing
 from sklkl._core.targets import Target, check_target, class_mass
@@ -60,6 +68,7 @@ from sklkl.calibration._objective import (
     smoothed,
     solved,
 )
+from sklkl.linear_model import _device
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -172,7 +181,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
         automatic = isinstance(self.smoothing, str)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
-        X = without_tensor(X, "X")
+        # A map has few parameters, and its objective passes over X hundreds of times.
+        X, y = without_tensor(on_host(X, "X"), "X"), on_host(y, "y")
         refuse_missing(X, "X")
         values = validate_data(self, X, dtype=np.float64)
         target = check_target(y, classes=self.classes, refuse_integers=True)
@@ -218,7 +228,15 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         return self
 
     def _log_proba(self, values):
-        """Return logarithms column after column, as ``Data`` has them."""
+        """Return logarithms, column after column, as ``Data`` has them, if on the host."""
+        if (place := place_of(values, "X")) is not None:
+            xp = place.xp
+            if self.from_logits:
+                return _device.log_softmax(xp, values)
+            values = check_rows(values, "X")
+            least = float(np.finfo(np.float64).eps)
+            proba = values / xp.sum(values, axis=1, keepdims=True)
+            return xp.log(xp.where(proba < least, least + xp.zeros_like(proba), proba))
         if self.from_logits:
             return log_softmax(np.asfortranarray(values), axis=1)
         values = np.asfortranarray(check_rows(values, "X"))
@@ -229,6 +247,12 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
 
     def _mapped(self, X):
         check_is_fitted(self)
+        if (place := place_of(X, "X")) is not None:
+            refuse_missing(X, "X")
+            values = validate_data(self, X, dtype=place.wide, reset=False)
+            at = places(self.classes_.tolist(), np.asarray(self._columns).tolist())
+            values = place.xp.take(values, place.put(at), axis=1)
+            return self._map(smoothed(self._log_proba(values), self.smoothing_))
         X = without_tensor(X, "X")
         refuse_missing(X, "X")
         columns = frame_columns(X, self.classes_, name="X")
@@ -252,7 +276,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_proba)s
         """
-        return np.ascontiguousarray(softmax(self._mapped(X), axis=1))
+        logits = self._mapped(X)
+        if isinstance(logits, np.ndarray):
+            return np.ascontiguousarray(softmax(logits, axis=1))
+        return _device.softmax(namespace(logits), logits)
 
     @documented
     def predict_log_proba(self, X: Samples) -> Floats:
@@ -266,7 +293,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_log_proba)s
         """
-        return np.ascontiguousarray(log_softmax(self._mapped(X), axis=1))
+        logits = self._mapped(X)
+        if isinstance(logits, np.ndarray):
+            return np.ascontiguousarray(log_softmax(logits, axis=1))
+        return _device.log_softmax(namespace(logits), logits)
 
     @documented
     def predict(self, X: Samples) -> NDArray[Any]:
@@ -280,8 +310,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_labels)s
         """
-        codes = self._mapped(X).argmax(axis=1)
-        return self.classes_[codes]
+        logits = self._mapped(X)
+        codes = to_host(namespace(logits).argmax(logits, axis=1))
+        return labels_beside(logits, self.classes_[codes])
 
 
 scaling_documented = documented_with(
@@ -456,7 +487,8 @@ class VectorScaling(_PenalisedScaling):
         self.coef_, self.intercept_ = solved(make, data, start, **SOLVE).W
 
     def _map(self, z):
-        return self.coef_ * z + self.intercept_
+        coef, intercept = beside(z, self.coef_, self.intercept_)
+        return coef * z + intercept
 
 
 @scaling_documented
@@ -529,7 +561,9 @@ class DirichletScaling(_PenalisedScaling):
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 
     def _map(self, z):
-        logits = (self.coef_ @ z.T).T + self.intercept_
-        return (
-            np.hstack([np.zeros_like(logits), logits]) if len(self.classes_) == 2 else logits
-        )
+        coef, intercept = beside(z, self.coef_, self.intercept_)
+        logits = (coef @ z.T).T + intercept
+        if len(self.classes_) > 2:
+            return logits
+        xp, logit = namespace(logits), logits[:, 0]
+        return xp.stack([xp.zeros_like(logit), logit], axis=1)

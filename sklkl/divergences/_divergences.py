@@ -1,6 +1,6 @@
 """Row-wise divergences: what is computed, and what users read about it."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
 from numbers import Real
 
@@ -8,10 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import SUM_TOLERANCE
-from sklkl._core.distributions import as_rows, by_row, nats_to, raise_bad_row
+from sklkl._core.devices import common_place
+from sklkl._core.distributions import (
+    as_rows,
+    by_row,
+    nats_to,
+    raise_bad_row,
+    rows_elsewhere,
+)
 from sklkl._core.docs import documented
 from sklkl._core.parameters import SHARE, check, number
 from sklkl._core.typing import Floats, RowValues
+from sklkl._kernels import _arrays
 from sklkl._kernels._contributions import contribution_rows
 from sklkl._kernels._rows import RowKernel
 
@@ -414,17 +422,27 @@ def is_infinite(order):
 
 def _max_divergence(p, q, axis, base):
     """Rényi divergence of infinite order: the largest log(p / q)."""
-    result = np.maximum(_log_ratios(p, q, axis, base, weighted=False).max(axis=axis), 0.0)
-    return result if np.ndim(result) else float(result)
+    logs = _log_ratios(p, q, axis, base, weighted=False)
+    place = common_place(log_ratios=logs)
+    xp = np if place is None else place.xp
+    result = xp.clip(xp.max(logs, axis=axis), 0.0, None)
+    return result if result.ndim else float(result)
 
 
 def _log_ratios(p, q, axis, base, *, weighted):
     """Compute log(p / q) of each outcome, times p if ``weighted``."""
-    arrays = {"p": p, "q": q}
+    arrays, unit = {"p": p, "q": q}, nats_to(base)
+
+    def contributions(p, q):
+        out = np.empty(p.shape, p.dtype)
+        contribution_rows(p, q, unit, SUM_TOLERANCE, weighted, out)
+        return out
+
+    if (place := common_place(**arrays)) is not None:
+        there = partial(_arrays.log_ratios, place.xp, unit=unit, weighted=weighted)
+        return rows_elsewhere(there, contributions, arrays, place, axis)
     rows, shape = as_rows(arrays, axis)
-    p_rows, q_rows = rows
-    out = np.empty(p_rows.shape, p_rows.dtype)
-    contribution_rows(p_rows, q_rows, nats_to(base), SUM_TOLERANCE, weighted, out)
+    out = contributions(*rows)
     bad = np.isnan(out[:, 0])
     if bad.any():
         raise_bad_row(arrays, shape, int(np.argmax(bad)), axis)

@@ -26,16 +26,16 @@ from sklkl.linear_model._summed import SummedRows, add
 MOST_BYTES = 1 << 28  # of a sample
 
 
-def check_batches(estimator, batches, **others):
-    """Return the ``BatchData`` of ``fit(batches)``, which takes no ``others``."""
+def check_batches(estimator, X, **others):
+    """Return the ``BatchData`` of ``Batches``, beside which ``fit`` takes no ``others``."""
     if given := [name for name, value in others.items() if value is not None]:
         raise ValueError(
             f"X is Batches, which hold targets and weights; got {', '.join(given)} besides."
         )
-    parts = numbered(Part(*batch) for batch in batches)
+    parts = numbered(Part(*batch) for batch in X)
     whole = merge(estimator, list(ahead(summarise(estimator, *part) for part in parts)))
     whole.describe(estimator)
-    return BatchData(batches, estimator, whole)
+    return BatchData(X, estimator, whole)
 
 
 def numbered(parts):

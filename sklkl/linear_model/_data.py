@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.arrays import without_tensor
+from sklkl._core.devices import beside, cast, place_of
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import (
     BOOLEAN,
@@ -53,8 +54,9 @@ def check_numbers(estimator, *names):
 class Data:
     """Checked data of a fit."""
 
-    # ndarray or CSR matrix, float32 or float64. Not looked at: entries may be NaN or
-    # infinite, which the first evaluation of the objective finds without a pass of its own.
+    # ndarray, CSR matrix, or array on a device, float32 or float64. Not looked at: entries may
+    # be NaN or infinite, which the first evaluation of the objective finds without a pass of
+    # its own.
     X: object
     classes: np.ndarray
     target: np.ndarray  # codes (n_samples,), or probabilities of the dtype of X
@@ -72,6 +74,11 @@ class Data:
     def labelled(self):
         """True if there are labels to learn besides."""
         return self.labels is not None
+
+    @property
+    def place(self):
+        """The ``Place`` of X on a device, None on the host."""
+        return place_of(self.X, "X")
 
     @property
     def n_features(self):
@@ -127,14 +134,19 @@ def check_data(
     return data
 
 
-def check_features(estimator, X, *, reset=True, **options):
+def check_features(estimator, X, *, reset=True, finite=False, **options):
     """Return an array or a canonical CSR matrix; the estimator learns names of features."""
+    place = place_of(X, "X")
+    if place is not None and not get_tags(estimator).array_api_support:
+        raise TypeError(
+            f"This {type(estimator).__name__} needs X on the host; pass an array of NumPy."
+        )
     X = validate_data(
         estimator,
-        without_tensor(X, "X"),
+        without_tensor(X, "X") if place is None else X,
         accept_sparse="csr",
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
+        dtype=[np.float64, np.float32] if place is None else place.floats,
+        ensure_all_finite=finite,
         reset=reset,
         **options,
     )
@@ -178,16 +190,22 @@ def finished(data, factors, dtype=None):
             labels, label_weight = apply_class_factors(factors, labels, label_weight)
     return replace(
         data,
-        X=data.X.astype(dtype, copy=False),
-        target=_of_dtype(target, dtype),
+        X=data.X.astype(dtype, copy=False) if issparse(data.X) else cast(data.X, dtype),
+        target=_of_target(target, data.X, dtype),
         weight=weight,
-        labels=labels if labels is None else _of_dtype(labels, dtype),
+        labels=labels if labels is None else _of_target(labels, data.X, dtype),
         label_weight=label_weight,
     )
 
 
-def _of_dtype(target, dtype):
-    return target if target.ndim == 1 else np.ascontiguousarray(target, dtype=dtype)
+def _of_target(target, X, dtype):
+    """Return codes, or probabilities of a dtype, where X is."""
+    target = target if issparse(X) else beside(X, target)
+    if target.ndim == 1:
+        return target
+    if isinstance(target, np.ndarray):
+        return np.ascontiguousarray(target, dtype=dtype)
+    return cast(target, dtype)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
+from sklkl._core.devices import place_of
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
-from sklkl._core.sklearn import WRAPPERS, CallbackSupportMixin, with_callbacks
+from sklkl._core.sklearn import ARRAY_API, WRAPPERS, CallbackSupportMixin, with_callbacks
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl._optimize.solve import check_solver, solve, solve_stages
 from sklkl.batches import Batches
@@ -384,6 +385,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         array([[1.8]])
         """
         self._check_parameters()
+        if place_of(X, "X") is not None:
+            raise TypeError("partial_fit needs X on the host; pass an array of NumPy.")
         classes = None if classes is None else check_classes(classes)
         posterior = getattr(self, "_posterior", None)
         with unchanged_on_error(self):
@@ -462,12 +465,16 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def _attributes(self, data, n_iter, W):
         """Return what makes the estimator predict with W, a minimiser of ``objectives_of``."""
-        n_features, dtype, T = data.n_features, data.dtype, float(self.temperature)
+        n_features, T = data.n_features, float(self.temperature)
+        narrow = "float32" in str(data.dtype)  # of NumPy, or of another library
+        dtype = np.float32 if narrow else np.float64
+        put = np.asarray if data.place is None else data.place.put
         intercept = W[-1] if self.fit_intercept else np.zeros(W.shape[1])
+        coef = T * W[:n_features].T.astype(dtype)
         return {
             "classes_": data.classes,
-            "coef_": T * np.array(W[:n_features].T, dtype=dtype, order="C"),
-            "intercept_": T * intercept.astype(dtype),
+            "coef_": put(np.ascontiguousarray(coef)),
+            "intercept_": put(T * intercept.astype(dtype)),
             "n_iter_": n_iter,
         }
 
@@ -482,6 +489,11 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         if self.classes is not None:
             check_classes(self.classes)
         return resolve_divergence(self.divergence, self.divergence_params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = ARRAY_API and self.divergence in KL_SPELLINGS
+        return tags
 
     def _start(self, objective, classes):
         if not (self.warm_start and hasattr(self, "coef_")):

@@ -155,6 +155,7 @@ class Whole:
     factors: np.ndarray | None  # weights of the classes
     most: float  # about the largest weight, with that of its class
     label_most: float
+    place = None  # as parts are on the host
 
     @property
     def n_logits(self):

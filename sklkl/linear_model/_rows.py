@@ -21,6 +21,7 @@ from scipy.sparse import csr_array, hstack, issparse
 from scipy.special import softmax
 from sklearn.utils import assert_all_finite
 
+from sklkl._core.devices import place_of
 from sklkl._core.targets import one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl._optimize.objective import TINY
@@ -50,6 +51,10 @@ def rows_of(X, n_logits, fit_intercept, terms=(), unit=None):
     ``LossTerm`` of the loss, none for predictions; ``unit`` the largest of their weights,
     which has to be passed where these rows are a part of others.
     """
+    if place_of(X, "X") is not None:
+        from sklkl.linear_model._device import DeviceRows
+
+        return DeviceRows(X, n_logits, fit_intercept, terms, unit)
     return LocalRows(X, n_logits, fit_intercept, terms, unit)
 
 

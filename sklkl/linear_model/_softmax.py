@@ -1,5 +1,6 @@
 """Predictions of a linear softmax model."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -7,13 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn import get_config
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.arrays import without_tensor
+from sklkl._core.devices import cast, labels_beside, namespace, place_of, to_host
 from sklkl._core.docs import documented
+from sklkl._core.sklearn import check_same_namespace
 from sklkl._core.typing import Estimator, Floats, Samples
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
 from sklkl.linear_model import _inference, _rows
+from sklkl.linear_model._data import check_features
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -38,7 +41,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         logits : ndarray of shape (n_samples, n_classes), or (n_samples,) if binary
             Linear scores; if binary, of ``classes_[1]``.
         """
-        raw = self._predict(X, RAW)
+        raw = self._predict(X, RAW, "decision_function")
         return raw[:, 0] if len(self.classes_) == 2 else raw
 
     @documented
@@ -47,9 +50,10 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
 
         %(X_to_labels)s
         """
-        raw = self._predict(X, RAW)
-        codes = raw[:, 0] > 0 if len(self.classes_) == 2 else raw.argmax(axis=1)
-        return self.classes_[codes.astype(np.intp)]
+        raw = self._predict(X, RAW, "predict")
+        xp = namespace(raw)
+        codes = raw[:, 0] > 0 if len(self.classes_) == 2 else xp.argmax(raw, axis=1)
+        return labels_beside(raw, self.classes_[to_host(codes).astype(np.intp)])
 
     @documented
     def predict_proba(self, X: Samples) -> Floats:
@@ -57,7 +61,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
 
         %(X_to_proba)s
         """
-        return self._predict(X, PROBA)
+        return self._predict(X, PROBA, "predict_proba")
 
     @documented
     def predict_log_proba(self, X: Samples) -> Floats:
@@ -67,18 +71,16 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
 
         %(X_to_log_proba)s
         """
-        return self._predict(X, LOG_PROBA)
+        return self._predict(X, LOG_PROBA, "predict_log_proba")
 
-    def _predict(self, X, what):
+    def _predict(self, X, what, method):
         check_is_fitted(self)
-        X = validate_data(
-            self,
-            without_tensor(X, "X"),
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            reset=False,
-        )
-        X = X.astype(np.promote_types(X.dtype, self.coef_.dtype), copy=False)
+        check_same_namespace(X, self, attribute="coef_", method=method)
+        X = check_features(self, X, reset=False, finite=True)
+        if place_of(X, "X") is None:
+            X = X.astype(np.promote_types(X.dtype, self._coefficients().dtype), copy=False)
+        else:
+            X = cast(X, namespace(X).result_type(X.dtype, self.coef_.dtype))
         W = self._coefficients(intercept=True)
         if what != RAW and self.temperature != 1.0:
             W = W / self.temperature
@@ -89,9 +91,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
 
         The intercepts are the last row, by default if there is one.
         """
-        W = self.coef_.toarray().T if issparse(self.coef_) else self.coef_.T
+        W = (self.coef_.toarray() if issparse(self.coef_) else to_host(self.coef_)).T
         if self.fit_intercept if intercept is None else intercept:
-            W = np.vstack([W, self.intercept_])
+            W = np.vstack([W, to_host(self.intercept_)])
         return W
 
     def sparsify(self) -> Self:
@@ -275,7 +277,8 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         model = LogisticRegression(C=C, **params)
         for name in ("classes_", "coef_", "intercept_", "feature_names_in_"):
             if hasattr(self, name):
-                setattr(model, name, getattr(self, name).copy())
+                value = getattr(self, name)
+                setattr(model, name, copy(value if issparse(value) else to_host(value)))
         if self.temperature != 1.0:
             model.coef_, model.intercept_ = (
                 array / self.temperature for array in (model.coef_, model.intercept_)

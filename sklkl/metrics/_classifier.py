@@ -2,7 +2,9 @@
 
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
+from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import check_weights
@@ -48,4 +50,5 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)
-        return super().score(X, y, sample_weight=weight)
+        predicted = on_host(self.predict(X), "predict")
+        return float(accuracy_score(on_host(y, "y"), predicted, sample_weight=weight))

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklkl._core.devices import beside, cast, namespace, rows_at, to_host, widest
 from sklkl._core.distributions import by_row, check_rows, nats_to
 from sklkl._core.docs import documented, documented_with
 from sklkl._core.parameters import check, one_of
@@ -56,7 +57,7 @@ def row_losses(
     log_proba=None,
     counted=None,
 ):
-    """Return the divergence between the target and the prediction of each sample.
+    """Return the divergence between the target and the prediction of each sample, on the host.
 
     Hard labels are written as probabilities in blocks of rows, not all at once.
 
@@ -80,13 +81,12 @@ def row_losses(
     size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
     losses = []
     for start in range(0, n, size):
-        rows = slice(start, start + size)
-        block = (None if x is None else x[rows] for x in (log_proba, counted))
-        p = one_hot(target[rows], n_classes)
+        rows = slice(start, min(n, start + size))
+        block = (None if x is None else x[rows, ...] for x in (log_proba, counted))
+        p = one_hot(target[rows, ...], n_classes)
         try:
-            losses.append(
-                _losses_of_block(kernel, p, proba[rows], *block, start, name, base, on_zero)
-            )
+            q = proba[rows, :]
+            losses.append(_losses_of_block(kernel, p, q, *block, start, name, base, on_zero))
         except ValueError:
             if target.ndim == 1:
                 check_rows(proba, name)  # whose message has the number of the row in all
@@ -105,7 +105,7 @@ def _losses_of_block(kernel, p, q, log_q, counted, start, name, base, on_zero):
     missing = 0.0
     if log_q is not None:
         q, missing = _raise_underflow(p, q, log_q)
-    losses = by_row(kernel, p, q, base=base, names=names)
+    losses = np.array(to_host(by_row(kernel, p, q, base=base, names=names)))
     losses += missing * nats_to(base)
     infinite = np.isinf(losses)
     if on_zero != "inf" and infinite.any():
@@ -113,8 +113,8 @@ def _losses_of_block(kernel, p, q, log_q, counted, start, name, base, on_zero):
         if on_zero == "raise" and refused.any():
             _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)), start)
         # Finite wherever the rows share an outcome, and so not clipped above.
-        p, q = p[infinite], q[infinite]
-        losses[infinite] = by_row(kernel, p, clip(p, q, names[1]), base=base)
+        p, q = rows_at(p, infinite), rows_at(q, infinite)
+        losses[infinite] = to_host(by_row(kernel, p, clip(p, q, names[1]), base=base))
     return losses
 
 
@@ -124,17 +124,17 @@ def clip(p, q, name):
     Rows so changed get sum 1 again. Without the bound p, equal rows with tiny entries would
     not have loss 0: 50,000 float32 softmax outputs are raised by 6e-3 in all.
     """
-    eps = np.finfo(q.dtype).eps
-    if not q.min(initial=1.0) < eps:  # a tenth of the time of what follows
+    xp = namespace(q)
+    eps = float(xp.finfo(q.dtype).eps)
+    if not xp.min(q) < eps:  # a tenth of the time of what follows
         return q
     low = (q < eps) & (q < p)
-    if not low.any():
+    if not xp.any(low):
         return q
-    q = check_rows(q, name).copy()
-    q[low] = np.minimum(p[low], eps)
-    rows = low.any(axis=1)
-    q[rows] /= q[rows].sum(axis=1, keepdims=True)
-    return q
+    least = cast(xp.where(p < eps, p, eps + 0.0 * p), q.dtype)
+    q = xp.where(low, least, check_rows(q, name))
+    total = xp.sum(q, axis=1, keepdims=True)
+    return q / xp.where(xp.any(low, axis=1, keepdims=True), total, xp.ones_like(total))
 
 
 def _raise_underflow(p, q, log_q):
@@ -143,21 +143,24 @@ def _raise_underflow(p, q, log_q):
     Returns q, and the loss in nats that each row then lacks. A logarithm that is not below the
     logarithm of this number explains no zero: ``LinearDiscriminantAnalysis`` makes it up.
     """
-    tiny = np.finfo(q.dtype).tiny
-    log_tiny = np.log(tiny)
+    xp = namespace(q)
+    tiny = float(xp.finfo(q.dtype).smallest_normal)
+    log_tiny, log_q, p = float(np.log(tiny)), widest(log_q), widest(p)
     low = (q < tiny) & (p > 0) & (log_q > -np.inf) & (log_q < log_tiny)
-    lost = np.subtract(log_tiny, log_q, where=low, out=np.zeros(q.shape))
-    return np.where(low, tiny, q), (p * lost).sum(axis=1) / p.sum(axis=1, dtype=np.float64)
+    lost = log_tiny - xp.where(low, log_q, log_tiny + xp.zeros_like(log_q))
+    missing = xp.sum(p * lost, axis=1) / xp.sum(p, axis=1)
+    return xp.where(low, tiny + xp.zeros_like(q), q), to_host(missing)
 
 
 def _raise_infinite(kernel, p, q, p_name, q_name, i, start):
+    p, q = (to_host(x[i : i + 1, :])[0] for x in (p, q))
     of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
-    if of_q and ((p[i] > 0) & (q[i] == 0)).any():
-        j = int(np.argmax((p[i] > 0) & (q[i] == 0)))
-        zero, other, value = q_name, p_name, p[i, j]
+    if of_q and ((p > 0) & (q == 0)).any():
+        j = int(np.argmax((p > 0) & (q == 0)))
+        zero, other, value = q_name, p_name, p[j]
     else:
-        j = int(np.argmax((p[i] == 0) & (q[i] > 0)))
-        zero, other, value = p_name, q_name, q[i, j]
+        j = int(np.argmax((p == 0) & (q > 0)))
+        zero, other, value = p_name, q_name, q[j]
     i += start
     raise ValueError(
         f"The loss is infinite: {zero}[{i}, {j}] is 0 where {other}[{i}, {j}] is "
@@ -177,7 +180,8 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
     if target.ndim == 1:
         prior_loss = entropy(prior)
     else:
-        prior_loss = loss(target, np.broadcast_to(prior, target.shape))
+        xp = namespace(target)
+        prior_loss = loss(target, xp.broadcast_to(beside(target, prior), target.shape))
     if prior_loss <= NO_LOSS:
         return 1.0 if model_loss <= NO_LOSS else 0.0
     return 1.0 - model_loss / prior_loss

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names as sklearn_names
 
 from sklkl._core.classes import spread
+from sklkl._core.devices import beside, namespace
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
@@ -73,12 +74,14 @@ class DivergenceScorer(BaseScorer):
         target, classes = self._target(X, y_true, estimator.classes_)
         # A single row would be repeated.
         match_rows(y_true=target, y_proba=proba)
+        target = beside(proba, target)
         options = {**self._kwargs, **kwargs}
         spread_to = {"classes": estimator.classes_, "wanted": classes}
         has_logs = hasattr(estimator, "predict_log_proba")
-        tiny = np.finfo(proba.dtype).tiny
+        xp = namespace(proba)
+        tiny = float(xp.finfo(proba.dtype).smallest_normal)
         exact = options.get("on_zero", "clip") != "clip"
-        if exact and has_logs and (proba < tiny).any():
+        if exact and has_logs and xp.any(proba < tiny):
             # The estimator may know the logarithms of what is lost by underflow.
             logs = predict_columns(estimator, X, "predict_log_proba")
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)

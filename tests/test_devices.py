@@ -1,0 +1,440 @@
+"""Arrays of other libraries: results are those of NumPy, and stay where their rows are.
+
+``SCIPY_ARRAY_API=1`` must be in the environment before SciPy is imported, so that these tests
+run in an invocation of their own: see ``.ci/run``.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+
+from sklkl._core.devices import place_of, to_host
+from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
+from sklkl.divergences import entropy, kl_contributions
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    _rows,
+)
+from sklkl.linear_model._loss import LossTerm
+from sklkl.metrics import (
+    d2_kl_score,
+    divergence_loss,
+    get_scorer,
+    kl_loss,
+    make_divergence_scorer,
+)
+from tests._support.cases import CASES
+from tests._support.cases import case as case_of
+from tests._support.problems import random_rows
+from tests.contract.test_row_functions import probabilities
+
+if os.environ.get("SCIPY_ARRAY_API") != "1":
+    pytest.skip("needs SCIPY_ARRAY_API=1", allow_module_level=True)
+
+TOLERANCE = {"float64": 1e-13, "float32": 2e-6}
+
+
+@pytest.fixture(autouse=True)
+def _dispatch():
+    with sklearn.config_context(array_api_dispatch=True):
+        yield
+
+
+class Elsewhere:
+    """Where arrays can be."""
+
+    def __init__(self, library, device=None):
+        self.name, self.xp = library, pytest.importorskip(library)
+        self.device = self.xp.Device(device) if device else None
+
+    def __call__(self, x):
+        """Return an array of NumPy there, None as it is."""
+        return (
+            None if x is None else self.xp.asarray(np.ascontiguousarray(x), device=self.device)
+        )
+
+    def holds(self, x):
+        """Return whether an array is there."""
+        place = place_of(x, "x")
+        return place == place_of(self(np.zeros(1)), "x")
+
+
+PLACES = {
+    "strict": ("array_api_strict", "device1"),
+    "torch": ("torch",),
+}
+
+
+@pytest.fixture(params=PLACES)
+def elsewhere(request):
+    return Elsewhere(*PLACES[request.param])
+
+
+@pytest.fixture(params=TOLERANCE)
+def dtype(request):
+    return request.param
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_divergences_are_those_of_numpy(name, elsewhere, dtype):
+    for k in (1, 2, 40):
+        p, q = (x.astype(dtype) for x in probabilities(40, k))
+        # Without zeros and entries that are left to the compiled kernels, too.
+        for pair in ((p, q), (np.maximum(p, p.dtype.type(1e-9)), np.maximum(q, 1e-9))):
+            pair = [x.astype(dtype) for x in pair]
+            result = CASES[name](*map(elsewhere, pair))
+            assert elsewhere.holds(result)
+            value = to_host(result)
+            assert value.dtype == dtype
+            # With a single outcome all rows are equal: what is left is rounding.
+            assert_allclose(value, CASES[name](*pair), rtol=TOLERANCE[dtype], atol=1e-40)
+
+
+def test_rows_that_are_hard_are_those_of_the_kernels(elsewhere):
+    p, q = random_rows(6, 5, 1), random_rows(6, 5, 2)
+    p[0, 0], q[1, 0] = 1e-200, 5e-324
+    p[2, :2] = 0.0, 1e-310
+    p /= p.sum(axis=1, keepdims=True)
+    q /= q.sum(axis=1, keepdims=True)
+    for case in (
+        case_of("kl"),
+        case_of("chi2"),
+        case_of("renyi", order=np.inf),
+        case_of("renyi", order=300),
+        case_of("alpha", alpha=300),
+        case_of("alpha", alpha=-40),
+        case_of("cross_entropy"),
+    ):
+        value = to_host(case(elsewhere(p), elsewhere(q)))
+        assert_allclose(value, case(p, q), rtol=1e-13, err_msg=str(case))
+
+
+def test_entropies_and_contributions(elsewhere, dtype):
+    p, q = (x.astype(dtype) for x in probabilities(40, 6))
+    p_there, q_there = elsewhere(p), elsewhere(q)
+    assert_allclose(to_host(entropy(p_there)), entropy(p), rtol=TOLERANCE[dtype])
+    there = kl_contributions(p_there, q_there, base=2)
+    # A single contribution may be near 0, the difference of numbers that are not.
+    here = kl_contributions(p, q, base=2)
+    assert_allclose(to_host(there), here, rtol=TOLERANCE[dtype], atol=1e-16)
+
+
+def test_axes_broadcasting_and_scalars(elsewhere):
+    p, q = random_rows(6, 4, 1).reshape(2, 3, 4), random_rows(1, 4, 2)[0]
+    case = case_of("kl")
+    assert_allclose(to_host(case(elsewhere(p), elsewhere(q))), case(p, q), rtol=1e-13)
+    turned = np.moveaxis(p, -1, 1)
+    there = case(elsewhere(turned), elsewhere(turned[::-1]), axis=1)
+    assert_allclose(to_host(there), case(turned, turned[::-1], axis=1), rtol=1e-13)
+    assert_allclose(to_host(case(elsewhere(p), q)), case(p, q), rtol=1e-13)
+    assert type(case(elsewhere(q), elsewhere(q))) is float
+    contributions = kl_contributions(elsewhere(turned), elsewhere(turned), axis=1)
+    assert tuple(contributions.shape) == turned.shape
+
+
+def test_slices_are_joined(elsewhere, monkeypatch):
+    p, q = random_rows(50, 3, 1), random_rows(50, 3, 2)
+    monkeypatch.setattr("sklkl._core.distributions.SLICE", 21)
+    assert_allclose(to_host(case_of("kl")(elsewhere(p), elsewhere(q))), case_of("kl")(p, q))
+    q[37] *= 2.0
+    with pytest.raises(ValueError, match=r"q\[37\] sums to 2"):
+        case_of("kl")(elsewhere(p), elsewhere(q))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (np.nan, r"p\[2\] contains NaN"),
+        (np.inf, r"p\[2\] contains an infinite value"),
+        (-0.1, r"p\[2\] has the negative entry -0.1 at position 1"),
+        (0.9, r"p\[2\] sums to 1.9"),
+    ],
+)
+def test_bad_rows_are_named(entry, message, elsewhere):
+    p = np.eye(4)
+    p[2, 1] = entry
+    with pytest.raises(ValueError, match=message):
+        case_of("kl")(elsewhere(p), elsewhere(np.eye(4)))
+
+
+def test_rounding_below_zero_counts_as_zero(elsewhere):
+    p = np.array([[1.0, -5e-7]])
+    assert to_host(entropy(elsewhere(p)))[0] == 0.0
+
+
+def test_two_places_are_refused():
+    p = np.full((2, 2), 0.5)
+    strict, torch = (Elsewhere(*PLACES[name]) for name in ("strict", "torch"))
+    with pytest.raises(ValueError, match="move one to the other"):
+        case_of("kl")(strict(p), torch(p))
+
+
+def test_tensors_that_require_grad_are_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"p is a tensor that requires grad; pass p\.detach"):
+        entropy(torch.full((2,), 0.5, requires_grad=True))
+
+
+TARGETS = {
+    "labels": lambda n, k: np.arange(n) % k,
+    "soft": lambda n, k: random_rows(n, k, 3),
+    "one-hot": lambda n, k: np.eye(k)[np.arange(n) % k],
+}
+
+
+# A case of each divergence.
+OF_LOSSES = {case.divergence.name: name for name, case in CASES.items() if case.has_kernel}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("name", OF_LOSSES.values())
+def test_losses_are_those_of_numpy(name, kind, elsewhere):
+    case = CASES[name]
+    y_true, y_proba = TARGETS[kind](30, 3), random_rows(30, 3, 4)
+    y_proba[4] = [0.0, 0.0, 1.0]
+    weight = np.linspace(0.0, 1.0, 30)
+    options = {"divergence": case.divergence.name, "divergence_params": case.parameters}
+    for on_zero in ("clip", "inf"):
+        options["on_zero"] = on_zero
+        value = divergence_loss(y_true, y_proba, sample_weight=weight, **options)
+        there = divergence_loss(
+            elsewhere(y_true), elsewhere(y_proba), sample_weight=elsewhere(weight), **options
+        )
+        assert type(there) is float
+        assert_allclose(there, value, rtol=1e-13)
+
+
+def test_losses_follow_the_predictions(elsewhere):
+    names = np.array(["ham", "spam"])
+    labels, positive = names[np.arange(20) % 2], random_rows(20, 2, 1)[:, 1]
+    value = kl_loss(labels, positive)
+    assert_allclose(kl_loss(labels, elsewhere(positive)), value, rtol=1e-14)
+    y_true, y_proba = random_rows(20, 3, 1), random_rows(20, 3, 2)
+    value = d2_kl_score(y_true, y_proba)
+    for true, proba in (
+        (y_true, elsewhere(y_proba)),
+        (elsewhere(y_true), y_proba),
+        (elsewhere(y_true), elsewhere(y_proba)),
+    ):
+        assert_allclose(d2_kl_score(true, proba), value, rtol=1e-12)
+
+
+def test_losses_refuse_what_those_of_numpy_refuse(elsewhere):
+    y_true, y_proba = np.eye(3), np.eye(3)[[0, 2, 2]]
+    message = r"y_proba\[1, 1\] is 0 where y_true\[1, 1\] is 1\. "
+    with pytest.raises(ValueError, match=message):
+        kl_loss(elsewhere(y_true), elsewhere(y_proba), on_zero="raise")
+    y_true[2] *= 1.1
+    with pytest.raises(ValueError, match=r"y_true\[2\] sums to 1\.1"):
+        kl_loss(elsewhere(y_true), elsewhere(y_proba))
+    with pytest.raises(ValueError, match=r"y_proba\[1\] is 1\.5"):
+        kl_loss([0, 1], elsewhere(np.array([0.2, 1.5])))
+
+
+def student_problem(dtype, n_classes=3, soft=True):
+    rng = np.random.default_rng(n_classes)
+    X = rng.standard_normal((300, 4)) * [1.0, 1e3, 1e-3, 1.0] + [0.0, 5e3, 0.0, 1.0]
+    logits = (X - X.mean(axis=0)) / X.std(axis=0) @ rng.standard_normal((4, n_classes))
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = proba if soft else proba.argmax(axis=1)
+    return X.astype(dtype), y
+
+
+STUDENTS = {
+    "soft": {},
+    "binary": {"n_classes": 2},
+    "labels": {"soft": False},
+    "no penalty, no intercept": {"C": np.inf, "fit_intercept": False},
+    "class weights": {"class_weight": {0: 3.0}},
+    "balanced": {"class_weight": "balanced"},
+    "temperature": {"temperature": 2.0},
+    "L1": {"l1_ratio": 1.0, "C": 0.1},
+    "binary labels": {"n_classes": 2, "soft": False},
+}
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_students_are_those_of_numpy(name, elsewhere, dtype, monkeypatch):
+    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 1500)
+    options = dict(STUDENTS[name])
+    problem = {key: options.pop(key) for key in ("n_classes", "soft") if key in options}
+    X, y = student_problem(dtype, **problem)
+    weight = np.linspace(0.0, 1.0, len(X))
+    here = SoftLabelLogisticRegression(tol=1e-6, **options).fit(X, y, weight)
+    there = SoftLabelLogisticRegression(tol=1e-6, **options)
+    X_there = elsewhere(X)
+    there.fit(X_there, elsewhere(y), elsewhere(weight))
+    assert elsewhere.holds(there.coef_)
+    assert elsewhere.holds(there.intercept_)
+    assert to_host(there.coef_).dtype == dtype
+    for method in ("predict_proba", "predict_log_proba", "decision_function", "predict"):
+        predicted = getattr(there, method)(X_there)
+        assert elsewhere.holds(predicted)
+        expected = getattr(here, method)(X)
+        assert to_host(predicted).dtype == expected.dtype
+        atol = 1e-5 if dtype == "float64" else 2e-3
+        assert_allclose(to_host(predicted), expected, rtol=0, atol=atol)
+    score = there.score(X_there, elsewhere(y), elsewhere(weight))
+    assert type(score) is float
+    assert_allclose(score, here.score(X, y, weight), rtol=1e-4)
+    assert_allclose(there.loss_, here.loss_, rtol=1e-5, atol=1e-9)
+    moved = there.to_sklearn().predict_proba(X)
+    assert_allclose(moved, to_host(there.predict_proba(X_there)), atol=atol)
+
+
+def test_labels_beside_soft_targets_and_names(elsewhere):
+    X, y = student_problem("float64")
+    names = np.array(["a", "b", "c"])
+    arguments = {"labels": names[y.argmax(axis=1)], "label_weight": np.full(len(X), 0.5)}
+    student = SoftLabelLogisticRegression(classes=names, temperature=2.0)
+    here = student.fit(X, y, **arguments).predict_proba(X)
+    X_there = elsewhere(X)
+    assert_allclose(to_host(student.fit(X_there, y, **arguments).predict_proba(X_there)), here)
+    assert isinstance(student.predict(X_there), np.ndarray)  # as labels are strings
+    assert_allclose(student.score(X_there, arguments["labels"]), 1.0, atol=0.2)
+
+
+def test_scorers_are_those_of_numpy(elsewhere):
+    X, y = student_problem("float64")
+    X[:, 0] *= 200.0
+    X_there, y_there = elsewhere(X), elsewhere(y)
+    here = SoftLabelLogisticRegression(C=1e6).fit(X, y)
+    there = SoftLabelLogisticRegression(C=1e6).fit(X_there, y_there)
+    scorers = [
+        get_scorer("d2_kl"),
+        make_divergence_scorer("kl", on_zero="inf"),
+        make_divergence_scorer("hellinger"),
+    ]
+    for scorer in scorers:
+        value = scorer(there, X_there, y_there)
+        assert_allclose(value, scorer(here, X, y), rtol=1e-3)
+
+
+def test_a_scorer_restores_what_underflowed(elsewhere):
+    student = SoftLabelLogisticRegression(C=1e6, fit_intercept=False)
+    X, y = np.array([[1.0], [-1.0]]), np.array([[0.25, 0.75], [0.75, 0.25]])
+    scorer = make_divergence_scorer("kl", on_zero="inf")
+    here, there = student.fit(X, y), clone(student).fit(elsewhere(X), elsewhere(y))
+    far = np.array([[2e3], [-2e3]])
+    value = scorer(there, elsewhere(far), elsewhere(y))
+    assert np.isfinite(value)
+    assert_allclose(value, scorer(here, far, y), rtol=1e-5)
+
+
+def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
+    X, y = student_problem("float64")
+    student, X_there = SoftLabelLogisticRegression(), elsewhere(X)
+    bad = y.copy()
+    bad[7] *= 2.0
+    with pytest.raises(ValueError, match=r"y\[7\] sums to 2"):
+        student.fit(X_there, elsewhere(bad))
+    with_nan = X.copy()
+    with_nan[9, 1] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        student.fit(elsewhere(with_nan), elsewhere(y))
+    with pytest.raises(ValueError, match="matrix of integers"):
+        student.fit(X_there, elsewhere(np.full((300, 3), 2)))
+    with pytest.raises(TypeError, match=r"divergence|needs X on the host"):
+        student.set_params(divergence="reverse_kl").fit(X_there, elsewhere(y))
+    student = SoftLabelLogisticRegression()
+    with pytest.raises(TypeError, match="partial_fit needs X on the host"):
+        student.partial_fit(X_there, elsewhere(y))
+    with pytest.raises(TypeError, match="needs X on the host"):
+        SoftLabelLogisticRegressionCV().fit(X_there, elsewhere(y))
+    student.fit(X_there, elsewhere(y))
+    with pytest.raises(ValueError, match="must use the same namespace"):
+        student.predict(X[:5])
+    with pytest.raises(ValueError, match="coef_inference needs X on the host"):
+        student.coef_inference(X_there, elsewhere(y))
+
+
+@pytest.mark.parametrize("n_logits", [1, 3])
+def test_sums_over_rows_are_those_of_local_rows(n_logits, elsewhere, monkeypatch):
+    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 400)
+    X, y = student_problem("float64", max(2, n_logits))
+    weight = np.linspace(0.0, 2.0, len(X))
+    here, there = (
+        _rows.rows_of(place(X), n_logits, True, [LossTerm(place(y), weight, 1.5)]).centered()
+        for place in (np.asarray, elsewhere)
+    )
+    assert_array_equal(here.center, there.center)
+    W = np.random.default_rng(0).standard_normal(here.shape) / [[1], [1e3], [1e-3], [1], [1]]
+    assert_allclose(there.objective(W)[0], here.objective(W)[0])
+    assert_allclose(there.objective(W)[1], here.objective(W)[1], atol=1e-10)
+    for full in (True, False):
+        arguments = W, full, n_logits > 1
+        found, expected = there.curvature(*arguments), here.curvature(*arguments)
+        for a, b in zip(found, expected, strict=True):
+            if b is not None:
+                assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        assert_allclose(
+            there.class_curvature(W, full), here.class_curvature(W, full), atol=1e-9
+        )
+        assert_allclose(there.gram(full), here.gram(full), atol=1e-9)
+    if n_logits > 1:
+        assert_allclose(there.hessian(W), here.hessian(W), atol=1e-8)
+    assert_allclose(there.largest_change(W), here.largest_change(W))
+    assert_allclose(there.largest_values(), here.largest_values())
+    assert_allclose(there.every(7).objective(W)[1], here.every(7).objective(W)[1], atol=1e-10)
+    for name in ("weight", "squares", "mass", "entropy", "n_samples"):
+        assert_allclose(getattr(there.stats, name), getattr(here.stats, name))
+
+
+@pytest.mark.skipif("not hasattr(pytest.importorskip('array_api_strict'), 'Device')")
+def test_a_device_without_float64():
+    elsewhere = Elsewhere("array_api_strict", "no_float64")
+    p, q = (x.astype(np.float32) for x in probabilities(40, 5))
+    for case in (case_of("kl"), case_of("hellinger"), case_of("renyi", order=2)):
+        assert_allclose(to_host(case(elsewhere(p), elsewhere(q))), case(p, q), rtol=1e-5)
+    X, y = student_problem("float32")
+    here = SoftLabelLogisticRegression().fit(X, y).predict_proba(X)
+    there = SoftLabelLogisticRegression().fit(elsewhere(X), elsewhere(y.astype("float32")))
+    assert_allclose(to_host(there.predict_proba(elsewhere(X))), here, rtol=2e-2)
+
+
+MAPS = {
+    "temperature": TemperatureScaling(),
+    "logits": TemperatureScaling(from_logits=True, smoothing=0.0),
+    "vector": VectorScaling(C=1.0),
+    "dirichlet": DirichletScaling(C=1.0),
+    "named": TemperatureScaling(classes=["c", "a", "b"]),
+}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_are_those_of_numpy(name, n_classes, elsewhere):
+    scaling = clone(MAPS[name])
+    X, y = random_rows(60, n_classes, 1), random_rows(60, n_classes, 2).argmax(axis=1)
+    X[3] = np.eye(n_classes)[0]
+    if scaling.classes is not None:
+        scaling.classes = scaling.classes[:n_classes]
+        y = np.array(scaling.classes)[y]
+    here = scaling.fit(X, y)
+    there = clone(scaling).fit(elsewhere(X), y if y.dtype.kind == "U" else elsewhere(y))
+    for method in ("predict_proba", "predict_log_proba", "predict"):
+        predicted, expected = getattr(there, method)(elsewhere(X)), getattr(here, method)(X)
+        if method == "predict":
+            assert_array_equal(to_host(predicted), expected)
+        else:
+            assert elsewhere.holds(predicted)
+            assert_allclose(to_host(predicted), expected, rtol=1e-12, atol=1e-13)
+    assert there.score(elsewhere(X), y) == here.score(X, y)
+    X[5] *= np.nan
+    with pytest.raises(ValueError, match=r"X\[5\] contains NaN"):
+        there.predict(elsewhere(X))
+
+
+def test_the_page_runs(capsys):
+    pytest.importorskip("torch")
+    page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(compile(code, "devices.md", "exec"), {})
+    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
