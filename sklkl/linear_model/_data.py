@@ -25,8 +25,10 @@ from sklkl._core.targets import (
     check_target,
     class_factors,
     class_mass,
+    is_sparse,
     refuse_weightless,
 )
+from sklkl._core.topk import TopK
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import stages_of
 
@@ -56,7 +58,7 @@ class Data:
     # infinite, which the first evaluation of the objective finds without a pass of its own.
     X: object
     classes: np.ndarray
-    target: np.ndarray  # codes (n_samples,), or probabilities of the dtype of X
+    target: np.ndarray | TopK  # codes (n_samples,), or probabilities: arrays of the dtype of X
     weight: np.ndarray  # float64
     labels: np.ndarray | None = None  # to learn besides, as target
     label_weight: np.ndarray | None = None  # float64
@@ -96,9 +98,21 @@ class Data:
 
 
 def check_data(
-    estimator, X, y, sample_weight, labels=None, label_weight=None, *, reset=True, classes=None
+    estimator,
+    X,
+    y,
+    sample_weight,
+    labels=None,
+    label_weight=None,
+    *,
+    reset=True,
+    classes=None,
+    sparse=False,
 ):
-    """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
+    """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied.
+
+    With ``sparse`` the target may be a ``TopK``.
+    """
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the "
@@ -109,7 +123,7 @@ def check_data(
     refuse_other_rows(named, strict=False)
     X = check_features(estimator, X, reset=reset)
     given = estimator.classes if classes is None else classes
-    target = check_target(y, classes=given, refuse_integers=True, at_least=2)
+    target = check_target(y, classes=given, refuse_integers=True, at_least=2, sparse=sparse)
     check_consistent_length(X, target)
     if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
         target = target.ordered()
@@ -184,7 +198,9 @@ def finished(data, factors, dtype=None):
 
 
 def _of_dtype(target, dtype):
-    return target if target.ndim == 1 else np.ascontiguousarray(target, dtype=dtype)
+    if target.ndim == 1 or is_sparse(target):
+        return target
+    return np.ascontiguousarray(target, dtype=dtype)
 
 
 @contextmanager

@@ -265,7 +265,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         """
         divergence = self._check_parameters()
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight, labels, label_weight)
+            data = check_data(self, X, y, sample_weight, labels, label_weight, sparse=True)
             self._fit(
                 data,
                 divergence,
