@@ -84,14 +84,19 @@ class Target:
                     f"{shown(classes)}."
                 )
             return at[self.values]
-        if self.sparse:
-            return topk.named(self.values, classes, "y")
         return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 
 
 def is_sparse(y):
     """Return whether targets, as a user passes them or checked, are sparse rows."""
     return isinstance(y, TopK) or is_sparse_matrix(y)
+
+
+def of_classes(known, proba, classes):
+    """Return a teacher's probabilities of classes that it knows, with columns for others."""
+    if is_sparse(proba):
+        return topk.named(proba, classes, "The teacher's TopK")
+    return spread(known, proba, classes)
 
 
 def check_target(

@@ -415,6 +415,16 @@ def named(target, classes, name):
     return target._with(classes=classes, listed=at[target.listed].astype(np.int32))
 
 
+def renamed(target, classes):
+    """Return targets with other names of the classes."""
+    return target._with(classes=classes)
+
+
+def of_codes(codes, n_classes):
+    """Return targets that are labels."""
+    return TopK(codes[:, np.newaxis], np.ones((len(codes), 1)), n_classes)
+
+
 def both_classes(target):
     """Return targets of two classes as an array: what is left is the other class's."""
     return target._with(rest="uniform").to_dense()
