@@ -3,7 +3,8 @@
 from importlib.metadata import version
 
 from sklkl._config import show_config
+from sklkl._core.topk import TopK
 
 __version__ = version("sklkl")
 
-__all__ = ["__version__", "show_config"]
+__all__ = ["TopK", "__version__", "show_config"]

@@ -40,8 +40,7 @@ def as_array(x, name):
     A list in which strings stand among other values becomes an array of objects: NumPy alone
     would turn NaN into the string "nan", and 3 into "3".
     """
-    sparse = sys.modules.get("scipy.sparse")  # who passes such a matrix has imported it
-    if sparse is not None and sparse.issparse(x):
+    if is_sparse_matrix(x):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
     if np.ma.is_masked(x):
         raise ValueError(f"{name} has masked entries; fill or drop them.")
@@ -58,6 +57,12 @@ def as_array(x, name):
     except Exception as error:  # whatever the library that x is from may raise
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
     return array
+
+
+def is_sparse_matrix(x):
+    """Return whether it is a sparse matrix or array of SciPy."""
+    sparse = sys.modules.get("scipy.sparse")  # who passes one has imported it
+    return sparse is not None and sparse.issparse(x)
 
 
 def without_tensor(x, name):

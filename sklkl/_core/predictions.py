@@ -11,15 +11,23 @@ from sklkl._core.devices import beside, floating, namespace, to_host
 from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
 from sklkl._core.samples import match_rows
-from sklkl._core.targets import check_target
+from sklkl._core.targets import check_target, is_sparse
 
 
-def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stacklevel=3):
+def check_y_and_proba(
+    y_true, y_proba, labels, together, name="y_proba", stacklevel=3, *, sparse=False
+):
     """Return ``(target, proba)`` with the same columns from the arguments of a loss.
 
     The target holds codes of labels, or probabilities. ``together`` holds further arguments
-    that belong to the same samples, by name; messages call ``y_proba`` by ``name``.
+    that belong to the same samples, by name; messages call ``y_proba`` by ``name``. With
+    ``sparse`` both may be a ``TopK``.
     """
+    if sparse and is_sparse(y_proba):
+        target = check_target(y_true, classes=labels, name="y_true", sparse=True)
+        match_rows(y_true=y_true, **{name: y_proba}, **together)
+        proba = check_target(y_proba, classes=target.classes, name=name, sparse=True)
+        return target.values, proba.values
     proba = without_rounding(floating(y_proba, name))
     if proba.ndim not in (1, 2):
         raise ValueError(
@@ -35,7 +43,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
                 UserWarning,
                 stacklevel=stacklevel,
             )
-    target = check_target(y_true, classes=labels, name="y_true")
+    target = check_target(y_true, classes=labels, name="y_true", sparse=sparse)
     classes = target.classes
     match_rows(y_true=y_true, **{name: y_proba}, **together)
     if len(classes) == 1:
@@ -48,6 +56,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
     columns = frame_columns(y_proba, classes, name)
     # The default columns of y_true name the classes, too, if those of y_proba do.
     named = labels is not None or target.hard or frame_columns(y_true, columns) is not None
+    named |= target.named and is_sparse(y_true)
     if columns is not None and named:
         proba = match_columns(proba, columns, classes, name)
     if proba.shape[1] != len(classes):

@@ -1,7 +1,8 @@
 """The one place that turns a user's ``y`` into classes and a target.
 
 Numerical code below takes the values of a ``Target``: codes, an integer array (n_samples,),
-or probabilities, a floating array (n_samples, n_classes).
+probabilities, a floating array (n_samples, n_classes), or a ``TopK``, which lists some of
+them. The last is for callers that ask ``check_target`` for it, by ``sparse``.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklkl._core.arrays import as_array, is_missing
+from sklkl._core import topk
+from sklkl._core.arrays import as_array, is_missing, is_sparse_matrix
 from sklkl._core.classes import (
     check_classes,
     encode,
@@ -24,6 +26,7 @@ from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
 from sklkl._core.samples import match_rows
+from sklkl._core.topk import TopK
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Target:
 
     classes: np.ndarray
     # Codes, the positions of labels in ``classes``, of dtype intp, (n_samples,); or
-    # probabilities, C-contiguous float32 or float64, (n_samples, n_classes).
-    values: np.ndarray
-    named: bool = True  # whether the user named the classes, by labels or by a data frame
+    # probabilities, C-contiguous float32 or float64, (n_samples, n_classes), or a ``TopK``.
+    values: np.ndarray | TopK
+    named: bool = True  # whether the user named the classes, as by labels or a data frame
 
     def __len__(self):
         return self.values.shape[0]
@@ -47,6 +50,11 @@ class Target:
     def hard(self):
         """Whether the targets are labels."""
         return self.values.ndim == 1
+
+    @property
+    def sparse(self):
+        """Whether the targets list some classes of each sample."""
+        return is_sparse(self.values)
 
     @property
     def y(self):
@@ -84,14 +92,33 @@ class Target:
         return spread(self.classes, self.values, classes, names=("y", "the teacher"))
 
 
+def is_sparse(y):
+    """Return whether targets, as a user passes them or checked, are sparse rows."""
+    return isinstance(y, TopK) or is_sparse_matrix(y)
+
+
+def of_classes(known, proba, classes):
+    """Return a teacher's probabilities of classes that it knows, with columns for others."""
+    if is_sparse(proba):
+        return topk.named(proba, classes, "The teacher's TopK")
+    return spread(known, proba, classes)
+
+
 def check_target(
-    y, *, classes=None, name="y", refuse_integers=False, at_least=1, of_part=False
+    y,
+    *,
+    classes=None,
+    name="y",
+    refuse_integers=False,
+    at_least=1,
+    of_part=False,
+    sparse=False,
 ):
     """Return the ``Target`` that a user passed as ``y``.
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), data frame, TopK or sparse
         Labels, or one row of probabilities per sample. The columns of a data frame are
         the classes, unless they are the default ones of its library: see ``frame_columns``.
     classes : array-like of shape (n_classes,), default=None
@@ -109,6 +136,8 @@ def check_target(
     of_part : bool, default=False
         The samples are a part of others, with which a class may come more than once: no
         warning that most labels occur once.
+    sparse : bool, default=False
+        Whether the caller can use a ``TopK``; of two classes it becomes an array.
 
     Returns
     -------
@@ -120,6 +149,8 @@ def check_target(
         raise ValueError(
             f"The call requires {name} to be passed, but the target {name} is None."
         )
+    if is_sparse(y):
+        return _check_sparse(y, classes, name, refuse_integers, sparse)
     columns = frame_columns(y, classes, name)
     elsewhere = place_of(y, name) is not None
     if not (elsewhere and y.ndim == 2 and y.shape[1] > 1):
@@ -152,6 +183,32 @@ def refuse_single_class(classes, name):
         f"{name} holds only 1 class, {classes.tolist()[0]!r}; at least two are needed. (A "
         "parameter classes can name absent ones.)"
     )
+
+
+def _check_sparse(y, classes, name, refuse_integers, sparse):
+    if not sparse:
+        kind = "TopK" if isinstance(y, TopK) else "sparse matrix"
+        dense = "to_dense" if kind == "TopK" else "toarray"
+        raise TypeError(
+            f"{name} is a {kind}, which is not taken here; pass a dense array: "
+            f"{name}.{dense}()."
+        )
+    if is_sparse_matrix(y):
+        if refuse_integers and y.dtype.kind in "iub":
+            raise ValueError(
+                f"{name} is a sparse matrix of integers, not of probabilities; if each row "
+                f"holds a single 1, pass labels, or {name}.astype(float)."
+            )
+        y = topk.exact(y, name)
+    if len(y) == 0:
+        raise ValueError(f"{name} is empty: 0 samples.")
+    named = y.classes is not None
+    if classes is None:
+        classes = y.classes if named else np.arange(y.shape[1])
+    values = topk.named(y, classes, name)
+    if len(classes) == 2:  # of which one is a bucket of its own
+        values = topk.both_classes(values)
+    return Target(classes, values, named=named)
 
 
 def _check_hard(labels, classes, name, of_part):
@@ -250,6 +307,8 @@ def _check_soft(values, columns, classes, name, refuse_integers):
 
 def one_hot(target, n_classes):
     """Return a target as probabilities, float64 if it was hard."""
+    if is_sparse(target):
+        return target.to_dense()
     if target.ndim == 2:
         return target
     if (place := place_of(target, "y")) is not None:
@@ -270,6 +329,8 @@ def balanced(mass):
 
 def class_mass(target, weight, n_classes):
     """Return the sum of the targets of each class over the samples, with their weights."""
+    if is_sparse(target):
+        return topk.mass(target, weight)
     if target.ndim == 2 and (place := place_of(target, "y")) is not None:
         weight = place.put(weight, place.wide)
         return to_host(weight @ place.xp.astype(target, place.wide)).astype(np.float64)
@@ -303,6 +364,11 @@ def class_factors(class_weight, classes, mass=None):
 
 def apply_class_factors(factors, target, weight):
     """Return the target and the sample weights that weights of classes turn these into."""
+    if is_sparse(target):
+        raise ValueError(
+            "class_weight multiplies the columns of a target, of which a sparse one lists a "
+            "few; weigh samples by sample_weight, or pass a dense y."
+        )
     if target.ndim == 1:
         return target, weight * factors[target]
     xp = namespace(target)
@@ -330,15 +396,17 @@ def check_kind(labels, classes, what):
         )
 
 
-def align_target(y_true, classes, name="y_true"):
+def align_target(y_true, classes, name="y_true", *, sparse=False):
     """Return ``(target, classes)``, where labels unknown to ``classes`` are put at the end.
 
-    A model that never saw a class gives it probability 0.
+    A model that never saw a class gives it probability 0. With ``sparse`` the target may be a
+    ``TopK``.
     """
     classes = np.asarray(classes)
-    target = check_target(y_true, name=name)
+    target = check_target(y_true, name=name, sparse=sparse)
     y_classes = target.classes
-    if not target.hard and frame_columns(y_true, classes) is None:
+    by_name = frame_columns(y_true, classes) is not None
+    if not target.hard and not (target.named if is_sparse(y_true) else by_name):
         if len(y_classes) != len(classes):
             raise ValueError(
                 f"{name} has {len(y_classes)} columns, but the estimator knows "
@@ -347,6 +415,8 @@ def align_target(y_true, classes, name="y_true"):
             )
         return target.values, classes
     check_kind(y_classes, classes, f"The labels in {name}")
+    if target.sparse:
+        return topk.named(target.values, classes, name), classes
     union = list(dict.fromkeys([*classes.tolist(), *y_classes.tolist()]))
     if target.hard:
         return target.onto(union), union

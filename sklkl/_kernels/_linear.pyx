@@ -15,6 +15,9 @@ from sklkl._kernels._threads cimport Job
 from sklkl._kernels._rows import LEVEL_NAME
 from sklkl._kernels._threads import n_threads_for
 
+cdef extern from "<stdint.h>" nogil:
+    ctypedef int np_int32 "int32_t"
+
 cdef extern from "kernels_linear.h" nogil:
     enum:
         LANES
@@ -23,6 +26,10 @@ cdef extern from "kernels_linear.h" nogil:
     ctypedef struct loss_term:
         const void* target
         int soft, narrow
+        const Py_ssize_t* starts
+        const np_int32* listed
+        const void* left
+        int even
         const double* weight
         double inverse_temperature
         int divergence
@@ -39,7 +46,7 @@ cdef extern from "kernels_linear.h" nogil:
         int wide
         loss_term[MAX_TERMS] terms
         int n_terms
-        Py_ssize_t tile, width, columns
+        Py_ssize_t most_listed, tile, width, columns
         int curvature
         const void* v
         int full, products
@@ -134,7 +141,13 @@ def check_csr(X):
 def check_term(term, n, n_classes, dtype):
     """Refuse a loss term that does not fit ``n`` rows of ``dtype``."""
     target, weight = term.target, term.weight
-    if target.ndim == 1:
+    if hasattr(target, "starts"):
+        check_lists(target, n, n_classes)
+        if term.divergence != "kl" or n_classes == 2:
+            raise ValueError(
+                "A target that lists classes is for the divergence 'kl' and more than two "
+                f"classes; got {term.divergence!r} and {n_classes}.")
+    elif target.ndim == 1:
         if target.shape != (n,) or target.dtype != np.intp:
             raise ValueError(
                 f"A target of codes must hold {n} of {np.dtype(np.intp)}, one for each row; "
@@ -156,6 +169,21 @@ def check_term(term, n, n_classes, dtype):
         raise ValueError(
             f"The weight must hold {n} of float64, one for each row; got the shape "
             f"{weight.shape} of {weight.dtype}.")
+
+
+def check_lists(target, n, n_classes):
+    """Refuse a target of lists that would lead loops out of an array."""
+    starts, listed = target.starts, target.listed
+    fits = (
+        starts.shape == (n + 1,) and starts.dtype == np.intp
+        and listed.ndim == 1 and listed.dtype == np.int32
+        and target.proba.shape == listed.shape and target.left.shape == (n,))
+    if fits and n:
+        fits = starts[0] == 0 and starts[n] == len(listed) and (starts[1:] >= starts[:n]).all()
+    if fits and listed.size:
+        fits = listed.min() >= 0 and listed.max() < n_classes
+    if not fits:
+        raise ValueError(f"A target of lists must fit {n} rows of {n_classes} classes.")
 
 
 cdef class Pass(Job):
@@ -188,8 +216,8 @@ cdef class LinearRows:
         Columns of logits, 1 if binary.
     fit_intercept : bool
     terms : list of LossTerm, default=()
-        What the model learns, at most two; their probabilities have the dtype of X. None for
-        predictions.
+        What the model learns, at most two; their probabilities have the dtype of X, or are a
+        ``sklkl.TopK``. None for predictions.
     center : ndarray of shape (n_features,), default=None
         Taken off every row of a dense X, which is not copied: coefficients are those of the
         differences.
@@ -253,9 +281,18 @@ cdef class LinearRows:
         for term in terms:
             check_term(term, self.n, max(2, n_logits), X.dtype)
             t = &m.terms[m.n_terms]
-            t.soft = term.target.ndim == 2
-            t.narrow = t.soft and X.dtype != self.dtype
-            t.target = self.get(np.ascontiguousarray(term.target))
+            target = term.target
+            if hasattr(target, "starts"):
+                t.starts = <const Py_ssize_t*> self.get(np.ascontiguousarray(target.starts))
+                t.listed = <const np_int32*> self.get(np.ascontiguousarray(target.listed))
+                t.left = self.get(target.left.astype(self.dtype))
+                t.even = target.rest == "uniform"
+                m.most_listed = max(m.most_listed, target.counts.max(initial=0))
+                target = target.proba.astype(self.dtype)
+            else:
+                t.soft = target.ndim == 2
+                t.narrow = t.soft and X.dtype != self.dtype
+            t.target = self.get(np.ascontiguousarray(target))
             t.weight = <const double*> self.get(np.ascontiguousarray(term.weight))
             t.inverse_temperature = 1.0 / term.temperature
             t.divergence = LOSSES[term.divergence]
@@ -359,8 +396,8 @@ cdef class LinearRows:
             Of ``h = weight * sum(p * (1 - p))``, for a binary target ``weight * p * (1 - p)``.
         gram : ndarray of shape (D, D), or (D,) unless ``full``
             Of ``h x x'``, with the intercept as the last of D features.
-        M : ndarray of shape (n_logits, n_logits), or None unless ``products``, and if binary
-            Of ``weight * (diag(p) - p p')``.
+        M : ndarray of shape (n_logits, n_logits), or its diagonal unless ``products``
+            Of ``weight * (diag(p) - p p')``; None if binary.
         """
         cdef linear m = self.m
         cdef Py_ssize_t D = m.n_features + m.intercept, K = m.n_logits
@@ -374,14 +411,15 @@ cdef class LinearRows:
         cdef Py_ssize_t width = m.width if full or m.indptr == NULL else D
         cdef Py_ssize_t size = width * (width if full else 1)
         m.full, m.products, m.n_gram = full, products, size
-        total, sums = self.run(&m, self.kernels.curvature, W, size + K * m.columns)
+        total, sums = self.run(
+            &m, self.kernels.curvature, W, size + K * (m.columns if products else 1))
         gram = sums[:size]
         if full:
             gram = gram.reshape(width, width)[:D, :D]
             gram = np.triu(gram) + np.triu(gram, 1).T
         else:
             gram = gram[:D]
-        M = None
+        M = sums[size:] if K > 1 else None
         if products:
             M = -sums[size:].reshape(K, m.columns)[:, :K]
             np.fill_diagonal(M, 0.0)

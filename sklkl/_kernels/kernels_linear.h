@@ -11,9 +11,14 @@ enum { RAW_PREDICTION, PROBABILITY, LOG_PROBABILITY, LARGEST_LOG_ODDS };
 /* What a model is to learn: sum over rows of weight D(target || softmax(inverse_temperature z)),
    with z its logits; for the first divergence the cross-entropy in its place. */
 typedef struct {
-    const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes */
-    int soft;              /* the former? Always, for divergences after the first */
+    const void *target;    /* (n, K) probabilities of the type of x, or (n,) ptrdiff_t codes; or the
+                              probabilities of the classes that a row lists, row after row */
+    int soft;              /* the first of these? Always, for divergences after the first */
     int narrow;            /* float, where arithmetic is double? */
+    const ptrdiff_t *starts;  /* (n + 1,): where the list of each row starts, NULL for no lists */
+    const int32_t *listed;    /* the classes, in the places of their probabilities */
+    const void *left;      /* (n,): what remains for all other classes */
+    int even;              /* is that spread evenly, or is nothing known but the sum? */
     const double *weight;
     double inverse_temperature;
     int divergence;
@@ -35,13 +40,15 @@ typedef struct {
     int wide;              /* are they 64 bits wide? */
     loss_term terms[MAX_TERMS];
     int n_terms;
+    ptrdiff_t most_listed; /* classes by any row */
     ptrdiff_t tile;        /* rows of a tile, a multiple of LANES */
     ptrdiff_t width;       /* columns of a tile of X: whole vectors */
     ptrdiff_t columns;     /* of coefficients and logits: whole vectors if dense, else n_logits */
     int curvature;         /* is there room for what the curvature needs? */
     const void *v;         /* coefficients, (n_features + intercept, columns); a binary model's of
                               dense data (width,), with zeros at the end */
-    int full, products;    /* curvature: a whole Gram matrix; products of probabilities, too */
+    int full, products;    /* curvature: a whole Gram matrix; products of probabilities, not only
+                              their diagonal */
     ptrdiff_t n_gram;      /* numbers of the Gram matrix or its diagonal, which come first */
     int what;              /* predict: one of the above */
     void *out;

@@ -60,6 +60,7 @@ typedef struct {
     REAL *saved;    /* (K, T), logits that a second term needs */
     REAL *logs;     /* (K, T) or (2, T), log-probabilities for divergences after the first */
     REAL *pair;     /* (2, T), both logits if binary, for the same */
+    REAL *listed;   /* (T, most_listed), logits of listed classes, then residuals */
     REAL *largest, *ones, *rest, *gap, *scale, *weight;  /* (T,) */
 } NAME(work);
 
@@ -84,6 +85,7 @@ static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
         {&w->saved, m->n_terms > 1 ? T * K : 0},
         {&w->logs, diverges ? T * outputs : 0},
         {&w->pair, diverges ? T * 2 : 0},
+        {&w->listed, T * m->most_listed},
         {&w->largest, T}, {&w->ones, T}, {&w->rest, T}, {&w->gap, T}, {&w->scale, T},
         {&w->weight, T}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -626,6 +628,97 @@ static NOINLINE double NAME(multinomial_tile)(
     return loss;
 }
 
+/* Weighted loss of one row whose target lists `count` classes, with logits z, and leaves `left` to
+   one outcome more, with the logit `others`; a list of all leaves nothing. Logits become residuals;
+   that of the outcome is `of_others`. */
+static double NAME(listed_row)(
+    const REAL *restrict y, ptrdiff_t count, REAL left, REAL weight, REAL *restrict z, REAL others,
+    REAL *of_others)
+{
+    REAL largest = others, loss = 0, ones = 0, rest = 0, sum = 0;
+    for (ptrdiff_t j = 0; j < count; j++)
+        largest = z[j] > largest ? z[j] : largest;
+    if (left > 0)
+        loss = left * (largest - others);
+    for (ptrdiff_t j = 0; j <= count; j++) {
+        REAL *z_j = j < count ? &z[j] : &others;
+        if (j < count)
+            loss += y[j] * (largest - *z_j);
+        *z_j = NAME(exp_of)(*z_j - largest);
+        if (*z_j == 1)
+            ones++;
+        else
+            rest += *z_j;
+    }
+    rest += ones - 1;
+    /* The residual of a single largest probability is the rest of their sum, 0, as below. */
+    REAL *single = NULL;
+    for (ptrdiff_t j = 0; j <= count; j++) {
+        REAL *z_j = j < count ? &z[j] : &others;
+        const REAL r = weight * (*z_j / (1 + rest) - (j < count ? y[j] : left));
+        if (*z_j == 1 && ones == 1)
+            single = z_j;
+        else
+            sum += r;
+        *z_j = r;
+    }
+    if (single)
+        *single = -sum;
+    *of_others = others;
+    return weight * (loss + NAME(log_1_plus)(rest));
+}
+
+/* The same for targets that list some classes of each row. All others are one outcome, whose logit
+   is the logarithm of the sum of their exponentials. What remains for them is either not divided
+   any further, or evenly: by the chain rule, the loss then has the loss of the even distribution
+   among them, times what remains. Residuals are that of the outcome, times the softmax among the
+   others, and that of the second loss. */
+static NOINLINE double NAME(listed_tile)(
+    const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
+{
+    const ptrdiff_t T = m->tile, K = m->n_logits, *starts = t->starts + start;
+    const REAL *target = (const REAL *)t->target, *left = (const REAL *)t->left + start;
+    REAL *restrict z = w->r, *restrict gap = w->gap, *restrict scale = w->scale;
+    REAL *restrict base = w->ones;
+    double loss = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (ptrdiff_t j = starts[i]; j < starts[i + 1]; j++) {
+            w->listed[j - starts[0]] = z[t->listed[j] * T + i];
+            z[t->listed[j] * T + i] = -(REAL)INFINITY;
+        }
+    NAME(find_largest)(z, K, T, w->largest);
+    memset(gap, 0, T * sizeof(REAL));
+    for (ptrdiff_t k = 0; t->even && k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            gap[i] += z[k * T + i] == -(REAL)INFINITY ? 0 : w->largest[i] - z[k * T + i];
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    for (ptrdiff_t i = 0; i < T; i++) {
+        scale[i] = base[i] = 0;
+        if (i >= n)
+            continue;
+        const ptrdiff_t count = starts[i + 1] - starts[i], n_others = K - count;
+        const REAL log_total = n_others ? NAME(log_1_plus)(w->rest[i]) : 0;
+        loss += NAME(listed_row)(
+            target + starts[i], count, left[i], w->weight[i], w->listed + starts[i] - starts[0],
+            w->largest[i] + log_total, &scale[i]);
+        if (t->even && n_others > 1) {
+            const REAL even = w->weight[i] * left[i];
+            base[i] = even / n_others;
+            scale[i] += even;
+            loss += base[i] * (gap[i] + n_others * log_total);
+        }
+        if (n_others)
+            scale[i] /= 1 + w->rest[i];
+    }
+    for (ptrdiff_t k = 0; k < K; k++)
+        for (ptrdiff_t i = 0; i < T; i++)
+            z[k * T + i] = z[k * T + i] * scale[i] - base[i];
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (ptrdiff_t j = starts[i]; j < starts[i + 1]; j++)
+            z[t->listed[j] * T + i] = w->listed[j - starts[0]];
+    return loss;
+}
+
 /* The same for one logit, that of the second class. */
 static NOINLINE double NAME(binary_tile)(
     const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
@@ -742,6 +835,8 @@ static double NAME(term_tile)(
     NAME(scale_by)(factor, w->r, size);
     if (t->divergence != FORWARD_KL)
         loss = NAME(divergence_tile)(m, t, start, n, w);
+    else if (t->starts)
+        loss = NAME(listed_tile)(m, t, start, n, w);
     else
         loss = (m->n_logits == 1 ? NAME(binary_tile) : NAME(multinomial_tile))(
             m, t, start, n, w);
@@ -749,8 +844,10 @@ static double NAME(term_tile)(
     return loss;
 }
 
-/* Logits become probabilities unless binary; h as in curvature below. */
-static NOINLINE void NAME(curvature_tile)(const linear *m, NAME(work) *w, REAL *restrict h)
+/* Logits become probabilities unless binary; h as in curvature below, whose sums over rows for each
+   class are added to of_classes unless that is NULL. */
+static NOINLINE void NAME(curvature_tile)(
+    const linear *m, NAME(work) *w, REAL *restrict h, double *restrict of_classes)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits;
     REAL *restrict z = w->r, *restrict factor = w->largest;
@@ -768,12 +865,19 @@ static NOINLINE void NAME(curvature_tile)(const linear *m, NAME(work) *w, REAL *
         factor[i] = 1 / (1 + rest[i]);
         h[i] = 0;
     }
-    for (ptrdiff_t k = 0; k < K; k++)
+    for (ptrdiff_t k = 0; k < K; k++) {
+        REAL sum = 0;
+        SIMD(reduction(+ : sum))
         for (ptrdiff_t i = 0; i < T; i++) {
             const REAL e = z[k * T + i], p = e * factor[i];
-            h[i] += p * ((rest[i] + (1 - e)) * factor[i]);
+            const REAL of_class = p * ((rest[i] + (1 - e)) * factor[i]);
+            h[i] += of_class;
+            sum += weight[i] * of_class;
             z[k * T + i] = p;
         }
+        if (of_classes)
+            of_classes[k] += sum;
+    }
     for (ptrdiff_t i = 0; i < T; i++)
         h[i] *= weight[i];
 }
@@ -840,7 +944,7 @@ static double NAME(objective)(
    approximated by forward KL, which is exact where model and target agree. Returns the sum of
    h = weight sum p (1 - p), for a binary target weight p (1 - p). Adds h x x' to the Gram matrix,
    the upper triangle of (width, width) if m->full, otherwise the diagonal, and behind it weight
-   p p', (K, columns), if m->products. */
+   p p', (K, columns), if m->products, otherwise weight p (1 - p), (K,). */
 static double NAME(curvature)(
     const linear *m, ptrdiff_t start, ptrdiff_t stop, char *memory, double *gram)
 {
@@ -863,7 +967,7 @@ static double NAME(curvature)(
                 memcpy(w.r, w.saved, K * T * sizeof(REAL));
             NAME(load_weight)(t, factor * factor, start, n, T, w.weight);
             NAME(scale_by)((REAL)factor, w.r, K * T);
-            NAME(curvature_tile)(m, &w, j == 0 ? h : w.scale);
+            NAME(curvature_tile)(m, &w, j == 0 ? h : w.scale, m->products ? NULL : products);
             for (ptrdiff_t i = 0; i < T && j > 0; i++)
                 h[i] += w.scale[i];
             if (!m->products)

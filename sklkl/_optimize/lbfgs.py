@@ -12,6 +12,8 @@ from sklkl._optimize.pairs import Pairs
 MEMORY = 20  # pairs
 SHORT_MEMORY = 10  # where vectors are so long that the memory costs as much as an evaluation
 LONG = 100_000
+MOST_NUMBERS = 1 << 27  # that pairs may take, 1 GB; reached by 6.7 million coefficients
+LEAST_MEMORY = 3
 MAX_TRIALS = 30
 ARMIJO = 1e-4
 WOLFE = 0.9
@@ -40,7 +42,9 @@ class LBFGS:
 
     def __init__(self, objective, shape):
         self.objective = objective
-        self.pairs = Pairs(SHORT_MEMORY if math.prod(shape) > LONG else MEMORY, shape)
+        size = math.prod(shape)
+        most = max(LEAST_MEMORY, MOST_NUMBERS // (2 * max(1, size)))
+        self.pairs = Pairs(min(most, SHORT_MEMORY if size > LONG else MEMORY), shape)
         if objective.sample is not None:
             self.of_sample = SampleMetric(objective.sample, shape)
 

@@ -64,7 +64,7 @@ class Objective:
         Returns
         -------
         A : ndarray of shape (size, size), or its diagonal (size,) unless ``full``
-        M : ndarray of shape (n_columns, n_columns)
+        M : ndarray of shape (n_columns, n_columns), or its diagonal (n_columns,)
         """
         raise NotImplementedError
 

@@ -46,6 +46,7 @@ class Proximal:
     def renew(self, W, level):
         """Take the metric at W from now on."""
         A, self.M = self.objective.curvature(W, level == FULL)
+        self.M = np.diag(self.M) if self.M.ndim == 1 else self.M
         self.A = np.atleast_2d(A)
         self.metric = self.objective.metric_of(A.copy(), self.M.copy())
 

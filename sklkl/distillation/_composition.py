@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import is_sparse, one_hot
+from sklkl._core.topk import TopK, of_codes
 from sklkl.distillation._probability import corrected, smooth, temper
 from sklkl.linear_model._loss import LossTerm, ResolvedDivergence
 
@@ -13,7 +14,7 @@ from sklkl.linear_model._loss import LossTerm, ResolvedDivergence
 class SampleTargets:
     """Targets of all samples, from the teacher and from labels."""
 
-    proba: np.ndarray  # (n_samples, n_classes), by the teacher
+    proba: np.ndarray | TopK  # (n_samples, n_classes), by the teacher
     labels: np.ndarray  # codes or probabilities; arbitrary where a sample has no label
     labeled: np.ndarray  # (n_samples,), whether a sample has a label
     weight: np.ndarray | None  # None for ones
@@ -102,6 +103,10 @@ def as_one_term(terms):
     if not others:
         return first
     (labels,) = others
+    if is_sparse(first.target):
+        if first.weight.any():
+            return None
+        return replace(labels, target=of_codes(labels.target, first.target.shape[1]))
     if first.temperature != 1.0:
         return None
     weight = first.weight + labels.weight

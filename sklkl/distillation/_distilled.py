@@ -27,7 +27,7 @@ from sklkl._core.parameters import (
 )
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
-from sklkl._core.targets import Target, one_hot
+from sklkl._core.targets import Target, is_sparse, of_classes, one_hot
 from sklkl._core.typing import DivergenceParams, Estimator, Floats, Folds, RandomState, Samples
 from sklkl.distillation._composition import Composition, SampleTargets, has_weight
 from sklkl.distillation._munge import SEED, followed_by
@@ -360,12 +360,14 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples for teacher and student. If metadata routing is enabled,
             each gets what it requests.
-        teacher_proba : array-like of shape (n_samples, n_classes) or data frame, default=None
-            Probabilities of all samples by a teacher that is not at hand; a search slices
-            them as it does X. No teacher is fitted then. The columns of a data frame are the
+        teacher_proba : array-like or TopK of shape (n_samples, n_classes), default=None
+            Probabilities of all samples by a teacher that is not at hand, as an array, a data
+            frame, a ``TopK`` or a sparse matrix; a search slices them as it does X. No teacher
+            is fitted then. The columns of a data frame and the names of a ``TopK`` are the
             classes; the columns of an array are the ``classes`` of the student, or the classes
             of a frozen teacher or of ``y``. For parameters that are "auto" they should come
-            from teachers that do not know the labels.
+            from teachers that do not know the labels. A ``TopK`` and a sparse matrix are for
+            logistic students, and for labels in ``y``.
         **fit_params : dict
             Further metadata for the teacher and the student, if routing is enabled.
 
@@ -445,7 +447,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         """Return the targets of all samples, as codes or probabilities of ``classes``."""
         n_samples = num_samples(plan.X)
         proba = teacher.proba if self.cross_fit is None else teacher.out_of_fold()
-        proba = spread(teacher.classes, proba, classes)
+        proba = of_classes(teacher.classes, proba, classes)
         every = np.arange(n_samples) if plan.rows is None else plan.rows
         labels = np.zeros(n_samples, dtype=np.intp)
         if plan.target is not None:
@@ -509,7 +511,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         """
         weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
         check_same_rows(X=X, y=y, **weights)
-        if self.unlabeled is not None:
+        if self.unlabeled is not None and not is_sparse(y):
             rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
             if len(rows) == 0:
                 raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")

@@ -32,7 +32,8 @@ from sklkl._core.samples import (
     take,
 )
 from sklkl._core.sklearn import num_samples, params_of_rows
-from sklkl._core.targets import Target, check_target
+from sklkl._core.targets import Target, check_target, is_sparse
+from sklkl._core.topk import renamed
 from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier, is_frozen_pool
 from sklkl.distillation._student import (
@@ -142,6 +143,8 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         options, teacher, student, sample_weight, fit_params
     )
     of_labels = holds_labels(y)
+    if is_sparse(teacher_proba):
+        _refuse_for_sparse(options, student, y, of_labels)
     rows, y = _labeled(options, teacher, X, y, teacher_proba)
     some_weigh = rows is not None and options.unlabeled_weight != 1.0
     if not learns_from_probabilities(student) or weight is not None or share or some_weigh:
@@ -257,16 +260,22 @@ def _labeled(options, teacher, X, y, teacher_proba):
 
 def _given(X, y, teacher, student, teacher_proba):
     """Return ``teacher_proba`` as the predictions of a teacher."""
-    columns = frame_columns(teacher_proba, name="teacher_proba")
-    proba = as_floating(teacher_proba, "teacher_proba")
+    if is_sparse(teacher_proba):
+        target = check_target(
+            teacher_proba, name="teacher_proba", refuse_integers=True, sparse=True
+        )
+        classes, proba = target.classes if target.named else None, target.values
+    else:
+        classes = frame_columns(teacher_proba, name="teacher_proba")
+        proba = as_floating(teacher_proba, "teacher_proba")
     check_consistent_length(X, proba)
     if proba.ndim != 2:
         raise ValueError(
             "teacher_proba must have shape (n_samples, n_classes), a column per class; "
             f"got {proba.shape}."
         )
-    proba = normalized(proba, "teacher_proba")
-    classes = columns
+    if not is_sparse(proba):
+        proba = normalized(proba, "teacher_proba")
     if classes is None:
         classes = classes_of_student(student)
     if classes is None and is_frozen(teacher):
@@ -277,9 +286,41 @@ def _given(X, y, teacher, student, teacher_proba):
     if len(classes) != proba.shape[1]:
         raise ValueError(
             f"teacher_proba has {proba.shape[1]} columns, but there are {len(classes)} "
-            f"classes, {shown(classes)}; pass a data frame whose columns are the classes."
+            f"classes, {shown(classes)}; pass a data frame whose columns are the classes, or "
+            "the classes of a TopK."
         )
+    if is_sparse(proba):
+        proba = renamed(proba, classes)
     return TeacherPredictions(None, classes, proba, [])
+
+
+def _refuse_for_sparse(options, student, y, of_labels):
+    """Refuse what needs the teacher's probability of every class of every sample."""
+    used = _uses_of_every_class(options)
+    if used:
+        raise ValueError(
+            f"{', '.join(used)} of this {type(options).__name__} need the probability of "
+            "every class, but teacher_proba lists some classes only; set their defaults, or "
+            "pass a dense array."
+        )
+    if not learns_from_probabilities(student):
+        raise ValueError(
+            "A teacher_proba that lists some classes only is for "
+            "SoftLabelLogisticRegression, also at the end of a pipeline; got the student "
+            f"{type(student).__name__}."
+        )
+    if y is not None and not of_labels:
+        raise ValueError(
+            "y must hold labels, or be left out, if teacher_proba lists some classes only."
+        )
+
+
+def _uses_of_every_class(options):
+    """Return the parameters that are set to what a sparse ``teacher_proba`` cannot serve."""
+    names = [*_chosen(options), *(["loss_correction"] if options.loss_correction else [])]
+    names += [] if options.cross_fit is None else ["cross_fit"]
+    divergence = resolve_divergence(options.divergence, options.divergence_params).name
+    return [*names, *([] if divergence == "kl" else ["divergence"])]
 
 
 def _splits(options, target, fitted, params):

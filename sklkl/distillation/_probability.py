@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from sklkl._core.targets import one_hot
+from sklkl._core import topk
+from sklkl._core.targets import is_sparse, one_hot
 from sklkl.calibration._objective import Data, Doubt, smoothed
 from sklkl.calibration._scaling import fit_smoothing, fit_temperature
 
@@ -61,6 +62,8 @@ def _best_smoothing(proba, target, weight):
 
 def smooth(proba, share):
     """Return probabilities mixed with the uniform distribution."""
+    if is_sparse(proba):
+        return topk.smoothed(proba, share)
     return proba if share == 0.0 else (1.0 - share) * proba + share / proba.shape[1]
 
 
@@ -70,6 +73,8 @@ def temper(proba, temperature):
     In logarithms, so that small probabilities do not underflow on the way; 0 stays 0. In
     float64, as at high temperatures the rows differ by less than what float32 resolves.
     """
+    if is_sparse(proba):
+        return topk.tempered(proba, temperature)
     if temperature == 1.0:
         return proba
     with np.errstate(divide="ignore", over="ignore"):

@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_memory
 from sklkl._core.classes import spread
 from sklkl._core.models import fit_and_predict, fit_clone, probabilities
 from sklkl._core.samples import take
+from sklkl._core.targets import of_classes
+from sklkl._core.topk import TopK
 
 
 @dataclass
@@ -20,7 +22,8 @@ class TeacherPredictions:
 
     teacher: object  # fitted, or None
     classes: np.ndarray  # of the columns
-    proba: np.ndarray  # of all samples, by the teacher that was fitted to all labelled ones
+    # Of all samples, by the teacher that was fitted to all labelled ones; or given.
+    proba: np.ndarray | TopK
     # For each fold the indices of its labelled samples, and the probabilities, by the teacher
     # that was fitted without them, of the same samples or of all.
     folds: list
@@ -45,7 +48,7 @@ class TeacherPredictions:
         return replace(
             self,
             classes=np.asarray(classes),
-            proba=spread(self.classes, self.proba, classes),
+            proba=of_classes(self.classes, self.proba, classes),
             folds=[(test, spread(self.classes, proba, classes)) for test, proba in self.folds],
         )
 

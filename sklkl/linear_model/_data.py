@@ -26,8 +26,10 @@ from sklkl._core.targets import (
     check_target,
     class_factors,
     class_mass,
+    is_sparse,
     refuse_weightless,
 )
+from sklkl._core.topk import TopK
 from sklkl.batches import Batches
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import stages_of
@@ -59,7 +61,7 @@ class Data:
     # its own.
     X: object
     classes: np.ndarray
-    target: np.ndarray  # codes (n_samples,), or probabilities of the dtype of X
+    target: np.ndarray | TopK  # codes (n_samples,), or probabilities: arrays of the dtype of X
     weight: np.ndarray  # float64
     labels: np.ndarray | None = None  # to learn besides, as target
     label_weight: np.ndarray | None = None  # float64
@@ -104,9 +106,21 @@ class Data:
 
 
 def check_data(
-    estimator, X, y, sample_weight, labels=None, label_weight=None, *, reset=True, classes=None
+    estimator,
+    X,
+    y,
+    sample_weight,
+    labels=None,
+    label_weight=None,
+    *,
+    reset=True,
+    classes=None,
+    sparse=False,
 ):
-    """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied."""
+    """Return the ``Data`` that a user passed to ``estimator.fit``, class weights applied.
+
+    With ``sparse`` the target may be a ``TopK``.
+    """
     if isinstance(X, Batches):
         np.asarray(X)  # which tells what they are for
     if y is None:
@@ -119,7 +133,7 @@ def check_data(
     refuse_other_rows(named, strict=False)
     X = check_features(estimator, X, reset=reset)
     given = estimator.classes if classes is None else classes
-    target = check_target(y, classes=given, refuse_integers=True, at_least=2)
+    target = check_target(y, classes=given, refuse_integers=True, at_least=2, sparse=sparse)
     check_consistent_length(X, target)
     if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
         target = target.ordered()
@@ -200,6 +214,8 @@ def finished(data, factors, dtype=None):
 
 def _of_target(target, X, dtype):
     """Return codes, or probabilities of a dtype, where X is."""
+    if is_sparse(target):
+        return target
     target = target if issparse(X) else beside(X, target)
     if target.ndim == 1:
         return target

@@ -283,8 +283,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     @contextmanager
     def _checked(self, arguments):
         """Yield the checked data of the arguments of ``fit``, wherever its rows are."""
-        check = check_batches if isinstance(arguments["X"], Batches) else check_data
-        yield check(self, **arguments)
+        if isinstance(arguments["X"], Batches):
+            yield check_batches(self, **arguments)
+        else:
+            yield check_data(self, **arguments, sparse=True)
 
     def _fit(self, data, divergence, arguments):
         """Fit to checked data, wherever its rows are, and set the attributes of the model.

@@ -226,7 +226,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         """
         Cs, l1_ratios = self._check_parameters()
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight, labels, label_weight)
+            data = check_data(self, X, y, sample_weight, labels, label_weight, sparse=True)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
             metadata = {"sample_weight": sample_weight, "label_weight": label_weight}
             metadata["labels"] = None if labels is None else indexable(labels)[0]
@@ -471,7 +471,8 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
     metadata = params_of_rows(X, metadata, train)
     score_params = params_of_rows(X, score_params, test)
     context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
-    data = check_data(student, X_train, y_train, **{"sample_weight": None, **metadata})
+    metadata = {"sample_weight": None, **metadata}
+    data = check_data(student, X_train, y_train, **metadata, sparse=True)
     temperature = float(student.temperature)
     objectives = objectives_of(
         data,

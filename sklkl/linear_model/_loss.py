@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklkl._core.parameters import FINITE, SHARE, check
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import is_sparse, one_hot
+from sklkl._core.topk import TopK
 from sklkl._kernels._linear import LOSSES
 from sklkl.divergences._registry import find
 
@@ -82,7 +83,8 @@ class LossTerm:
     weight of the target in the mixture, divided by ``parameter * (1 - parameter)``.
     """
 
-    target: np.ndarray  # codes (n_samples,) of dtype intp, or probabilities, dtype as X
+    # Codes (n_samples,) of dtype intp, probabilities of the dtype of X, or a TopK.
+    target: np.ndarray | TopK
     weight: np.ndarray | None  # (n_samples,), float64; None for ones, before checks
     temperature: float = 1.0
     divergence: str = "kl"  # one of LOSSES, "kl" if the target holds codes
@@ -105,6 +107,11 @@ def stages_of(data, divergence, temperature):
     first = LossTerm(data.target, data.weight)
     if divergence.name == "kl":
         return [[first, *labels]]
+    if is_sparse(data.target):
+        raise ValueError(
+            f"A sparse y is for divergence='kl', as {divergence.name!r} compares every class "
+            "of every sample; pass a dense y."
+        )
     target = one_hot(data.target, len(data.classes)).astype(data.X.dtype, copy=False)
     if divergence.infinite_at_zeros:
         _refuse_zeros(data, target, divergence)

@@ -44,8 +44,8 @@ def step_tolerance(tol, data, temperature):
 # The full curvature takes n_features^2 numbers, and n_features^3 operations to factorise.
 MAX_FULL_CURVATURE = 2000
 
-# Beyond, the correlation of classes is left out of the curvature: it takes n_classes^2
-# operations for each row.
+# Beyond, the correlation of classes is left out of the curvature, as it takes n_classes^2
+# operations for each row; how frequent they are is not.
 MAX_CLASS_CORRELATION = 500
 
 # Rows that a sample has for each coefficient of a logit: its Hessian is then within about a
@@ -336,17 +336,17 @@ class KLObjective(Objective):
         Returns
         -------
         A : ndarray of shape (size, size), or its diagonal (size,) unless ``full``
-        M : ndarray of shape (n_logits, n_logits)
+        M : ndarray of shape (n_logits, n_logits), or its diagonal (n_logits,) for many classes
         """
         n_logits = self.shape[1]
         products = 1 < n_logits <= MAX_CLASS_CORRELATION
         total, A, M = self.rows.curvature(W, full, products)
+        M = (np.array([[total]]) if M is None else M) / self.total_weight
         if products:
-            M /= self.total_weight
             # The rows of M sum to 0: all logits may be shifted. Make that direction harmless.
             M += np.trace(M) / n_logits**2
-        else:
-            M = np.eye(n_logits) * (total / self.total_weight / max(1, n_logits - 1))
+        elif n_logits > 1:  # as in ``class_curvature``
+            M *= n_logits / (n_logits - 1.0)
         return A / max(total, TINY), M
 
     def class_curvature(self, W, full):
@@ -381,15 +381,19 @@ class KLObjective(Objective):
         """Return the metric of a curvature, whose arrays it changes."""
         full = A.ndim == 2
         diagonal = np.einsum("ii->i", A) if full else A
+        of_each = np.einsum("ii->i", M) if M.ndim == 2 else M
         mean_A = diagonal.mean() if self.n_features else 0.0
-        mean_M = np.trace(M) / len(M)
-        of_features, of_classes = self._penalties(mean_A, mean_M)
+        of_features, of_classes = self._penalties(mean_A, of_each.mean())
         # A class that is never predicted has no curvature, nor a gradient to speak of.
-        np.einsum("ii->i", M)[:] += of_classes + 1e-6 * np.diag(M) + TINY
+        of_each += of_classes + 1e-6 * of_each + TINY
         diagonal[: self.n_features] += of_features
         # So has a feature that is always zero.
         diagonal[diagonal == 0.0] = 1.0
-        M = np.linalg.inv(M)
+        M = np.linalg.inv(M) if M.ndim == 2 else M
+
+        def divided(G):
+            return G @ M if M.ndim == 2 else G / M
+
         if full:
             # For a Cholesky factor where features are linearly dependent; in float32, too.
             for ridge in (1e-10, 1e-5):
@@ -398,9 +402,9 @@ class KLObjective(Objective):
                     solve = solver(A)
                 except LinAlgError:
                     continue
-                return lambda G: solve(G) @ M
+                return lambda G: divided(solve(G))
             A = diagonal.copy()
-        return lambda G: (G / A[:, None]) @ M
+        return lambda G: divided(G / A[:, None])
 
     def _penalties(self, mean_A, mean_M):
         """Return what to add to A and to M, so that their product has about the penalty more.

@@ -21,8 +21,9 @@ from scipy.sparse import csr_array, hstack, issparse
 from scipy.special import softmax
 from sklearn.utils import assert_all_finite
 
+from sklkl._core import topk
 from sklkl._core.devices import place_of
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl._optimize.objective import TINY
 from sklkl.divergences import entropy
@@ -74,8 +75,8 @@ class Stats:
     # are the weights of a term divided by its temperature.
     mass: np.ndarray
     entropy: float  # sum of the weighted entropies of targets of forward KL, nats
-    # Whether every divergence is forward KL, so that the gradient of the intercepts is the
-    # difference of summed predictions and ``mass``.
+    # Whether every divergence is forward KL to a whole distribution, without a bucket, so that
+    # the gradient of the intercepts is the difference of summed predictions and ``mass``.
     forward: bool
 
     @property
@@ -161,8 +162,8 @@ class Rows(Protocol):
             Sum of ``h = w sum(p (1 - p))``, if binary of ``h = w p (1 - p)``.
         gram : ndarray of shape (size, size), or its diagonal (size,) unless ``full``
             Sum of ``h x x'``.
-        M : ndarray of shape (n_logits, n_logits), or None unless ``products``
-            Sum of ``w (diag(p) - p p')``.
+        M : ndarray of shape (n_logits, n_logits), or its diagonal unless ``products``
+            Sum of ``w (diag(p) - p p')``; None if binary.
         """
 
     def class_curvature(self, W, full):
@@ -277,14 +278,11 @@ class LocalRows:
         weight = total_entropy = 0.0
         for term in self.terms:
             weight += float(term.weight.sum()) / term.temperature**2
-            if term.target.ndim == 1:
-                of_term = np.bincount(term.target, term.weight, minlength=n_classes)
-            else:
-                of_term = np.einsum("i,ik->k", term.weight, term.target)
-            mass += of_term / term.temperature
+            mass += class_mass(term.target, term.weight, n_classes) / term.temperature
             if term.target.ndim == 2 and term.divergence == "kl":
+                entropies = topk.entropies if is_sparse(term.target) else entropy
                 # Not weight @ ..., a call of BLAS whose threads would go on waiting actively.
-                total_entropy += float(np.sum(term.weight * entropy(term.target)))
+                total_entropy += float(np.sum(term.weight * entropies(term.target)))
         return Stats(
             n_samples=n_samples,
             n_features=n_features,
@@ -294,7 +292,10 @@ class LocalRows:
             squares=float(np.sum(self._weight() ** 2)),
             mass=mass,
             entropy=total_entropy,
-            forward=all(term.divergence == "kl" for term in self.terms),
+            forward=all(
+                term.divergence == "kl" and not (is_sparse(term.target) and term.target.coarse)
+                for term in self.terms
+            ),
         )
 
     def objective(self, W):

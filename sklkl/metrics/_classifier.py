@@ -7,10 +7,10 @@ from sklearn.metrics import accuracy_score
 from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
-from sklkl._core.samples import check_weights
-from sklkl._core.targets import align, check_target
+from sklkl._core.samples import check_weights, match_rows
+from sklkl._core.targets import align, align_target, check_target, is_sparse
 from sklkl._core.typing import Samples
-from sklkl.metrics._losses import d2_kl
+from sklkl.metrics._losses import SlicedPredictions, d2_kl
 
 
 class SoftLabelClassifierMixin(ClassifierMixin):
@@ -46,6 +46,10 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             ``X``.
         """
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
+        if is_sparse(y):
+            target, _ = align_target(y, self.classes_, "y", sparse=True)
+            match_rows(y=target, X=X)
+            return d2_kl(target, SlicedPredictions(self, X), sample_weight=sample_weight)
         if not check_target(y).hard:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)

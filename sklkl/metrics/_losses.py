@@ -5,6 +5,7 @@ public functions turn what users pass into ``(target, proba)`` with matching col
 work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import ArrayLike
 from sklkl._core.devices import beside, cast, namespace, rows_at, to_host, widest
 from sklkl._core.distributions import by_row, check_rows, nats_to
 from sklkl._core.docs import documented, documented_with
+from sklkl._core.models import predict_columns
+from sklkl._core.names import counting_from, row_number
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import check_weights, relative
-from sklkl._core.targets import class_mass, one_hot
+from sklkl._core.samples import check_weights, n_rows, relative, take
+from sklkl._core.targets import class_mass, is_sparse, one_hot
+from sklkl._core.topk import TopK, coarsened, refuse_bucket
 from sklkl._core.typing import DivergenceParams, OnZero
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import LISTS, find
@@ -25,6 +29,8 @@ ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = find("kl")
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
+# The same of sparse targets, for which an estimator may predict a block at a time: 64 MB.
+SPARSE_BLOCK = 2**23
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
 
@@ -59,12 +65,13 @@ def row_losses(
 ):
     """Return the divergence between the target and the prediction of each sample, on the host.
 
-    Hard labels are written as probabilities in blocks of rows, not all at once.
+    Labels and sparse rows are written as probabilities in blocks of rows, not all at once.
+    Where something is left in a bucket, it is one outcome, of the prediction, too.
 
     Parameters
     ----------
-    target, proba : ndarray
-        The results of ``check_y_and_proba``.
+    target, proba : ndarray or TopK
+        The results of ``check_y_and_proba``; or for a sparse target ``SlicedPredictions``.
     divergence : Divergence
         A record of the registry, with its ``divergence_params``.
     name : str
@@ -78,24 +85,48 @@ def row_losses(
     if not divergence.linear_in_log_q:
         log_proba = None
     n, n_classes = proba.shape
-    size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
+    of_lists = is_sparse(target)
+    if of_lists and divergence.name == "ranked_probability":
+        refuse_bucket(target, "The order of classes")
+    if of_lists or isinstance(proba, TopK | SlicedPredictions):
+        size = max(1, SPARSE_BLOCK // n_classes)
+    else:
+        size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
     losses = []
     for start in range(0, n, size):
         rows = slice(start, min(n, start + size))
         block = (None if x is None else x[rows, ...] for x in (log_proba, counted))
-        p = one_hot(target[rows, ...], n_classes)
-        try:
-            q = proba[rows, :]
-            losses.append(_losses_of_block(kernel, p, q, *block, start, name, base, on_zero))
-        except ValueError:
-            if target.ndim == 1:
-                check_rows(proba, name)  # whose message has the number of the row in all
-            raise
+        # Messages count the rows of all blocks.
+        with counting_from(row_number(start)) if size < n else nullcontext():
+            p, q = target[rows, ...], one_hot(proba[rows, :], n_classes)
+            if of_lists and p.coarse:
+                q = check_rows(q, name)
+                p, q = coarsened(p), coarsened(p, q)
+            else:
+                p = one_hot(p, n_classes)
+            losses.append(_losses_of_block(kernel, p, q, *block, name, base, on_zero))
     return np.concatenate(losses)
 
 
-def _losses_of_block(kernel, p, q, log_q, counted, start, name, base, on_zero):
-    """Return the losses of rows, of which the first has the number ``start``."""
+class SlicedPredictions:
+    """The probabilities by an estimator of rows of X, predicted when they are asked for."""
+
+    def __init__(self, estimator, X):
+        self.estimator, self.X = estimator, X
+        self.shape = n_rows(X, "X"), len(estimator.classes_)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, places):
+        """Return the probabilities of the rows of a slice: ``[rows, :]``."""
+        rows, _ = places
+        rows = np.arange(*rows.indices(len(self)))
+        return predict_columns(self.estimator, take(self.X, rows))
+
+
+def _losses_of_block(kernel, p, q, log_q, counted, name, base, on_zero):
+    """Return the losses of rows."""
     names = ("y_true", name)
     if on_zero == "clip":
         p, q = (
@@ -111,7 +142,7 @@ def _losses_of_block(kernel, p, q, log_q, counted, start, name, base, on_zero):
     if on_zero != "inf" and infinite.any():
         refused = infinite if counted is None else infinite & counted
         if on_zero == "raise" and refused.any():
-            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)), start)
+            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)))
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = rows_at(p, infinite), rows_at(q, infinite)
         losses[infinite] = to_host(by_row(kernel, p, clip(p, q, names[1]), base=base))
@@ -152,7 +183,7 @@ def _raise_underflow(p, q, log_q):
     return xp.where(low, tiny + xp.zeros_like(q), q), to_host(missing)
 
 
-def _raise_infinite(kernel, p, q, p_name, q_name, i, start):
+def _raise_infinite(kernel, p, q, p_name, q_name, i):
     p, q = (to_host(x[i : i + 1, :])[0] for x in (p, q))
     of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
     if of_q and ((p > 0) & (q == 0)).any():
@@ -161,7 +192,7 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i, start):
     else:
         j = int(np.argmax((p == 0) & (q > 0)))
         zero, other, value = p_name, q_name, q[j]
-    i += start
+    i = row_number(i)
     raise ValueError(
         f"The loss is infinite: {zero}[{i}, {j}] is 0 where {other}[{i}, {j}] is "
         f"{value:.6g}. For a finite value use on_zero='clip'."
@@ -190,7 +221,9 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
 def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=None):
     """Return the result of the public function that calls this one."""
     together = {"sample_weight": sample_weight}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together, stacklevel=4)
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, together, stacklevel=4, sparse=True
+    )
     options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
     return mean_divergence(target, proba, record, divergence_params=params, **options)
 
@@ -515,6 +548,6 @@ def d2_kl_score(
     0.887
     """
     target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}
+        y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True
     )
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)

@@ -23,10 +23,16 @@ from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabele
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
-from sklkl._core.targets import align_target, check_kind
+from sklkl._core.targets import align_target, check_kind, is_sparse
 from sklkl._core.typing import DivergenceParams, Estimator, OnZero
 from sklkl.divergences._registry import DIVERGENCES, find
-from sklkl.metrics._losses import KL, check_options, d2_kl, mean_divergence
+from sklkl.metrics._losses import (
+    KL,
+    SlicedPredictions,
+    check_options,
+    d2_kl,
+    mean_divergence,
+)
 
 D2 = "d2_kl"
 D2_SPELLINGS = (D2, "d2_kl_score")
@@ -65,6 +71,12 @@ class DivergenceScorer(BaseScorer):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
         check_has_proba(estimator, "estimator")
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
+        options = {**self._kwargs, **kwargs}
+        if is_sparse(y_true):
+            target, _ = self._target(X, y_true, estimator.classes_)
+            match_rows(y_true=target, X=X)
+            proba = SlicedPredictions(estimator, X)
+            return self._sign * self._metric(target, proba, **options)
         # Several scorers of an estimator share its predictions.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
@@ -75,7 +87,6 @@ class DivergenceScorer(BaseScorer):
         # A single row would be repeated.
         match_rows(y_true=target, y_proba=proba)
         target = beside(proba, target)
-        options = {**self._kwargs, **kwargs}
         spread_to = {"classes": estimator.classes_, "wanted": classes}
         has_logs = hasattr(estimator, "predict_log_proba")
         xp = namespace(proba)
@@ -85,10 +96,14 @@ class DivergenceScorer(BaseScorer):
             # The estimator may know the logarithms of what is lost by underflow.
             logs = predict_columns(estimator, X, "predict_log_proba")
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
-        metric = (
-            d2_kl if self.name == D2 else partial(mean_divergence, divergence=find(self.name))
-        )
-        return self._sign * metric(target, spread(proba=proba, **spread_to), **options)
+        return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
+
+    @property
+    def _metric(self):
+        """The function of a target and probabilities that scores are, or losses to negate."""
+        if self.name == D2:
+            return d2_kl
+        return partial(mean_divergence, divergence=find(self.name))
 
     def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")
@@ -96,7 +111,7 @@ class DivergenceScorer(BaseScorer):
 
     def _target(self, X, y_true, classes):
         """Return the target, and the classes of its columns or codes."""
-        return align_target(y_true, classes)
+        return align_target(y_true, classes, sparse=True)
 
 
 class FidelityScorer(DivergenceScorer):

@@ -22,7 +22,7 @@ from sklkl._core.docs import documented
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import BOOLEAN, Rule, check, integer
 from sklkl._core.samples import check_weights, encode_groups
-from sklkl._core.targets import check_target
+from sklkl._core.targets import check_target, is_sparse
 from sklkl._core.typing import RandomState, Samples
 
 COUNTED = 1 << 12  # rows at a time in the search for rare classes
@@ -545,8 +545,9 @@ def deal(labels, sizes, rng):
 def check_soft_cv(cv, target, groups=None):
     """Return the splitter that ``cv`` stands for, given a checked target.
 
-    An integer means stratified folds, of labels or of masses; None means 5. Where groups are
-    to be kept together, other than by an integer, ``cv`` is a splitter.
+    An integer means stratified folds, of labels or of masses; of a ``TopK`` random folds, as
+    most of its many classes have too little mass to be divided; None means 5. Where groups
+    are to be kept together, other than by an integer, ``cv`` is a splitter.
     """
     if cv is None or isinstance(cv, Integral):
         n_folds = 5 if cv is None else cv
@@ -556,6 +557,8 @@ def check_soft_cv(cv, target, groups=None):
                 f"There are {len(target)} samples, fewer than the folds of cv, which is 5 by "
                 f"default; set cv to a number from 2 to {len(target)}, or pass more samples."
             )
+        if is_sparse(target) and groups is None:
+            return KFold(n_folds, shuffle=True, random_state=0)
         if target.ndim == 2 or groups is not None:
             return StratifiedSoftKFold(n_folds)
     # Strings, arrays and tensors have a method of this name, too.

@@ -134,11 +134,12 @@ def assert_is_curvature(rows, problem, err_msg=""):
             assert (np.abs(gram - exact_gram) <= rounding * scale).all(), err_msg
         else:
             assert_allclose(gram, exact_gram.diagonal(), rtol=rounding, err_msg=err_msg)
-        if not products:
+        if problem.n_logits == 1:
             assert M is None
-        elif problem.n_logits > 1:
+        else:
             scale_M = rounding * problem.weight.sum()
-            assert_allclose(M, exact_M, rtol=0, atol=scale_M, err_msg=err_msg)
+            wanted = exact_M if products else exact_M.diagonal()
+            assert_allclose(M, wanted, rtol=0, atol=scale_M, err_msg=err_msg)
 
 
 def assert_are_predictions(rows, problem, err_msg=""):

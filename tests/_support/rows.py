@@ -79,7 +79,7 @@ class NumpyRows:
         return (
             float(h.sum()),
             gram if full else gram.diagonal().copy(),
-            M if products else None,
+            M if products else M.diagonal().copy() if self.shape[1] > 1 else None,
         )
 
     def class_curvature(self, W, full):

@@ -1,0 +1,130 @@
+"""Losses and scorers of targets that list a few classes of each sample."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
+from scipy.special import softmax
+
+from sklkl import TopK
+from sklkl.divergences._registry import DIVERGENCES
+from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.metrics import _losses as losses
+from sklkl.metrics import (
+    d2_kl_score,
+    divergence_loss,
+    kl_loss,
+    make_divergence_scorer,
+)
+
+VALUES = {"order": 2.0, "alpha": 0.3, "weight": 0.3}
+each_divergence = pytest.mark.parametrize("divergence", DIVERGENCES, ids=lambda d: d.name)
+
+
+def problem(n_samples=30, n_classes=7, k=3):
+    rng = np.random.default_rng(0)
+    proba = softmax(rng.normal(size=(n_samples, n_classes)), axis=1)
+    indices = np.argsort(-proba, axis=1)[:, :k]
+    q = softmax(rng.normal(size=proba.shape), axis=1)
+    return indices, np.take_along_axis(proba, indices, axis=1), q
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Several blocks of 4 rows."""
+    monkeypatch.setattr(losses, "SPARSE_BLOCK", 4 * 7)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "renormalize"])
+@each_divergence
+def test_losses_are_those_of_the_dense_target(divergence, rest):
+    indices, proba, q = problem()
+    y = TopK(indices, proba, 7, rest=rest)
+    params = {name: VALUES[name] for name in divergence.parameters}
+    weight = np.linspace(0.0, 2.0, len(y))
+    options = {"divergence": divergence.name, "divergence_params": params}
+    options["sample_weight"] = weight
+    wanted = divergence_loss(y.to_dense(), q, **options)
+    assert_allclose(divergence_loss(y, q, **options), wanted, rtol=1e-13)
+    if rest == "renormalize":
+        as_csr = divergence_loss(csr_array(y.to_dense()), q, **options)
+        assert_allclose(as_csr, wanted, rtol=1e-13)
+
+
+@each_divergence
+def test_a_bucket_is_one_outcome(divergence):
+    indices, proba, q = problem()
+    y = TopK(indices, proba, 7, rest="bucket")
+    known = np.take_along_axis(q, indices, axis=1)
+    p, q_rows = (np.column_stack([x, 1.0 - x.sum(axis=1)]) for x in (proba, known))
+    params = {name: VALUES[name] for name in divergence.parameters}
+    options = {"divergence": divergence.name, "divergence_params": params}
+    if divergence.name == "ranked_probability":
+        with pytest.raises(ValueError, match="order of classes needs the probability"):
+            divergence_loss(y, q, **options)
+        return
+    wanted = divergence_loss(p, q_rows, **options)
+    assert_allclose(divergence_loss(y, q, **options), wanted, rtol=1e-12)
+
+
+def test_zeros_and_predictions_that_are_sparse():
+    indices, proba, q = problem()
+    y, other = TopK(indices, proba, 7), TopK(indices[::-1], proba[::-1], 7, rest="renormalize")
+    dense = y.to_dense(), other.to_dense()
+    for pair in ((y, other), (dense[0], other), (y, dense[1])):
+        assert_allclose(kl_loss(*pair), kl_loss(*dense), rtol=1e-13)
+        assert kl_loss(*pair, on_zero="inf") == np.inf
+        with pytest.raises(
+            ValueError, match=r"y_proba\[0, \d\] is 0 where y_true\[0, \d\] is"
+        ):
+            kl_loss(*pair, on_zero="raise")
+    assert kl_loss(y, y) == 0.0
+    assert_allclose(d2_kl_score(y, q), d2_kl_score(dense[0], q), rtol=1e-12)
+    labels = np.argmax(dense[0], axis=1)
+    assert_allclose(kl_loss(labels, y), kl_loss(labels, dense[0]), rtol=1e-13)
+
+
+def test_messages_count_the_rows_of_all_blocks():
+    indices, proba, q = problem()
+    y = TopK(indices, proba, 7)
+    for rest in ("uniform", "bucket"):
+        bad = q.copy()
+        bad[9] *= 2.0
+        with pytest.raises(ValueError, match=r"y_proba\[9\] sums to 2"):
+            kl_loss(TopK(indices, proba, 7, rest=rest), bad)
+    q[13] = np.eye(7)[indices[13, 1]]
+    with pytest.raises(ValueError, match=r"y_proba\[13, \d\] is 0"):
+        kl_loss(y, q, on_zero="raise")
+    with pytest.raises(ValueError, match="Found inconsistent numbers of samples"):
+        kl_loss(y, q[1:])
+    with pytest.raises(ValueError, match="y_proba has 6 columns"):
+        kl_loss(y, q[:, 1:] / q[:, 1:].sum(axis=1, keepdims=True))
+
+
+def test_scorers_match_classes_by_name():
+    rng = np.random.default_rng(1)
+    indices, proba, _ = problem()
+    X, names = rng.normal(size=(len(indices), 2)), np.array(list("gfedcba"))
+    y = TopK(indices, proba, classes=names)
+    model = SoftLabelLogisticRegression(classes=np.sort(names)).fit(X, y)
+    wanted = kl_loss(y, model.predict_proba(X)[:, ::-1])
+    assert_allclose(-make_divergence_scorer("kl")(model, X, y), wanted, rtol=1e-12)
+    score = make_divergence_scorer("d2_kl", on_zero="inf")(model, X, y)
+    assert_allclose(score, model.score(X, y), rtol=1e-12)
+    unnamed = TopK(6 - indices, proba, 7)
+    assert_allclose(-make_divergence_scorer("kl")(model, X, unnamed), wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match="but there are 7 classes"):
+        make_divergence_scorer("kl")(
+            model, X, TopK(indices, proba, 8, classes=list("abcdefgh"))
+        )
+    with pytest.raises(ValueError, match="nconsistent numbers of samples"):
+        model.score(X[1:], y)
+
+
+def test_scorers_of_two_classes():
+    X = np.random.default_rng(2).normal(size=(20, 2))
+    y = TopK((X[:, :1] > 0).astype(int), np.full((20, 1), 0.8), 2)
+    model = SoftLabelLogisticRegression().fit(X, y)
+    scorer = make_divergence_scorer("kl")
+    assert_allclose(scorer(model, X, y), scorer(model, X, y.to_dense()), rtol=1e-13)
+    assert_allclose(model.score(X, y), model.score(X, y.to_dense()), rtol=1e-13)

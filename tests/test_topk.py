@@ -1,0 +1,185 @@
+"""Probabilities of a few classes of each sample: what is stored, refused and indexed."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import coo_array, csr_array
+from scipy.stats import entropy
+from sklearn.model_selection import KFold, train_test_split
+from sklearn.utils import _safe_indexing
+
+from sklkl import TopK
+from sklkl._core import topk
+from sklkl._core.names import counting_from
+
+INDICES = np.array([[2, 0], [1, 3], [4, 1], [0, 4]])
+PROBA = np.array([[0.7, 0.2], [0.5, 0.3], [0.6, 0.4], [1.0, 0.0]])
+DENSE = {
+    "uniform": [
+        [0.2, 0.1 / 3, 0.7, 0.1 / 3, 0.1 / 3],
+        [0.2 / 3, 0.5, 0.2 / 3, 0.3, 0.2 / 3],
+        [0.0, 0.4, 0.0, 0.0, 0.6],
+        [1.0, 0.0, 0.0, 0.0, 0.0],
+    ],
+    "renormalize": [
+        [2 / 9, 0.0, 7 / 9, 0.0, 0.0],
+        [0.0, 0.625, 0.0, 0.375, 0.0],
+        [0.0, 0.4, 0.0, 0.0, 0.6],
+        [1.0, 0.0, 0.0, 0.0, 0.0],
+    ],
+}
+each_known = pytest.mark.parametrize("rest", DENSE)
+
+
+def example(rest="uniform", **options):
+    return TopK(INDICES, PROBA, 5, rest=rest, **options)
+
+
+@each_known
+def test_dense_rows(rest):
+    assert_allclose(example(rest).to_dense(), DENSE[rest], atol=1e-15)
+    with np.errstate(divide="ignore"):
+        of_logs = TopK(INDICES, n_classes=5, log_proba=np.log(PROBA), rest=rest)
+    assert_allclose(of_logs.to_dense(), DENSE[rest], atol=1e-15)
+    assert_allclose(example(rest).to_dense().sum(axis=1), 1.0, rtol=1e-15)
+
+
+def test_of_a_sparse_matrix_and_of_dicts():
+    stored = csr_array(np.array(DENSE["renormalize"]))
+    assert_allclose(TopK.from_csr(coo_array(stored)).to_dense(), stored.toarray())
+    names = ["a", "b", "c", "d", "e"]
+    rows = [
+        {names[k]: float(np.log(p)) for k, p in zip(*row, strict=True) if p > 0}
+        for row in zip(INDICES, PROBA, strict=True)
+    ]
+    target = TopK.from_dicts(rows, classes=names[::-1])
+    assert_allclose(target.to_dense()[:, ::-1], DENSE["uniform"], atol=1e-15)
+    assert_array_equal(TopK.from_dicts(rows).classes, names)
+    assert TopK.from_dicts(({"b": -1.0}, {"a": -2.0})).classes.tolist() == ["a", "b"]
+
+
+def test_rounding_is_no_error():
+    target = TopK([[0, 1]], np.array([[0.9, 0.1 + 2e-4]], np.float32), 3)
+    assert_allclose(target.to_dense(), np.array([[0.9, 0.1002, 0.0]]) / 1.0002, rtol=1e-7)
+    assert TopK([[0, 1]], [[1.0, -1e-7]], 3).proba.tolist() == [1.0, 0.0]
+    assert TopK([[0]], log_proba=[[1e-7]], n_classes=3).proba.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"indices": [[0, 1], [2, 5]]}, ValueError, "Row 1 of indices lists the class 5"),
+        ({"indices": [[0, 1], [-1, 1]]}, ValueError, "Row 1 of indices lists the class -1"),
+        (
+            {"indices": [[0, 1], [2, 2]]},
+            ValueError,
+            "Row 1 of indices lists the class 2 twice",
+        ),
+        ({"indices": [[0.0, 1.0]] * 2}, ValueError, "must hold integers"),
+        ({"indices": [0, 1]}, ValueError, "must have the same shape"),
+        ({"proba": [[0.5, 0.5], [0.9, 0.2]]}, ValueError, "row 1 of indices sum to 1.1"),
+        (
+            {"proba": [[0.5, 0.5], [0.5, -0.1]]},
+            ValueError,
+            "has the probability -0.1 at place",
+        ),
+        ({"proba": [[0.5, 0.5], [np.nan, 0.1]]}, ValueError, "probability nan at place 0"),
+        ({"log_proba": [[-1.0, -2.0]] * 2}, ValueError, "Pass either proba or log_proba"),
+        (
+            {"proba": None, "log_proba": [[-1.0, -2.0], [0.5, -9.0]]},
+            ValueError,
+            "Row 1 of log_proba has the log-probability 0.5",
+        ),
+        ({"n_classes": None}, ValueError, "Pass n_classes"),
+        ({"n_classes": 1}, ValueError, "n_classes must be"),
+        (
+            {"n_classes": 2, "indices": [[0, 1]] * 2},
+            ValueError,
+            "Row 1 .*all classes are listed",
+        ),
+        (
+            {"rest": "renormalize", "proba": [[0.5, 0.5], [0.0, 0.0]]},
+            ValueError,
+            "Row 1 .* nothing to renormalize",
+        ),
+        ({"classes": ["a", "b"]}, ValueError, "classes has 2 names"),
+        ({"rest": "ignore"}, ValueError, "rest must be one of"),
+    ],
+)
+def test_refusals(change, error, message):
+    given = {"indices": [[0, 1], [2, 1]], "proba": [[0.5, 0.5], [0.5, 0.1]], "n_classes": 5}
+    with pytest.raises(error, match=message):
+        TopK(**(given | change))
+
+
+def test_refusals_of_other_sources():
+    with pytest.raises(TypeError, match="must be a sparse matrix"):
+        TopK.from_csr(np.eye(3))
+    with pytest.raises(ValueError, match="Row 1 of proba lists no class"):
+        TopK.from_csr(csr_array([[1.0, 0.0], [0.0, 0.0]]))
+    with pytest.raises(TypeError, match=r"rows\[1\] must be a dict"):
+        TopK.from_dicts([{"a": -1.0}, ["a"]])
+    with pytest.raises(ValueError, match=r"rows\[1\] has 'c', which is none of the classes"):
+        TopK.from_dicts([{"a": -1.0}, {"c": -1.0}], classes=["a", "b"])
+    with pytest.raises(ValueError, match="Row 1 of rows lists no class"):
+        TopK.from_dicts([{"a": -1.0}, {}], classes=["a", "b"])
+    with counting_from(10), pytest.raises(ValueError, match="Row 11 of indices lists"):
+        TopK([[0, 1], [2, 2]], [[0.5, 0.5], [0.5, 0.1]], 5)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        slice(1, 3),
+        slice(None),
+        slice(3, 1),
+        slice(None, None, 2),
+        [3, 0, 0],
+        np.array([True, False, True, False]),
+        -1,
+        (np.array([2, 1]), ...),
+    ],
+)
+def test_indexing(rows):
+    dense = np.array(DENSE["uniform"])
+    key = rows[0] if isinstance(rows, tuple) else rows
+    assert_allclose(example()[rows].to_dense(), np.atleast_2d(dense[key]), atol=1e-15)
+    assert len(example()[rows]) == example()[rows].shape[0] == len(np.atleast_2d(dense[key]))
+
+
+def test_indexing_by_scikit_learn():
+    dense = np.array(DENSE["uniform"])
+    a, b = train_test_split(example(), random_state=0)
+    for part, wanted in zip((a, b), train_test_split(dense, random_state=0), strict=True):
+        assert_allclose(part.to_dense(), wanted, atol=1e-15)
+    for train, _ in KFold(2).split(example()):
+        part = _safe_indexing(example(), train)
+        assert_allclose(part.to_dense(), dense[train], atol=1e-15)
+    for rows in (IndexError, 9), (IndexError, (0, 1)):
+        with pytest.raises(rows[0]):
+            example()[rows[1]]
+
+
+def test_is_no_array():
+    with pytest.raises(TypeError, match="to_dense"):
+        np.asarray(example())
+    assert "rest='uniform'" in repr(example())
+    with pytest.raises(ValueError, match="rest='bucket' leaves open"):
+        example("bucket").to_dense()
+    exact = TopK(INDICES[2:], PROBA[2:], 5, rest="bucket")
+    assert_allclose(exact.to_dense(), DENSE["uniform"][2:])
+
+
+@each_known
+def test_mass_and_entropy(rest):
+    target, weight = example(rest), np.array([1.0, 2.0, 0.0, 0.5])
+    assert_allclose(topk.mass(target, weight), weight @ DENSE[rest], atol=1e-15)
+    assert_allclose(topk.entropies(target), entropy(DENSE[rest], axis=1), atol=1e-15)
+
+
+def test_entropy_and_mass_of_a_bucket():
+    target = example("bucket")
+    wanted = entropy(np.column_stack([PROBA, 1.0 - PROBA.sum(axis=1)]), axis=1)
+    assert_allclose(topk.entropies(target), wanted, atol=1e-15)
+    ones = np.ones(4)
+    assert_allclose(topk.mass(target, ones), topk.mass(example(), ones), atol=1e-15)
