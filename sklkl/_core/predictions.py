@@ -64,7 +64,8 @@ def check_y_and_proba(
             f"{name} has {proba.shape[1]} columns, but y_true has {len(classes)} classes, "
             f"{shown(classes)}; name the classes of the columns with labels=."
         )
-    return beside(proba, target.values), proba
+    values = target.values
+    return (values if is_sparse(values) else beside(proba, values)), proba
 
 
 def _both_columns(positive, y_proba, classes, name):

@@ -99,6 +99,8 @@ def row_losses(
         # Messages count the rows of all blocks.
         with counting_from(row_number(start)) if size < n else nullcontext():
             p, q = target[rows, ...], one_hot(proba[rows, :], n_classes)
+            if of_lists:
+                q = to_host(q)
             if of_lists and p.coarse:
                 q = check_rows(q, name)
                 p, q = coarsened(p), coarsened(p, q)
