@@ -22,10 +22,11 @@ from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
 from sklkl.dask._predictions import CollectionPredictions, predicted
 from sklkl.distillation._probability import smooth, temper
 from sklkl.distillation._teacher import predict
+from sklkl.linear_model._data import RULES as RULES_OF_NUMBERS
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 RULES = {
-    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6),
+    "temperature": RULES_OF_NUMBERS["temperature"],
     "hard_label_weight": SHARE,
     "smoothing": number("a number from 0 to below 1", lambda v: 0 <= v < 1),
     "teacher_rows": integer(1),

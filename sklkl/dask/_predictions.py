@@ -32,16 +32,17 @@ def predicted(model, method, X):
     if not is_collection(X):
         return getattr(model, method)(X)
     X = whole_rows(X, "X")
-    options = {"model": dask.delayed(model), "method": method}
+    on_workers = dask.delayed(model)  # which each gets once, not with every task
     if is_frame(X):
         meta = _of_part(X._meta, model, method)
-        return X.map_partitions(_of_part, **options, meta=meta)
+        return X.map_partitions(_of_part, on_workers, method, meta=meta)
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     meta = _of_part(np.zeros((0, X.shape[1]), dtype), model, method)
     columns = meta.shape[1:]
     return X.map_blocks(
         _of_part,
-        **options,
+        model=on_workers,
+        method=method,
         dtype=meta.dtype,
         chunks=(X.chunks[0], *((n,) for n in columns)),
         drop_axis=None if columns else 1,
