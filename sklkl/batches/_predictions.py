@@ -74,7 +74,7 @@ def predict_to_parquet(
     ...     list(pd.read_parquet(path))
     ['id', 'ham', 'spam']
     """
-    import pyarrow as pa
+    from pyarrow import table as arrow_table
     from pyarrow.parquet import ParquetWriter
 
     check("batch_size", batch_size, integer(1))
@@ -100,7 +100,7 @@ def predict_to_parquet(
             predicted = predict_columns(
                 model, X if known is not None else X.to_numpy(), method
             )
-            out = {str(name): pa.array(table[name]) for name in keep}
+            out = {str(name): _of_arrow(table[name]) for name in keep}
             classes = [str(label) for label in model.classes_.tolist()]
             if len({*out, *classes}) < len(out) + len(classes):
                 raise ValueError(
@@ -108,7 +108,7 @@ def predict_to_parquet(
                     "rename the column."
                 )
             out |= dict(zip(classes, predicted.T, strict=True))
-            out = pa.table(out)
+            out = arrow_table(out)
             writer = writer or ParquetWriter(unfinished, out.schema)
             writer.write_table(out.cast(writer.schema))
             n_samples += len(X)
@@ -122,3 +122,12 @@ def predict_to_parquet(
             os.remove(unfinished)
         raise
     return n_samples
+
+
+def _of_arrow(column):
+    """Return a column of a table of any library in the type that Arrow has for it."""
+    from pyarrow import Array, ChunkedArray, array
+
+    if isinstance(column, Array | ChunkedArray):
+        return column
+    return column.to_arrow() if hasattr(column, "to_arrow") else array(column)

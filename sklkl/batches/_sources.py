@@ -42,10 +42,11 @@ def open_source(source, batch_size):
             return _of_parquet(source, batch_size)
     if hasattr(source, "scanner"):  # a dataset
         return _of_dataset(source, batch_size)
-    if hasattr(source, "collect_batches"):  # a LazyFrame
+    if hasattr(source, "collect_schema") and hasattr(source, "collect"):  # a LazyFrame
+        names = source.collect_schema().names()
         return Source(
-            source.collect_schema().names(),
-            lambda columns: source.select(columns).collect_batches(
+            names,
+            lambda columns: source.select(columns or names).collect_batches(
                 chunk_size=batch_size, maintain_order=True
             ),
         )
@@ -142,7 +143,7 @@ def _of_dataset(dataset, batch_size):
         wanted = columns if wanted is None else wanted
         for fragment in dataset.get_fragments():
             here = known.union(fragment.physical_schema.names)
-            _refuse_missing(fragment.path, wanted, here)
+            _refuse_missing(getattr(fragment, "path", fragment), wanted, here)
         scanner = dataset.scanner(
             columns=wanted, batch_size=batch_size, batch_readahead=1, fragment_readahead=1
         )

@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 from sklkl.batches import predict_to_parquet
 from sklkl.linear_model import SoftLabelLogisticRegression
 
-pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow")
 
 N = 50
 rng = np.random.default_rng(0)
@@ -47,6 +47,28 @@ def test_features(tmp_path):
     batches = [FRAME.iloc[:0], FRAME[:30], FRAME[30:]]
     predict_to_parquet(NAMELESS, lambda: iter(batches), path, keep=["id", "name"])
     assert_array_equal(pd.read_parquet(path)["spam"], SOFT.predict_proba(X)[:, 1])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "pyarrow", "polars", "lazy", "duckdb"])
+def test_sources_and_types_that_are_kept(kind, tmp_path):
+    frame = FRAME.assign(day=pd.date_range("2026-01-01", periods=N))
+    frame.to_parquet(tmp_path / "in.parquet")
+    if kind == "parquet":
+        source = str(tmp_path / "in.parquet")
+    elif kind == "pyarrow":
+        source = pa.Table.from_pandas(frame, preserve_index=False)
+    elif kind == "duckdb":
+        source = pytest.importorskip("duckdb").read_parquet(str(tmp_path / "in.parquet"))
+    else:
+        source = pytest.importorskip("polars").from_pandas(frame)
+        source = source.lazy() if kind == "lazy" else source
+    out = tmp_path / "out.parquet"
+    for model in (SOFT, NAMELESS):
+        predict_to_parquet(model, source, out, keep=["id", "name", "day"], batch_size=20)
+        table = pd.read_parquet(out)
+        assert_array_equal(table[["id", "name", "day"]], frame[["id", "name", "day"]])
+        assert table["day"].dtype.kind == "M"
+        assert_array_equal(table["spam"], SOFT.predict_proba(X)[:, 1])
 
 
 @pytest.mark.parametrize(
