@@ -28,6 +28,7 @@ from sklkl.metrics import (
     divergence_loss,
     get_scorer,
     kl_loss,
+    loss_interval,
     make_divergence_scorer,
 )
 from tests._support.cases import CASES
@@ -437,3 +438,9 @@ def test_the_page_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec(compile(code, "devices.md", "exec"), {})
     assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
+
+
+def test_other_metrics_take_targets_and_predictions_to_the_host(elsewhere):
+    y_true, y_proba = random_rows(40, 3, 1), random_rows(40, 3, 2)
+    there = loss_interval(elsewhere(y_true), elsewhere(y_proba))
+    assert there == loss_interval(y_true, y_proba)

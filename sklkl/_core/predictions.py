@@ -7,19 +7,24 @@ import numpy as np
 
 from sklkl._core.arrays import ROUNDING
 from sklkl._core.classes import check_classes, frame_columns, match_columns
-from sklkl._core.devices import beside, floating, namespace, to_host
+from sklkl._core.devices import beside, floating, namespace, on_host, to_host
 from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
 from sklkl._core.samples import match_rows
 from sklkl._core.targets import check_target
 
 
-def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stacklevel=3):
+def check_y_and_proba(
+    y_true, y_proba, labels, together, name="y_proba", stacklevel=3, *, stays=False
+):
     """Return ``(target, proba)`` with the same columns from the arguments of a loss.
 
     The target holds codes of labels, or probabilities. ``together`` holds further arguments
-    that belong to the same samples, by name; messages call ``y_proba`` by ``name``.
+    that belong to the same samples, by name; messages call ``y_proba`` by ``name``. Results
+    are on the host, unless ``stays``: then both are where ``y_proba`` is.
     """
+    if not stays:
+        y_true, y_proba = on_host(y_true, "y_true"), on_host(y_proba, name)
     proba = without_rounding(floating(y_proba, name))
     if proba.ndim not in (1, 2):
         raise ValueError(
@@ -35,7 +40,7 @@ def check_y_and_proba(y_true, y_proba, labels, together, name="y_proba", stackle
                 UserWarning,
                 stacklevel=stacklevel,
             )
-    target = check_target(y_true, classes=labels, name="y_true")
+    target = check_target(y_true, classes=labels, name="y_true", stays=stays)
     classes = target.classes
     match_rows(y_true=y_true, **{name: y_proba}, **together)
     if len(classes) == 1:

@@ -30,8 +30,7 @@ from sklkl._core.samples import match_rows
 class Target:
     """The targets of samples: labels or probabilities of classes.
 
-    Codes, and what a user passed in an array of NumPy, are on the host; other probabilities
-    are where they were.
+    Codes are on the host, and probabilities, unless they were to stay where they are.
     """
 
     classes: np.ndarray
@@ -85,7 +84,14 @@ class Target:
 
 
 def check_target(
-    y, *, classes=None, name="y", refuse_integers=False, at_least=1, of_part=False
+    y,
+    *,
+    classes=None,
+    name="y",
+    refuse_integers=False,
+    at_least=1,
+    of_part=False,
+    stays=False,
 ):
     """Return the ``Target`` that a user passed as ``y``.
 
@@ -109,6 +115,8 @@ def check_target(
     of_part : bool, default=False
         The samples are a part of others, with which a class may come more than once: no
         warning that most labels occur once.
+    stays : bool, default=False
+        Let probabilities in an array of another library stay where they are.
 
     Returns
     -------
@@ -122,7 +130,7 @@ def check_target(
         )
     columns = frame_columns(y, classes, name)
     elsewhere = place_of(y, name) is not None
-    if not (elsewhere and y.ndim == 2 and y.shape[1] > 1):
+    if not (stays and elsewhere and y.ndim == 2 and y.shape[1] > 1):
         y, elsewhere = (to_host(y) if elsewhere else y), False
     values = y if elsewhere else as_array(y, name)
     if values.ndim == 2 and values.shape[1] > 1:
@@ -336,7 +344,7 @@ def align_target(y_true, classes, name="y_true"):
     A model that never saw a class gives it probability 0.
     """
     classes = np.asarray(classes)
-    target = check_target(y_true, name=name)
+    target = check_target(y_true, name=name, stays=True)
     y_classes = target.classes
     if not target.hard and frame_columns(y_true, classes) is None:
         if len(y_classes) != len(classes):

@@ -46,7 +46,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             ``X``.
         """
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
-        if not check_target(y).hard:
+        if not check_target(y, stays=True).hard:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)
