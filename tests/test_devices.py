@@ -28,6 +28,7 @@ from sklkl.metrics import (
     divergence_loss,
     get_scorer,
     kl_loss,
+    loss_interval,
     make_divergence_scorer,
 )
 from tests._support.cases import CASES
@@ -387,7 +388,6 @@ def test_sums_over_rows_are_those_of_local_rows(n_logits, elsewhere, monkeypatch
         assert_allclose(getattr(there.stats, name), getattr(here.stats, name))
 
 
-@pytest.mark.skipif("not hasattr(pytest.importorskip('array_api_strict'), 'Device')")
 def test_a_device_without_float64():
     elsewhere = Elsewhere("array_api_strict", "no_float64")
     p, q = (x.astype(np.float32) for x in probabilities(40, 5))
@@ -438,3 +438,9 @@ def test_the_page_runs(capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec(compile(code, "devices.md", "exec"), {})
     assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
+
+
+def test_other_metrics_take_targets_and_predictions_to_the_host(elsewhere):
+    y_true, y_proba = random_rows(40, 3, 1), random_rows(40, 3, 2)
+    there = loss_interval(elsewhere(y_true), elsewhere(y_proba))
+    assert there == loss_interval(y_true, y_proba)

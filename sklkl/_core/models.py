@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
-from sklkl._core.devices import floating
+from sklkl._core.devices import floating, on_host
 from sklkl._core.distributions import normalized
 from sklkl._core.names import shown
 from sklkl._core.samples import is_unlabeled, n_rows, take
@@ -32,11 +32,12 @@ def check_has_proba(model, name):
         )
 
 
-def predict_columns(model, X, method="predict_proba", owner=None):
+def predict_columns(model, X, method="predict_proba", owner=None, *, stays=False):
     """Return predictions as floating-point numbers, with a column for each class of a model.
 
     ``method`` is "predict_proba", "predict_log_proba" or "decision_function"; ``owner`` names
-    the model in messages, as "The teacher's", by default by its class.
+    the model in messages, as "The teacher's", by default by its class. Predictions are on the
+    host, unless ``stays``: then they are where the model leaves them.
     """
     kind, name = type(model).__name__, _name_of(model, method, owner)
     if not hasattr(model, method):
@@ -54,7 +55,7 @@ def predict_columns(model, X, method="predict_proba", owner=None):
             f"{name} returned {len(predicted)} arrays, one for each column of y; pass labels "
             f"to {kind}, which does not learn from soft targets."
         )
-    predicted = floating(predicted, name)
+    predicted = floating(predicted if stays else on_host(predicted, name), name)
     if predicted.ndim != 2 or predicted.shape[1] != len(model.classes_):
         raise ValueError(
             f"{name} returned an array of shape {tuple(predicted.shape)}, without a column "

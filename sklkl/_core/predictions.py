@@ -7,7 +7,7 @@ import numpy as np
 
 from sklkl._core.arrays import ROUNDING
 from sklkl._core.classes import check_classes, frame_columns, match_columns
-from sklkl._core.devices import beside, floating, namespace, to_host
+from sklkl._core.devices import beside, floating, namespace, on_host, to_host
 from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
 from sklkl._core.samples import match_rows
@@ -15,19 +15,30 @@ from sklkl._core.targets import check_target, is_sparse
 
 
 def check_y_and_proba(
-    y_true, y_proba, labels, together, name="y_proba", stacklevel=3, *, sparse=False
+    y_true,
+    y_proba,
+    labels,
+    together,
+    name="y_proba",
+    stacklevel=3,
+    *,
+    sparse=False,
+    stays=False,
 ):
     """Return ``(target, proba)`` with the same columns from the arguments of a loss.
 
     The target holds codes of labels, or probabilities. ``together`` holds further arguments
     that belong to the same samples, by name; messages call ``y_proba`` by ``name``. With
-    ``sparse`` both may be a ``TopK``.
+    ``sparse`` both may be a ``TopK``. Results are on the host, unless ``stays``: then both are
+    where ``y_proba`` is.
     """
     if sparse and is_sparse(y_proba):
         target = check_target(y_true, classes=labels, name="y_true", sparse=True)
         match_rows(y_true=y_true, **{name: y_proba}, **together)
         proba = check_target(y_proba, classes=target.classes, name=name, sparse=True)
         return target.values, proba.values
+    if not stays:
+        y_true, y_proba = on_host(y_true, "y_true"), on_host(y_proba, name)
     proba = without_rounding(floating(y_proba, name))
     if proba.ndim not in (1, 2):
         raise ValueError(
@@ -43,7 +54,8 @@ def check_y_and_proba(
                 UserWarning,
                 stacklevel=stacklevel,
             )
-    target = check_target(y_true, classes=labels, name="y_true", sparse=sparse)
+    forms = {"sparse": sparse, "stays": stays}
+    target = check_target(y_true, classes=labels, name="y_true", **forms)
     classes = target.classes
     match_rows(y_true=y_true, **{name: y_proba}, **together)
     if len(classes) == 1:

@@ -33,8 +33,7 @@ from sklkl._core.topk import TopK
 class Target:
     """The targets of samples: labels or probabilities of classes.
 
-    Codes, and what a user passed in an array of NumPy, are on the host; other probabilities
-    are where they were.
+    Codes are on the host, and probabilities, unless they were to stay where they are.
     """
 
     classes: np.ndarray
@@ -113,6 +112,7 @@ def check_target(
     at_least=1,
     of_part=False,
     sparse=False,
+    stays=False,
 ):
     """Return the ``Target`` that a user passed as ``y``.
 
@@ -138,6 +138,8 @@ def check_target(
         warning that most labels occur once.
     sparse : bool, default=False
         Whether the caller can use a ``TopK``; of two classes it becomes an array.
+    stays : bool, default=False
+        Let probabilities in an array of another library stay where they are.
 
     Returns
     -------
@@ -153,7 +155,7 @@ def check_target(
         return _check_sparse(y, classes, name, refuse_integers, sparse)
     columns = frame_columns(y, classes, name)
     elsewhere = place_of(y, name) is not None
-    if not (elsewhere and y.ndim == 2 and y.shape[1] > 1):
+    if not (stays and elsewhere and y.ndim == 2 and y.shape[1] > 1):
         y, elsewhere = (to_host(y) if elsewhere else y), False
     values = y if elsewhere else as_array(y, name)
     if values.ndim == 2 and values.shape[1] > 1:
@@ -403,7 +405,7 @@ def align_target(y_true, classes, name="y_true", *, sparse=False):
     ``TopK``.
     """
     classes = np.asarray(classes)
-    target = check_target(y_true, name=name, sparse=sparse)
+    target = check_target(y_true, name=name, sparse=sparse, stays=True)
     y_classes = target.classes
     by_name = frame_columns(y_true, classes) is not None
     if not target.hard and not (target.named if is_sparse(y_true) else by_name):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import SUM_TOLERANCE
-from sklkl._core.devices import common_place
+from sklkl._core.devices import common_place, namespace
 from sklkl._core.distributions import (
     as_rows,
     by_row,
@@ -423,8 +423,7 @@ def is_infinite(order):
 def _max_divergence(p, q, axis, base):
     """Rényi divergence of infinite order: the largest log(p / q)."""
     logs = _log_ratios(p, q, axis, base, weighted=False)
-    place = common_place(log_ratios=logs)
-    xp = np if place is None else place.xp
+    xp = namespace(logs)
     result = xp.clip(xp.max(logs, axis=axis), 0.0, None)
     return result if result.ndim else float(result)
 

@@ -133,7 +133,8 @@ def check_data(
     refuse_other_rows(named, strict=False)
     X = check_features(estimator, X, reset=reset)
     given = estimator.classes if classes is None else classes
-    target = check_target(y, classes=given, refuse_integers=True, at_least=2, sparse=sparse)
+    forms = {"sparse": sparse, "stays": True}
+    target = check_target(y, classes=given, refuse_integers=True, at_least=2, **forms)
     check_consistent_length(X, target)
     if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
         target = target.ordered()
@@ -177,7 +178,12 @@ def check_labels(labels, label_weight, X, classes, *, of_part=False):
             raise ValueError("label_weight weighs labels, but labels is None; pass both.")
         return None, None
     labels = check_target(
-        labels, classes=classes, name="labels", refuse_integers=True, of_part=of_part
+        labels,
+        classes=classes,
+        name="labels",
+        refuse_integers=True,
+        of_part=of_part,
+        stays=True,
     )
     check_consistent_length(X, labels)
     return labels, check_weights(label_weight, X, "label_weight", zeros=True)

@@ -27,7 +27,7 @@ from sklkl.linear_model._rows import (
 )
 
 # Numbers in an array of some rows, of which there are a few at a time. A fit of 200,000 x 50
-# tensors of a CPU takes 1.24 s with 2^18, 1.50 s with 2^22, 1.93 s with 2^24; a GPU wants many.
+# tensors of a CPU takes 1.24 s with 2^18, 1.50 s with 2^22, 1.93 s with 2^24; GPUs want many.
 SLICE = 1 << 22
 
 

@@ -161,6 +161,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
     a sample of them first, whose Hessian is then the metric of all rows (Shamir et al., 2014).
     Small ones evaluate the Hessian in every iteration, which makes steps of Newton of them.
 
+    With scikit-learn's ``array_api_dispatch`` an X of PyTorch or CuPy stays on its device, and
+    so do predictions, ``coef_`` and ``intercept_``; of the divergences there is "kl" only.
+
     References
     ----------
     Papke, L. E. and Wooldridge, J. M. (1996). Econometric Methods for Fractional Response

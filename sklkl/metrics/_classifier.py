@@ -50,7 +50,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
             match_rows(y=target, X=X)
             return d2_kl(target, SlicedPredictions(self, X), sample_weight=sample_weight)
-        if not check_target(y).hard:
+        if not check_target(y, stays=True).hard:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
             return d2_kl(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)

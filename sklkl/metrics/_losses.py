@@ -224,7 +224,7 @@ def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=
     """Return the result of the public function that calls this one."""
     together = {"sample_weight": sample_weight}
     target, proba = check_y_and_proba(
-        y_true, y_proba, labels, together, stacklevel=4, sparse=True
+        y_true, y_proba, labels, together, stacklevel=4, sparse=True, stays=True
     )
     options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
     return mean_divergence(target, proba, record, divergence_params=params, **options)
@@ -550,6 +550,6 @@ def d2_kl_score(
     0.887
     """
     target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True
+        y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
     )
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)

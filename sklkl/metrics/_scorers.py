@@ -81,7 +81,7 @@ class DivergenceScorer(BaseScorer):
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
         if PREDICTIONS not in cache:
-            cache[PREDICTIONS] = predict_columns(estimator, X)
+            cache[PREDICTIONS] = predict_columns(estimator, X, stays=True)
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
         # A single row would be repeated.
@@ -94,7 +94,7 @@ class DivergenceScorer(BaseScorer):
         exact = options.get("on_zero", "clip") != "clip"
         if exact and has_logs and xp.any(proba < tiny):
             # The estimator may know the logarithms of what is lost by underflow.
-            logs = predict_columns(estimator, X, "predict_log_proba")
+            logs = predict_columns(estimator, X, "predict_log_proba", stays=True)
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 
