@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sklkl
+from sklkl.batches import Batches, predict_to_parquet
 from sklkl.calibration import (
     DirichletScaling,
     KLDecomposition,
@@ -99,6 +100,9 @@ def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) 
         C=10, class_weight={"a": 2}, divergence="alpha", divergence_params={"alpha": 0.5}
     )
     student.fit(X, y, labels=labels, label_weight=np.ones(len(y))).decision_function(X)
+    batches = Batches((X, y), batch_size=10, transform=lambda rows: rows + 1)
+    n: int = predict_to_parquet(student.fit(batches), "in.csv", "out.parquet", keep=["id"])
+    student.max_iter = n
     path = SoftLabelLogisticRegressionCV(Cs=[0.1, 1], cv=3, scoring="kl").fit(X, y)
     return student.score(X, y) + float(path.score(X, y, sample_weight=[1.0] * len(X)))
 
