@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 limits = pytest.importorskip("benchmarks.limits", reason="not beside a source tree")
 
 
-@pytest.mark.parametrize("name", ["distillation", "divergences", "scoring", "student"])
+@pytest.mark.parametrize("name", ["distillation", "divergences", "scoring", "student", "topk"])
 def test_all_that_is_imported_is_there(name):
     import_module(f"benchmarks.{name}")
 
