@@ -235,7 +235,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
-            columns of a data frame.
+            columns of a data frame. Of many classes a ``TopK``, or a sparse matrix.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative. A weight of 2 is a sample twice.
         labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \
