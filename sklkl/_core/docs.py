@@ -67,7 +67,7 @@ PARTS = {
     "y_true": """
         y_true : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             True labels; or soft targets, a probability vector per row. The columns of a data
-            frame are the classes.""",
+            frame are the classes. Losses take a ``TopK`` or a sparse matrix, too.""",
     "y_proba": """
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
             Predicted probabilities: a column per class in sorted order of the labels, or in

@@ -25,7 +25,12 @@ typedef struct {
     double parameter;      /* of the last two divergences, never 0 or 1 */
 } loss_term;
 
-enum { MAX_TERMS = 2 };
+enum {
+    MAX_TERMS = 2,
+    /* Classes that are summed before their sum is added to others: 50,000 floats one after the
+       other lost 4 digits. */
+    SUMMED = 256
+};
 
 /* Data, the shapes of their tiles, and what a call asks of them. */
 typedef struct {

@@ -61,7 +61,7 @@ typedef struct {
     REAL *logs;     /* (K, T) or (2, T), log-probabilities for divergences after the first */
     REAL *pair;     /* (2, T), both logits if binary, for the same */
     REAL *listed;   /* (T, most_listed), logits of listed classes, then residuals */
-    REAL *largest, *ones, *rest, *gap, *scale, *weight;  /* (T,) */
+    REAL *largest, *ones, *rest, *gap, *scale, *weight, *part;  /* (T,) */
 } NAME(work);
 
 /* Deal out memory, from its first whole vector on, unless it is NULL; returns the bytes dealt. */
@@ -87,7 +87,7 @@ static ptrdiff_t NAME(partition)(const linear *m, char *memory, NAME(work) *w)
         {&w->pair, diverges ? T * 2 : 0},
         {&w->listed, T * m->most_listed},
         {&w->largest, T}, {&w->ones, T}, {&w->rest, T}, {&w->gap, T}, {&w->scale, T},
-        {&w->weight, T}};
+        {&w->weight, T}, {&w->part, T}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (memory)
             *parts[i].at = (REAL *)(first + used);
@@ -478,13 +478,23 @@ static NOINLINE void NAME(find_largest)(
     }
 }
 
+/* total += part, which becomes 0. */
+INLINE void NAME(add_part)(ptrdiff_t T, REAL *restrict part, REAL *restrict total)
+{
+    for (ptrdiff_t i = 0; i < T; i++) {
+        total[i] += part[i];
+        part[i] = 0;
+    }
+}
+
 /* z becomes exp(z - largest), rest their sum without one of those that are 1. */
 static NOINLINE void NAME(exponentials)(
     REAL *restrict z, ptrdiff_t K, ptrdiff_t T, const REAL *restrict largest,
-    REAL *restrict ones, REAL *restrict rest)
+    REAL *restrict ones, REAL *restrict rest, REAL *restrict part)
 {
     memset(rest, 0, T * sizeof(REAL));
     memset(ones, 0, T * sizeof(REAL));
+    memset(part, 0, T * sizeof(REAL));
     for (ptrdiff_t k = 0; k < K; k++) {
         REAL *restrict z_k = z + k * T;
         SIMD()
@@ -492,9 +502,11 @@ static NOINLINE void NAME(exponentials)(
             const REAL e = NAME(exp_of)(z_k[i] - largest[i]);
             const REAL one = e == 1 ? 1 : 0;
             ones[i] += one;
-            rest[i] += e - one;
+            part[i] += e - one;
             z_k[i] = e;
         }
+        if ((k + 1) % SUMMED == 0 || k + 1 == K)
+            NAME(add_part)(T, part, rest);
     }
     for (ptrdiff_t i = 0; i < T; i++)
         rest[i] += ones[i] - 1;
@@ -508,7 +520,7 @@ static void NAME(softmax)(
     for (ptrdiff_t k = 0; logs && k < K; k++)
         for (ptrdiff_t i = 0; i < T; i++)
             logs[k * T + i] = z[k * T + i] - w->largest[i];
-    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest, w->part);
 }
 
 INLINE REAL NAME(log_1_plus)(REAL x)
@@ -520,7 +532,7 @@ INLINE REAL NAME(log_1_plus)(REAL x)
    rounding of 0; written so that NaN stays. */
 static NOINLINE void NAME(load_target)(
     const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, REAL *restrict y,
-    REAL *restrict scale)
+    REAL *restrict scale, REAL *restrict part)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits > 1 ? m->n_logits : 2;
     const ptrdiff_t beyond = (K + WIDTH - 1) / WIDTH * WIDTH - K;
@@ -532,6 +544,7 @@ static NOINLINE void NAME(load_target)(
     else
         NAME(turn)((const REAL *)t->target + start * K, K, n, K, whole, y, T);
     memset(scale, 0, T * sizeof(REAL));
+    memset(part, 0, T * sizeof(REAL));
     for (ptrdiff_t k = 0; k < K; k++) {
         REAL *restrict y_k = y + k * T;
         for (ptrdiff_t i = n; i < T; i++)
@@ -539,8 +552,10 @@ static NOINLINE void NAME(load_target)(
         SIMD()
         for (ptrdiff_t i = 0; i < T; i++) {
             y_k[i] = y_k[i] < 0 ? 0 : y_k[i];
-            scale[i] += y_k[i];
+            part[i] += y_k[i];
         }
+        if ((k + 1) % SUMMED == 0 || k + 1 == K)
+            NAME(add_part)(T, part, scale);
     }
     SIMD()
     for (ptrdiff_t i = 0; i < T; i++)
@@ -575,7 +590,7 @@ static NOINLINE double NAME(multinomial_tile)(
     NAME(find_largest)(z, K, T, w->largest);
     memset(gap, 0, T * sizeof(REAL));
     if (t->soft) {
-        NAME(load_target)(m, t, start, n, w->y, w->scale);
+        NAME(load_target)(m, t, start, n, w->y, w->scale, w->part);
         for (ptrdiff_t k = 0; k < K; k++)
             for (ptrdiff_t i = 0; i < T; i++)
                 gap[i] += y[k * T + i] * scale[i] * (w->largest[i] - z[k * T + i]);
@@ -583,7 +598,7 @@ static NOINLINE double NAME(multinomial_tile)(
         for (ptrdiff_t i = 0; i < n; i++)
             gap[i] = w->largest[i] - z[code[i] * T + i];
     }
-    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest, w->part);
     SIMD(reduction(+ : loss))
     for (ptrdiff_t i = 0; i < T; i++) {
         loss += weight[i] * (gap[i] + NAME(log_1_plus)(rest[i]));
@@ -592,7 +607,7 @@ static NOINLINE double NAME(multinomial_tile)(
     if (t->soft) {
         /* Residuals sum to 0. That of a single largest probability is the rest of the sum: the
            difference of two numbers near 1 would lose what rare classes are fitted by. */
-        REAL *restrict others = gap;
+        REAL *restrict others = gap, *restrict part = w->part;
         const REAL *restrict ones = w->ones;
         for (ptrdiff_t i = 0; i < T; i++) {
             others[i] = 0;
@@ -604,8 +619,10 @@ static NOINLINE double NAME(multinomial_tile)(
             SIMD()
             for (ptrdiff_t i = 0; i < T; i++) {
                 const REAL r = z_k[i] * factor[i] - y_k[i] * scale[i];
-                others[i] += z_k[i] == 1 ? 0 : r;
+                part[i] += z_k[i] == 1 ? 0 : r;
             }
+            if ((k + 1) % SUMMED == 0 || k + 1 == K)
+                NAME(add_part)(T, part, others);
         }
         for (ptrdiff_t k = 0; k < K; k++) {
             REAL *restrict z_k = z + k * T;
@@ -679,7 +696,7 @@ static NOINLINE double NAME(listed_tile)(
     const ptrdiff_t T = m->tile, K = m->n_logits, *starts = t->starts + start;
     const REAL *target = (const REAL *)t->target, *left = (const REAL *)t->left + start;
     REAL *restrict z = w->r, *restrict gap = w->gap, *restrict scale = w->scale;
-    REAL *restrict base = w->ones;
+    REAL *restrict base = w->ones, *restrict part = w->part;
     double loss = 0;
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = starts[i]; j < starts[i + 1]; j++) {
@@ -688,10 +705,14 @@ static NOINLINE double NAME(listed_tile)(
         }
     NAME(find_largest)(z, K, T, w->largest);
     memset(gap, 0, T * sizeof(REAL));
-    for (ptrdiff_t k = 0; t->even && k < K; k++)
+    memset(part, 0, T * sizeof(REAL));
+    for (ptrdiff_t k = 0; t->even && k < K; k++) {
         for (ptrdiff_t i = 0; i < T; i++)
-            gap[i] += z[k * T + i] == -(REAL)INFINITY ? 0 : w->largest[i] - z[k * T + i];
-    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest);
+            part[i] += z[k * T + i] == -(REAL)INFINITY ? 0 : w->largest[i] - z[k * T + i];
+        if ((k + 1) % SUMMED == 0 || k + 1 == K)
+            NAME(add_part)(T, part, gap);
+    }
+    NAME(exponentials)(z, K, T, w->largest, w->ones, w->rest, w->part);
     for (ptrdiff_t i = 0; i < T; i++) {
         scale[i] = base[i] = 0;
         if (i >= n)
@@ -728,7 +749,7 @@ static NOINLINE double NAME(binary_tile)(
     const REAL *restrict scale = w->scale, *restrict weight = w->weight;
     double loss = 0;
     if (t->soft) {
-        NAME(load_target)(m, t, start, n, w->y, w->scale);
+        NAME(load_target)(m, t, start, n, w->y, w->scale, w->part);
     } else {
         for (ptrdiff_t i = 0; i < T; i++) {
             y1[i] = i < n ? (REAL)code[i] : 0;
@@ -802,7 +823,7 @@ static NOINLINE double NAME(divergence_tile)(
         memset(z, 0, T * sizeof(REAL));
         memcpy(z + T, w->r, T * sizeof(REAL));
     }
-    NAME(load_target)(m, t, start, n, y, w->scale);
+    NAME(load_target)(m, t, start, n, y, w->scale, w->part);
     NAME(softmax)(z, K, T, w, w->logs);
     for (ptrdiff_t i = 0; i < T; i++) {
         w->gap[i] = NAME(log_1_plus)(w->rest[i]);

@@ -243,7 +243,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels; or a probability vector per row, whose columns are ``classes``, or the
-            columns of a data frame. None if ``X`` is ``Batches``.
+            columns of a data frame. Of many classes a ``TopK``, or a sparse matrix. None if
+            ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative. A weight of 2 is a sample twice.
         labels : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, \

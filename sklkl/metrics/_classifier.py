@@ -31,7 +31,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         ----------
         %(X)s
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row.
+            True labels, or a probability vector per row, which may be a ``TopK``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 

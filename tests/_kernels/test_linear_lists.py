@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax, logsumexp, xlogy
 
 from sklkl import TopK
-from sklkl._kernels._linear import LinearRows
+from sklkl._kernels._linear import PROBA, LinearRows
 from sklkl.linear_model._loss import LossTerm
 
 TOLERANCE = {np.float64: 1e-13, np.float32: 1e-5}
@@ -168,3 +168,18 @@ def test_refuses_lists_for_other_losses(divergence, n_logits):
     term = LossTerm(target, np.ones(1), divergence=divergence)
     with pytest.raises(ValueError, match="for the divergence 'kl' and more than two"):
         LinearRows(np.ones((1, 1)), n_logits, False, [term])
+
+
+def test_probabilities_of_many_classes_sum_to_one():
+    """Of 50,000 floats added one after the other the sum was off by 4e-4."""
+    W = 1e-3 * np.random.default_rng(0).normal(size=(2, 50_000))
+    X = np.random.default_rng(1).normal(size=(16, 2)).astype(np.float32)
+    proba = LinearRows(X, 50_000, False).predict(W, PROBA)
+    assert_allclose(proba.sum(axis=1, dtype=float), 1.0, rtol=2e-6)
+    lists = TopK(np.arange(32).reshape(16, 2), np.full((16, 2), 0.3), 50_000)
+    terms = [[LossTerm(y, np.ones(16))] for y in (lists, lists.to_dense().astype(np.float32))]
+    exact = LinearRows(X.astype(float), 50_000, False, terms[0]).objective(W)
+    for term, atol in zip(terms, (1e-6, 1e-4), strict=True):
+        loss, gradient = LinearRows(X, 50_000, False, term).objective(W)
+        assert_allclose(loss, exact[0], rtol=1e-6)
+        assert_allclose(gradient, exact[1], rtol=0, atol=atol)
