@@ -20,7 +20,7 @@ from sklearn import config_context, get_config
 
 from sklkl.linear_model._objective import sample_stride
 from sklkl.linear_model._parts import Part, merge, summarise
-from sklkl.linear_model._rows import LEAST_SAMPLE, MOST_SAMPLE, SAMPLE
+from sklkl.linear_model._stats import most_of_center
 from sklkl.linear_model._summed import SummedRows, add
 
 MOST_BYTES = 1 << 28  # of a sample
@@ -138,8 +138,7 @@ class BatchRows(SummedRows):
         """The stats, the center, None of sparse rows, and the ``Sample`` that is likely."""
         stride = sample_stride(self.data.n_samples, self.shape[0])
         sample = None if stride is None else Sample(self.data, stride)
-        most = int(np.clip(SAMPLE // max(1, self.data.n_features), LEAST_SAMPLE, MOST_SAMPLE))
-        most = -(-most // len(self.lengths))
+        most = -(-most_of_center(self.data.n_features) // len(self.lengths))
 
         def of_part(data):
             if sample is not None:

@@ -11,7 +11,7 @@ second class; the logit of the first is 0. x is a row of X, with a 1 for the int
 """
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
@@ -25,20 +25,15 @@ from sklkl._core import topk
 from sklkl._core.devices import place_of
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
-from sklkl._optimize.objective import TINY
 from sklkl.divergences import entropy
-
-# Numbers, and rows, from which the mean of a feature is estimated, evenly spaced: it is to be
-# near the mean in units of the spread, and no pass over X.
-SAMPLE = 1 << 21
-LEAST_SAMPLE, MOST_SAMPLE = 100, 4096
+from sklkl.linear_model._device import DeviceRows
+from sklkl.linear_model._stats import Center, Stats, evenly, most_of_center
 
 # Numbers in an array of the products of some rows.
 HESSIAN_SLICE = 1 << 20
 
-# Multiplications of a dense row in the time that one pair of stored entries takes, 20 ns.
-PAIR = 150
-PAIRS = 1 << 18  # in an array
+# Pairs of stored entries in an array of the products of some rows.
+PAIRS = 1 << 18
 
 # Numbers in an array of the scores of some rows, 16 MB.
 SCORE_SLICE = 1 << 21
@@ -53,82 +48,8 @@ def rows_of(X, n_logits, fit_intercept, terms=(), unit=None):
     which has to be passed where these rows are a part of others.
     """
     if place_of(X, "X") is not None:
-        from sklkl.linear_model._device import DeviceRows
-
         return DeviceRows(X, n_logits, fit_intercept, terms, unit)
     return LocalRows(X, n_logits, fit_intercept, terms, unit)
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Sums over all rows that do not depend on coefficients."""
-
-    n_samples: int
-    n_features: int
-    n_stored: float  # mean number of stored entries per row, the cost of a pass
-    # The largest weight of a row in a term. Every other sum, and every sum that ``Rows``
-    # return, is of weights divided by it, which are ordinary numbers, in float32, too.
-    unit: float
-    weight: float  # sum of weights; a term divides its own by its temperature²
-    squares: float  # sum of the squares of what rows have in ``weight``
-    # (n_classes,): sum of the targets with the weights that they have in the gradient, which
-    # are the weights of a term divided by its temperature.
-    mass: np.ndarray
-    entropy: float  # sum of the weighted entropies of targets of forward KL, nats
-    # Whether every divergence is forward KL to a whole distribution, without a bucket, so that
-    # the gradient of the intercepts is the difference of summed predictions and ``mass``.
-    forward: bool
-
-    @property
-    def in_pairs(self):
-        """Whether adding up ``x x'`` pair by pair of stored entries is faster."""
-        size = self.n_features + 1
-        return PAIR * (self.n_stored + 1.0) ** 2 < size**2
-
-    def __add__(self, other):
-        """Return the sums over these rows and others, in the same unit."""
-        n_samples = self.n_samples + other.n_samples
-        n_stored = self.n_samples * self.n_stored + other.n_samples * other.n_stored
-        return replace(
-            self,
-            n_samples=n_samples,
-            n_stored=n_stored / max(1, n_samples),
-            weight=self.weight + other.weight,
-            squares=self.squares + other.squares,
-            mass=self.mass + other.mass,
-            entropy=self.entropy + other.entropy,
-        )
-
-
-@dataclass(frozen=True)
-class Center:
-    """What evenly spaced rows of positive weight tell about the mean of each feature."""
-
-    weight: float
-    total: np.ndarray  # (n_features,), weighted sum, float64
-    least: np.ndarray
-    most: np.ndarray
-
-    def __add__(self, other):
-        """Return the same of these rows and others."""
-        return Center(
-            self.weight + other.weight,
-            self.total + other.total,
-            np.minimum(self.least, other.least),
-            np.maximum(self.most, other.most),
-        )
-
-    @property
-    def value(self):
-        """The mean, 0 if not finite, in the dtype of X; None if every one is 0.
-
-        A constant feature becomes exactly zero.
-        """
-        with np.errstate(invalid="ignore"):
-            mean = (self.total / max(self.weight, TINY)).astype(self.least.dtype)
-        mean = np.where(self.least == self.most, self.least, mean)
-        mean[~np.isfinite(mean)] = 0.0
-        return mean if mean.any() else None
 
 
 class Rows(Protocol):
@@ -484,20 +405,14 @@ class LocalRows:
         """Return rows from which the means of some rows are taken, if X is dense."""
         if issparse(self.X) or self.X.shape[1] == 0:
             return self
-        most = int(np.clip(SAMPLE // self.X.shape[1], LEAST_SAMPLE, MOST_SAMPLE))
-        center = self.about_center(most).value
+        center = self.about_center(most_of_center(self.X.shape[1])).value
         return self if center is None else self.around(center)
 
     def about_center(self, most):
         """Return the ``Center`` of dense rows, from at most so many of them."""
         weight = self._weight()
-        rows = np.flatnonzero(weight > 0.0)
-        if len(rows) > most:
-            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
-        sample, weight = self.X[rows], weight[rows]
-        least = sample.min(axis=0, initial=np.inf)
-        total = np.einsum("i,if->f", weight, sample, dtype=np.float64)
-        return Center(float(weight.sum()), total, least, sample.max(axis=0, initial=-np.inf))
+        rows = evenly(np.flatnonzero(weight > 0.0), most)
+        return Center.of(self.X[rows], weight[rows])
 
     def around(self, center):
         """Return the rows with this center."""

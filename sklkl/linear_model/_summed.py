@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sklkl.linear_model._rows import LEAST_SAMPLE, MOST_SAMPLE, SAMPLE
+from sklkl.linear_model._stats import most_of_center
 
 
 def add(a, b):
@@ -102,8 +102,8 @@ class SummedRows(ABC):
         n_features = self.stats.n_features
         if not self.dense or n_features == 0:
             return self
-        most = int(np.clip(SAMPLE // n_features, LEAST_SAMPLE, MOST_SAMPLE))
-        center = self.total(add, "about_center", -(-most // len(self.lengths))).value
+        most = -(-most_of_center(n_features) // len(self.lengths))
+        center = self.total(add, "about_center", most).value
         if center is None:
             return self
         centered = self.changed("around", [center] * len(self.lengths))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import entr, log_softmax, rel_entr, softmax
 
 from sklkl._kernels._linear import LOG_PROBA, PROBA
-from sklkl.linear_model._rows import Stats
+from sklkl.linear_model._stats import Stats
 
 
 class NumpyRows:

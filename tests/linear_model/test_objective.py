@@ -13,7 +13,8 @@ from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import MAX_FULL_CURVATURE, KLObjective
-from sklkl.linear_model._rows import Stats, rows_of
+from sklkl.linear_model._rows import rows_of
+from sklkl.linear_model._stats import Stats
 from tests._support.problems import make_problem
 
 N_FEATURES = 4
