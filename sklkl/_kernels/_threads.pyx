@@ -143,7 +143,7 @@ class Controller(LibController):
 register(Controller)
 
 
-cdef int _max_threads() noexcept:
+cdef int _max_threads() except -1:  # an interrupt in here must not count as no threads
     global _n_cpus
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if given.isdecimal() and int(given) > 0:

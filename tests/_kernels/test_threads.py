@@ -119,6 +119,18 @@ def test_calls_from_many_threads_share_the_same_few(monkeypatch):
     assert 2 <= len(own) < 8
 
 
+class Interrupted(dict):
+    def get(self, *args):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_threads_are_counted_is_not_lost(monkeypatch):
+    """A call with no threads at all would have no memory to work in."""
+    monkeypatch.setattr(os, "environ", Interrupted(os.environ))
+    with pytest.raises(KeyboardInterrupt):
+        n_threads_for(LARGE)
+
+
 INTERRUPTED = """
 import _thread
 import signal
