@@ -24,7 +24,7 @@ class Result:
     n_iter: int
     converged: bool  # within the tolerance, or as near as rounding allows
     stopped: bool  # by the callback
-    change: float  # of log-odds that a Newton step would still make, infinity if not known
+    left: float  # to change of a log-odds, about, infinity if not known
 
 
 def first_level(objective):
@@ -186,7 +186,7 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
         new_W, value, new_gradient = step
         method.learn(new_W - W, new_gradient - gradient)
         W, gradient = new_W, new_gradient
-    return Result(W, value, n_iter, converged, stop, arrival.change)
+    return Result(W, value, n_iter, converged, stop, arrival.left)
 
 
 def _differ(rates, others):

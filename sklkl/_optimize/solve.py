@@ -97,7 +97,7 @@ def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, sta
         if result.value <= objective.unattained:
             what = "The classes are separable, and without a penalty there is no optimum"
         else:
-            what = f"A Newton step would still change a log-odds by {result.change:.2g}"
+            what = f"Further steps would still change a log-odds by about {result.left:.2g}"
         warnings.warn(
             f"No convergence in {result.n_iter} iterations. {what}; tol={tol}. Raise max_iter "
             "or tol, or penalise the coefficients (a smaller C) if classes are separable.",

@@ -7,7 +7,8 @@
     which costs nothing, is the square of its size in the metric of the Hessian: the mean over
     rows of p (1 - p) times the squared change of log-odds, plus a part of the penalty.
 (c) The largest change among all rows costs a product with X, a part of an evaluation. It is
-    computed only where the size, times the ratio of both when last computed, is small enough.
+    computed only where the size, times the ratio of both when last computed, is small enough;
+    along a flat direction the ratio may be huge: it holds until the size is a tenth.
 (d) Steps that shrink by a factor r are followed by others: what remains is 1 / (1 - r) times
     the step.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 FIRST_RATIO = 8.0  # at least 2, the value if all p are 1/2 and all rows change alike
 CAUTION = 0.5  # the ratio may have fallen so much since it was computed
+FORGOTTEN = 0.1  # of the size when it was computed, below which it says nothing any more
 SPAN = 3  # steps from which the factor r is estimated
 LONG_SPAN = 0.25  # or this share of all, if that is more: of slow steps, three tell little
 FINEST = 1e-12  # a tolerance below which steps do not shrink for rounding alone
@@ -62,7 +64,8 @@ class Arrival:
         slope = np.sum(slopes.sum(axis=0)[~absent])
         self.sizes.append(float(np.sqrt(np.maximum(0.0, -slope))))
         remaining = self._remaining()
-        ratio = FIRST_RATIO if self.ratio is None else CAUTION * self.ratio
+        known = self.ratio is not None and self.size > FORGOTTEN * self.measured
+        ratio = CAUTION * self.ratio if known else FIRST_RATIO
         # Written so that NaN is no arrival.
         if not ratio * self.size * remaining <= self.tol:
             return False
@@ -70,7 +73,7 @@ class Arrival:
             return False
         change = self.measure(direction)
         if self.size > 0.0:
-            self.ratio = change / self.size
+            self.ratio, self.measured = change / self.size, self.size
         return change * remaining <= self.tol
 
     def measure(self, direction):
@@ -81,6 +84,11 @@ class Arrival:
         """
         self.change = self.objective.largest_change(direction)
         return self.change
+
+    @property
+    def left(self):
+        """What the steps to come change of a log-odds, all together, about."""
+        return self.change * self._remaining() if self.sizes else self.change
 
     def _remaining(self):
         """Return the sum of all steps to come, in units of the next."""

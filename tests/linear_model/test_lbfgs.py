@@ -79,7 +79,7 @@ def test_quadratic(condition, n_columns):
     result = solve(objective, tol=1e-6 / condition, max_iter=2000)
     assert result.converged
     assert not result.stopped
-    assert result.change <= 1e-6 / condition
+    assert result.left <= 1e-6 / condition
     np.testing.assert_allclose(result.W, objective.centre, atol=2e-5)
     assert result.value == pytest.approx(0.0, abs=1e-10)
 

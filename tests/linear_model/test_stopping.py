@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
+from sklkl import TopK
 from sklkl._optimize.solve import one_blas_thread
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import (
@@ -208,6 +209,16 @@ def test_levels_of_which_each_is_rarer_than_the_last(monkeypatch):
         monkeypatch.setattr(_objective, "MAX_FULL_CURVATURE", most)
         model = SoftLabelLogisticRegression(C=1e4).fit(csr_array(X), y)
         assert largest_error(model.predict_log_proba(csr_array(X)), expected) <= 1e-3
+
+
+def test_a_step_along_a_flat_direction_is_not_remembered_for_good():
+    """It changed a log-odds by 1e8 times its size, which later steps do not."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5))
+    proba = softmax(2 * X @ rng.normal(size=(5, 30)), axis=1)
+    top = np.argsort(-proba, axis=1)[:, :3]
+    y = TopK(top, np.take_along_axis(proba, top, axis=1), 30, rest="bucket")
+    assert SoftLabelLogisticRegression(tol=1e-7).fit(X, y).n_iter_ < 500
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
