@@ -31,9 +31,10 @@ class TopK:
     r"""Targets of which only the most probable classes of each sample are known.
 
     A language model tells the probabilities of its most probable tokens, not of all 50,000.
-    What it leaves out, 1 less the sum of those that it tells, is the *rest*. Losses and
-    students take this class wherever they take rows of probabilities, and store no array of
-    shape (n_samples, n_classes).
+    What it leaves out, 1 less the sum of those that it tells, is the *rest*. Losses, scorers,
+    ``SoftLabelLogisticRegression``, its cross-validated relative and the ``teacher_proba`` of
+    ``DistilledClassifier`` take this class, and store no array of shape
+    (n_samples, n_classes). For all others there is ``to_dense``.
 
     Parameters
     ----------
@@ -84,7 +85,8 @@ class TopK:
     ------
     ValueError
         If an index is out of range or occurs twice in a row, a probability is negative, a
-        logarithm is positive, the sum of a row is above 1 + 3.5e-4, or all classes are listed
+        logarithm is positive, n_classes is above 2**31 - 1, the sum of a row is above
+        1 + 3.5e-4, or all classes are listed
         and their sum is below 1. The message names the first such row.
 
     See Also
@@ -145,6 +147,9 @@ class TopK:
     ) -> TopK:
         """Make targets of a sparse matrix of probabilities.
 
+        Also where scikit-learn refuses a sparse matrix as y, as in ``cross_val_score``: if its
+        rows sum to 1, by ``rest="renormalize"``.
+
         Parameters
         ----------
         proba : sparse matrix of shape (n_samples, n_classes)
@@ -203,8 +208,9 @@ class TopK:
     ) -> TopK:
         """Make targets of a dictionary of log-probabilities per sample.
 
-        APIs of language models give these for the most probable tokens, as OpenAI's
-        ``top_logprobs``. The number of tokens may differ between samples.
+        The number of tokens may differ between samples. Of a list of objects with a token and
+        its logarithm each, as chat completions have, make the dictionary
+        ``{t.token: t.logprob for t in position.top_logprobs}``.
 
         Parameters
         ----------

@@ -545,8 +545,9 @@ def deal(labels, sizes, rng):
 def check_soft_cv(cv, target, groups=None):
     """Return the splitter that ``cv`` stands for, given a checked target.
 
-    An integer means stratified folds, of labels or of masses; of a ``TopK`` random folds, as
-    most of its many classes have too little mass to be divided; None means 5. Where groups
+    An integer means stratified folds, of labels or of masses; of a ``TopK`` random folds, or
+    whole groups, as most of its many classes have too little mass to be divided; None means
+    5. Where groups
     are to be kept together, other than by an integer, ``cv`` is a splitter.
     """
     if cv is None or isinstance(cv, Integral):
