@@ -14,8 +14,10 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
+from sklkl import TopK
 from sklkl._core.devices import place_of, to_host
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
+from sklkl.distillation import DistilledClassifier
 from sklkl.divergences import entropy, kl_contributions
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
@@ -347,6 +349,11 @@ def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
     student = SoftLabelLogisticRegression()
     with pytest.raises(TypeError, match="partial_fit needs X on the host"):
         student.partial_fit(X_there, elsewhere(y))
+    y_sparse = TopK(np.zeros((300, 1), int), np.full((300, 1), 0.5), 3)
+    with pytest.raises(TypeError, match=r"y lists some classes only.* X on the host"):
+        student.fit(X_there, y_sparse)
+    with pytest.raises(TypeError, match="DistilledClassifier needs X on the host"):
+        DistilledClassifier(None).fit(X_there, elsewhere(y), teacher_proba=y_sparse)
     with pytest.raises(TypeError, match="needs X on the host"):
         SoftLabelLogisticRegressionCV().fit(X_there, elsewhere(y))
     student.fit(X_there, elsewhere(y))

@@ -77,11 +77,11 @@ def test_rounding_is_no_error():
         ),
         ({"indices": [[0.0, 1.0]] * 2}, ValueError, "must hold integers"),
         ({"indices": [0, 1]}, ValueError, "must have the same shape"),
-        ({"proba": [[0.5, 0.5], [0.9, 0.2]]}, ValueError, "row 1 of indices sum to 1.1"),
+        ({"proba": [[0.5, 0.5], [0.9, 0.2]]}, ValueError, "row 1 of proba sum to 1.1"),
         (
             {"proba": [[0.5, 0.5], [0.5, -0.1]]},
             ValueError,
-            "has the probability -0.1 at place",
+            "Row 1 of proba has the probability -0.1 at place 1",
         ),
         ({"proba": [[0.5, 0.5], [np.nan, 0.1]]}, ValueError, "probability nan at place 0"),
         ({"log_proba": [[-1.0, -2.0]] * 2}, ValueError, "Pass either proba or log_proba"),
@@ -92,6 +92,11 @@ def test_rounding_is_no_error():
         ),
         ({"n_classes": None}, ValueError, "Pass n_classes"),
         ({"n_classes": 1}, ValueError, "n_classes must be"),
+        (
+            {"n_classes": 2**31},
+            ValueError,
+            "an integer from 2 to 2147483647",
+        ),
         (
             {"n_classes": 2, "indices": [[0, 1]] * 2},
             ValueError,
@@ -115,6 +120,15 @@ def test_refusals(change, error, message):
 def test_refusals_of_other_sources():
     with pytest.raises(TypeError, match="must be a sparse matrix"):
         TopK.from_csr(np.eye(3))
+    bad = csr_array(np.eye(3))
+    bad.indptr[1] = 5
+    for x in (bad, bad.T):
+        with pytest.raises(ValueError, match=r"proba\.indptr must not fall; at row 1"):
+            TopK.from_csr(x)
+    vector = coo_array(np.ones(3))  # before SciPy 1.13 a row
+    for x in (csr_array(np.ones((3, 1))), *([vector] if vector.ndim == 1 else [])):
+        with pytest.raises(ValueError, match=r"proba must have shape .* at least two classes"):
+            TopK.from_csr(x)
     with pytest.raises(ValueError, match="Row 1 of proba lists no class"):
         TopK.from_csr(csr_array([[1.0, 0.0], [0.0, 0.0]]))
     with pytest.raises(TypeError, match=r"rows\[1\] must be a dict"):
@@ -155,9 +169,11 @@ def test_indexing_by_scikit_learn():
     for train, _ in KFold(2).split(example()):
         part = _safe_indexing(example(), train)
         assert_allclose(part.to_dense(), dense[train], atol=1e-15)
-    for rows in (IndexError, 9), (IndexError, (0, 1)):
-        with pytest.raises(rows[0]):
-            example()[rows[1]]
+    with pytest.raises(IndexError):
+        example()[9]
+    for rows in ((0, 1), ([0], np.array([1, 2])), None, True, np.zeros((2, 2), int)):
+        with pytest.raises(IndexError, match="A TopK is indexed by rows only"):
+            example()[rows]
 
 
 def test_is_no_array():
@@ -175,6 +191,15 @@ def test_mass_and_entropy(rest):
     target, weight = example(rest), np.array([1.0, 2.0, 0.0, 0.5])
     assert_allclose(topk.mass(target, weight), weight @ DENSE[rest], atol=1e-15)
     assert_allclose(topk.entropies(target), entropy(DENSE[rest], axis=1), atol=1e-15)
+
+
+def test_a_class_listed_everywhere_with_probability_0_has_no_mass():
+    proba = np.random.default_rng(0).dirichlet(np.ones(4), 300)[:, :3] * [1.0, 1.0, 0.0]
+    target = TopK(np.tile([0, 1, 4], (300, 1)), proba, 5)
+    weight = np.random.default_rng(5).uniform(0.1, 2.0, 300) * (np.arange(300) % 3 > 0)
+    mass = topk.mass(target, weight)
+    assert mass[4] == 0.0
+    assert_allclose(mass, weight @ target.to_dense(), rtol=1e-12)
 
 
 def test_entropy_and_mass_of_a_bucket():

@@ -45,9 +45,10 @@ def _as_float(value):
         return np.nan  # which no rule allows
 
 
-def integer(low):
-    """Return the rule of an integer that is at least ``low``."""
-    return Rule(f"an integer >= {low}", Integral, lambda v: v >= low)
+def integer(low, high=np.inf):
+    """Return the rule of an integer that is at least ``low`` and at most ``high``."""
+    text = f"an integer >= {low}" if high == np.inf else f"an integer from {low} to {high}"
+    return Rule(text, Integral, lambda v: low <= v <= high)
 
 
 def one_of(names):

@@ -10,7 +10,7 @@ from sklkl._core.classes import check_classes, frame_columns, match_columns
 from sklkl._core.devices import beside, floating, namespace, on_host, to_host
 from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
-from sklkl._core.samples import match_rows
+from sklkl._core.samples import holds_labels, match_rows
 from sklkl._core.targets import check_target, is_sparse
 
 
@@ -32,7 +32,19 @@ def check_y_and_proba(
     ``sparse`` both may be a ``TopK``. Results are on the host, unless ``stays``: then both are
     where ``y_proba`` is.
     """
+    if labels is not None:
+        given, labels = check_classes(labels, "labels"), np.unique(labels)
+        if (labels != given).any():
+            warnings.warn(
+                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
+                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
     if sparse and is_sparse(y_proba):
+        own = getattr(y_proba, "classes", None)
+        if labels is None and own is not None and holds_labels(y_true):
+            labels = np.unique(own)
         target = check_target(y_true, classes=labels, name="y_true", sparse=True)
         match_rows(y_true=y_true, **{name: y_proba}, **together)
         proba = check_target(y_proba, classes=target.classes, name=name, sparse=True)
@@ -45,15 +57,6 @@ def check_y_and_proba(
             f"{name} must have shape (n_samples, n_classes), or (n_samples,) for two "
             f"classes; got {tuple(proba.shape)}."
         )
-    if labels is not None:
-        given, labels = check_classes(labels, "labels"), np.unique(labels)
-        if (labels != given).any():
-            warnings.warn(
-                f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
-                f"sklearn.metrics.log_loss does; the columns of {name} must be in it.",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
     forms = {"sparse": sparse, "stays": stays}
     target = check_target(y_true, classes=labels, name="y_true", **forms)
     classes = target.classes

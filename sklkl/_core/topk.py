@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
 
 from sklkl._core.arrays import (
     ROUNDING,
@@ -19,19 +20,21 @@ from sklkl._core.arrays import (
 from sklkl._core.classes import check_classes
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import check, integer, one_of
+from sklkl._core.samples import canonical, check_entries
 from sklkl._core.typing import Floats
 
 RESTS = one_of(["uniform", "bucket", "renormalize"])
-N_CLASSES = integer(2)
+N_CLASSES = integer(2, np.iinfo(np.int32).max)
 
 
 class TopK:
     r"""Targets of which only the most probable classes of each sample are known.
 
     A language model tells the probabilities of its most probable tokens, not of all 50,000.
-    What it leaves out, 1 less the sum of those that it tells, is the *rest*. Losses and
-    students take this class wherever they take rows of probabilities, and store no array of
-    shape (n_samples, n_classes).
+    What it leaves out, 1 less the sum of those that it tells, is the *rest*. Losses, scorers,
+    ``SoftLabelLogisticRegression``, its cross-validated relative and the ``teacher_proba`` of
+    ``DistilledClassifier`` take this class, and store no array of shape
+    (n_samples, n_classes). For all others there is ``to_dense``.
 
     Parameters
     ----------
@@ -69,12 +72,21 @@ class TopK:
         Their probabilities; with those in ``left`` each sample has the sum 1, exactly.
     left : ndarray of shape (n_samples,)
         The rest; 0 after "renormalize".
+    counts, n_others : ndarray of shape (n_samples,)
+        The number of classes that are listed, and that are not.
+    share : ndarray of shape (n_samples,)
+        The rest, divided by the number of classes that are not listed.
+    samples : ndarray of shape (n_listed,)
+        The sample of each place in ``listed``.
+    coarse : bool
+        Whether something is left in a bucket.
 
     Raises
     ------
     ValueError
         If an index is out of range or occurs twice in a row, a probability is negative, a
-        logarithm is positive, the sum of a row is above 1 + 3.5e-4, or all classes are listed
+        logarithm is positive, n_classes is above 2**31 - 1, the sum of a row is above
+        1 + 3.5e-4, or all classes are listed
         and their sum is below 1. The message names the first such row.
 
     See Also
@@ -126,13 +138,17 @@ class TopK:
         starts = np.arange(0, indices.size + 1, indices.shape[1], dtype=np.intp)
         if log_proba is not None:
             values = _exponentials(values)
-        self._set(starts, indices.ravel(), values.ravel(), n_classes, rest, classes, "indices")
+        names = ("indices", name)
+        self._set(starts, indices.ravel(), values.ravel(), n_classes, rest, classes, names)
 
     @classmethod
     def from_csr(
         cls, proba: Any, *, rest: str = "uniform", classes: ArrayLike | None = None
     ) -> TopK:
         """Make targets of a sparse matrix of probabilities.
+
+        Also where scikit-learn refuses a sparse matrix as y, as in ``cross_val_score``: if its
+        rows sum to 1, by ``rest="renormalize"``.
 
         Parameters
         ----------
@@ -169,14 +185,17 @@ class TopK:
 
     @classmethod
     def _of_csr(cls, proba, rest, classes, name):
-        csr = proba.tocsr()
-        if not csr.has_canonical_format:
-            csr = csr.copy()
-            csr.sum_duplicates()
+        if proba.ndim != 2 or proba.shape[1] < 2:
+            raise ValueError(
+                f"{name} must have shape (n_samples, n_classes), with at least two classes; "
+                f"got {proba.shape}."
+            )
+        check_entries(proba, name)
+        csr = canonical(proba.tocsr())
         values = as_floating(csr.data, name)
         self = cls.__new__(cls)
         starts = csr.indptr.astype(np.intp)
-        self._set(starts, csr.indices, values, csr.shape[1], rest, classes, name)
+        self._set(starts, csr.indices, values, csr.shape[1], rest, classes, (name, name))
         return self
 
     @classmethod
@@ -189,8 +208,9 @@ class TopK:
     ) -> TopK:
         """Make targets of a dictionary of log-probabilities per sample.
 
-        APIs of language models give these for the most probable tokens, as OpenAI's
-        ``top_logprobs``. The number of tokens may differ between samples.
+        The number of tokens may differ between samples. Of a list of objects with a token and
+        its logarithm each, as chat completions have, make the dictionary
+        ``{t.token: t.logprob for t in position.top_logprobs}``.
 
         Parameters
         ----------
@@ -244,11 +264,14 @@ class TopK:
         logs = as_floating([value for row in rows for value in row.values()], "rows")
         values = _exponentials(logs, starts, "rows")
         self = cls.__new__(cls)
-        self._set(starts, listed, values, len(classes), rest, classes, "rows")
+        self._set(starts, listed, values, len(classes), rest, classes, ("rows", "rows"))
         return self
 
-    def _set(self, starts, listed, values, n_classes, rest, classes, name):
-        """Set all attributes; refuse what is no list of probabilities."""
+    def _set(self, starts, listed, values, n_classes, rest, classes, names):
+        """Set all attributes; refuse what is no list of probabilities.
+
+        Messages call the classes and their probabilities by the two ``names``.
+        """
         check("rest", rest, RESTS)
         if classes is not None:
             classes = check_classes(classes)
@@ -263,7 +286,8 @@ class TopK:
         check("n_classes", n_classes, N_CLASSES)
         self.shape = (len(starts) - 1, int(n_classes))
         self.classes, self.rest, self.starts = classes, rest, starts
-        _check_lists(starts, listed, n_classes, name)
+        _check_lists(starts, listed, n_classes, names[0])
+        name = names[1]
         self.listed = listed.astype(np.int32)
         values = values.astype(np.float64)
         _refuse(starts, ~(values >= -ROUNDING), values, "has the probability", name)
@@ -318,7 +342,8 @@ class TopK:
     def __getitem__(self, rows: Any) -> TopK:
         """Return the targets of some samples: by a slice, indices, or a mask."""
         if isinstance(rows, tuple):  # as scikit-learn indexes rows: y[rows, ...]
-            if len(rows) != 2 or rows[1] not in (Ellipsis, slice(None)):
+            whole = isinstance(rows[-1], slice) and rows[-1] == slice(None)
+            if len(rows) != 2 or not (rows[1] is Ellipsis or whole):
                 raise IndexError("A TopK is indexed by rows only.")
             rows = rows[0]
         if isinstance(rows, slice) and rows.step in (None, 1):
@@ -329,6 +354,8 @@ class TopK:
             starts = starts - starts[0]
         else:
             chosen = np.atleast_1d(np.arange(len(self))[rows])
+            if chosen.ndim != 1:
+                raise IndexError("A TopK is indexed by rows only.")
             counts, left = self.counts[chosen], self.left[chosen]
             starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
             places = np.repeat(self.starts[chosen] - starts[:-1], counts) + np.arange(
@@ -363,7 +390,7 @@ class TopK:
         return self.rest == "bucket" and bool(self.left.any())
 
     @property
-    def of_each_other(self) -> Floats:
+    def share(self) -> Floats:
         """The rest, divided by the number of classes that share it, (n_samples,)."""
         return self.left / np.maximum(self.n_others, 1)
 
@@ -381,7 +408,7 @@ class TopK:
             If something is in a bucket: how it is divided is not known.
         """
         refuse_bucket(self, "A dense array")
-        dense = np.repeat(self.of_each_other[:, np.newaxis], self.shape[1], axis=1)
+        dense = np.repeat(self.share[:, np.newaxis], self.shape[1], axis=1)
         dense[self.samples, self.listed] = self.proba
         return dense
 
@@ -432,10 +459,14 @@ def both_classes(target):
 
 def mass(target, weight):
     """Return the weighted sum of the targets of each class; a bucket counts as if even."""
-    of_each = weight * target.of_each_other
-    listed = weight[target.samples] * target.proba - of_each[target.samples]
-    sums = np.bincount(target.listed, listed, minlength=target.shape[1]) + of_each.sum()
-    return np.maximum(sums, 0.0)
+    of_each = weight * target.share
+    shares, n_classes = of_each[target.samples], target.shape[1]
+    others = of_each.sum() - np.bincount(target.listed, shares, minlength=n_classes)
+    # What every sample lists gets no share: the difference is then rounding.
+    without = np.bincount(target.listed, shares > 0.0, minlength=n_classes)
+    others[without == np.count_nonzero(of_each)] = 0.0
+    listed = weight[target.samples] * target.proba
+    return np.maximum(others, 0.0) + np.bincount(target.listed, listed, minlength=n_classes)
 
 
 def entropies(target):
@@ -456,7 +487,7 @@ def tempered(target, temperature):
         return target
     refuse_bucket(target, "A temperature")
     with np.errstate(divide="ignore"):
-        logs, others = np.log(target.proba), np.log(target.of_each_other)
+        logs, others = np.log(target.proba), np.log(target.share)
     most = np.maximum(np.maximum.reduceat(logs, target.starts[:-1]), others)
     proba = np.exp((logs - most[target.samples]) / temperature)
     left = np.exp((others - most) / temperature) * target.n_others
@@ -485,11 +516,12 @@ def refuse_bucket(target, what):
         )
 
 
-def coarsened(target, proba=None):
+def coarsened(target, proba=None, *, logs=False):
     """Return rows of the listed classes, then of all others as one outcome.
 
-    Of predictions ``proba``, (n_samples, n_classes), by default of the target itself. The
-    result has the shape (n_samples, k + 1), with 0 where a sample lists fewer than k.
+    Of predictions ``proba``, (n_samples, n_classes), or their logarithms with ``logs``; by
+    default of the target itself. The result has the shape (n_samples, k + 1), with 0 where a
+    sample lists fewer than k.
     """
     rows = target.samples
     columns = np.arange(len(rows)) - target.starts[rows]
@@ -497,8 +529,8 @@ def coarsened(target, proba=None):
     if proba is not None:
         values = proba[rows, target.listed]
         others = proba.copy()  # a difference of sums would lose the digits of a small rest
-        others[rows, target.listed] = 0.0
-        others = others.sum(axis=1, dtype=np.float64)
+        others[rows, target.listed] = -np.inf if logs else 0.0
+        others = logsumexp(others, axis=1) if logs else others.sum(axis=1, dtype=np.float64)
     out = np.zeros((len(target), target.counts.max() + 1), values.dtype)
     out[rows, columns] = values
     out[:, -1] = others

@@ -107,35 +107,38 @@ cdef Py_ssize_t whole(Py_ssize_t n, Py_ssize_t step):
     return (n + step - 1) // step * step
 
 
-def check_csr(X):
+def check_csr(X, name="X"):
     """Refuse a CSR matrix with entries that lie outside of it: SciPy does not look."""
     n, n_features = X.shape
     if X.format != "csr":
-        raise ValueError(f"X must be an array or a CSR matrix; got the format {X.format!r}.")
+        raise ValueError(
+            f"{name} must be an array or a CSR matrix; got the format {X.format!r}.")
     start = X.indptr
     if start.shape != (n + 1,) or start.dtype.kind not in "iu":
         raise ValueError(
-            f"X.indptr must hold {n + 1} integers, one more than X has rows; "
+            f"{name}.indptr must hold {n + 1} integers, one more than {name} has rows; "
             f"got the shape {start.shape} of {start.dtype}.")
     if X.indices.ndim != 1 or X.indices.dtype.kind not in "iu" or X.data.ndim != 1:
-        raise ValueError("X.indices must be a vector of integers, and X.data of numbers.")
+        raise ValueError(
+            f"{name}.indices must be a vector of integers, and {name}.data of numbers.")
     size = min(len(X.indices), len(X.data))
     wrong = start[1:] < start[:n]
     if wrong.any():
         i = int(np.argmax(wrong))
         raise ValueError(
-            f"X.indptr must not fall; at row {i} it goes from {start[i]} to {start[i + 1]}.")
+            f"{name}.indptr must not fall; at row {i} it goes from {start[i]} to "
+            f"{start[i + 1]}.")
     if start[0] < 0 or start[n] > size:
         raise ValueError(
-            f"X.indptr must lie between 0 and {size}, the number of entries; it goes from "
-            f"{start[0]} to {start[n]}.")
+            f"{name}.indptr must lie between 0 and {size}, the number of entries; it goes "
+            f"from {start[0]} to {start[n]}.")
     used = X.indices[start[0]:start[n]]
     if used.size and (used.min() < 0 or used.max() >= n_features):
         j = int(start[0]) + int(np.argmax((used < 0) | (used >= n_features)))
         i = int(np.searchsorted(start, j, side="right")) - 1
         raise ValueError(
-            f"Row {i} of X has an entry in column {X.indices[j]}, but X has {n_features} "
-            "columns.")
+            f"Row {i} of {name} has an entry in column {X.indices[j]}, but {name} has "
+            f"{n_features} columns.")
 
 
 def check_term(term, n, n_classes, dtype):

@@ -62,7 +62,8 @@ class Composition:
         """
         share, labeled = self.hard_label_weight, samples.labeled
         proba = temper(smooth(samples.proba, self.smoothing), self.calibration_temperature)
-        target = temper(proba, self.temperature)
+        # Labels alone, where the teacher has no say, need no tempered bucket.
+        target = proba if share == 1.0 else temper(proba, self.temperature)
         if self.loss_correction > 0.0:
             target = target.copy()
             target[labeled] = corrected(

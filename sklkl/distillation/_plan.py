@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import frame_columns
+from sklkl._core.devices import place_of
 from sklkl._core.distributions import normalized
 from sklkl._core.meta import refuse_metadata
 from sklkl._core.models import (
@@ -130,6 +131,10 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
 
     ``options`` is the ``DistilledClassifier``.
     """
+    if place_of(X, "X") is not None:
+        raise TypeError(
+            f"This {type(options).__name__} needs X on the host; pass an array of NumPy."
+        )
     teacher, student = _frozen(as_teacher(options.teacher)), as_student(options.student)
     share = options.hard_label_weight
     check_student(student, _several_terms(options), needs_proba=share == "auto")
@@ -251,7 +256,8 @@ def _labeled(options, teacher, X, y, teacher_proba):
         raise ValueError(f"y has no labelled sample; all are {options.unlabeled!r}.")
     if used := _uses_of_labels(options):
         raise ValueError(
-            f"{', '.join(used)} of this {type(options).__name__} need labels; y has none."
+            f"{', '.join(used)} of this {type(options).__name__} need{'s' * (len(used) == 1)} "
+            "labels; y has none."
         )
     if options.unlabeled_weight == 0.0:
         raise ValueError("unlabeled_weight is 0, but no sample has a label.")
@@ -299,9 +305,9 @@ def _refuse_for_sparse(options, student, y, of_labels):
     used = _uses_of_every_class(options)
     if used:
         raise ValueError(
-            f"{', '.join(used)} of this {type(options).__name__} need the probability of "
-            "every class, but teacher_proba lists some classes only; set their defaults, or "
-            "pass a dense array."
+            f"{', '.join(used)} of this {type(options).__name__} need{'s' * (len(used) == 1)} "
+            "the probability of every class, but teacher_proba lists some classes only; set "
+            "their defaults, or pass a dense array."
         )
     if not learns_from_probabilities(student):
         raise ValueError(

@@ -20,7 +20,7 @@ from sklkl._core.parameters import (
     integer,
     number,
 )
-from sklkl._core.samples import check_weights
+from sklkl._core.samples import canonical, check_entries, check_weights
 from sklkl._core.targets import (
     apply_class_factors,
     check_target,
@@ -156,6 +156,8 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
         raise TypeError(
             f"This {type(estimator).__name__} needs X on the host; pass an array of NumPy."
         )
+    if issparse(X):
+        check_entries(X, "X")
     X = validate_data(
         estimator,
         without_tensor(X, "X") if place is None else X,
@@ -165,10 +167,7 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
         reset=reset,
         **options,
     )
-    if issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()  # which also sorts each row
-    return X
+    return canonical(X) if issparse(X) else X
 
 
 def check_labels(labels, label_weight, X, classes, *, of_part=False):
@@ -221,6 +220,11 @@ def finished(data, factors, dtype=None):
 def _of_target(target, X, dtype):
     """Return codes, or probabilities of a dtype, where X is."""
     if is_sparse(target):
+        if place_of(X, "X") is not None:
+            raise TypeError(
+                "y lists some classes only, which is for X on the host; pass an array of "
+                "NumPy as X, or a dense y."
+            )
         return target
     target = target if issparse(X) else beside(X, target)
     if target.ndim == 1:

@@ -60,9 +60,10 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         that labels absent from the data still get a column.
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
-        ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets. Or a splitter, or an
-        iterable of pairs of indices of training and test sets. A number of folds keeps
-        ``groups`` together.
+        ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets; of a ``TopK`` or a
+        sparse matrix random ones, a shuffled ``KFold``. Or a splitter, or an iterable of pairs
+        of indices of training and test sets. A number of folds keeps ``groups`` together, of
+        a ``TopK`` by ``GroupKFold``.
     scoring : str or callable, default=None
         What is maximised over the held-out folds: a name of
         ``sklkl.metrics.get_scorer_names``, for labels also of

@@ -29,8 +29,8 @@ ON_ZERO = one_of(["clip", "inf", "raise"])
 KL = find("kl")
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
-# The same of sparse targets, for which an estimator may predict a block at a time: 64 MB.
-SPARSE_BLOCK = 2**23
+# The same of sparse targets, for which an estimator may predict a block at a time: 8 MB.
+SPARSE_BLOCK = 2**20
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
 
@@ -76,7 +76,7 @@ def row_losses(
         A record of the registry, with its ``divergence_params``.
     name : str
         The name of ``proba`` in messages.
-    log_proba : ndarray of shape (n_samples, n_classes), default=None
+    log_proba : ndarray of shape (n_samples, n_classes) or SlicedPredictions, default=None
         The logarithms of what ``proba`` has lost by underflow, if they are known.
     counted : ndarray of shape (n_samples,), default=None
         The rows in which infinite losses are refused; all by default.
@@ -86,8 +86,11 @@ def row_losses(
         log_proba = None
     n, n_classes = proba.shape
     of_lists = is_sparse(target)
-    if of_lists and divergence.name == "ranked_probability":
+    # A property of the target, lest the loss of a row depend on the others of its block.
+    coarse = of_lists and target.rest == "bucket"
+    if coarse and divergence.name == "ranked_probability":
         refuse_bucket(target, "The order of classes")
+        coarse = False
     if of_lists or isinstance(proba, TopK | SlicedPredictions):
         size = max(1, SPARSE_BLOCK // n_classes)
     else:
@@ -95,40 +98,42 @@ def row_losses(
     losses = []
     for start in range(0, n, size):
         rows = slice(start, min(n, start + size))
-        block = (None if x is None else x[rows, ...] for x in (log_proba, counted))
+        log_q, some = (None if x is None else x[rows, ...] for x in (log_proba, counted))
         # Messages count the rows of all blocks.
         with counting_from(row_number(start)) if size < n else nullcontext():
             p, q = target[rows, ...], one_hot(proba[rows, :], n_classes)
             if of_lists:
                 q = to_host(q)
-            if of_lists and p.coarse:
-                q = check_rows(q, name)
-                p, q = coarsened(p), coarsened(p, q)
+            lists = p if coarse else None
+            if coarse:
+                p, q = coarsened(lists), coarsened(lists, check_rows(q, name))
+                log_q = None if log_q is None else coarsened(lists, log_q, logs=True)
             else:
                 p = one_hot(p, n_classes)
-            losses.append(_losses_of_block(kernel, p, q, *block, name, base, on_zero))
+            block = (p, q, log_q, some, lists)
+            losses.append(_losses_of_block(kernel, *block, name, base, on_zero))
     return np.concatenate(losses)
 
 
 class SlicedPredictions:
-    """The probabilities by an estimator of rows of X, predicted when they are asked for."""
+    """What a method of an estimator predicts for rows of X, when it is asked for them."""
 
-    def __init__(self, estimator, X):
-        self.estimator, self.X = estimator, X
+    def __init__(self, estimator, X, method="predict_proba"):
+        self.estimator, self.X, self.method = estimator, X, method
         self.shape = n_rows(X, "X"), len(estimator.classes_)
 
     def __len__(self):
         return self.shape[0]
 
     def __getitem__(self, places):
-        """Return the probabilities of the rows of a slice: ``[rows, :]``."""
+        """Return the predictions of the rows of a slice: ``[rows, :]`` or ``[rows, ...]``."""
         rows, _ = places
         rows = np.arange(*rows.indices(len(self)))
-        return predict_columns(self.estimator, take(self.X, rows))
+        return predict_columns(self.estimator, take(self.X, rows), self.method)
 
 
-def _losses_of_block(kernel, p, q, log_q, counted, name, base, on_zero):
-    """Return the losses of rows."""
+def _losses_of_block(kernel, p, q, log_q, counted, lists, name, base, on_zero):
+    """Return the losses of rows, of which the columns are those of ``lists`` if there are."""
     names = ("y_true", name)
     if on_zero == "clip":
         p, q = (
@@ -144,7 +149,7 @@ def _losses_of_block(kernel, p, q, log_q, counted, name, base, on_zero):
     if on_zero != "inf" and infinite.any():
         refused = infinite if counted is None else infinite & counted
         if on_zero == "raise" and refused.any():
-            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)))
+            _raise_infinite(kernel, p, q, *names, int(np.argmax(refused)), lists)
         # Finite wherever the rows share an outcome, and so not clipped above.
         p, q = rows_at(p, infinite), rows_at(q, infinite)
         losses[infinite] = to_host(by_row(kernel, p, clip(p, q, names[1]), base=base))
@@ -185,7 +190,7 @@ def _raise_underflow(p, q, log_q):
     return xp.where(low, tiny + xp.zeros_like(q), q), to_host(missing)
 
 
-def _raise_infinite(kernel, p, q, p_name, q_name, i):
+def _raise_infinite(kernel, p, q, p_name, q_name, i, lists):
     p, q = (to_host(x[i : i + 1, :])[0] for x in (p, q))
     of_q = kernel.inf_at_zero_q or not kernel.inf_at_zero_p
     if of_q and ((p > 0) & (q == 0)).any():
@@ -194,6 +199,9 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i):
     else:
         j = int(np.argmax((p == 0) & (q > 0)))
         zero, other, value = p_name, q_name, q[j]
+    if lists is not None:
+        others = "all classes that are not listed"
+        j = lists[i].listed[j] if j < lists.counts[i] else others
     i = row_number(i)
     raise ValueError(
         f"The loss is infinite: {zero}[{i}, {j}] is 0 where {other}[{i}, {j}] is "

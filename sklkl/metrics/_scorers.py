@@ -72,12 +72,17 @@ class DivergenceScorer(BaseScorer):
         check_has_proba(estimator, "estimator")
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
         options = {**self._kwargs, **kwargs}
+        exact = options.get("on_zero", "clip") != "clip"
+        has_logs = hasattr(estimator, "predict_log_proba")
         if is_sparse(y_true):
             target, _ = self._target(X, y_true, estimator.classes_)
             match_rows(y_true=target, X=X)
             proba = SlicedPredictions(estimator, X)
+            if exact and has_logs:
+                logs = SlicedPredictions(estimator, X, "predict_log_proba")
+                options["log_proba"] = logs
             return self._sign * self._metric(target, proba, **options)
-        # Several scorers of an estimator share its predictions.
+        # Several scorers of an estimator share its predictions, which are not in slices.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
         if PREDICTIONS not in cache:
@@ -88,10 +93,8 @@ class DivergenceScorer(BaseScorer):
         match_rows(y_true=target, y_proba=proba)
         target = beside(proba, target)
         spread_to = {"classes": estimator.classes_, "wanted": classes}
-        has_logs = hasattr(estimator, "predict_log_proba")
         xp = namespace(proba)
         tiny = float(xp.finfo(proba.dtype).smallest_normal)
-        exact = options.get("on_zero", "clip") != "clip"
         if exact and has_logs and xp.any(proba < tiny):
             # The estimator may know the logarithms of what is lost by underflow.
             logs = predict_columns(estimator, X, "predict_log_proba", stays=True)
@@ -151,8 +154,12 @@ class FidelityScorer(DivergenceScorer):
         """
         return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
 
+    def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
+        """Score without ``y_true``, which is not used."""
+        return super()._score(method_caller, estimator, X, None, **kwargs)
+
     def _check_given(self, estimator, X, y_true, weight):
-        """Accept any ``y_true``, which is not used."""
+        """Check what is used."""
         refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
 
     def _target(self, X, y_true, classes):

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
-from sklearn.model_selection import KFold, ShuffleSplit, check_cv
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
@@ -545,8 +545,9 @@ def deal(labels, sizes, rng):
 def check_soft_cv(cv, target, groups=None):
     """Return the splitter that ``cv`` stands for, given a checked target.
 
-    An integer means stratified folds, of labels or of masses; of a ``TopK`` random folds, as
-    most of its many classes have too little mass to be divided; None means 5. Where groups
+    An integer means stratified folds, of labels or of masses; of a ``TopK`` random folds, or
+    whole groups, as most of its many classes have too little mass to be divided; None means
+    5. Where groups
     are to be kept together, other than by an integer, ``cv`` is a splitter.
     """
     if cv is None or isinstance(cv, Integral):
@@ -557,7 +558,9 @@ def check_soft_cv(cv, target, groups=None):
                 f"There are {len(target)} samples, fewer than the folds of cv, which is 5 by "
                 f"default; set cv to a number from 2 to {len(target)}, or pass more samples."
             )
-        if is_sparse(target) and groups is None:
+        if is_sparse(target):
+            if groups is not None:
+                return GroupKFold(n_folds)
             return KFold(n_folds, shuffle=True, random_state=0)
         if target.ndim == 2 or groups is not None:
             return StratifiedSoftKFold(n_folds)

@@ -101,12 +101,16 @@ def test_samples_without_labels():
 
 
 def test_a_bucket_and_a_sparse_matrix():
-    X, _, target = problem("bucket")
+    X, y, target = problem("bucket")
     model = DistilledClassifier(None, student=student()).fit(X, teacher_proba=target)
     direct = student().fit(X, target)
     assert_allclose(model.student_.coef_, direct.coef_, atol=1e-9)
     with pytest.raises(ValueError, match="A temperature needs the probability of every class"):
         DistilledClassifier(None, temperature=2.0).fit(X, teacher_proba=target)
+    labels = DistilledClassifier(None, student(), temperature=2.0, hard_label_weight=1.0)
+    wanted = student().fit(X, y).coef_
+    model = labels.fit(X, y, teacher_proba=target)
+    assert_allclose(model.student_.coef_, wanted, atol=1e-6)
     exact = problem("renormalize")[2].to_dense()
     for proba in (csr_array(exact), exact):
         model = DistilledClassifier(None, student=student()).fit(X, teacher_proba=proba)
@@ -138,7 +142,7 @@ def test_pipelines_and_searches():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"calibrate": True}, "calibrate of this DistilledClassifier need the probability"),
+        ({"calibrate": True}, "calibrate of this DistilledClassifier needs the probability"),
         ({"smoothing": "auto"}, "smoothing of this"),
         ({"hard_label_weight": "auto"}, "hard_label_weight of this"),
         ({"loss_correction": 0.5}, "loss_correction of this"),

@@ -6,8 +6,9 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, csr_matrix
 from scipy.special import log_softmax, logsumexp, softmax
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 
 from sklkl import TopK
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
@@ -176,6 +177,24 @@ def test_other_places_say_what_to_pass():
         fit(X[1:], y)
 
 
+def test_entries_outside_of_sparse_matrices_are_refused():
+    """Before SciPy sorts them, which would write there."""
+    good, bad = csr_array(np.eye(3)), csr_array(np.eye(3))
+    bad.indptr[1] = 5
+    for X, y, name in (
+        (good, bad, "y"),
+        (bad, np.arange(3), "X"),
+        (bad.T, np.arange(3), "X"),
+        (bad, good, "X"),
+    ):
+        with pytest.raises(ValueError, match=f"{name}.indptr must not fall; at row 1"):
+            SoftLabelLogisticRegression().fit(X, y)
+    with pytest.raises(ValueError, match=r"X\.indptr must not fall"):
+        fit(good, np.arange(3)).predict(bad)
+    with pytest.raises(ValueError, match=r"y must have shape .* at least two classes"):
+        fit(good, csr_array(np.ones((3, 1))))
+
+
 def test_scores_and_searches():
     X, indices, proba = problem()
     y = TopK(indices, proba, 8)
@@ -193,5 +212,9 @@ def test_scores_and_searches():
         cv=KFold(3),
     )
     assert search.fit(X, y).best_params_ == search.fit(X, dense).best_params_
-    path = SoftLabelLogisticRegressionCV(Cs=[0.1, 10.0], cv=4).fit(X, y)
-    assert len(path.scores_) == 4
+    paths = SoftLabelLogisticRegressionCV(Cs=[0.1, 10.0], cv=4)
+    assert len(paths.fit(X, y).scores_) == 4
+    groups = np.arange(len(X)) // 10
+    by_group = list(GroupKFold(4).split(X, groups=groups))
+    wanted = clone(paths).set_params(cv=by_group).fit(X, y)
+    assert_allclose(paths.fit(X, y, groups=groups).scores_, wanted.scores_)

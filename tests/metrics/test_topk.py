@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 
 from sklkl import TopK
+from sklkl._core.topk import coarsened
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import _losses as losses
@@ -15,6 +16,7 @@ from sklkl.metrics import (
     divergence_loss,
     kl_loss,
     make_divergence_scorer,
+    make_fidelity_scorer,
 )
 
 VALUES = {"order": 2.0, "alpha": 0.3, "weight": 0.3}
@@ -54,9 +56,12 @@ def test_losses_are_those_of_the_dense_target(divergence, rest):
 @each_divergence
 def test_a_bucket_is_one_outcome(divergence):
     indices, proba, q = problem()
+    # A block of rows that leave nothing, and one in which some do.
+    proba[:4] = proba[5] = [0.5, 0.25, 0.25]
     y = TopK(indices, proba, 7, rest="bucket")
     known = np.take_along_axis(q, indices, axis=1)
-    p, q_rows = (np.column_stack([x, 1.0 - x.sum(axis=1)]) for x in (proba, known))
+    p = np.column_stack([y.proba.reshape(-1, 3), y.left])
+    q_rows = np.column_stack([known, 1.0 - known.sum(axis=1)])
     params = {name: VALUES[name] for name in divergence.parameters}
     options = {"divergence": divergence.name, "divergence_params": params}
     if divergence.name == "ranked_probability":
@@ -65,6 +70,8 @@ def test_a_bucket_is_one_outcome(divergence):
         return
     wanted = divergence_loss(p, q_rows, **options)
     assert_allclose(divergence_loss(y, q, **options), wanted, rtol=1e-12)
+    wanted = divergence_loss(p[:4], q_rows[:4], **options)
+    assert_allclose(divergence_loss(y[:4], q[:4], **options), wanted, rtol=1e-12)
 
 
 def test_zeros_and_predictions_that_are_sparse():
@@ -82,6 +89,31 @@ def test_zeros_and_predictions_that_are_sparse():
     assert_allclose(d2_kl_score(y, q), d2_kl_score(dense[0], q), rtol=1e-12)
     labels = np.argmax(dense[0], axis=1)
     assert_allclose(kl_loss(labels, y), kl_loss(labels, dense[0]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_labels_are_matched_to_sparse_predictions(named):
+    indices, proba, _ = problem()
+    names = np.array(list("gfedcba"))
+    q = TopK(indices, proba, classes=names) if named else TopK(6 - indices, proba, 7)
+    labels = names[indices[:, 0]]
+    wanted = -np.log(proba[:, 0]).mean()
+    with pytest.warns(UserWarning, match="are taken in sorted order"):
+        assert_allclose(kl_loss(labels, q, labels=names), wanted, rtol=1e-13)
+    if named:  # also of labels that are not there
+        some = labels != "a"
+        wanted = -np.log(proba[some, 0]).mean()
+        assert_allclose(kl_loss(labels[some], q[some]), wanted, rtol=1e-13)
+
+
+def test_an_infinite_loss_of_a_bucket_is_told_by_class():
+    y = TopK([[0, 1], [4, 3]], [[0.6, 0.4], [0.5, 0.3]], 5, rest="bucket")
+    row = [0.6, 0.4, 0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match=r"y_proba\[1, 4\] is 0 where y_true\[1, 4\] is 0.5"):
+        kl_loss(y, [row, [0.2, 0.2, 0.1, 0.5, 0.0]], on_zero="raise")
+    others = r"y_proba\[1, all classes that are not listed\] is 0 where .* is 0.2"
+    with pytest.raises(ValueError, match=others):
+        kl_loss(y, [row, [0.0, 0.0, 0.0, 0.5, 0.5]], on_zero="raise")
 
 
 def test_messages_count_the_rows_of_all_blocks():
@@ -119,6 +151,33 @@ def test_scorers_match_classes_by_name():
         )
     with pytest.raises(ValueError, match="nconsistent numbers of samples"):
         model.score(X[1:], y)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "bucket"])
+def test_scorers_restore_what_underflowed(rest):
+    rng = np.random.default_rng(3)
+    indices, proba, _ = problem()
+    X = rng.normal(size=(len(indices), 2))
+    y = TopK(indices, proba, 7, rest=rest)
+    model = SoftLabelLogisticRegression().fit(X, y)
+    logs = model.predict_log_proba(2000.0 * X)
+    p = TopK(indices, proba, 7).to_dense()
+    if rest == "bucket":
+        p, logs = coarsened(y), coarsened(y, logs, logs=True)
+    assert logs.min() < -800.0
+    wanted = -np.sum(p * logs, axis=1).mean()
+    scorer = make_divergence_scorer("cross_entropy", on_zero="inf")
+    assert_allclose(-scorer(model, 2000.0 * X, y), wanted, rtol=1e-12)
+
+
+def test_fidelity_scorers_do_not_look_at_the_target():
+    X = np.random.default_rng(4).normal(size=(40, 2))
+    labels = np.arange(40) % 4
+    teacher = SoftLabelLogisticRegression().fit(X, labels)
+    student = SoftLabelLogisticRegression().fit(X[labels < 3], labels[labels < 3])
+    y = TopK(labels[:, np.newaxis], np.full((40, 1), 0.8), 4)
+    scorer = make_fidelity_scorer(teacher)
+    assert scorer(student, X, y) == scorer(student, X, None)
 
 
 def test_scorers_of_two_classes():
