@@ -191,6 +191,8 @@ class SoftLabelLogisticRegressionCV(
         shared = {name: value for name, value in self.get_params().items() if name in own}
         student = SoftLabelLogisticRegression(**shared)
         lengths = _lengths_of(arguments)
+        if sum(lengths) < self.cv:
+            raise ValueError(f"cv={self.cv} folds need as many rows; X has {sum(lengths)}.")
         fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
         weight = _weights(sample_weight, lengths)
         scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
