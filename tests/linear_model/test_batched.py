@@ -1,5 +1,7 @@
 """Fits in batches: what all rows in memory give, in few passes, with little memory."""
 
+from threading import Event
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,7 +136,7 @@ def test_sample_is_bounded(kind, monkeypatch):
     monkeypatch.setattr(_batched, "MOST_BYTES", 2000)
     features = SPARSE if kind == "sparse" else X.to_numpy()
     data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, P)))
-    # 600 rows of 6 numbers in float64 are 28,800 bytes, 14 times too many.
+    # 600 rows of 6 numbers and a weight in float64 are 33,600 bytes, 16.8 times too many.
     sample = _batched.Sample(data, 7)
     for part in data.parts():
         sample.add(part)
@@ -198,6 +200,14 @@ def test_rows_that_change_in_number():
     once = Source(X, P)()
     with pytest.raises(ValueError, match="held 600 rows at first, and 0 when"):
         SoftLabelLogisticRegression().fit(Batches(lambda: once))
+    growing = Source(X, P)
+
+    def more():
+        for _ in range(growing.calls + 1):
+            yield from growing()
+
+    with pytest.raises(ValueError, match="held 600 rows at first, and 710 or more when"):
+        SoftLabelLogisticRegression().fit(Batches(more))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -223,7 +233,15 @@ def test_reading_ahead():
             Batches(Source(X, P), transform=StandardScaler().fit(X))
         )
     assert_array_equal(model.feature_names_in_, ["a", "b", "c"])
-    assert list(ahead(iter(range(5)))) == list(range(5))
+    started = Event()
+
+    def items():
+        yield 0
+        started.set()
+        yield 1
+
+    for _ in ahead(items()):
+        assert started.wait(60)  # although nobody has asked for the second
     assert list(ahead(iter([]))) == []
 
 
