@@ -9,10 +9,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from sklkl import distillation, linear_model
 from sklkl.dask import DistilledClassifier, SoftLabelLogisticRegression
 from sklkl.dask._distilled import sample_of
+from sklkl.dask._predictions import predicted
 from tests.dask.test_logistic import CODES, FEATURES, NAMES, WEIGHT, N, P, X, array, frame
 
 SERIES = pd.Series(NAMES)
@@ -67,6 +70,28 @@ def test_teachers(client):
     score = itself.score(frame(FEATURES), frame(SERIES))
     assert_allclose(score, itself.to_local().score(FEATURES, SERIES))
     assert_array_equal(itself.predict(frame(FEATURES)).compute(), itself.predict(FEATURES))
+
+
+def test_teacher_that_knows_no_zeros():
+    """Of no rows, and of a column of strings, no prediction is asked for."""
+    city = pd.DataFrame({"city": np.resize(["Rome", "Oslo"], N)})
+    teacher = make_pipeline(OneHotEncoder(), GaussianNB()).set_params(
+        onehotencoder__sparse_output=False
+    )
+    frozen = FrozenEstimator(teacher.fit(city, NAMES))
+    of_teacher = predicted(frozen, "predict_proba", frame(city))
+    assert_array_equal(of_teacher.compute(), teacher.predict_proba(city))
+    assert predicted(frozen, "predict", frame(city)).compute().isin(NAMES).all()
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
+def test_dtypes_of_predictions(method):
+    features = FEATURES.astype(np.float32)
+    model = linear_model.SoftLabelLogisticRegression().fit(features, NAMES == "ham")
+    found = predicted(model, method, frame(features))
+    expected = getattr(model, method)(features).dtype
+    for part in (found._meta, found.partitions[2].compute(), found.compute()):  # 2 is empty
+        assert part.to_numpy().dtype == expected
 
 
 def test_classes_of_labels_are_sorted():
