@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse, vstack
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -18,12 +18,11 @@ from sklkl._core.samples import holds_labels, take
 from sklkl._core.typing import DivergenceParams, Estimator, Samples
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame, pieces_of, whole_rows
-from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
+from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
 from sklkl.dask._predictions import CollectionPredictions, predicted
 from sklkl.distillation._probability import smooth, temper
 from sklkl.distillation._teacher import predict
 from sklkl.linear_model._data import RULES as RULES_OF_NUMBERS
-from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 RULES = {
     "temperature": RULES_OF_NUMBERS["temperature"],
@@ -33,7 +32,7 @@ RULES = {
 }
 
 
-class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator):
+class DistilledClassifier(OfStudent):
     r"""Student fitted to the probabilities of a teacher, on Dask collections.
 
     As ``sklkl.distillation.DistilledClassifier``, which has the formulas, for data of which
@@ -188,11 +187,8 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
                 }
             student.fit(X, predicted(taught, "predict_proba", X), **given)
         student.set_params(temperature=1.0)
-        self.teacher_, self.student_, self.classes_ = teacher, student, student.classes_
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            if hasattr(student, name):
-                setattr(self, name, getattr(student, name))
+        self.teacher_, self.student_ = teacher, student
+        self._describe([])
         return self
 
     def _fitted_teacher(self, X, y, sample_weight):
@@ -210,17 +206,6 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
         if sample_weight is None or not has_fit_parameter(teacher, "sample_weight"):
             return teacher.fit(rows.X, rows.y)
         return teacher.fit(rows.X, rows.y, sample_weight=rows.sample_weight)
-
-    def to_local(self) -> PLAIN:
-        """Return the student in memory, which needs no Dask.
-
-        Returns
-        -------
-        model : sklkl.linear_model.SoftLabelLogisticRegression
-            The plain class, fitted as the student is.
-        """
-        check_is_fitted(self)
-        return self.student_.to_local()
 
 
 class _Taught:
