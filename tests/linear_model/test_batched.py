@@ -241,7 +241,25 @@ def test_reading_ahead():
         yield 1
 
     for _ in ahead(items()):
-        assert started.wait(60)  # although nobody has asked for the second
+        assert started.wait(10)  # although nobody has asked for the second
+
+
+def test_the_first_pass_reads_ahead(monkeypatch):
+    second = Event()
+
+    def source():
+        yield X[:300], P[:300]
+        second.set()
+        yield X[300:], P[300:]
+
+    def summarise(*part):
+        assert second.wait(10)
+        return summarised(*part)
+
+    summarised = _batched.summarise
+    monkeypatch.setattr(_batched, "summarise", summarise)
+    SoftLabelLogisticRegression().fit(Batches(source))
+
     assert list(ahead(iter([]))) == []
 
 
