@@ -195,7 +195,7 @@ class DistilledClassifier(OfStudent):
         """Return the teacher, fitted in memory to a sample unless it is frozen, or Dask's."""
         if isinstance(self.teacher, FrozenEstimator):
             check_is_fitted(self.teacher)
-            if y is not None:  # which nobody else may read, but has to fit to X
+            if y is not None:  # which has to be of the rows of X even where it is not used
                 pieces_of(Sampled, {"X": X, "y": y})
             return self.teacher
         teacher = clone(self.teacher)

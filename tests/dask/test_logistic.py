@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, issparse
 from sklearn.base import clone
 
+from sklkl.batches import Batches
 from sklkl.dask import SoftLabelLogisticRegression, _rows
 from sklkl.linear_model import SoftLabelLogisticRegression as Plain
 from sklkl.linear_model import _objective
@@ -245,6 +246,8 @@ def test_what_is_no_collection_is_refused():
     for arguments in ((array(X), P), (X, array(P))):
         with pytest.raises(TypeError, match="Pass all as such"):
             SoftLabelLogisticRegression().fit(*arguments)
+    with pytest.raises(TypeError, match=r"pass it to estimators of sklkl\.dask"):
+        Batches(frame(FEATURES), target="x")
 
 
 def test_interrupt_leaves_nothing(client, monkeypatch):

@@ -131,21 +131,23 @@ def test_passes(weights, monkeypatch):
     assert source.calls == 1 + len(strides) + len(evaluations) + 1
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_sample_is_bounded(kind, monkeypatch):
-    monkeypatch.setattr(_batched, "MOST_BYTES", 2000)
+@pytest.mark.parametrize(("kind", "stride"), [("dense", 19), ("sparse", 19), ("labels", 13)])
+def test_sample_is_bounded(kind, stride, monkeypatch):
+    """A row has 3 features and a weight; 3 probabilities, or a code; each takes 8 bytes."""
+    monkeypatch.setattr(_batched, "MOST_BYTES", 1800)
     features = SPARSE if kind == "sparse" else X.to_numpy()
-    data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, P)))
-    # 600 rows of 6 numbers and a weight in float64 are 33,600 bytes, 16.8 times too many.
+    y = LABELS if kind == "labels" else P
+    data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, y)))
     sample = _batched.Sample(data, 7)
     for part in data.parts():
         sample.add(part)
-    assert sample.stride == 17
+    assert sample.stride == stride  # the first prime from 33,600 or 24,000 / 1800 on
     found = sample.data
     dense = found.X.toarray() if kind == "sparse" else found.X
     expected = features.toarray() if kind == "sparse" else features
-    assert_array_equal(dense, expected[::17])
-    assert_array_equal(found.target, P[::17])
+    assert_array_equal(dense, expected[::stride])
+    target = np.unique(y, return_inverse=True)[1] if kind == "labels" else P.to_numpy()
+    assert_array_equal(found.target, target[::stride])
     assert len(found.weight) == len(found.target)
 
 
