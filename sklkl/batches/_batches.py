@@ -1,6 +1,6 @@
 """Batches of rows as ``fit`` takes them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
-from sklkl.batches._sources import column_names, open_source
+from sklkl.batches._sources import column_names, names_of, open_source
+
+OF_FEATURES = (
+    "leave it out of the features, or pass a transform, as a fitted ColumnTransformer"
+)
 
 
 class Batches:
@@ -113,7 +117,8 @@ class Batches:
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
         raise TypeError(
             "Batches are for SoftLabelLogisticRegression.fit, which reads them again and "
-            "again. To predict, call sklkl.batches.predict_to_parquet; to learn from a "
+            "again. To predict, pass their source to sklkl.batches.predict_to_parquet, with "
+            "make_pipeline(transform, model) if they have a transform; to learn from a "
             "stream, partial_fit(X, y, sample_weight=w) for X, y, w in batches; otherwise "
             "pass arrays, or memory maps."
         )
@@ -154,7 +159,7 @@ class Batches:
                 "target must name the column of labels, or the columns of probabilities; "
                 f"there are {shown(names)}."
             )
-        soft = isinstance(self.target, list | dict)
+        soft = isinstance(self.target, Iterable) and not isinstance(self.target, str)
         target = list(self.target) if soft else [self.target]
         if soft and len(target) < 2:
             raise ValueError(f"target must name two columns at least; got {self.target!r}.")
@@ -162,7 +167,7 @@ class Batches:
         if self.features is None:
             features = [name for name in names if name not in others]
         else:
-            features = list(self.features)
+            features = names_of(self.features, "features")
         if not features:
             raise ValueError(f"There are no columns of features, only {shown(names)}.")
         every = [*features, *others]
@@ -210,17 +215,18 @@ class Columns:
     def part(self, table, names, first_row, transform):
         """Return ``(X, y, sample_weight)``."""
         self.refuse_missing(names, first_row)
-        X = frame_of(table, self.features, numbers=transform is None)
+        X = frame_of(table, self.features, OF_FEATURES if transform is None else None)
         if self.classes is None:
             y = np.asarray(table[self.target[0]])
         else:
-            y = frame_of(table, self.target).set_axis(self.classes, axis=1)
+            advice = "probabilities are numbers, and labels are one column"
+            y = frame_of(table, self.target, advice).set_axis(self.classes, axis=1)
         weight = None if self.weight is None else np.asarray(table[self.weight])
         return X if transform is None else transform(X), y, weight
 
 
-def frame_of(table, names, numbers=True):
-    """Return columns as a data frame; with ``numbers``, refuse columns of anything else.
+def frame_of(table, names, advice=None):
+    """Return columns as a data frame; with advice, refuse columns of anything but numbers.
 
     Numbers are in one array, column after column, which takes no second copy of the batch.
     """
@@ -230,10 +236,9 @@ def frame_of(table, names, numbers=True):
     for name, column in zip(names, columns, strict=True):
         if column.dtype.kind in "fiub":
             continue
-        if numbers:
+        if advice is not None:
             raise ValueError(
-                f"The column {name!r} does not hold numbers, but {column.dtype}; leave it out "
-                "of the features, or pass a transform, as a fitted ColumnTransformer."
+                f"The column {name!r} does not hold numbers, but {column.dtype}; {advice}."
             )
         return DataFrame(dict(zip(names, columns, strict=True)))
     values = np.empty((len(names), len(columns[0])), np.result_type(*columns))

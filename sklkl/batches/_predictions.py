@@ -1,14 +1,15 @@
 """Predictions of rows that are read in batches."""
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from sklkl._core.models import predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
 from sklkl._core.typing import Estimator
-from sklkl.batches._batches import frame_of
-from sklkl.batches._sources import column_names, open_source
+from sklkl.batches._batches import Batches, frame_of
+from sklkl.batches._sources import column_names, names_of, open_source
 
 METHODS = ("predict_proba", "predict_log_proba")
 
@@ -51,10 +52,10 @@ def predict_to_parquet(
     Raises
     ------
     TypeError
-        If the source holds no tables.
+        If the source holds no tables, or ``features`` or ``keep`` is no list.
     ValueError
         If a column is missing, or does not hold what the model predicts from; if a column to
-        keep has the name of a class; if there are no rows.
+        keep has the name of a class, or another type in a later batch; if there are no rows.
     ImportError
         If pandas or pyarrow is missing.
 
@@ -81,8 +82,14 @@ def predict_to_parquet(
     if method not in METHODS:
         raise ValueError(f"method must be one of {list(METHODS)}; got {method!r}.")
     known = getattr(model, "feature_names_in_", None)
-    if features is None and known is not None:
-        features = known.tolist()
+    if isinstance(source, Batches):
+        raise TypeError(
+            "source is Batches, which hold targets; pass the source that they were made of, "
+            "and as the model make_pipeline(transform, model) if they have a transform."
+        )
+    keep = names_of(keep, "keep")
+    features = known if features is None else features
+    features = None if features is None else names_of(features, "features")
     source = open_source(source, batch_size)
     unfinished, writer, n_samples = f"{os.fspath(path)}.unfinished", None, 0
     try:
@@ -94,17 +101,19 @@ def predict_to_parquet(
             features = features or [name for name in names if name not in keep]
             if missing := [name for name in (*features, *keep) if name not in names]:
                 raise ValueError(f"There is no column {shown(missing)}, only {shown(names)}.")
-            X = frame_of(table, features, numbers=False)
+            X = frame_of(table, features)
             if not len(X):
                 continue
             predicted = predict_columns(
                 model, X if known is not None else X.to_numpy(), method
             )
             out = {str(name): _of_arrow(table[name]) for name in keep}
+            if writer is not None:
+                _refuse_other_types(out, writer.schema, n_samples)
             classes = [str(label) for label in model.classes_.tolist()]
             if len({*out, *classes}) < len(out) + len(classes):
                 raise ValueError(
-                    f"keep={shown(list(keep))} has the name of a class, {shown(classes)}; "
+                    f"keep={shown(keep)} has the name of a class, {shown(classes)}; "
                     "rename the column."
                 )
             out |= dict(zip(classes, predicted.T, strict=True))
@@ -119,9 +128,22 @@ def predict_to_parquet(
     except BaseException:
         if writer is not None:
             writer.close()
+        with suppress(FileNotFoundError):
             os.remove(unfinished)
         raise
     return n_samples
+
+
+def _refuse_other_types(columns, schema, first_row):
+    """Refuse columns that hold another type than before, as "007", which would become 7."""
+    from pyarrow import null
+
+    for name, column in columns.items():
+        if column.type not in (before := schema.field(name).type, null()):
+            raise ValueError(
+                f"The column {name!r} holds {column.type} from row {first_row} on, and "
+                f"{before} before; give it one type, or do not keep it."
+            )
 
 
 def _of_arrow(column):

@@ -1,6 +1,6 @@
 """Sources of batches, which can be read again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -29,6 +29,8 @@ class Source:
 
 def open_source(source, batch_size):
     """Return the ``Source`` that a user passed."""
+    if hasattr(source, "__dask_graph__"):
+        raise TypeError("source is a collection of Dask; pass it to estimators of sklkl.dask.")
     if isinstance(source, tuple):
         return _of_arrays(source, batch_size)
     if hasattr(source, "__next__"):
@@ -79,6 +81,13 @@ def column_names(table):
     if len(set(names)) < len(names):
         raise ValueError(f"A batch names several columns alike: {shown(names)}.")
     return names
+
+
+def names_of(columns, name):
+    """Return columns, an argument of this name, as a list; refuse a single one."""
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise TypeError(f"{name} must be a list of columns; got {columns!r}.")
+    return list(columns)
 
 
 def _slicer(table):
@@ -134,22 +143,24 @@ def _refuse_missing(path, wanted, names):
 
 
 def _of_dataset(dataset, batch_size):
+    from pyarrow.dataset import get_partition_keys
+
     columns = list(dataset.schema.names)
-    # A column that a file lacks would be read as missing values.
-    partitions = getattr(getattr(dataset, "partitioning", None), "schema", None)
-    known = set() if partitions is None else set(partitions.names)
 
     def read(wanted):
         wanted = columns if wanted is None else wanted
-        for fragment in dataset.get_fragments():
-            here = known.union(fragment.physical_schema.names)
-            _refuse_missing(getattr(fragment, "path", fragment), wanted, here)
         scanner = dataset.scanner(
             columns=wanted, batch_size=batch_size, batch_readahead=1, fragment_readahead=1
         )
-        return _cut(scanner.to_batches(), batch_size)
+        for tagged in scanner.scan_batches():
+            # A column that a file lacks is read as missing values.
+            file = tagged.fragment
+            keys = get_partition_keys(file.partition_expression)
+            here = [*file.physical_schema.names, *keys]
+            _refuse_missing(getattr(file, "path", file), wanted, here)
+            yield tagged.record_batch
 
-    return Source(columns, read)
+    return Source(columns, lambda wanted: _cut(read(wanted), batch_size))
 
 
 def _relation_reader(relation, columns, batch_size):
@@ -191,7 +202,7 @@ def _of_arrays(source, batch_size):
         raise ValueError(f"X, y, ... are in different numbers of files: {[*map(len, files)]}.")
     files = list(zip(*files, strict=True))
     for j, arrays in enumerate(files):
-        if len(lengths := {len(array) for array in arrays}) > 1:
+        if len(lengths := {array.shape[0] for array in arrays}) > 1:
             raise ValueError(
                 f"Arrays number {j} of X, y, ... differ in their numbers of rows: "
                 f"{sorted(lengths)}."
@@ -199,8 +210,10 @@ def _of_arrays(source, batch_size):
 
     def read(columns):
         for arrays in files:
-            for start in range(0, len(arrays[0]), batch_size):
-                yield tuple(array[start : start + batch_size] for array in arrays)
+            for start in range(0, arrays[0].shape[0], batch_size):
+                rows = slice(start, start + batch_size)
+                # Slices of frames may mean labels of their index.
+                yield tuple(getattr(array, "iloc", array)[rows] for array in arrays)
 
     return Source(None, read)
 

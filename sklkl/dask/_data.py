@@ -32,11 +32,13 @@ class DaskData:
         self.parts, self.estimator, self.whole = parts, estimator, whole
 
     def __getattr__(self, name):
-        return getattr(self.whole, name)
+        return getattr(vars(self)["whole"], name)
 
     def stages(self, divergence, temperature, fit_intercept):
         """See ``Data``."""
         whole, place = self.whole, self.parts.place
+        # Nobody reads again what was passed: workers need not keep it beside what is checked.
+        passed, self.parts.blocks = self.parts.blocks, []
         loss = divergence, temperature, fit_intercept, whole.unit(temperature)
         blocks = [
             block._replace(
@@ -50,7 +52,7 @@ class DaskData:
                     worker=block.worker,
                 )
             )
-            for block in self.parts.blocks
+            for block in passed
         ]
         return [
             DaskRows(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse, vstack
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -14,16 +14,15 @@ from sklkl._core.classes import spread
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba
 from sklkl._core.parameters import SHARE, check_parameters, integer, number
-from sklkl._core.samples import take
+from sklkl._core.samples import holds_labels, take
 from sklkl._core.typing import DivergenceParams, Estimator, Samples
 from sklkl.dask._blocks import gathered
-from sklkl.dask._collections import is_collection, is_frame, whole_rows
-from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
+from sklkl.dask._collections import is_collection, is_frame, pieces_of, whole_rows
+from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
 from sklkl.dask._predictions import CollectionPredictions, predicted
 from sklkl.distillation._probability import smooth, temper
 from sklkl.distillation._teacher import predict
 from sklkl.linear_model._data import RULES as RULES_OF_NUMBERS
-from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 RULES = {
     "temperature": RULES_OF_NUMBERS["temperature"],
@@ -33,7 +32,7 @@ RULES = {
 }
 
 
-class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator):
+class DistilledClassifier(OfStudent):
     r"""Student fitted to the probabilities of a teacher, on Dask collections.
 
     As ``sklkl.distillation.DistilledClassifier``, which has the formulas, for data of which
@@ -73,7 +72,8 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
     student_ : sklkl.dask.SoftLabelLogisticRegression
         The fitted student, which predicts at temperature 1.
     classes_ : ndarray of shape (n_classes,)
-        The classes: those of the student if it has the parameter, otherwise of the teacher.
+        The classes: those of the student if it has the parameter, otherwise of the teacher;
+        sorted if ``y`` holds labels.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -164,6 +164,8 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
                 "sklkl.distillation.DistilledClassifier."
             )
         X, share = whole_rows(X, "X"), float(self.hard_label_weight)
+        if y is None and share > 0.0:
+            raise ValueError(f"y must hold labels to learn: hard_label_weight={share}.")
         student = clone(student)
         loss = {"divergence": self.divergence, "divergence_params": self.divergence_params}
         if share == 1.0:
@@ -172,6 +174,8 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
         else:
             teacher = self._fitted_teacher(X, y, sample_weight)
             classes = teacher.classes_ if student.classes is None else student.classes
+            if holds_labels(y):  # scorers take the classes of labels for sorted
+                classes = np.sort(classes)
             taught = _Taught(teacher, classes, float(self.smoothing), float(self.temperature))
             student.set_params(classes=classes, temperature=self.temperature, **loss)
             given = {"sample_weight": sample_weight}
@@ -183,37 +187,25 @@ class DistilledClassifier(CollectionPredictions, SoftLabelClassifierMixin, BaseE
                 }
             student.fit(X, predicted(taught, "predict_proba", X), **given)
         student.set_params(temperature=1.0)
-        self.teacher_, self.student_, self.classes_ = teacher, student, student.classes_
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            if hasattr(student, name):
-                setattr(self, name, getattr(student, name))
+        self.teacher_, self.student_ = teacher, student
+        self._describe([])
         return self
 
     def _fitted_teacher(self, X, y, sample_weight):
         """Return the teacher, fitted in memory to a sample unless it is frozen, or Dask's."""
         if isinstance(self.teacher, FrozenEstimator):
             check_is_fitted(self.teacher)
+            if y is not None:  # which has to be of the rows of X even where it is not used
+                pieces_of(Sampled, {"X": X, "y": y})
             return self.teacher
         teacher = clone(self.teacher)
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if isinstance(teacher, SoftLabelLogisticRegression):
+        if isinstance(teacher, CollectionPredictions):
             return teacher.fit(X, y, **weight).to_local()
         rows = sample_of({"X": X, "y": y, "sample_weight": sample_weight}, self.teacher_rows)
         if sample_weight is None or not has_fit_parameter(teacher, "sample_weight"):
             return teacher.fit(rows.X, rows.y)
         return teacher.fit(rows.X, rows.y, sample_weight=rows.sample_weight)
-
-    def to_local(self) -> PLAIN:
-        """Return the student in memory, which needs no Dask.
-
-        Returns
-        -------
-        model : sklkl.linear_model.SoftLabelLogisticRegression
-            The plain class, fitted as the student is.
-        """
-        check_is_fitted(self)
-        return self.student_.to_local()
 
 
 class _Taught:
@@ -240,6 +232,8 @@ class Sampled(NamedTuple):
 def sample_of(named, most):
     """Return at most so many evenly spaced rows of collections by name, in memory."""
     with gathered(Sampled, named) as parts:
+        if parts.n_rows == 0:
+            raise ValueError("X holds 0 samples, in all parts; at least 1 is needed.")
         stride = -(-parts.n_rows // most)
         firsts = [-first % stride for first in parts.first_rows]
         strides = [stride] * len(firsts)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from inspect import cleandoc
 
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl import linear_model
@@ -10,6 +11,7 @@ from sklkl._core.docs import documented_with
 from sklkl.dask._collections import is_collection
 from sklkl.dask._data import checked_collections
 from sklkl.dask._predictions import CollectionPredictions
+from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 PLAIN = linear_model.SoftLabelLogisticRegression
 _, _, _SECTIONS = cleandoc(PLAIN.__doc__ or "").partition("Parameters\n----------\n")
@@ -83,3 +85,25 @@ class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
         local = PLAIN.__new__(PLAIN)
         vars(local).update(vars(self))
         return local
+
+
+class OfStudent(CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator):
+    """Estimator that predicts as its ``student_`` does."""
+
+    def _describe(self, names):
+        """Take fitted attributes of the student, and what it knows of the features."""
+        vars(self).pop("feature_names_in_", None)
+        for name in (*names, "classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self.student_, name):
+                setattr(self, name, getattr(self.student_, name))
+
+    def to_local(self) -> PLAIN:
+        """Return the student in memory, which needs no Dask.
+
+        Returns
+        -------
+        model : sklkl.linear_model.SoftLabelLogisticRegression
+            The plain class, fitted as the student is.
+        """
+        check_is_fitted(self)
+        return self.student_.to_local()

@@ -5,8 +5,7 @@ from typing import Self
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import clone
 
 from sklkl._core.docs import documented
 from sklkl._core.names import counting_from, refuse_other_rows
@@ -14,19 +13,13 @@ from sklkl._core.parameters import BOOLEAN, check_parameters, integer
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
-from sklkl.dask._logistic import PLAIN, SoftLabelLogisticRegression
+from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
 from sklkl.dask._losses import kl_of
-from sklkl.dask._predictions import CollectionPredictions
 from sklkl.linear_model._logistic_cv import best_of, check_penalties
 from sklkl.linear_model._parts import Part
-from sklkl.metrics._classifier import SoftLabelClassifierMixin
-
-FITTED = ("classes_", "coef_", "intercept_", "loss_", "n_features_in_", "feature_names_in_")
 
 
-class SoftLabelLogisticRegressionCV(
-    CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator
-):
+class SoftLabelLogisticRegressionCV(OfStudent):
     """Logistic regression on Dask collections, with a cross-validated penalty.
 
     Folds take turns: row i of all belongs to fold ``i % cv``. Each fold is left out by weights
@@ -191,6 +184,8 @@ class SoftLabelLogisticRegressionCV(
         shared = {name: value for name, value in self.get_params().items() if name in own}
         student = SoftLabelLogisticRegression(**shared)
         lengths = _lengths_of(arguments)
+        if sum(lengths) < self.cv:
+            raise ValueError(f"cv={self.cv} folds need as many rows; X has {sum(lengths)}.")
         fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
         weight = _weights(sample_weight, lengths)
         scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
@@ -209,22 +204,8 @@ class SoftLabelLogisticRegressionCV(
         student.set_params(C=float(Cs[j]), l1_ratio=float(l1_ratios[i])).fit(**arguments)
         self.Cs_, self.l1_ratios_, self.scores_ = Cs, l1_ratios, scores
         self.C_, self.l1_ratio_, self.student_ = student.C, student.l1_ratio, student
-        vars(self).pop("feature_names_in_", None)
-        for name in FITTED:
-            if hasattr(student, name):
-                setattr(self, name, getattr(student, name))
+        self._describe(["coef_", "intercept_", "loss_"])
         return self
-
-    def to_local(self) -> PLAIN:
-        """Return the model in memory, which needs no Dask.
-
-        Returns
-        -------
-        model : sklkl.linear_model.SoftLabelLogisticRegression
-            The plain class, fitted as this model is.
-        """
-        check_is_fitted(self)
-        return self.student_.to_local()
 
 
 def _lengths_of(arguments):

@@ -5,19 +5,38 @@ Dask, or the result itself.
 """
 
 import warnings
+from functools import cached_property
 from uuid import uuid4
 from weakref import WeakSet
 
 import dask
-from distributed import default_client, wait
+from distributed import default_client, get_worker, wait
 
 
 def place_in_use():
-    """Return the workers of the client in use; this process, if there is none."""
+    """Return the workers of the client in use; this process, if there is none.
+
+    So it is in a task, which would wait for others while it keeps a thread of its worker.
+    """
+    try:
+        get_worker()
+    except ValueError:
+        pass
+    else:
+        return Here()
     try:
         client = default_client()
     except ValueError:
         return Here()
+    if client.asynchronous:
+        raise TypeError(
+            "The client in use is asynchronous, and its results cannot be waited for here; "
+            "make a Client without asynchronous=True."
+        )
+    if not client.nthreads():
+        warnings.warn(
+            "The client in use has no workers: this waits until there are some.", stacklevel=2
+        )
     return Workers(client)
 
 
@@ -45,7 +64,11 @@ class Workers:
 
     def threads(self, worker):
         """Return how many computations a worker does at a time."""
-        return self.client.nthreads().get(worker, 1)
+        return self._threads.get(worker, 1)
+
+    @cached_property
+    def _threads(self):
+        return self.client.nthreads()
 
     def submit(self, function, *arguments, worker=None):
         """Call a function on a worker; on another one only if this has been lost.

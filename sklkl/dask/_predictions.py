@@ -52,19 +52,23 @@ def predicted(model, method, X):
 
 def _of_part(X, model, method):
     """Return the predictions for a part, which may be empty, in its own kind."""
-    n_samples, is_array = X.shape[0], not hasattr(X, "columns")
-    if n_samples > 0:
-        rows = X
-    elif is_array:  # scikit-learn refuses no rows at all
-        rows = np.zeros((1, X.shape[1]), X.dtype)
-    else:
-        rows = pd.DataFrame(np.zeros((1, X.shape[1])), columns=X.columns)
-    out = getattr(model, method)(rows)[:n_samples]
-    if is_array:
+    out = getattr(model, method)(X) if X.shape[0] else _of_nothing(X, model, method)
+    if not hasattr(X, "columns"):
         return out
     if out.ndim == 1:
         return pd.Series(out, index=X.index)
     return pd.DataFrame(out, index=X.index, columns=model.classes_)
+
+
+def _of_nothing(X, model, method):
+    """Return the predictions for no rows, which scikit-learn refuses."""
+    classes = np.asarray(model.classes_)
+    if method == "predict":
+        return classes[:0]
+    binary = method == "decision_function" and len(classes) == 2
+    dtypes = set(X.dtypes) if hasattr(X, "columns") else {X.dtype}
+    dtype = np.float32 if dtypes == {np.dtype(np.float32)} else np.float64
+    return np.zeros(0 if binary else (0, len(classes)), dtype)
 
 
 class CollectionPredictions:

@@ -33,7 +33,7 @@ def check_batches(estimator, X, **others):
             f"X is Batches, which hold targets and weights; got {', '.join(given)} besides."
         )
     parts = numbered(Part(*batch) for batch in X)
-    whole = merge(estimator, list(ahead(summarise(estimator, *part) for part in parts)))
+    whole = merge(estimator, [summarise(estimator, *part) for part in ahead(parts)])
     whole.describe(estimator)
     return BatchData(X, estimator, whole)
 
@@ -76,13 +76,18 @@ class BatchData:
         for part, first_row in numbered(Part(*batch) for batch in self.batches):
             data = self.whole.data(self.estimator, part, first_row)
             n_samples = first_row + data.X.shape[0]
+            if n_samples > self.n_samples:
+                self._refuse(f"{n_samples} or more")
             yield data
-        if n_samples != self.n_samples:
-            raise ValueError(
-                f"The batches held {self.n_samples} rows at first, and {n_samples} when they "
-                "were read again. Their source must give the same rows in every pass: a "
-                "function has to make a new iterator each time."
-            )
+        if n_samples < self.n_samples:
+            self._refuse(n_samples)
+
+    def _refuse(self, found):
+        raise ValueError(
+            f"The batches held {self.n_samples} rows at first, and {found} when they were "
+            "read again. Their source must give the same rows in every pass: a function has "
+            "to make a new iterator each time."
+        )
 
     @cached_property
     def n_samples(self):
@@ -172,9 +177,10 @@ class Sample:
 
     def __init__(self, data, stride):
         self.whole, self.asked = data.whole, stride
-        of_row = (
-            data.n_features + len(data.classes) * (1 + data.labelled)
-        ) * data.dtype.itemsize
+        size = data.dtype.itemsize
+        of_proba = len(data.classes) * size + 8  # labels may be probabilities, too
+        of_row = data.n_features * size + (16 if data.hard else of_proba)
+        of_row += data.labelled * of_proba
         self.stride = prime_from(max(stride, data.n_samples * of_row // MOST_BYTES))
         self.n_samples = -(-data.n_samples // self.stride)
         self.n = 0

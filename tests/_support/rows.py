@@ -1,12 +1,14 @@
 """Rows in plain NumPy: all that ``sklkl.linear_model`` asks of X, in the simplest way."""
 
 from copy import copy
+from functools import reduce
 
 import numpy as np
 from scipy.special import entr, log_softmax, rel_entr, softmax
 
 from sklkl._kernels._linear import LOG_PROBA, PROBA
 from sklkl.linear_model._stats import Stats
+from sklkl.linear_model._summed import SummedRows
 
 
 class NumpyRows:
@@ -140,3 +142,24 @@ class NumpyRows:
 
     def why_not_finite(self):
         return None if np.isfinite(self.X).all() else "X is not finite."
+
+
+class ListedRows(SummedRows):
+    """Rows in a list of ``LocalRows``."""
+
+    def __init__(self, parts, dense):
+        super().__init__(parts[0].shape, parts[-1].X.dtype, dense=dense)
+        self.parts = parts
+
+    @property
+    def lengths(self):
+        return [part.X.shape[0] for part in self.parts]
+
+    def total(self, combine, method, *arguments):
+        return reduce(combine, (getattr(part, method)(*arguments) for part in self.parts))
+
+    def changed(self, method, *arguments):
+        changed = copy(self)
+        each = zip(self.parts, *arguments, strict=True)
+        changed.parts = [getattr(part, method)(*own) for part, *own in each]
+        return changed

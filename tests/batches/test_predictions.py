@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import LinearSVC
 
-from sklkl.batches import predict_to_parquet
+from sklkl.batches import Batches, predict_to_parquet
 from sklkl.linear_model import SoftLabelLogisticRegression
 
 pa = pytest.importorskip("pyarrow")
@@ -20,6 +20,8 @@ FRAME = X.assign(id=np.arange(N), name="x")
 SOFT = SoftLabelLogisticRegression().fit(X, P)
 FOREST = RandomForestClassifier(3, random_state=0).fit(X, np.arange(N) % 3)
 NAMELESS = SoftLabelLogisticRegression().fit(X.to_numpy(), P)
+
+UNWRITABLE = pa.Table.from_pandas(X).append_column("id", pa.array([{}] * N))
 
 
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
@@ -80,10 +82,26 @@ def test_sources_and_types_that_are_kept(kind, tmp_path):
         (SOFT, FRAME[:0], {}, "0 rows"),
         (SOFT, FRAME.assign(ham=1), {"keep": ["ham"]}, "the name of a class"),
         (SOFT, FRAME, {"method": "predict"}, "method must be one of"),
+        (SOFT, FRAME, {"keep": "id"}, "keep must be a list"),
+        (SOFT, FRAME, {"features": "ab"}, "features must be a list"),
+        (SOFT, Batches(FRAME[["a", "id"]], target="id"), {}, "make_pipeline"),
+        (
+            SOFT,
+            lambda: iter([FRAME.assign(id=7), FRAME.assign(id="007")]),
+            {"keep": ["id"]},
+            "'id' holds .*string from row 50 on, and int64 before",
+        ),
+        (
+            SOFT,
+            lambda: iter([FRAME.assign(id=None), FRAME]),
+            {"keep": ["id"]},
+            "'id' holds int64 from row 50 on, and null before",
+        ),
+        (SOFT, UNWRITABLE, {"keep": ["id"]}, "struct"),
         (LinearSVC().fit(X, X["a"] > 0), FRAME, {}, "has no predict_proba"),
     ],
 )
 def test_refused(model, source, options, message, tmp_path):
-    with pytest.raises((TypeError, ValueError, KeyError), match=message):
+    with pytest.raises((TypeError, ValueError, NotImplementedError), match=message):
         predict_to_parquet(model, source, tmp_path / "out.parquet", **options)
     assert list(tmp_path.iterdir()) == []

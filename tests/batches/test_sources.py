@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
+from scipy.sparse import csr_array, issparse
 
 from sklkl.batches import Batches, _sources
 
@@ -72,6 +73,15 @@ TABLES = {
     "list": list_of_files,
     "directory": directory,
     "dataset": lambda folder: dataset.dataset(parquet_file(folder)),
+    "filter": lambda folder: dataset.dataset(
+        pa.Table.from_pandas(pd.concat([FRAME.assign(keep=k) for k in (0, 1)]))
+    ).filter(dataset.field("keep") == 1),
+    "union": lambda folder: dataset.dataset(
+        [
+            dataset.dataset(list_of_files(folder)[:1]),
+            dataset.dataset(list_of_files(folder)[1:]),
+        ]
+    ),
     "pandas": lambda folder: FRAME.set_index(FRAME.index + 7),
     "pyarrow": lambda folder: pa.Table.from_pandas(FRAME),
     "polars": polars_frame,
@@ -82,8 +92,9 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_tables(kind, tmp_path):
+    options = {"features": X.columns} if kind == "filter" else {}
     batches = Batches(
-        TABLES[kind](tmp_path), target=TARGET, sample_weight="w", batch_size=SIZE
+        TABLES[kind](tmp_path), target=P.columns, sample_weight="w", batch_size=SIZE, **options
     )
     for _ in range(2):
         read = list(batches)
@@ -94,7 +105,7 @@ def test_tables(kind, tmp_path):
         assert_array_equal(np.concatenate([w for *_, w in read]), W)
 
 
-@pytest.mark.parametrize("kind", ["arrays", "files", "lists"])
+@pytest.mark.parametrize("kind", ["arrays", "files", "lists", "frames", "sparse"])
 def test_arrays(kind, tmp_path):
     arrays = X.to_numpy(), P.to_numpy(), W
     paths = [tmp_path / f"{name}.npy" for name in "XPW"]
@@ -104,12 +115,17 @@ def test_arrays(kind, tmp_path):
         "arrays": arrays,
         "files": (str(paths[0]), paths[1], W),
         "lists": tuple([array[:40], array[40:]] for array in arrays),
+        "frames": tuple(
+            pd.DataFrame(array).set_index(np.arange(N) / 2).squeeze() for array in arrays
+        ),
+        "sparse": (csr_array(arrays[0]), *arrays[1:]),
     }[kind]
     read = list(Batches(source, batch_size=SIZE))
-    assert [len(part[0]) for part in read] == (
+    assert [part[0].shape[0] for part in read] == (
         [32, 8, 32, 28] if kind == "lists" else [32, 32, 32, 4]
     )
     for values, expected in zip(zip(*read, strict=True), arrays, strict=True):
+        values = [x.toarray() if issparse(x) else x for x in values]
         assert_array_equal(np.concatenate(values), expected)
     if kind == "files":
         assert isinstance(read[0][0], np.memmap)
@@ -200,6 +216,8 @@ def later(frame):
         ((X.to_numpy().tolist(), P), {}, "holds arrays"),
         (FRAME, {"target": "w", "transform": 3}, "fitted transformer or a function"),
         (FRAME, {"target": "w", "batch_size": 0}, "batch_size"),
+        (FRAME, {"target": "w", "features": "ab"}, "features must be a list"),
+        (FRAME.assign(b="x"), {"target": ("ham", "b")}, "'b' does not .*probabilities are"),
     ],
 )
 def test_refused(source, options, message):

@@ -7,12 +7,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import get_scorer
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from sklkl import distillation, linear_model
 from sklkl.dask import DistilledClassifier, SoftLabelLogisticRegression
 from sklkl.dask._distilled import sample_of
-from tests.dask.test_logistic import FEATURES, NAMES, WEIGHT, N, P, X, array, frame
+from sklkl.dask._predictions import predicted
+from tests.dask.test_logistic import CODES, FEATURES, NAMES, WEIGHT, N, P, X, array, frame
 
 SERIES = pd.Series(NAMES)
 OPTIONS = {
@@ -57,12 +61,49 @@ def test_teachers(client):
     )
     frozen = DistilledClassifier(FrozenEstimator(forest)).fit(array(X))
     assert_allclose(frozen.student_.coef_, few.student_.coef_, atol=1e-9)
+    once_more = DistilledClassifier(DistilledClassifier(GaussianNB()))
+    once_more.fit(array(X), array(NAMES))
+    assert type(once_more.teacher_) is linear_model.SoftLabelLogisticRegression
     itself = DistilledClassifier(SoftLabelLogisticRegression(C=0.1))
     itself.fit(frame(FEATURES), frame(SERIES))
     assert type(itself.teacher_) is linear_model.SoftLabelLogisticRegression
     score = itself.score(frame(FEATURES), frame(SERIES))
     assert_allclose(score, itself.to_local().score(FEATURES, SERIES))
     assert_array_equal(itself.predict(frame(FEATURES)).compute(), itself.predict(FEATURES))
+
+
+def test_teacher_that_knows_no_zeros():
+    """Of no rows, and of a column of strings, no prediction is asked for."""
+    city = pd.DataFrame({"city": np.resize(["Rome", "Oslo"], N)})
+    teacher = make_pipeline(OneHotEncoder(), GaussianNB()).set_params(
+        onehotencoder__sparse_output=False
+    )
+    frozen = FrozenEstimator(teacher.fit(city, NAMES))
+    of_teacher = predicted(frozen, "predict_proba", frame(city))
+    assert_array_equal(of_teacher.compute(), teacher.predict_proba(city))
+    assert predicted(frozen, "predict", frame(city)).compute().isin(NAMES).all()
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
+def test_dtypes_of_predictions(method):
+    features = FEATURES.astype(np.float32)
+    model = linear_model.SoftLabelLogisticRegression().fit(features, NAMES == "ham")
+    found = predicted(model, method, frame(features))
+    expected = getattr(model, method)(features).dtype
+    for part in (found._meta, found.partitions[2].compute(), found.compute()):  # 2 is empty
+        assert part.to_numpy().dtype == expected
+
+
+def test_classes_of_labels_are_sorted():
+    """Those of a teacher need not be, and scorers take them to be."""
+    soft = pd.DataFrame(P, columns=["spam", "ham", "eggs"])
+    teacher = FrozenEstimator(linear_model.SoftLabelLogisticRegression().fit(X, soft))
+    labels = np.array(["spam", "ham", "eggs"])[CODES]
+    expected = distillation.DistilledClassifier(teacher).fit(X, labels)
+    model = DistilledClassifier(teacher).fit(array(X), array(labels))
+    assert_array_equal(model.classes_, expected.classes_)
+    scorer = get_scorer("neg_log_loss")
+    assert_allclose(scorer(model, X, labels), scorer(expected, X, labels), rtol=1e-4)
 
 
 def test_sample_is_evenly_spaced():
@@ -88,6 +129,14 @@ def test_refused():
         model.fit(array(X))
     with pytest.raises(ValueError, match="hard_label_weight"):
         DistilledClassifier(GaussianNB(), hard_label_weight=2).fit(array(X), array(NAMES))
+    nobody = array(X[:0], (0, 0)), array(NAMES[:0], (0, 0))
+    with pytest.raises(ValueError, match="0 samples, in all parts"):
+        model.fit(*nobody)
+    frozen = FrozenEstimator(GaussianNB().fit(X, NAMES))
+    with pytest.raises(ValueError, match="y must hold labels to learn: hard_label_weight"):
+        DistilledClassifier(frozen, hard_label_weight=0.5).fit(array(X))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        DistilledClassifier(frozen).fit(array(X), array(NAMES[:9], (9,)))
     student = SoftLabelLogisticRegression(classes=["ham", "eggs"])
     with pytest.raises(ValueError, match="knows classes that the student does not"):
         DistilledClassifier(GaussianNB(), student).fit(array(X), array(NAMES))

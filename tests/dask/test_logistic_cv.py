@@ -50,6 +50,8 @@ def test_refused():
         model.fit(X, P)
     with pytest.raises(ValueError, match="cv must be"):
         SoftLabelLogisticRegressionCV(cv=1).fit(array(X), array(P))
+    with pytest.raises(ValueError, match="cv=3 folds need as many rows; X has 2"):
+        model.fit(array(X[:2], (2,)), array(P[:2], (2,)))
     weight = pd.Series(WEIGHT, index=[*range(99), 100, 99, *range(101, N)])
     with pytest.raises(ValueError, match="row 99 is 99 in X and 100 in sample_weight"):
         model.fit(frame(FEATURES), frame(FRAME), frame(weight))

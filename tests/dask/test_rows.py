@@ -21,8 +21,19 @@ def test_sample_of_a_sample():
         some = rows.every(7)
         assert tuple(rows.lengths) == CHUNKS
         assert sum(some.lengths) == some.stats.n_samples == len(X[::7])
+        # A sample has an X of its own; centered rows share that which they come from.
+        assert [block.parts.nbytes for block in some.blocks] == [nbytes(some)]
+        assert [block.parts.nbytes for block in some.centered().blocks] == [0]
         mass = some.every(3).stats.mass
         np.testing.assert_allclose(mass, P[::7][::3].sum(axis=0), rtol=1e-12)
+
+
+def nbytes(rows):
+    own = [part for block in rows.blocks for part in block.parts.values()]
+    return sum(
+        part.X.nbytes + part.terms[0].target.nbytes + part.terms[0].weight.nbytes
+        for part in own
+    )
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 8, 13, 64])

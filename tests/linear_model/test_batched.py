@@ -1,5 +1,7 @@
 """Fits in batches: what all rows in memory give, in few passes, with little memory."""
 
+from threading import Event
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -129,21 +131,23 @@ def test_passes(weights, monkeypatch):
     assert source.calls == 1 + len(strides) + len(evaluations) + 1
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_sample_is_bounded(kind, monkeypatch):
-    monkeypatch.setattr(_batched, "MOST_BYTES", 2000)
+@pytest.mark.parametrize(("kind", "stride"), [("dense", 19), ("sparse", 19), ("labels", 13)])
+def test_sample_is_bounded(kind, stride, monkeypatch):
+    """A row has 3 features and a weight; 3 probabilities, or a code; each takes 8 bytes."""
+    monkeypatch.setattr(_batched, "MOST_BYTES", 1800)
     features = SPARSE if kind == "sparse" else X.to_numpy()
-    data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, P)))
-    # 600 rows of 6 numbers in float64 are 28,800 bytes, 14 times too many.
+    y = LABELS if kind == "labels" else P
+    data = _batched.check_batches(SoftLabelLogisticRegression(), Batches(Source(features, y)))
     sample = _batched.Sample(data, 7)
     for part in data.parts():
         sample.add(part)
-    assert sample.stride == 17
+    assert sample.stride == stride  # the first prime from 33,600 or 24,000 / 1800 on
     found = sample.data
     dense = found.X.toarray() if kind == "sparse" else found.X
     expected = features.toarray() if kind == "sparse" else features
-    assert_array_equal(dense, expected[::17])
-    assert_array_equal(found.target, P[::17])
+    assert_array_equal(dense, expected[::stride])
+    target = np.unique(y, return_inverse=True)[1] if kind == "labels" else P.to_numpy()
+    assert_array_equal(found.target, target[::stride])
     assert len(found.weight) == len(found.target)
 
 
@@ -198,6 +202,14 @@ def test_rows_that_change_in_number():
     once = Source(X, P)()
     with pytest.raises(ValueError, match="held 600 rows at first, and 0 when"):
         SoftLabelLogisticRegression().fit(Batches(lambda: once))
+    growing = Source(X, P)
+
+    def more():
+        for _ in range(growing.calls + 1):
+            yield from growing()
+
+    with pytest.raises(ValueError, match="held 600 rows at first, and 710 or more when"):
+        SoftLabelLogisticRegression().fit(Batches(more))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -223,7 +235,33 @@ def test_reading_ahead():
             Batches(Source(X, P), transform=StandardScaler().fit(X))
         )
     assert_array_equal(model.feature_names_in_, ["a", "b", "c"])
-    assert list(ahead(iter(range(5)))) == list(range(5))
+    started = Event()
+
+    def items():
+        yield 0
+        started.set()
+        yield 1
+
+    for _ in ahead(items()):
+        assert started.wait(10)  # although nobody has asked for the second
+
+
+def test_the_first_pass_reads_ahead(monkeypatch):
+    second = Event()
+
+    def source():
+        yield X[:300], P[:300]
+        second.set()
+        yield X[300:], P[300:]
+
+    def summarise(*part):
+        assert second.wait(10)
+        return summarised(*part)
+
+    summarised = _batched.summarise
+    monkeypatch.setattr(_batched, "summarise", summarise)
+    SoftLabelLogisticRegression().fit(Batches(source))
+
     assert list(ahead(iter([]))) == []
 
 

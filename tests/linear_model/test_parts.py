@@ -3,7 +3,6 @@
 import pickle
 import warnings
 from copy import copy
-from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy.sparse import csr_array
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._data import unchanged_on_error
 from sklkl.linear_model._parts import Part, merge, summarise
-from sklkl.linear_model._summed import SummedRows
+from tests._support.rows import ListedRows
 
 # Unequal, empty, of one row, and one that lacks classes.
 ENDS = [0, 0, 1, 40, 40, 60, 120]
@@ -24,27 +23,6 @@ X = rng.normal(size=(ENDS[-1], 3))
 P = rng.dirichlet(np.ones(3), len(X))
 CODES = np.sort(P.argmax(axis=1))
 WEIGHT = rng.lognormal(size=len(X)) * (np.arange(len(X)) >= 50)
-
-
-class ListedRows(SummedRows):
-    """Rows in a list of ``LocalRows``."""
-
-    def __init__(self, parts, dense):
-        super().__init__(parts[0].shape, parts[-1].X.dtype, dense=dense)
-        self.parts = parts
-
-    @property
-    def lengths(self):
-        return [part.X.shape[0] for part in self.parts]
-
-    def total(self, combine, method, *arguments):
-        return reduce(combine, (getattr(part, method)(*arguments) for part in self.parts))
-
-    def changed(self, method, *arguments):
-        changed = copy(self)
-        each = zip(self.parts, *arguments, strict=True)
-        changed.parts = [getattr(part, method)(*own) for part, *own in each]
-        return changed
 
 
 class PartedData:

@@ -1,8 +1,6 @@
 """Rows in parts: the same sums, and the same fits, as of all rows at once."""
 
-from copy import copy
 from dataclasses import replace
-from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -13,37 +11,20 @@ from scipy.sparse import csr_array
 from sklkl.linear_model import SoftLabelLogisticRegression, _objective, _rows
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._rows import LocalRows
-from sklkl.linear_model._summed import SummedRows
+from tests._support.rows import ListedRows
 
 # Sorted, unequal, empty, and one without any weight.
 ENDS = [0, 1, 40, 40, 300, 310, 600]
 K = 3
 
 
-class ListedRows(SummedRows):
-    """Rows in a list of ``LocalRows``."""
-
-    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
-        shape = (X.shape[1] + fit_intercept, n_logits)
-        super().__init__(shape, X.dtype, dense=isinstance(X, np.ndarray))
-        unit = max(term.weight.max() for term in terms)
-        self.parts = []
-        for a, b in pairwise(ENDS):
-            own = [replace(t, target=t.target[a:b], weight=t.weight[a:b]) for t in terms]
-            self.parts.append(LocalRows(X[a:b], n_logits, fit_intercept, own, unit))
-
-    @property
-    def lengths(self):
-        return [part.X.shape[0] for part in self.parts]
-
-    def total(self, combine, method, *arguments):
-        return reduce(combine, (getattr(part, method)(*arguments) for part in self.parts))
-
-    def changed(self, method, *arguments):
-        changed = copy(self)
-        each = zip(self.parts, *arguments, strict=True)
-        changed.parts = [getattr(part, method)(*own) for part, *own in each]
-        return changed
+def listed(X, n_logits, fit_intercept, terms=(), unit=None):
+    unit = max(term.weight.max() for term in terms)
+    parts = []
+    for a, b in pairwise(ENDS):
+        own = [replace(t, target=t.target[a:b], weight=t.weight[a:b]) for t in terms]
+        parts.append(LocalRows(X[a:b], n_logits, fit_intercept, own, unit))
+    return ListedRows(parts, dense=isinstance(X, np.ndarray))
 
 
 def problem(n_classes=K, dtype=np.float64, sparse=False):
@@ -70,7 +51,7 @@ def test_sums(kind, n_classes):
         LossTerm(y.astype(X.dtype), weight),
         LossTerm(y.argmax(axis=1), weight[::-1].copy(), 0.5),
     ]
-    whole, parts = (make(X, n_logits, True, terms) for make in (LocalRows, ListedRows))
+    whole, parts = (make(X, n_logits, True, terms) for make in (LocalRows, listed))
     W = np.random.default_rng(1).normal(size=whole.shape)
     rtol = 1e-4 if kind == "float32" else 1e-11
     for _ in range(2):
@@ -109,7 +90,7 @@ def test_fits(kind, divergence, monkeypatch):
     monkeypatch.setattr(_objective, "SAMPLE_ROWS", 2)
     expected = model.fit(X, y, weight).predict_proba(X)
     with monkeypatch.context() as patch:
-        patch.setattr(_rows, "rows_of", ListedRows)
+        patch.setattr(_rows, "rows_of", listed)
         model.fit(X, y, weight)
     rtol = 1e-5 if dtype == np.float32 else 1e-7
     assert_allclose(model.predict_proba(X), expected, rtol=rtol)
@@ -118,6 +99,6 @@ def test_fits(kind, divergence, monkeypatch):
 def test_first_value_that_is_not_finite(monkeypatch):
     X, y, weight = problem()
     X[450, 1] = np.nan
-    monkeypatch.setattr(_rows, "rows_of", ListedRows)
+    monkeypatch.setattr(_rows, "rows_of", listed)
     with pytest.raises(ValueError, match="Input X contains NaN"):
         SoftLabelLogisticRegression().fit(X, y, weight)
