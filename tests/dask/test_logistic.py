@@ -1,6 +1,8 @@
 """Fits and predictions of collections: those of all rows in memory."""
 
+import os
 import pickle
+import signal
 
 import dask
 import dask.array as da
@@ -285,18 +287,36 @@ def test_closed_client(cluster, monkeypatch):
         assert keys_of(client) == []
 
 
-def test_lost_worker(monkeypatch):
+@pytest.mark.parametrize(
+    "processes",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal"),
+            ],
+        ),
+    ],
+)
+def test_lost_worker(processes, monkeypatch):
+    """A worker is closed, or its process killed, in the middle of a fit."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
+            n_workers=2, threads_per_worker=1, processes=processes, dashboard_address=":0"
         ) as cluster,
-        distributed.Client(cluster),
+        distributed.Client(cluster) as client,
     ):
         chunks = (30,) * 10
         model = SoftLabelLogisticRegression(tol=1e-9)
         expected = model.fit(array(X, chunks), array(P, chunks)).coef_
+        pids = client.run(os.getpid)
 
         def lose():
+            if processes:
+                os.kill(next(iter(pids.values())), signal.SIGKILL)
+                return
             lost = cluster.workers[0]
             assert lost.data  # which nobody else holds
             cluster.sync(lost.close, executor_wait=False)
