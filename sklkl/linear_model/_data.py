@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.arrays import without_tensor
-from sklkl._core.devices import beside, cast, place_of
+from sklkl._core.devices import beside, cast, place_of, to_host
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import (
     BOOLEAN,
@@ -222,7 +222,7 @@ def _of_target(target, X, dtype):
     """Return codes, or probabilities of a dtype, where X is."""
     if is_sparse(target):
         return target
-    target = target if issparse(X) else beside(X, target)
+    target = to_host(target) if issparse(X) else beside(X, target)
     if target.ndim == 1:
         return target
     if isinstance(target, np.ndarray):
