@@ -69,7 +69,7 @@ def without_tensor(x, name):
     """Return ``x``, or its values as an array if it is a tensor of PyTorch."""
     if not hasattr(x, "requires_grad"):
         return x
-    refuse_grad(x, name)
+    refuse_tensor(x, name)
     if x.device.type != "cpu":
         raise TypeError(
             f"{name} is a tensor on {x.device}; pass {name}.cpu(), or let it stay there where "
@@ -83,10 +83,12 @@ def without_tensor(x, name):
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
 
 
-def refuse_grad(x, name):
-    """Refuse a tensor of PyTorch that records what is done with it."""
+def refuse_tensor(x, name):
+    """Refuse a tensor of PyTorch that records what is done with it, or is sparse."""
     if getattr(x, "requires_grad", False):
         raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
+    if "sparse" in str(getattr(x, "layout", "")):
+        raise TypeError(f"{name} is a sparse tensor; pass a dense one: {name}.to_dense().")
 
 
 def _of_objects(x, name):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sklkl._core.arrays import as_floating, refuse_grad
+from sklkl._core.arrays import as_floating, refuse_tensor
 
 PLAIN = (np.ndarray, list, tuple, str)
 
@@ -75,7 +75,9 @@ def place_of(x, name):
         return None
     if not known or xp.__name__.split(".")[-1] == "numpy":
         return None
-    refuse_grad(x, name)
+    refuse_tensor(x, name)
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ValueError(f"Complex data not supported: {name} must hold real numbers.")
     return Place(xp, device)
 
 
@@ -106,7 +108,15 @@ def widest(x):
 
 def labels_beside(array, labels):
     """Return labels, an array of NumPy, where another is; what is no number stays here."""
-    return beside(array, labels) if labels.dtype.kind in "iufb" else labels
+    place, kind = place_of(array, "array"), labels.dtype.kind
+    if place is None or kind not in "iufb":
+        return labels
+    # Libraries lack some dtypes of NumPy, or operations on them, as PyTorch those on uint16.
+    if kind in "iu" and np.can_cast(labels.dtype, np.int64):
+        labels = labels.astype(np.int64)
+    return (
+        place.put(labels.astype(np.float64), place.wide) if kind == "f" else place.put(labels)
+    )
 
 
 def rows_at(x, which):
