@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from sklkl._core.devices import place_of, to_host
+from sklkl.batches import Batches
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.divergences import entropy, kl_contributions
 from sklkl.linear_model import (
@@ -38,6 +40,8 @@ from tests.contract.test_row_functions import probabilities
 
 if os.environ.get("SCIPY_ARRAY_API") != "1":
     pytest.skip("needs SCIPY_ARRAY_API=1", allow_module_level=True)
+
+from sklearn.utils._array_api import move_estimator_to as move
 
 TOLERANCE = {"float64": 1e-13, "float32": 2e-6}
 
@@ -177,10 +181,36 @@ def test_two_places_are_refused():
         case_of("kl")(strict(p), torch(p))
 
 
-def test_tensors_that_require_grad_are_refused():
+@pytest.mark.parametrize("dispatch", [True, False])
+def test_tensors_that_cannot_be_used_are_refused(dispatch):
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"p is a tensor that requires grad; pass p\.detach"):
-        entropy(torch.full((2,), 0.5, requires_grad=True))
+    with sklearn.config_context(array_api_dispatch=dispatch):
+        with pytest.raises(
+            TypeError, match=r"p is a tensor that requires grad; pass p\.detach"
+        ):
+            entropy(torch.full((2,), 0.5, requires_grad=True))
+        sparse = torch.eye(3).to_sparse()
+        with pytest.raises(TypeError, match=r"p is a sparse tensor; .*: p\.to_dense\(\)"):
+            entropy(sparse)
+        with pytest.raises(TypeError, match="X is a sparse tensor"):
+            SoftLabelLogisticRegression().fit(sparse, np.eye(3))
+
+
+def test_complex_arrays_are_refused(elsewhere):
+    X, y = student_problem("float64")
+    student = SoftLabelLogisticRegression().fit(elsewhere(X), y)
+    scaling = TemperatureScaling().fit(y, y)
+    for call, name in {
+        lambda: student.predict(elsewhere(X + 5j)): "X",
+        lambda: student.fit(elsewhere(X + 0j), y): "X",
+        lambda: student.fit(X, elsewhere(y + 0j)): "y",
+        lambda: student.fit(X, y, elsewhere(np.ones(300, complex))): "sample_weight",
+        lambda: scaling.predict_proba(elsewhere(y + 0j)): "X",
+        lambda: scaling.fit(elsewhere(y + 0j), y): "X",
+        lambda: kl_loss(y, elsewhere(y + 0j)): "y_proba",
+    }.items():
+        with pytest.raises(ValueError, match=f"Complex data not supported: {name} must"):
+            call()
 
 
 TARGETS = {
@@ -288,6 +318,60 @@ def test_students_are_those_of_numpy(name, elsewhere, dtype, monkeypatch):
     assert_allclose(there.loss_, here.loss_, rtol=1e-5, atol=1e-9)
     moved = there.to_sklearn().predict_proba(X)
     assert_allclose(moved, to_host(there.predict_proba(X_there)), atol=atol)
+
+
+@pytest.mark.parametrize("names", [np.array(["a", "b", "c"]), np.arange(3)])
+def test_models_move(names, elsewhere):
+    X, codes = student_problem("float64", soft=False)
+    X_there, y = elsewhere(X), names[codes]
+    place = place_of(X_there, "X")
+    model = SoftLabelLogisticRegression().fit(X, y)
+    for sparse in (False, True):
+        there = move(model.sparsify() if sparse else model, place.xp, place.device)
+        assert elsewhere.holds(there.predict_proba(X_there))
+        assert_array_equal(to_host(there.predict(X_there)), model.predict(X))
+        assert there.score(X_there, y) == model.score(X, y)
+        assert there.coef_frame().equals(model.coef_frame())
+        back = move(there, np, "cpu")
+        assert_allclose(back.predict_proba(X), model.predict_proba(X), rtol=1e-14)
+    with pytest.raises(TypeError, match="move the model to the host first"):
+        there.sparsify()
+    assert not hasattr(move(clone(model), place.xp, place.device), "coef_")
+    X, X_there = random_rows(300, 3, 1), elsewhere(random_rows(300, 3, 1))
+    scaling = VectorScaling().fit(X, y)
+    there = move(scaling, place.xp, place.device)
+    assert_array_equal(to_host(there.predict(X_there)), scaling.predict(X))
+
+
+def test_targets_elsewhere_follow_sparse_features(elsewhere):
+    X, y = student_problem("float64")
+    X, weight = csr_array(X), np.linspace(0.0, 1.0, 300)
+    student = SoftLabelLogisticRegression(class_weight={0: 3.0})
+    here = student.fit(X, y, weight, labels=y).coef_
+    student.fit(X, elsewhere(y), elsewhere(weight), labels=elsewhere(y))
+    assert_array_equal(student.coef_, here)
+
+
+def test_batches_are_brought_to_the_host(elsewhere):
+    X, y = student_problem("float64")
+    weight = np.linspace(0.0, 1.0, 300)
+
+    def fitted(put):
+        parts = [slice(0, 200), slice(200, 300)]
+        batches = [tuple(put(x[part]) for x in (X, y, weight)) for part in parts]
+        return SoftLabelLogisticRegression().fit(Batches(lambda: iter(batches)))
+
+    assert_array_equal(fitted(elsewhere).coef_, fitted(np.asarray).coef_)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float16", "longdouble", "U1"])
+def test_labels_of_any_dtype_are_predicted(dtype, elsewhere):
+    X, codes = student_problem("float64", n_classes=2, soft=False)
+    y, X_there = codes.astype(dtype), elsewhere(X)
+    predicted = to_host(SoftLabelLogisticRegression().fit(X_there, y).predict(X_there))
+    kinds = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64, "U": y.dtype}
+    assert predicted.dtype == kinds[y.dtype.kind]
+    assert_array_equal(predicted, SoftLabelLogisticRegression().fit(X, y).predict(X))
 
 
 def test_labels_beside_soft_targets_and_names(elsewhere):

@@ -31,6 +31,7 @@ labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a fo
 to 1.04 (docs/benchmarks_scoring.md).
 """
 
+from copy import copy
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -226,6 +227,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             _, start = fit_common(data, doubt, start)
             self._fit(data, doubt, start, penalty)
         return self
+
+    def __sklearn_array_api_convert__(self, converter):
+        """Return a copy: the fitted numbers stay on the host, wherever X is."""
+        return copy(self)
 
     def _log_proba(self, values):
         """Return logarithms, column after column, as ``Data`` has them, if on the host."""
