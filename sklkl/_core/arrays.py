@@ -71,16 +71,25 @@ def without_tensor(x, name):
         return x
     refuse_tensor(x, name)
     if x.device.type != "cpu":
-        raise TypeError(
-            f"{name} is a tensor on {x.device}; pass {name}.cpu(), or let it stay there where "
-            "that is supported, by sklearn.set_config(array_api_dispatch=True)."
-        )
+        advice = f"pass {name}.cpu()"
+        if not dispatches():
+            advice += (
+                ", or let it stay there where that is supported, by "
+                "sklearn.set_config(array_api_dispatch=True)"
+            )
+        raise TypeError(f"{name} is a tensor on {x.device}; {advice}.")
     # bfloat16 and others of few bits, which NumPy lacks: exactly
     short = x.is_floating_point() and x.element_size() < 4
     try:
         return np.asarray(x.float() if short else x)
     except Exception as error:  # as of a sparse one
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
+
+
+def dispatches():
+    """Return whether arrays of other libraries are to stay what they are."""
+    sklearn = sys.modules.get("sklearn")  # who has configured it has imported it
+    return sklearn is not None and sklearn.get_config().get("array_api_dispatch", False)
 
 
 def refuse_tensor(x, name):

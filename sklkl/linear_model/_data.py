@@ -32,7 +32,7 @@ from sklkl._core.targets import (
 from sklkl._core.topk import TopK
 from sklkl.batches import Batches
 from sklkl.linear_model import _rows
-from sklkl.linear_model._loss import stages_of
+from sklkl.linear_model._loss import KL_SPELLINGS, stages_of
 
 RULES = {
     "C": POSITIVE_OR_INFINITE,
@@ -153,8 +153,11 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
     """Return an array or a canonical CSR matrix; the estimator learns names of features."""
     place = place_of(X, "X")
     if place is not None and not get_tags(estimator).array_api_support:
+        divergence = getattr(estimator, "divergence", "kl")
+        which = "" if divergence in KL_SPELLINGS else f" with divergence={divergence!r}"
         raise TypeError(
-            f"This {type(estimator).__name__} needs X on the host; pass an array of NumPy."
+            f"This {type(estimator).__name__}{which} needs X on the host; pass an array of "
+            "NumPy."
         )
     X = validate_data(
         estimator,
