@@ -547,9 +547,9 @@ def test_maps_take_slices(elsewhere, monkeypatch):
 def test_the_page_runs(capsys):
     pytest.importorskip("torch")
     page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
     exec(compile(code, "devices.md", "exec"), {})
-    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
+    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\nTensor\n", capsys.readouterr().out)
 
 
 def test_other_metrics_take_targets_and_predictions_to_the_host(elsewhere):
