@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from sklkl import TopK
+from sklkl._core.arrays import without_tensor
 from sklkl._core.devices import place_of, to_host
+from sklkl.batches import Batches
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
 from sklkl.distillation import DistilledClassifier
 from sklkl.divergences import entropy, kl_contributions
@@ -40,6 +43,8 @@ from tests.contract.test_row_functions import probabilities
 
 if os.environ.get("SCIPY_ARRAY_API") != "1":
     pytest.skip("needs SCIPY_ARRAY_API=1", allow_module_level=True)
+
+from sklearn.utils._array_api import move_estimator_to as move
 
 TOLERANCE = {"float64": 1e-13, "float32": 2e-6}
 
@@ -144,7 +149,7 @@ def test_axes_broadcasting_and_scalars(elsewhere):
 
 def test_slices_are_joined(elsewhere, monkeypatch):
     p, q = random_rows(50, 3, 1), random_rows(50, 3, 2)
-    monkeypatch.setattr("sklkl._core.distributions.SLICE", 21)
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 21)
     assert_allclose(to_host(case_of("kl")(elsewhere(p), elsewhere(q))), case_of("kl")(p, q))
     q[37] *= 2.0
     with pytest.raises(ValueError, match=r"q\[37\] sums to 2"):
@@ -179,10 +184,39 @@ def test_two_places_are_refused():
         case_of("kl")(strict(p), torch(p))
 
 
-def test_tensors_that_require_grad_are_refused():
+@pytest.mark.parametrize("dispatch", [True, False])
+def test_tensors_that_cannot_be_used_are_refused(dispatch):
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"p is a tensor that requires grad; pass p\.detach"):
-        entropy(torch.full((2,), 0.5, requires_grad=True))
+    with sklearn.config_context(array_api_dispatch=dispatch):
+        with pytest.raises(
+            TypeError, match=r"p is a tensor that requires grad; pass p\.detach"
+        ):
+            entropy(torch.full((2,), 0.5, requires_grad=True))
+        advice = r"pass X\.cpu\(\)\." if dispatch else "array_api_dispatch=True"
+        with pytest.raises(TypeError, match=f"X is a tensor on meta; .*{advice}"):
+            without_tensor(torch.empty(3, device="meta"), "X")
+        sparse = torch.eye(3).to_sparse()
+        with pytest.raises(TypeError, match=r"p is a sparse tensor; .*: p\.to_dense\(\)"):
+            entropy(sparse)
+        with pytest.raises(TypeError, match="X is a sparse tensor"):
+            SoftLabelLogisticRegression().fit(sparse, np.eye(3))
+
+
+def test_complex_arrays_are_refused(elsewhere):
+    X, y = student_problem("float64")
+    student = SoftLabelLogisticRegression().fit(elsewhere(X), y)
+    scaling = TemperatureScaling().fit(y, y)
+    for call, name in {
+        lambda: student.predict(elsewhere(X + 5j)): "X",
+        lambda: student.fit(elsewhere(X + 0j), y): "X",
+        lambda: student.fit(X, elsewhere(y + 0j)): "y",
+        lambda: student.fit(X, y, elsewhere(np.ones(300, complex))): "sample_weight",
+        lambda: scaling.predict_proba(elsewhere(y + 0j)): "X",
+        lambda: scaling.fit(elsewhere(y + 0j), y): "X",
+        lambda: kl_loss(y, elsewhere(y + 0j)): "y_proba",
+    }.items():
+        with pytest.raises(ValueError, match=f"Complex data not supported: {name} must"):
+            call()
 
 
 TARGETS = {
@@ -198,7 +232,8 @@ OF_LOSSES = {case.divergence.name: name for name, case in CASES.items() if case.
 
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("name", OF_LOSSES.values())
-def test_losses_are_those_of_numpy(name, kind, elsewhere):
+def test_losses_are_those_of_numpy(name, kind, elsewhere, monkeypatch):
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 21)
     case = CASES[name]
     y_true, y_proba = TARGETS[kind](30, 3), random_rows(30, 3, 4)
     y_proba[4] = [0.0, 0.0, 1.0]
@@ -229,9 +264,12 @@ def test_losses_follow_the_predictions(elsewhere):
         assert_allclose(d2_kl_score(true, proba), value, rtol=1e-12)
 
 
-def test_losses_refuse_what_those_of_numpy_refuse(elsewhere):
+def test_losses_refuse_what_those_of_numpy_refuse(elsewhere, monkeypatch):
     y_true, y_proba = np.eye(3), np.eye(3)[[0, 2, 2]]
     message = r"y_proba\[1, 1\] is 0 where y_true\[1, 1\] is 1\. "
+    with pytest.raises(ValueError, match=message):
+        kl_loss(elsewhere(y_true), elsewhere(y_proba), on_zero="raise")
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 3)
     with pytest.raises(ValueError, match=message):
         kl_loss(elsewhere(y_true), elsewhere(y_proba), on_zero="raise")
     y_true[2] *= 1.1
@@ -265,7 +303,7 @@ STUDENTS = {
 
 @pytest.mark.parametrize("name", STUDENTS)
 def test_students_are_those_of_numpy(name, elsewhere, dtype, monkeypatch):
-    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 1500)
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 1500)
     options = dict(STUDENTS[name])
     problem = {key: options.pop(key) for key in ("n_classes", "soft") if key in options}
     X, y = student_problem(dtype, **problem)
@@ -290,6 +328,60 @@ def test_students_are_those_of_numpy(name, elsewhere, dtype, monkeypatch):
     assert_allclose(there.loss_, here.loss_, rtol=1e-5, atol=1e-9)
     moved = there.to_sklearn().predict_proba(X)
     assert_allclose(moved, to_host(there.predict_proba(X_there)), atol=atol)
+
+
+@pytest.mark.parametrize("names", [np.array(["a", "b", "c"]), np.arange(3)])
+def test_models_move(names, elsewhere):
+    X, codes = student_problem("float64", soft=False)
+    X_there, y = elsewhere(X), names[codes]
+    place = place_of(X_there, "X")
+    model = SoftLabelLogisticRegression().fit(X, y)
+    for sparse in (False, True):
+        there = move(model.sparsify() if sparse else model, place.xp, place.device)
+        assert elsewhere.holds(there.predict_proba(X_there))
+        assert_array_equal(to_host(there.predict(X_there)), model.predict(X))
+        assert there.score(X_there, y) == model.score(X, y)
+        assert there.coef_frame().equals(model.coef_frame())
+        back = move(there, np, "cpu")
+        assert_allclose(back.predict_proba(X), model.predict_proba(X), rtol=1e-14)
+    with pytest.raises(TypeError, match="move the model to the host first"):
+        there.sparsify()
+    assert not hasattr(move(clone(model), place.xp, place.device), "coef_")
+    X, X_there = random_rows(300, 3, 1), elsewhere(random_rows(300, 3, 1))
+    scaling = VectorScaling().fit(X, y)
+    there = move(scaling, place.xp, place.device)
+    assert_array_equal(to_host(there.predict(X_there)), scaling.predict(X))
+
+
+def test_targets_elsewhere_follow_sparse_features(elsewhere):
+    X, y = student_problem("float64")
+    X, weight = csr_array(X), np.linspace(0.0, 1.0, 300)
+    student = SoftLabelLogisticRegression(class_weight={0: 3.0})
+    here = student.fit(X, y, weight, labels=y).coef_
+    student.fit(X, elsewhere(y), elsewhere(weight), labels=elsewhere(y))
+    assert_array_equal(student.coef_, here)
+
+
+def test_batches_are_brought_to_the_host(elsewhere):
+    X, y = student_problem("float64")
+    weight = np.linspace(0.0, 1.0, 300)
+
+    def fitted(put):
+        parts = [slice(0, 200), slice(200, 300)]
+        batches = [tuple(put(x[part]) for x in (X, y, weight)) for part in parts]
+        return SoftLabelLogisticRegression().fit(Batches(lambda: iter(batches)))
+
+    assert_array_equal(fitted(elsewhere).coef_, fitted(np.asarray).coef_)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float16", "longdouble", "U1"])
+def test_labels_of_any_dtype_are_predicted(dtype, elsewhere):
+    X, codes = student_problem("float64", n_classes=2, soft=False)
+    y, X_there = codes.astype(dtype), elsewhere(X)
+    predicted = to_host(SoftLabelLogisticRegression().fit(X_there, y).predict(X_there))
+    kinds = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64, "U": y.dtype}
+    assert predicted.dtype == kinds[y.dtype.kind]
+    assert_array_equal(predicted, SoftLabelLogisticRegression().fit(X, y).predict(X))
 
 
 def test_labels_beside_soft_targets_and_names(elsewhere):
@@ -344,7 +436,7 @@ def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
         student.fit(elsewhere(with_nan), elsewhere(y))
     with pytest.raises(ValueError, match="matrix of integers"):
         student.fit(X_there, elsewhere(np.full((300, 3), 2)))
-    with pytest.raises(TypeError, match=r"divergence|needs X on the host"):
+    with pytest.raises(TypeError, match="with divergence='reverse_kl' needs X on the host"):
         student.set_params(divergence="reverse_kl").fit(X_there, elsewhere(y))
     student = SoftLabelLogisticRegression()
     with pytest.raises(TypeError, match="partial_fit needs X on the host"):
@@ -354,7 +446,7 @@ def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
         student.fit(X_there, y_sparse)
     with pytest.raises(TypeError, match="DistilledClassifier needs X on the host"):
         DistilledClassifier(None).fit(X_there, elsewhere(y), teacher_proba=y_sparse)
-    with pytest.raises(TypeError, match="needs X on the host"):
+    with pytest.raises(TypeError, match="LogisticRegressionCV needs X on the host"):
         SoftLabelLogisticRegressionCV().fit(X_there, elsewhere(y))
     student.fit(X_there, elsewhere(y))
     with pytest.raises(ValueError, match="must use the same namespace"):
@@ -365,7 +457,7 @@ def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
 
 @pytest.mark.parametrize("n_logits", [1, 3])
 def test_sums_over_rows_are_those_of_local_rows(n_logits, elsewhere, monkeypatch):
-    monkeypatch.setattr("sklkl.linear_model._device.SLICE", 400)
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 400)
     X, y = student_problem("float64", max(2, n_logits))
     weight = np.linspace(0.0, 2.0, len(X))
     X[0] *= 50.0  # a row of weight 0 has no say
@@ -441,15 +533,45 @@ def test_maps_are_those_of_numpy(name, n_classes, elsewhere):
         there.predict(elsewhere(X))
 
 
+def test_maps_take_slices(elsewhere, monkeypatch):
+    X, y = random_rows(60, 3, 1), random_rows(60, 3, 2)
+    X_there, scaling = elsewhere(X), TemperatureScaling().fit(X, y)
+    methods = ("predict_proba", "predict_log_proba", "predict")
+    whole = [to_host(getattr(scaling, method)(X_there)) for method in methods]
+    monkeypatch.setattr("sklkl._core.devices.SLICE", 75)
+    for method, expected in zip(methods, whole, strict=True):
+        assert_array_equal(to_host(getattr(scaling, method)(X_there)), expected)
+    X[47] = np.nan
+    with pytest.raises(ValueError, match=r"X\[47\] contains NaN"):
+        scaling.predict(elsewhere(X))
+    X[47], X[50] = 1 / 3, 0.5
+    with pytest.raises(ValueError, match=r"X\[50\] sums to 1.5"):
+        scaling.predict(elsewhere(X))
+    with pytest.raises(ValueError, match="0 sample"):
+        scaling.predict(elsewhere(X[:0]))
+
+
 def test_the_page_runs(capsys):
     pytest.importorskip("torch")
     page = (Path(__file__).parents[1] / "docs" / "devices.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
     exec(compile(code, "devices.md", "exec"), {})
-    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\n", capsys.readouterr().out)
+    assert re.fullmatch(r"Tensor Tensor \d\.\de-0[3-9]\nTensor\n", capsys.readouterr().out)
 
 
 def test_other_metrics_take_targets_and_predictions_to_the_host(elsewhere):
     y_true, y_proba = random_rows(40, 3, 1), random_rows(40, 3, 2)
-    there = loss_interval(elsewhere(y_true), elsewhere(y_proba))
-    assert there == loss_interval(y_true, y_proba)
+    groups = np.arange(40) % 20
+    there = loss_interval(elsewhere(y_true), elsewhere(y_proba), groups=elsewhere(groups))
+    assert there == loss_interval(y_true, y_proba, groups=groups)
+
+
+def test_names_of_classes_may_be_elsewhere(elsewhere):
+    X, y = student_problem("float64", soft=False)
+    classes, y_there = elsewhere(np.arange(4)), elsewhere(y)
+    student = SoftLabelLogisticRegression(classes=classes).fit(elsewhere(X), y_there)
+    assert_array_equal(student.classes_, np.arange(4))
+    assert_array_equal(clone(student).partial_fit(X, y).classes_, np.arange(4))
+    proba = random_rows(300, 4, 1)
+    value = kl_loss(y, proba, labels=np.arange(4))
+    assert_allclose(kl_loss(y_there, elsewhere(proba), labels=classes), value, rtol=1e-14)

@@ -69,12 +69,15 @@ def without_tensor(x, name):
     """Return ``x``, or its values as an array if it is a tensor of PyTorch."""
     if not hasattr(x, "requires_grad"):
         return x
-    refuse_grad(x, name)
+    refuse_tensor(x, name)
     if x.device.type != "cpu":
-        raise TypeError(
-            f"{name} is a tensor on {x.device}; pass {name}.cpu(), or let it stay there where "
-            "that is supported, by sklearn.set_config(array_api_dispatch=True)."
-        )
+        advice = f"pass {name}.cpu()"
+        if not dispatches():
+            advice += (
+                ", or let it stay there where that is supported, by "
+                "sklearn.set_config(array_api_dispatch=True)"
+            )
+        raise TypeError(f"{name} is a tensor on {x.device}; {advice}.")
     # bfloat16 and others of few bits, which NumPy lacks: exactly
     short = x.is_floating_point() and x.element_size() < 4
     try:
@@ -83,10 +86,18 @@ def without_tensor(x, name):
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
 
 
-def refuse_grad(x, name):
-    """Refuse a tensor of PyTorch that records what is done with it."""
+def dispatches():
+    """Return whether arrays of other libraries are to stay what they are."""
+    sklearn = sys.modules.get("sklearn")  # who has configured it has imported it
+    return sklearn is not None and sklearn.get_config().get("array_api_dispatch", False)
+
+
+def refuse_tensor(x, name):
+    """Refuse a tensor of PyTorch that records what is done with it, or is sparse."""
     if getattr(x, "requires_grad", False):
         raise TypeError(f"{name} is a tensor that requires grad; pass {name}.detach().")
+    if "sparse" in str(getattr(x, "layout", "")):
+        raise TypeError(f"{name} is a sparse tensor; pass a dense one: {name}.to_dense().")
 
 
 def _of_objects(x, name):

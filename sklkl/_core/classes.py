@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklkl._core.arrays import is_missing
-from sklkl._core.devices import place_of
+from sklkl._core.devices import on_host, place_of
 from sklkl._core.names import has_default_columns, places, row_number, shown
 
 MOST_SPAN = 1 << 16  # of integer labels that are counted, not sorted
@@ -12,6 +12,7 @@ MOST_SPAN = 1 << 16  # of integer labels that are counted, not sorted
 def check_classes(classes, name="classes"):
     """Return ``classes`` as a vector of at least two distinct labels."""
     try:
+        classes = on_host(classes, name)
         values = np.asarray(classes)
         labels = classes if isinstance(classes, list | tuple) else values.tolist()
         repeated = len(set(labels)) < len(labels)

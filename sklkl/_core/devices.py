@@ -6,14 +6,17 @@ data to NumPy: what it gets is small, as coefficients, labels and weights, or a 
 message.
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sklkl._core.arrays import as_floating, refuse_grad
+from sklkl._core.arrays import as_floating, dispatches, refuse_tensor
 
+# Numbers in an array of some rows, of which there are about ten at a time. A fit of 200,000
+# rows of 50 features on a CPU takes 1.24 s with 2^18, 1.50 s with 2^22, 1.93 s with 2^24; GPUs
+# want many.
+SLICE = 1 << 22
 PLAIN = (np.ndarray, list, tuple, str)
 
 
@@ -75,7 +78,9 @@ def place_of(x, name):
         return None
     if not known or xp.__name__.split(".")[-1] == "numpy":
         return None
-    refuse_grad(x, name)
+    refuse_tensor(x, name)
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise ValueError(f"Complex data not supported: {name} must hold real numbers.")
     return Place(xp, device)
 
 
@@ -106,7 +111,15 @@ def widest(x):
 
 def labels_beside(array, labels):
     """Return labels, an array of NumPy, where another is; what is no number stays here."""
-    return beside(array, labels) if labels.dtype.kind in "iufb" else labels
+    place, kind = place_of(array, "array"), labels.dtype.kind
+    if place is None or kind not in "iufb":
+        return labels
+    # Libraries lack some dtypes of NumPy, or operations on them, as PyTorch those on uint16.
+    if kind in "iu" and np.can_cast(labels.dtype, np.int64):
+        labels = labels.astype(np.int64)
+    return (
+        place.put(labels.astype(np.float64), place.wide) if kind == "f" else place.put(labels)
+    )
 
 
 def rows_at(x, which):
@@ -124,10 +137,16 @@ def beside(array, *others):
     return moved if len(moved) > 1 else moved[0]
 
 
-def dispatches():
-    """Return whether arrays of other libraries are to stay what they are."""
-    sklearn = sys.modules.get("sklearn")  # who has configured it has imported it
-    return sklearn is not None and sklearn.get_config().get("array_api_dispatch", False)
+def slice_length(width):
+    """Return how many rows to take at a time, if each makes up so many numbers."""
+    return max(1, SLICE // max(1, width))
+
+
+def slices(n_rows, width):
+    """Yield the slices of rows to take one after the other, an empty one if there are none."""
+    step = slice_length(width)
+    for start in range(0, max(1, n_rows), step):
+        yield slice(start, min(n_rows, start + step))
 
 
 def common_place(**arrays):

@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from sklkl._core.arrays import ROUNDING, SUM_TOLERANCE, as_floating
-from sklkl._core.devices import common_place, namespace, place_of, to_host
+from sklkl._core.devices import common_place, namespace, place_of, slices, to_host
 from sklkl._core.names import AS_IT_IS, names_of, orders, row_number
 from sklkl._core.parameters import Rule, check, number
 from sklkl._kernels import _arrays
@@ -21,9 +21,6 @@ BASE = replace(
 )
 
 AXIS = Rule("an integer", Integral)
-
-# Numbers in an array of some rows elsewhere, of which there are about ten at a time.
-SLICE = 1 << 22
 
 
 def by_row(kernel, p, q, *, axis=-1, base=None, names=("p", "q")):
@@ -150,22 +147,20 @@ def rows_elsewhere(there, here, arrays, place, axis=-1):
     shape = _broadcast(arrays, [tuple(x.shape) for x in moved])
     dtype, k = xp.result_type(first.dtype, last.dtype), last.shape[-1]
     rows = [xp.reshape(xp.broadcast_to(x, (*shape, k)), (-1, k)) for x in moved]
-    n, step = prod(shape), max(1, SLICE // k)
     results = []
-    for start in range(0, max(n, 1), step):
-        part = slice(start, min(n, start + step))
+    for part in slices(prod(shape), k):
         p, q = (xp.astype(x[part, :], dtype) for x in (rows[0], rows[-1]))
         wide_p, wide_q = xp.astype(p, place.wide), xp.astype(q, place.wide)
         good = are_distributions(xp, wide_p) & are_distributions(xp, wide_q)
         if not xp.all(good):
-            bad = start + int(xp.argmax(xp.astype(~good, xp.int8)))
+            bad = part.start + int(xp.argmax(xp.astype(~good, xp.int8)))
             raise_bad_row(arrays, shape, bad, axis)
         result, known = there(wide_p, wide_q)
         result = xp.astype(result, dtype)
         if not xp.all(known):
             at = np.flatnonzero(~to_host(known))
-            tpartat = place.put(at)
-            found = here(*(to_host(xp.take(x, tpartat, axis=0)) for x in (p, q)))
+            at_there = place.put(at)
+            found = here(*(to_host(xp.take(x, at_there, axis=0)) for x in (p, q)))
             full = np.zeros(result.shape, found.dtype)
             full[at] = found
             known = xp.reshape(known, (-1, *[1] * (result.ndim - 1)))

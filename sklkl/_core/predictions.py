@@ -33,7 +33,8 @@ def check_y_and_proba(
     where ``y_proba`` is.
     """
     if labels is not None:
-        given, labels = check_classes(labels, "labels"), np.unique(labels)
+        given = check_classes(labels, "labels")
+        labels = np.unique(given)
         if (labels != given).any():
             warnings.warn(
                 f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "

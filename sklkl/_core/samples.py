@@ -59,7 +59,7 @@ def encode_groups(groups, n_samples):
     """Return the number of groups and that of each sample, from 0 on."""
     try:
         if not hasattr(groups, "iloc"):
-            groups = as_array(groups, "groups")
+            groups = as_array(on_host(groups, "groups"), "groups")
         groups = column_or_1d(
             check_array(
                 groups, ensure_2d=False, allow_nd=True, dtype=None, input_name="groups"

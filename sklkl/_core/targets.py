@@ -21,7 +21,7 @@ from sklkl._core.classes import (
     spread,
     unique,
 )
-from sklkl._core.devices import beside, floating, namespace, place_of, to_host, widest
+from sklkl._core.devices import beside, floating, namespace, place_of, slices, to_host, widest
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -334,8 +334,11 @@ def class_mass(target, weight, n_classes):
     if is_sparse(target):
         return topk.mass(target, weight)
     if target.ndim == 2 and (place := place_of(target, "y")) is not None:
-        weight = place.put(weight, place.wide)
-        return to_host(weight @ place.xp.astype(target, place.wide)).astype(np.float64)
+        mass = np.zeros(n_classes)
+        for part in slices(target.shape[0], n_classes):
+            own = place.xp.astype(target[part, :], place.wide)
+            mass += to_host(place.put(weight[part], place.wide) @ own)
+        return mass
     target = to_host(target)
     if target.ndim == 2:
         # Not weight @ target, whose last bits may depend on the number of threads of BLAS.

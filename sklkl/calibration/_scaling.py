@@ -31,7 +31,9 @@ labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a fo
 to 1.04 (docs/benchmarks_scoring.md).
 """
 
+from copy import copy
 from functools import partial
+from math import prod
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -50,13 +52,14 @@ from sklkl._core.devices import (
     namespace,
     on_host,
     place_of,
+    slices,
     to_host,
 )
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented, documented_with
-from sklkl._core.names import places, refuse_other_rows, shown
+from sklkl._core.names import counting_from, places, refuse_other_rows, row_number, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
-from sklkl._core.samples import check_weights, refuse_missing
+from sklkl._core.samples import check_weights, n_rows, refuse_missing
 from sklkl._core.targets import Target, check_target, class_mass
 from sklkl._core.typing import Floats, Samples
 from sklkl._optimize.solve import one_blas_thread
@@ -227,6 +230,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             self._fit(data, doubt, start, penalty)
         return self
 
+    def __sklearn_array_api_convert__(self, converter):
+        """Return a copy: the fitted numbers stay on the host, wherever X is."""
+        return copy(self)
+
     def _log_proba(self, values):
         """Return logarithms, column after column, as ``Data`` has them, if on the host."""
         if (place := place_of(values, "X")) is not None:
@@ -245,8 +252,18 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             np.log(logs, out=logs)
         return np.maximum(logs, LOG_EPS, out=logs)
 
-    def _mapped(self, X):
+    def _predicted(self, X, here, there):
+        """Return a function of the mapped logits, another one of slices if X is elsewhere."""
         check_is_fitted(self)
+        if (place := place_of(X, "X")) is None:
+            return here(self._mapped(X))
+        predicted = []
+        for part in slices(n_rows(X, "X"), prod(X.shape[1:])):
+            with counting_from(row_number(part.start)):
+                predicted.append(there(place.xp, self._mapped(X[part, ...])))
+        return predicted[0] if len(predicted) == 1 else place.xp.concat(predicted)
+
+    def _mapped(self, X):
         if (place := place_of(X, "X")) is not None:
             refuse_missing(X, "X")
             values = validate_data(self, X, dtype=place.wide, reset=False)
@@ -276,10 +293,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_proba)s
         """
-        logits = self._mapped(X)
-        if isinstance(logits, np.ndarray):
-            return np.ascontiguousarray(softmax(logits, axis=1))
-        return _device.softmax(namespace(logits), logits)
+        return self._predicted(
+            X, lambda z: np.ascontiguousarray(softmax(z, axis=1)), _device.softmax
+        )
 
     @documented
     def predict_log_proba(self, X: Samples) -> Floats:
@@ -293,10 +309,9 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_log_proba)s
         """
-        logits = self._mapped(X)
-        if isinstance(logits, np.ndarray):
-            return np.ascontiguousarray(log_softmax(logits, axis=1))
-        return _device.log_softmax(namespace(logits), logits)
+        return self._predicted(
+            X, lambda z: np.ascontiguousarray(log_softmax(z, axis=1)), _device.log_softmax
+        )
 
     @documented
     def predict(self, X: Samples) -> NDArray[Any]:
@@ -310,9 +325,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         -------
         %(to_labels)s
         """
-        logits = self._mapped(X)
-        codes = to_host(namespace(logits).argmax(logits, axis=1))
-        return labels_beside(logits, self.classes_[codes])
+        codes = self._predicted(
+            X, lambda z: z.argmax(axis=1), lambda xp, z: xp.argmax(z, axis=1)
+        )
+        return labels_beside(codes, self.classes_[to_host(codes)])
 
 
 scaling_documented = documented_with(

@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.arrays import without_tensor
-from sklkl._core.devices import beside, cast, place_of
+from sklkl._core.devices import beside, cast, place_of, to_host
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import (
     BOOLEAN,
@@ -32,7 +32,7 @@ from sklkl._core.targets import (
 from sklkl._core.topk import TopK
 from sklkl.batches import Batches
 from sklkl.linear_model import _rows
-from sklkl.linear_model._loss import stages_of
+from sklkl.linear_model._loss import KL_SPELLINGS, stages_of
 
 RULES = {
     "C": POSITIVE_OR_INFINITE,
@@ -153,8 +153,11 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
     """Return an array or a canonical CSR matrix; the estimator learns names of features."""
     place = place_of(X, "X")
     if place is not None and not get_tags(estimator).array_api_support:
+        divergence = getattr(estimator, "divergence", "kl")
+        which = "" if divergence in KL_SPELLINGS else f" with divergence={divergence!r}"
         raise TypeError(
-            f"This {type(estimator).__name__} needs X on the host; pass an array of NumPy."
+            f"This {type(estimator).__name__}{which} needs X on the host; pass an array of "
+            "NumPy."
         )
     if issparse(X):
         check_entries(X, "X")
@@ -226,7 +229,7 @@ def _of_target(target, X, dtype):
                 "NumPy as X, or a dense y."
             )
         return target
-    target = target if issparse(X) else beside(X, target)
+    target = to_host(target) if issparse(X) else beside(X, target)
     if target.ndim == 1:
         return target
     if isinstance(target, np.ndarray):

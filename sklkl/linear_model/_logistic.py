@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
-from sklkl._core.devices import place_of
+from sklkl._core.devices import on_host, place_of
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
@@ -445,7 +445,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         labels = holds_labels(y)
         known = {
             "the classes of the first call": getattr(self, "classes_", None),
-            "the parameter classes": self.classes,
+            "the parameter classes": on_host(self.classes, "classes"),
         }
         found = None
         for what, others in {"classes": classes, **known}.items():

@@ -23,6 +23,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklkl._core.classes import match_columns
+from sklkl._core.devices import on_host
 from sklkl._core.names import counting_from, places, refuse_other_rows, shown
 from sklkl._core.samples import check_weights, n_rows, refuse_total
 from sklkl._core.targets import (
@@ -42,6 +43,11 @@ class Part(NamedTuple):
     sample_weight: Any = None
     labels: Any = None
     label_weight: Any = None
+
+    @classmethod
+    def on_host(cls, part):
+        """Return a part whose arrays are on the host."""
+        return cls(*(on_host(x, name) for x, name in zip(part, cls._fields, strict=False)))
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Summary:
 def summarise(estimator, part, first_row=0):
     """Return the ``Summary`` of a part for a ``fit`` of the estimator; refuse bad rows."""
     with counting_from(first_row):
-        return _summarise(copy(estimator), Part(*part))
+        return _summarise(copy(estimator), Part.on_host(part))
 
 
 def _summarise(estimator, part):
@@ -181,7 +187,7 @@ class Whole:
     def data(self, estimator, part, first_row=0):
         """Return the checked ``Data`` of a part."""
         with counting_from(first_row):
-            data = self._data(copy(estimator), Part(*part))
+            data = self._data(copy(estimator), Part.on_host(part))
         return replace(data, first_row=first_row)
 
     def _data(self, estimator, part):

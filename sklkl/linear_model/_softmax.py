@@ -96,6 +96,18 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             W = np.vstack([W, to_host(self.intercept_)])
         return W
 
+    def __sklearn_array_api_convert__(self, converter):
+        """Return a copy with coefficients elsewhere; all else stays on the host.
+
+        ``move_estimator_to`` of scikit-learn calls it; by itself it would move the classes.
+        """
+        moved = copy(self)
+        for name in ("coef_", "intercept_"):
+            if hasattr(self, name):  # of a search, the estimator is not fitted
+                value = getattr(self, name)
+                setattr(moved, name, converter(value.toarray() if issparse(value) else value))
+        return moved
+
     def sparsify(self) -> Self:
         """Make ``coef_`` a sparse matrix, which an L1 norm makes worthwhile.
 
@@ -106,8 +118,18 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         self : estimator
             The fitted model. Its ``coef_`` is a ``scipy.sparse.csr_matrix``, or a
             ``csr_array`` if scikit-learn is configured to prefer that.
+
+        Raises
+        ------
+        TypeError
+            If ``coef_`` is an array of another library.
         """
         check_is_fitted(self)
+        if not (issparse(self.coef_) or isinstance(self.coef_, np.ndarray)):
+            raise TypeError(
+                f"coef_ is a {type(self.coef_).__name__}, and sparse ones are SciPy's; "
+                "move the model to the host first."
+            )
         arrays = get_config().get("sparse_interface") == "sparray"  # since scikit-learn 1.9
         self.coef_ = (csr_array if arrays else csr_matrix)(self.coef_)
         return self

@@ -11,7 +11,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklkl._core.devices import beside, cast, namespace, rows_at, to_host, widest
+from sklkl._core.devices import (
+    beside,
+    cast,
+    namespace,
+    place_of,
+    rows_at,
+    slice_length,
+    to_host,
+    widest,
+)
 from sklkl._core.distributions import by_row, check_rows, nats_to
 from sklkl._core.docs import documented, documented_with
 from sklkl._core.models import predict_columns
@@ -65,7 +74,8 @@ def row_losses(
 ):
     """Return the divergence between the target and the prediction of each sample, on the host.
 
-    Labels and sparse rows are written as probabilities in blocks of rows, not all at once.
+    Labels and sparse rows are written as probabilities in blocks of rows, not all at once, and
+    rows elsewhere are taken so, too.
     Where something is left in a bucket, it is one outcome, of the prediction, too.
 
     Parameters
@@ -95,6 +105,7 @@ def row_losses(
         size = max(1, SPARSE_BLOCK // n_classes)
     else:
         size = n if target.ndim == 2 else max(1, BLOCK // n_classes)
+        size = size if place_of(proba, name) is None else slice_length(n_classes)
     losses = []
     for start in range(0, n, size):
         rows = slice(start, min(n, start + size))
