@@ -82,7 +82,7 @@ def without_tensor(x, name):
     short = x.is_floating_point() and x.element_size() < 4
     try:
         return np.asarray(x.float() if short else x)
-    except Exception as error:  # as of a sparse one
+    except Exception as error:  # as of a quantised one
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
 
 
