@@ -10,7 +10,6 @@ from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.devices import on_host, place_of, to_host
 from sklkl._core.names import refuse_other_rows, row_number
 from sklkl._core.sklearn import num_samples, take_rows
-from sklkl._kernels._linear import check_csr
 
 
 def match_rows(**arrays):
@@ -219,20 +218,6 @@ def take(X, rows):
     elif not hasattr(X, "shape"):
         X = as_array(X, "X")
     return take_rows(X, rows)
-
-
-def check_entries(x, name):
-    """Refuse a sparse matrix with entries outside of it, where SciPy would read and write."""
-    if x.format in ("csr", "csc"):
-        check_csr(x if x.format == "csr" else x.T, name)
-
-
-def canonical(x):
-    """Return a CSR matrix with each row sorted, and no entry twice."""
-    if not x.has_canonical_format:
-        x = x.copy()
-        x.sum_duplicates()
-    return x
 
 
 def row_params(X, params):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 
 from sklkl._core.arrays import (
     ROUNDING,
@@ -20,7 +19,7 @@ from sklkl._core.arrays import (
 from sklkl._core.classes import check_classes
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import check, integer, one_of
-from sklkl._core.samples import canonical, check_entries
+from sklkl._core.sparse import canonical, check_entries
 from sklkl._core.typing import Floats
 
 RESTS = one_of(["uniform", "bucket", "renormalize"])
@@ -530,7 +529,12 @@ def coarsened(target, proba=None, *, logs=False):
         values = proba[rows, target.listed]
         others = proba.copy()  # a difference of sums would lose the digits of a small rest
         others[rows, target.listed] = -np.inf if logs else 0.0
-        others = logsumexp(others, axis=1) if logs else others.sum(axis=1, dtype=np.float64)
+        if logs:
+            from scipy.special import logsumexp  # which importing sklkl does without
+
+            others = logsumexp(others, axis=1)
+        else:
+            others = others.sum(axis=1, dtype=np.float64)
     out = np.zeros((len(target), target.counts.max() + 1), values.dtype)
     out[rows, columns] = values
     out[:, -1] = others

@@ -20,7 +20,8 @@ from sklkl._core.parameters import (
     integer,
     number,
 )
-from sklkl._core.samples import canonical, check_entries, check_weights
+from sklkl._core.samples import check_weights
+from sklkl._core.sparse import canonical, check_entries
 from sklkl._core.targets import (
     apply_class_factors,
     check_target,
