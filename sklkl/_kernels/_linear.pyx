@@ -319,7 +319,7 @@ cdef class LinearRows:
         """Return the memory of an array, which is held as long as this object."""
         cdef Buffers buffers = Buffers.__new__(Buffers)
         self.buffers.append(buffers)
-        return <const char*> buffers.of(array).buf
+        return <const char*> buffers.of(np.require(array, requirements="A")).buf
 
     cdef void set_tile(self, linear* m):
         """So many rows that their tile stays in the cache."""

@@ -171,7 +171,10 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
         reset=reset,
         **options,
     )
-    return canonical(X) if issparse(X) else X
+    if issparse(X):
+        return canonical(X)
+    # Once, as every kernel would; arrays that were sent from process to process often need it.
+    return np.require(X, requirements="A") if place is None else X
 
 
 def check_labels(labels, label_weight, X, classes, *, of_part=False):

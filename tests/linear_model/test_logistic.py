@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model._data import check_data
 from sklkl.metrics import kl_loss
 from tests._support import reference as exact
 from tests._support.layouts import LAYOUTS
@@ -249,6 +250,13 @@ def test_kinds_of_X(kind):
     if kind == "duplicates":
         assert_array_equal(other.data, before.data)
         assert_array_equal(other.indices, before.indices)
+
+
+def test_X_that_is_not_aligned_is_copied_once():
+    X, y = data()
+    checked = check_data(SoftLabelLogisticRegression(), LAYOUTS["unaligned"](X), y, None)
+    assert checked.X.flags.aligned
+    assert check_data(SoftLabelLogisticRegression(), X, y, None).X is X
 
 
 @pytest.mark.parametrize(
