@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,9 @@ from sklkl._core.classes import check_classes
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import check, integer, one_of
 from sklkl._core.sparse import canonical, check_entries
-from sklkl._core.typing import Floats
+from sklkl._core.typing import Floats, Rest
 
-RESTS = one_of(["uniform", "bucket", "renormalize"])
+RESTS = one_of(get_args(Rest))
 N_CLASSES = integer(2, np.iinfo(np.int32).max)
 
 
@@ -120,7 +120,7 @@ class TopK:
         n_classes: int | None = None,
         *,
         log_proba: ArrayLike | None = None,
-        rest: str = "uniform",
+        rest: Rest = "uniform",
         classes: ArrayLike | None = None,
     ) -> None:
         if (proba is None) == (log_proba is None):
@@ -142,7 +142,7 @@ class TopK:
 
     @classmethod
     def from_csr(
-        cls, proba: Any, *, rest: str = "uniform", classes: ArrayLike | None = None
+        cls, proba: Any, *, rest: Rest = "uniform", classes: ArrayLike | None = None
     ) -> TopK:
         """Make targets of a sparse matrix of probabilities.
 
@@ -203,7 +203,7 @@ class TopK:
         rows: Iterable[Mapping[Any, float]],
         *,
         classes: ArrayLike | None = None,
-        rest: str = "uniform",
+        rest: Rest = "uniform",
     ) -> TopK:
         """Make targets of a dictionary of log-probabilities per sample.
 

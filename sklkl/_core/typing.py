@@ -4,18 +4,49 @@ scikit-learn, SciPy and matplotlib have no type hints: what comes from there is 
 a name that tells what is meant.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Floats: TypeAlias = NDArray[np.floating[Any]]
+# One distribution, and several, as lists of numbers.
+Vector: TypeAlias = Sequence[float]
+Rows: TypeAlias = Sequence[Vector]
 # A float for vectors, otherwise an array.
 RowValues: TypeAlias = Floats | Any
+# The names that users pass most; function, loss and scorer names mean the same, hence ``str``:
+# of what may be a variable, a type checker could say no more, but editors offer these.
+DivergenceName: TypeAlias = (
+    Literal[
+        "kl",
+        "reverse_kl",
+        "jeffreys",
+        "jensen_shannon",
+        "jensen_shannon_distance",
+        "renyi",
+        "alpha",
+        "chi2",
+        "hellinger",
+        "total_variation",
+        "bhattacharyya",
+        "cross_entropy",
+    ]
+    | str
+)
 OnZero: TypeAlias = Literal["clip", "inf", "raise"]
 DivergenceParams: TypeAlias = Mapping[str, float]
 ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+Rest: TypeAlias = Literal["uniform", "bucket", "renormalize"]
+CountsEstimator: TypeAlias = Literal["plugin", "miller-madow", "zhang-grabchak"]
+SampledEstimator: TypeAlias = Literal["k1", "k2", "k3"]
+CovarianceType: TypeAlias = Literal["auto", "diag", "full"]
+IntervalMethod: TypeAlias = Literal["delta", "bootstrap"]
+BinStrategy: TypeAlias = Literal["quantile", "uniform"]
+ProbaMethod: TypeAlias = Literal["predict_proba", "predict_log_proba"]
+Pooling: TypeAlias = Literal["arithmetic", "geometric"]
 Solver: TypeAlias = Literal["auto", "lbfgs", "proximal"]
 RandomState: TypeAlias = int | np.random.RandomState
 Estimator: TypeAlias = Any
@@ -25,3 +56,8 @@ Samples: TypeAlias = Any
 Folds: TypeAlias = Any
 # Axes of matplotlib, or a sequence of them.
 Axes: TypeAlias = Any
+
+
+def keeps_type(decorator: Callable[[Any], Any]) -> Callable[[T], T]:
+    """Return a decorator of scikit-learn as one after which methods keep their signatures."""
+    return decorator

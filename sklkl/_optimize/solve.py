@@ -4,20 +4,20 @@ import os
 import threading
 import warnings
 from functools import cache
+from typing import get_args
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
 from sklkl._core.parameters import check, one_of
+from sklkl._core.typing import Solver
 from sklkl._optimize import lbfgs, proximal
-
-SOLVERS = ("auto", "lbfgs", "proximal")
 
 
 def check_solver(solver, l1_ratio):
     """Refuse an unknown solver, or one that cannot do what is asked."""
-    check("solver", solver, one_of(SOLVERS))
+    check("solver", solver, one_of(get_args(Solver)))
     if solver == "lbfgs" and l1_ratio > 0.0:
         raise ValueError(
             f"solver='lbfgs' is for a smooth penalty, l1_ratio=0; got l1_ratio={l1_ratio}. "

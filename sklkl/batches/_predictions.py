@@ -2,16 +2,16 @@
 
 import os
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 from sklkl._core.models import predict_columns
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
-from sklkl._core.typing import Estimator
+from sklkl._core.typing import Estimator, ProbaMethod
 from sklkl.batches._batches import Batches, frame_of
 from sklkl.batches._sources import column_names, names_of, open_source
 
-METHODS = ("predict_proba", "predict_log_proba")
+METHODS = get_args(ProbaMethod)
 
 
 def predict_to_parquet(
@@ -21,7 +21,7 @@ def predict_to_parquet(
     *,
     features: list[Any] | None = None,
     keep: list[Any] | tuple[Any, ...] = (),
-    method: str = "predict_proba",
+    method: ProbaMethod = "predict_proba",
     batch_size: int = 65_536,
 ) -> int:
     """Predict in batches, and write a Parquet file with a column for each class.

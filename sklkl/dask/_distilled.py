@@ -15,7 +15,7 @@ from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba
 from sklkl._core.parameters import SHARE, check_parameters, integer, number
 from sklkl._core.samples import holds_labels, take
-from sklkl._core.typing import DivergenceParams, Estimator, Samples
+from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, Samples
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame, pieces_of, whole_rows
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
@@ -105,7 +105,7 @@ class DistilledClassifier(OfStudent):
         *,
         temperature: float = 1.0,
         hard_label_weight: float = 0.0,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         smoothing: float = 0.0,
         teacher_rows: int = 100_000,

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklkl._core.docs import documented
 from sklkl._core.names import counting_from, refuse_other_rows
 from sklkl._core.parameters import BOOLEAN, check_parameters, integer
-from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
+from sklkl._core.typing import ClassWeight, DivergenceName, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
@@ -109,7 +109,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         classes: ArrayLike | None = None,
         cv: int = 5,
         class_weight: ClassWeight = None,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         temperature: float = 1.0,
         solver: Solver = "auto",

@@ -13,6 +13,7 @@ from sklkl._core.names import counting_from, refuse_other_rows, shown
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, n_rows, refuse_total
 from sklkl._core.targets import align, check_target, class_mass
+from sklkl._core.typing import T
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
 from sklkl.divergences import entropy
@@ -35,7 +36,7 @@ class Samples(NamedTuple):
     sample_weight: Any = None
 
 
-def on_collections(loss):
+def on_collections(loss: T) -> T:
     """Return a loss of ``sklkl.metrics`` that takes collections, too."""
 
     @wraps(loss)

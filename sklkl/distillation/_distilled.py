@@ -28,7 +28,16 @@ from sklkl._core.parameters import (
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, is_sparse, of_classes, one_hot
-from sklkl._core.typing import DivergenceParams, Estimator, Floats, Folds, RandomState, Samples
+from sklkl._core.typing import (
+    DivergenceName,
+    DivergenceParams,
+    Estimator,
+    Floats,
+    Folds,
+    RandomState,
+    Samples,
+    keeps_type,
+)
 from sklkl.distillation._composition import Composition, SampleTargets, has_weight
 from sklkl.distillation._munge import SEED, followed_by
 from sklkl.distillation._plan import as_student, as_teacher, resolve
@@ -251,7 +260,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         temperature: float = 1.0,
         calibrate: bool = False,
         hard_label_weight: float | Literal["auto"] = 0.0,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         loss_correction: float = 0.0,
         smoothing: float | Literal["auto"] = 0.0,
@@ -528,7 +537,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         check_is_fitted(self)
         return self.student_.predict(X)
 
-    @available_if(_student_has("predict_proba"))
+    @keeps_type(available_if(_student_has("predict_proba")))
     @documented
     def predict_proba(self, X: Samples) -> Floats:
         """Predict probabilities with the student, at temperature 1.
@@ -538,7 +547,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         check_is_fitted(self)
         return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
 
-    @available_if(_student_has("predict_proba"))
+    @keeps_type(available_if(_student_has("predict_proba")))
     @documented
     def predict_log_proba(self, X: Samples) -> Floats:
         """Predict log-probabilities with the student, at temperature 1.
@@ -551,7 +560,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    @available_if(_student_has("decision_function"))
+    @keeps_type(available_if(_student_has("decision_function")))
     @documented
     def decision_function(self, X: Samples) -> Floats:
         """Compute the student's decision function.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Literal, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,12 +34,10 @@ from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
 from sklkl._core.samples import check_same_rows, check_weights, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_kind, check_target, one_hot
-from sklkl._core.typing import Floats, Folds, Samples
+from sklkl._core.typing import Floats, Folds, Pooling, Samples
 from sklkl.distillation._simplex import learn_weights
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 from sklkl.model_selection._split import check_soft_cv
-
-POOLING = ("arithmetic", "geometric")
 
 
 def _are_folds(cv):
@@ -51,7 +49,7 @@ def _are_folds(cv):
 FOLDS = Rule(
     "an integer >= 2, a splitter or an iterable of pairs of indices", good=_are_folds
 ).or_(None)
-RULES = {"pooling": one_of(POOLING), "cv": FOLDS, "n_jobs": N_JOBS}
+RULES = {"pooling": one_of(get_args(Pooling)), "cv": FOLDS, "n_jobs": N_JOBS}
 
 
 class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstimator):
@@ -145,7 +143,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         self,
         estimators: Any,
         *,
-        pooling: Literal["arithmetic", "geometric"] = "arithmetic",
+        pooling: Pooling = "arithmetic",
         weights: ArrayLike | Mapping[str, float] | None = None,
         cv: Folds = None,
         n_jobs: int | None = None,

@@ -1,14 +1,16 @@
 """KL divergence estimated from counts."""
 
+from typing import get_args
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, nats_to, refuse_bad_rows, row_of
 from sklkl._core.parameters import check, one_of
-from sklkl._core.typing import RowValues
+from sklkl._core.typing import CountsEstimator, RowValues
 from sklkl.divergences._divergences import kl_divergence
 
-ESTIMATOR = one_of(["plugin", "miller-madow", "zhang-grabchak"])
+ESTIMATOR = one_of(get_args(CountsEstimator))
 
 
 def kl_from_counts(
@@ -16,7 +18,7 @@ def kl_from_counts(
     q_counts: ArrayLike | None = None,
     *,
     q: ArrayLike | None = None,
-    estimator: str = "zhang-grabchak",
+    estimator: CountsEstimator = "zhang-grabchak",
     base: float | None = None,
 ) -> RowValues:
     r"""Estimate the Kullback-Leibler divergence from counts of outcomes.

@@ -1,5 +1,7 @@
 """KL divergence of Gaussian distributions."""
 
+from typing import get_args
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -7,10 +9,10 @@ from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import nats_to
 from sklkl._core.names import names_of, orders
 from sklkl._core.parameters import check, one_of
-from sklkl._core.typing import RowValues
+from sklkl._core.typing import CovarianceType, RowValues
 from sklkl._kernels._rows import kl_terms
 
-COVARIANCE_TYPE = one_of(["auto", "diag", "full"])
+COVARIANCE_TYPE = one_of(get_args(CovarianceType))
 # Of the variance of a dimension, the share that the dimensions before it leave. Smaller ones
 # are what rounding leaves of 0, or have no four digits.
 LEAST_SHARE = 1e-12
@@ -22,7 +24,7 @@ def gaussian_kl_divergence(
     mean_q: ArrayLike | None = None,
     cov_q: ArrayLike | None = None,
     *,
-    covariance_type: str = "auto",
+    covariance_type: CovarianceType = "auto",
     base: float | None = None,
 ) -> RowValues:
     r"""Compute the Kullback-Leibler divergence of Gaussians, the term of a VAE by default.

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklkl._core.distributions import as_rows, describe_bad_row, nats_to, raise_bad_row
 from sklkl._core.docs import documented_with
 from sklkl._core.names import names_of, orders
-from sklkl._core.typing import DivergenceParams, Floats
+from sklkl._core.typing import DivergenceName, DivergenceParams, Floats
 from sklkl._kernels._threads import n_threads_for
 from sklkl.divergences._divergences import KL, is_infinite
 from sklkl.divergences._registry import LISTS, find
@@ -19,7 +19,7 @@ def pairwise_divergences(
     P: ArrayLike,
     Q: ArrayLike | None = None,
     *,
-    divergence: str = "kl",
+    divergence: DivergenceName = "kl",
     divergence_params: DivergenceParams | None = None,
     base: float | None = None,
 ) -> Floats:

@@ -1,5 +1,7 @@
 """KL divergence estimated from samples."""
 
+from typing import get_args
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -7,10 +9,10 @@ from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import AXIS, nats_to
 from sklkl._core.names import names_of, orders
 from sklkl._core.parameters import check, one_of
-from sklkl._core.typing import RowValues
+from sklkl._core.typing import RowValues, SampledEstimator
 from sklkl._kernels._rows import kl_terms
 
-ESTIMATOR = one_of(["k1", "k2", "k3"])
+ESTIMATOR = one_of(get_args(SampledEstimator))
 # Differences of larger ones, and their sums, overflow.
 LARGEST_LOG = np.float64(1e300)
 
@@ -19,7 +21,7 @@ def sampled_kl(
     log_p: ArrayLike,
     log_q: ArrayLike,
     *,
-    estimator: str = "k3",
+    estimator: SampledEstimator = "k3",
     axis: int = -1,
     base: float | None = None,
 ) -> RowValues:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.parameters import check, integer
-from sklkl._core.typing import Axes, DivergenceParams, Floats
+from sklkl._core.typing import Axes, DivergenceName, DivergenceParams, Floats
 from sklkl.divergences import pairwise_divergences
 from sklkl.divergences._registry import find
 from sklkl.inspection._drawing import (
@@ -88,7 +88,7 @@ class DivergenceMapDisplay:
 
     divergences: Floats
     _: KW_ONLY
-    divergence: str = "kl"
+    divergence: DivergenceName = "kl"
     divergence_params: DivergenceParams | None = None
     base: float | None = None
     row_names: Sequence[str] | None = None
@@ -101,7 +101,7 @@ class DivergenceMapDisplay:
         P: ArrayLike,
         Q: ArrayLike | None = None,
         *,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         base: float | None = None,
         row_names: Sequence[str] | None = None,
@@ -171,7 +171,7 @@ class DivergenceMapDisplay:
     @classmethod
     def from_divergence(
         cls,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         *,
         divergence_params: DivergenceParams | None = None,
         base: float | None = None,

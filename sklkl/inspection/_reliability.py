@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, match_rows
 from sklkl._core.targets import align_target, check_target, one_hot
-from sklkl._core.typing import Axes, Estimator, Floats, Folds, OnZero, Samples
+from sklkl._core.typing import Axes, BinStrategy, Estimator, Floats, Folds, OnZero, Samples
 from sklkl.calibration import KLDecomposition, kl_decomposition
 from sklkl.inspection._drawing import (
     COLORS,
@@ -30,7 +30,6 @@ from sklkl.inspection._drawing import (
     unit_of,
 )
 
-STRATEGIES = ("quantile", "uniform")
 MOST_CURVES = 7  # as there are colours
 EDGES = np.linspace(0.0, 1.0, 21)
 LINESTYLES = ["-", "--", "-.", ":"]
@@ -147,7 +146,7 @@ class ReliabilityDisplay:
         *,
         classes_of_interest: ArrayLike | None = None,
         n_bins: int = 10,
-        strategy: str = "quantile",
+        strategy: BinStrategy = "quantile",
         method: str | Estimator = "dirichlet",
         cv: Folds = 5,
         sample_weight: ArrayLike | None = None,
@@ -227,7 +226,7 @@ class ReliabilityDisplay:
         labels: ArrayLike | None = None,
         classes_of_interest: ArrayLike | None = None,
         n_bins: int = 10,
-        strategy: str = "quantile",
+        strategy: BinStrategy = "quantile",
         method: str | Estimator = "dirichlet",
         cv: Folds = 5,
         sample_weight: ArrayLike | None = None,
@@ -310,7 +309,7 @@ class ReliabilityDisplay:
         base,
         on_zero,
     ):
-        check("strategy", strategy, one_of(STRATEGIES))
+        check("strategy", strategy, one_of(get_args(BinStrategy)))
         decomposition = kl_decomposition(
             target,
             proba,

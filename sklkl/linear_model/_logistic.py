@@ -18,7 +18,14 @@ from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import ARRAY_API, WRAPPERS, CallbackSupportMixin, with_callbacks
-from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
+from sklkl._core.typing import (
+    ClassWeight,
+    DivergenceName,
+    DivergenceParams,
+    Samples,
+    Solver,
+    keeps_type,
+)
 from sklkl._optimize.solve import check_solver, solve, solve_stages
 from sklkl.batches import Batches
 from sklkl.linear_model._batched import check_batches
@@ -202,7 +209,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         fit_intercept: bool = True,
         classes: ArrayLike | None = None,
         class_weight: ClassWeight = None,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         temperature: float = 1.0,
         solver: Solver = "auto",
@@ -225,7 +232,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.warm_start = warm_start
         self.verbose = verbose
 
-    @with_callbacks
+    @keeps_type(with_callbacks)
     @documented
     def fit(
         self,
@@ -321,7 +328,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         self.loss_ = objective.loss_at(result.W, result.value)
         self._posterior = None
 
-    @available_if(_can_stream)
+    @keeps_type(available_if(_can_stream))
     @documented
     def partial_fit(
         self,

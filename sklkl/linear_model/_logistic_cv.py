@@ -27,7 +27,15 @@ from sklkl._core.sklearn import (
     scorer_with,
     with_callbacks,
 )
-from sklkl._core.typing import ClassWeight, DivergenceParams, Folds, Samples, Solver
+from sklkl._core.typing import (
+    ClassWeight,
+    DivergenceName,
+    DivergenceParams,
+    Folds,
+    Samples,
+    Solver,
+    keeps_type,
+)
 from sklkl._optimize.solve import check_solver, solve_stages
 from sklkl.linear_model._data import RULES, check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
@@ -150,7 +158,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         cv: Folds = None,
         scoring: str | Callable[..., float] | None = None,
         class_weight: ClassWeight = None,
-        divergence: str = "kl",
+        divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         temperature: float = 1.0,
         solver: Solver = "auto",
@@ -177,7 +185,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         self.refit = refit
         self.verbose = verbose
 
-    @with_callbacks
+    @keeps_type(with_callbacks)
     @documented
     def fit(
         self,

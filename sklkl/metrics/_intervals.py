@@ -8,6 +8,7 @@ so its error is close to the mean of r_g over the mean of w_g: that is all they 
 from dataclasses import dataclass
 from math import nan, sqrt
 from numbers import Integral
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,11 +20,17 @@ from sklkl._core.parameters import INNER_SHARE, Rule, check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, encode_groups, relative
-from sklkl._core.typing import DivergenceParams, OnZero, RandomState
+from sklkl._core.typing import (
+    DivergenceName,
+    DivergenceParams,
+    IntervalMethod,
+    OnZero,
+    RandomState,
+)
 from sklkl.divergences._registry import find
 from sklkl.metrics._losses import check_options, row_losses
 
-METHOD = one_of(["delta", "bootstrap"])
+METHOD = one_of(get_args(IntervalMethod))
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
 # Elements of 8 bytes in all arrays that hold resamples: 16 MB; more are not faster.
 LARGEST_BATCH = 2_000_000
@@ -65,13 +72,13 @@ def loss_interval(
     y_proba: ArrayLike,
     y_proba_other: ArrayLike | None = None,
     *,
-    divergence: str = "kl",
+    divergence: DivergenceName = "kl",
     divergence_params: DivergenceParams | None = None,
     labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     confidence_level: float = 0.95,
-    method: str = "delta",
+    method: IntervalMethod = "delta",
     n_resamples: int = 9999,
     random_state: RandomState | None = None,
     base: float | None = None,

@@ -7,6 +7,7 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 
 from contextlib import nullcontext
 from functools import partial
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,11 +31,11 @@ from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, n_rows, relative, take
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._core.topk import TopK, coarsened, refuse_bucket
-from sklkl._core.typing import DivergenceParams, OnZero
+from sklkl._core.typing import DivergenceName, DivergenceParams, OnZero
 from sklkl.divergences import entropy
 from sklkl.divergences._registry import LISTS, find
 
-ON_ZERO = one_of(["clip", "inf", "raise"])
+ON_ZERO = one_of(get_args(OnZero))
 KL = find("kl")
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
@@ -449,7 +450,7 @@ def divergence_loss(
     y_true: ArrayLike,
     y_proba: ArrayLike,
     *,
-    divergence: str = "kl",
+    divergence: DivergenceName = "kl",
     divergence_params: DivergenceParams | None = None,
     labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,

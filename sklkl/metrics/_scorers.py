@@ -24,7 +24,7 @@ from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind, is_sparse
-from sklkl._core.typing import DivergenceParams, Estimator, OnZero
+from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, OnZero
 from sklkl.divergences._registry import DIVERGENCES, find
 from sklkl.metrics._losses import (
     KL,
@@ -204,7 +204,7 @@ PREDICTIONS = "sklkl.predict_proba"
 
 
 def make_divergence_scorer(
-    divergence: str = "kl",
+    divergence: DivergenceName = "kl",
     *,
     divergence_params: DivergenceParams | None = None,
     base: float | None = None,
@@ -262,7 +262,7 @@ def make_divergence_scorer(
 
 def make_fidelity_scorer(
     teacher: Estimator,
-    divergence: str = "kl",
+    divergence: DivergenceName = "kl",
     *,
     divergence_params: DivergenceParams | None = None,
     base: float | None = None,

@@ -2,7 +2,7 @@
 
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,10 +20,9 @@ from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
 from sklkl._core.samples import row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
-from sklkl._core.typing import Estimator, Floats, Folds, Samples
+from sklkl._core.typing import Estimator, Floats, Folds, ProbaMethod, Samples
 from sklkl.model_selection._split import check_soft_cv
 
-METHODS = ("predict_proba", "predict_log_proba")
 PRE_DISPATCH = Rule(
     "an integer >= 1, or an expression as '2*n_jobs'",
     (Integral, str),
@@ -39,7 +38,7 @@ def soft_cross_val_predict(
     *,
     groups: ArrayLike | None = None,
     cv: Folds = None,
-    method: str = "predict_proba",
+    method: ProbaMethod = "predict_proba",
     n_jobs: int | None = None,
     verbose: int = 0,
     params: dict[str, Any] | None = None,
@@ -108,7 +107,7 @@ def soft_cross_val_predict(
     >>> bool(abs(proba - y).max() < 0.01)
     True
     """
-    check("method", method, one_of(METHODS))
+    check("method", method, one_of(get_args(ProbaMethod)))
     check("n_jobs", n_jobs, N_JOBS)
     check("verbose", verbose, integer(0))
     check("params", params, Rule("a dict", dict).or_(None))

@@ -1,29 +1,41 @@
-"""Code as users write it, for a type checker (``mypy``); it is not run."""
+"""Code as users write it, for type checkers (``mypy``, ``pyright``); it is not run.
+
+The lines of ``mistakes`` are errors for both.
+"""
 
 from collections.abc import Callable
-from typing import Any, assert_type
+from typing import Any, TypeAlias, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
 
 import sklkl
+import sklkl.dask
+from sklkl import TopK
 from sklkl.batches import Batches, predict_to_parquet
 from sklkl.calibration import (
     DirichletScaling,
     KLDecomposition,
     SoftCalibratedClassifierCV,
+    TemperatureScaling,
+    VectorScaling,
     kl_decomposition,
 )
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.divergences import (
+    alpha_divergence,
     entropy,
     gaussian_kl_divergence,
+    hellinger_distance,
+    jensen_shannon_divergence,
     kl_contributions,
     kl_divergence,
+    kl_divergence_from_logits,
     kl_from_counts,
     pairwise_divergences,
     renyi_divergence,
     sampled_kl,
+    total_variation_distance,
 )
 from sklkl.inspection import (
     DivergenceDisplay,
@@ -48,6 +60,8 @@ from sklkl.metrics import (
 )
 from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
 
+Floats: TypeAlias = NDArray[np.floating[Any]]
+
 
 def divergences(p: NDArray[np.float32], q: list[list[float]]) -> float:
     values = kl_divergence(p, q, base=2)
@@ -60,6 +74,28 @@ def divergences(p: NDArray[np.float32], q: list[list[float]]) -> float:
     return total + float(pairs[0, 1]) + float(kl_contributions(p, q).sum())
 
 
+def floats_or_arrays(p: NDArray[np.float64], named: Any) -> None:
+    """Lists of numbers give floats, lists of lists arrays; an array has any number of axes."""
+    one, two = [0.5, 0.5], [[0.5, 0.5], [0.9, 0.1]]
+    assert_type(kl_divergence(one, [0.9, 0.1]), float)
+    assert_type(kl_divergence(two, one, base=2), Floats)
+    assert_type(kl_divergence(p, one), Floats | Any)
+    assert_type(entropy(one), float)
+    assert_type(entropy(two, axis=0), Floats)
+    assert_type(jensen_shannon_divergence(one, one, weight=0.3), float)
+    assert_type(renyi_divergence(two, two, order=np.inf), Floats)
+    assert_type(alpha_divergence(p=one, q=one, alpha=0.5), float)
+    assert_type(hellinger_distance(one, one), float)
+    assert_type(total_variation_distance(two, p), Floats)
+    assert_type(kl_divergence_from_logits([0.0, 1.0], [1.0, 0.0], temperature=2), float)
+    assert_type(sampled_kl([-1.0], [-2.0], estimator="k2"), float)
+    assert_type(kl_from_counts([3, 1], [2, 2]), float)
+    assert_type(kl_from_counts([3, 1], q=one, estimator="plugin"), float)
+    assert_type(kl_from_counts([[3, 1], [2, 2]], [1, 1]), Floats)
+    assert_type(kl_contributions(one, one), Floats)
+    assert_type(pairwise_divergences(two), Floats)
+
+
 def losses(y_true: list[str], y_proba: NDArray[np.float64]) -> list[float]:
     weight = np.ones(len(y_true))
     named: list[Callable[..., float]] = [kl_loss, d2_kl_score]
@@ -69,6 +105,19 @@ def losses(y_true: list[str], y_proba: NDArray[np.float64]) -> list[float]:
         jensen_shannon_loss(y_true, y_proba, weight=0.3),
         divergence_loss(y_true, y_proba, divergence="alpha", divergence_params={"alpha": 2}),
     ]
+
+
+def targets(p: NDArray[np.float64], X: NDArray[np.float64], y: Any) -> float:
+    """``TopK`` is an array-like: what takes targets takes it."""
+    lists = TopK([[0, 2], [1, 0]], [[0.6, 0.3], [0.5, 0.5]], n_classes=3, rest="bucket")
+    assert_type(lists[:1], TopK)
+    assert_type(lists.to_dense(), Floats)
+    assert_type(lists.share, Floats)
+    assert_type(TopK.from_dicts([{"a": 0.5}, {"b": 0.5}]), TopK)
+    student = SoftLabelLogisticRegression().fit(X, lists)
+    assert_type(sklkl.dask.kl_loss(y, X), float)
+    assert_type(sklkl.dask.SoftLabelLogisticRegression().fit(X, y).score(X, y), float)
+    return kl_loss(lists, p) + student.score(X, lists)
 
 
 def judgement(y_true: NDArray[np.int64], y_proba: NDArray[np.float64]) -> tuple[float, float]:
@@ -99,11 +148,15 @@ def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) 
     student = SoftLabelLogisticRegression(
         C=10, class_weight={"a": 2}, divergence="alpha", divergence_params={"alpha": 0.5}
     )
+    assert_type(student.fit(X, y), SoftLabelLogisticRegression)
+    assert_type(student.predict_proba(X), Floats)
+    assert_type(student.partial_fit(X, y), SoftLabelLogisticRegression)
     student.fit(X, y, labels=labels, label_weight=np.ones(len(y))).decision_function(X)
     batches = Batches((X, y), batch_size=10, transform=lambda rows: rows + 1)
     n: int = predict_to_parquet(student.fit(batches), "in.csv", "out.parquet", keep=["id"])
     student.max_iter = n
     path = SoftLabelLogisticRegressionCV(Cs=[0.1, 1], cv=3, scoring="kl").fit(X, y)
+    assert_type(path, SoftLabelLogisticRegressionCV)
     return student.score(X, y) + float(path.score(X, y, sample_weight=[1.0] * len(X)))
 
 
@@ -111,6 +164,10 @@ def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.f
     pool = PooledClassifier({"one": teacher, "two": teacher}, weights={"one": 2, "two": 1})
     model = DistilledClassifier(pool, temperature=2, hard_label_weight="auto", cross_fit=3)
     proba = model.fit(munge(X, 10, random_state=0), teacher_proba=None).predict_proba(X)
+    assert_type(model, DistilledClassifier)
+    assert_type(model.predict_proba(X), Floats)
+    assert_type(TemperatureScaling().fit(X, y), TemperatureScaling)
+    assert_type(VectorScaling().fit(X, y).score(X, y), float)
     proba = DirichletScaling(C=1, smoothing=0).fit(proba, y).predict_log_proba(proba)
     calibrated = SoftCalibratedClassifierCV(teacher, method="vector").fit(X, y)
     return proba + calibrated.predict_proba(X)
@@ -132,11 +189,21 @@ def mistakes(y: list[int], p: NDArray[np.float64]) -> None:
     kl_loss(y, p, on_zero="ignore")  # type: ignore[arg-type]
     kl_loss(y, p, divergence="kl")  # type: ignore[call-arg]
     divergence_loss(y, p, divergence=kl_loss)  # type: ignore[arg-type]
-    kl_divergence(p)  # type: ignore[call-arg]
+    kl_divergence(p)  # type: ignore[call-overload]
     SoftLabelLogisticRegression(solver="sag")  # type: ignore[arg-type]
     SoftLabelLogisticRegression(l1=0.5)  # type: ignore[call-arg]
     DistilledClassifier()  # type: ignore[call-arg]
     PooledClassifier([], pooling="mean")  # type: ignore[arg-type]
     munge(p, "many")  # type: ignore[arg-type]
     DirichletScaling().fit(p, y, weight=y)  # type: ignore[call-arg]
+    kl_from_counts(y, y, estimator="jackknife")  # type: ignore[call-overload]
+    sampled_kl(y, y, estimator="k4")  # type: ignore[call-overload]
+    kl_divergence(y, y, base="2")  # type: ignore[call-overload]
+    gaussian_kl_divergence(p, p, covariance_type="tied")  # type: ignore[arg-type]
+    TopK(p, p, 3, rest="drop")  # type: ignore[arg-type]
+    loss_interval(y, p, method="exact")  # type: ignore[arg-type]
+    soft_cross_val_predict(None, p, y, method="predict")  # type: ignore[arg-type]
+    SoftLabelLogisticRegression().fit(p, y, weight=y)  # type: ignore[call-arg]
+    sklkl.dask.kl_loss(y, p, divergence="kl")  # type: ignore[call-arg]
+    SoftLabelLogisticRegression().partial_fit(p, y, weight=y)  # type: ignore[call-arg]
     loss_interval(y, p).median  # type: ignore[attr-defined]  # noqa: B018
