@@ -40,3 +40,29 @@ def test_the_longer_time_is_the_limit(monkeypatch):
     job = limits.Job(100, np.dtype(float), exponentials=4, logarithms=5)
     assert limits.limit_of(job, 1) == 100.0
     assert limits.limit_of(limits.Job(80, job.dtype, 0, 4, 5), 1) == 90.0
+
+
+class Version:
+    """Answers as a process of the ratios of two versions does."""
+
+    def __init__(self, *seconds):
+        self.left = list(seconds)
+
+    def seconds(self, name):
+        return self.left.pop(0)
+
+
+def test_least_times_of_two_versions():
+    ratios = import_module("benchmarks.ratios")
+    times = ratios.least_times(
+        Version(3.0, 1.0, 2.0), Version(2.0, 4.0, 5.0), "call", rounds=3
+    )
+    assert times == (1.0, 2.0)
+    assert ratios.least_times(Version(1.0), Version(None), "call", rounds=1) is None
+
+
+def test_all_calls_of_the_ratios_run():
+    ratios = import_module("benchmarks.ratios")
+    for name, prepare in ratios.calls().items():
+        if name in ("one pair", "loss of labels", "small fit"):  # the others take long
+            prepare()()
