@@ -15,8 +15,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("MPLBACKEND", "agg")
 
 collect_ignore = ["tests/typing"]  # for mypy
-if find_spec("distributed") is None:  # an extra
-    collect_ignore += ["sklkl/dask", "tests/dask"]
+# Packages of extras, and what does nothing without them.
+for package, paths in {
+    "distributed": ["sklkl/dask", "tests/dask"],
+    "pyarrow": ["sklkl/batches/_predictions.py"],
+}.items():
+    if find_spec(package) is None:
+        collect_ignore += paths
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,11 @@ ELSEWHERE = {
     "docs/deployment.md": "tests/distillation/test_deployment.py",
     "docs/devices.md": "tests/test_devices.py",
 }
-CLUSTER = "docs/cluster.md"  # needs an extra
+NEEDS = {  # packages of extras
+    "docs/cluster.md": "distributed",
+    "docs/large_data.md": "pyarrow",
+    "docs/migration.md": "statsmodels",
+}
 # Those that fit many models.
 LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -26,6 +30,11 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
+
+
+def skip_without_extra(page):
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page])
 
 
 def each_page_with(language):
@@ -45,6 +54,7 @@ def test_no_block_is_left_out(page):
 
 @each_page_with("python")
 def test_scripts(page, capsys):
+    skip_without_extra(page)
     printed = []
     for code in blocks(page, "python"):
         exec(compile(code, page, "exec"), {})
@@ -57,8 +67,7 @@ def test_scripts(page, capsys):
 
 @each_page_with("pycon")
 def test_sessions(page):
-    if page == CLUSTER:
-        pytest.importorskip("distributed")
+    skip_without_extra(page)
     text = "\n".join(blocks(page, "pycon"))
     session = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
     failures = []

@@ -6,7 +6,11 @@ Here every term must be accurate by itself, not only their sum: the masses of bo
 summed to twice the working precision, and the factor 1 + rho that gives q the mass of p is
 kept in two parts. Entries are scaled as in the careful way of ``rows.h``.
 """
+import numpy as np
+
 from libc.math cimport INFINITY, NAN, fabs
+
+from sklkl._kernels._buffers cimport Buffers, refuse_misfits
 
 cdef extern from *:
     """
@@ -93,19 +97,34 @@ cdef void contributions_of_row(
             out[j] = <floating> (scale * log_p_q * (a / p_mass.high if weighted else 1.0))
 
 
-def contribution_rows(
-    const floating[:, :] p, const floating[:, :] q, double scale, double tolerance,
-    bint weighted, floating[:, ::1] out,
-):
-    """Fill out[i, j] with p log(p / q) times scale; out[i, 0] is NaN for an invalid row.
+cdef void fill(
+    const floating* p, const Py_buffer* a, const floating* q, const Py_buffer* b,
+    double scale, double tolerance, bint weighted, floating* out,
+) noexcept nogil:
+    cdef Py_ssize_t i, k = a.shape[1]
+    for i in range(a.shape[0]):
+        contributions_of_row(
+            <const floating*> (<const char*> p + i * a.strides[0]), a.strides[1],
+            <const floating*> (<const char*> q + i * b.strides[0]), b.strides[1],
+            k, scale, tolerance, weighted, out + i * k)
 
-    Not weighted: with log(p / q), and -inf where p is 0.
+
+def contribution_rows(p, q, double scale, double tolerance, bint weighted):
+    """Return p log(p / q) times scale for 2-D arrays; out[i, 0] is NaN for an invalid row.
+
+    Not weighted: log(p / q), and -inf where p is 0.
     """
-    cdef Py_ssize_t i, n = p.shape[0], k = p.shape[1]
-    if not (n == q.shape[0] == out.shape[0] and 0 < k == q.shape[1] == out.shape[1]):
-        raise ValueError("p, q and out must have one shape, with at least one column.")
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_buffer *a = buffers.of(p)
+    cdef Py_buffer *b = buffers.of(q)
+    refuse_misfits(a, b, True)
+    result = np.empty(p.shape, p.dtype)
+    cdef void* out = buffers.of(result, True).buf
     with nogil:
-        for i in range(n):
-            contributions_of_row(
-                &p[i, 0], p.strides[1], &q[i, 0], q.strides[1],
-                k, scale, tolerance, weighted, &out[i, 0])
+        if a.itemsize == 8:
+            fill(<const double*> a.buf, a, <const double*> b.buf, b,
+                 scale, tolerance, weighted, <double*> out)
+        else:
+            fill(<const float*> a.buf, a, <const float*> b.buf, b,
+                 scale, tolerance, weighted, <float*> out)
+    return result

@@ -1,14 +1,64 @@
 # cython: language_level=3
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Coordinate descent on a quadratic model with an L1 norm, for the proximal method."""
+import numpy as np
+
 from libc.math cimport fabs, fmax, sqrt
+
+from sklkl._kernels._buffers cimport Buffers, doubles
+
+
+cdef struct Model:  # see descend
+    double *W
+    double *R
+    double *u
+    const double *A
+    const double *M
+    const double *ridge
+    const double *Z
+    const double *CZ
+    const double *H
+    const double *l1
+    Py_ssize_t D, K, m
+    bint diagonal
+
+
+cdef double step(const Model* model, Py_ssize_t f, Py_ssize_t k) noexcept nogil:
+    """Minimise the model over one entry of W; return the step in its metric."""
+    cdef Py_ssize_t D = model.D, K = model.K, m = model.m, place = f * K + k, g, c, a
+    cdef const double* Z = model.Z + place * m
+    cdef const double* CZ = model.CZ + place * m
+    cdef const double* M = model.M + k * K
+    cdef double* u = model.u
+    cdef double* R = model.R + f * K
+    cdef double slope = R[k], curvature = fmax(model.H[place], 1e-300)
+    cdef double bound = model.l1[f] / curvature, x, delta, factor
+    for a in range(m):
+        slope -= Z[a] * u[a]
+    x = model.W[place] - slope / curvature
+    if x > bound:
+        x -= bound
+    elif x < -bound:
+        x += bound
+    else:
+        x = 0.0
+    delta = x - model.W[place]
+    if delta == 0.0:
+        return 0.0
+    model.W[place] = x
+    R[k] += delta * model.ridge[f]
+    for a in range(m):
+        u[a] += delta * CZ[a]
+    for g in range(f if model.diagonal else 0, f + 1 if model.diagonal else D):
+        factor = delta * (model.A[f] if model.diagonal else model.A[f * D + g])
+        R = model.R + g * K
+        for c in range(K):
+            R[c] += factor * M[c]
+    return fabs(delta) * sqrt(curvature)
 
 
 def descend(
-    double[:, ::1] W, double[:, ::1] R, const double[:, ::1] A, const double[:, ::1] M,
-    const double[::1] ridge, const double[:, :, ::1] Z, const double[:, :, ::1] CZ,
-    double[::1] u, const double[:, ::1] H, const double[::1] l1,
-    const Py_ssize_t[:] features, const Py_ssize_t[:] classes, double tol, int max_sweeps,
+    W, R, A, M, ridge, Z, CZ, u, H, l1, features, classes, double tol, int max_sweeps,
 ):
     """Minimise the model over the entries (features, classes) of W, in place.
 
@@ -34,53 +84,35 @@ def descend(
     Raises
     ------
     ValueError
-        If shapes do not agree, or ``features`` and ``classes`` are no places in W.
+        If arrays are not C-contiguous float64 of these shapes, or ``features`` and ``classes``
+        are no places in W.
     """
-    cdef bint diagonal = A.shape[0] == 1
-    cdef Py_ssize_t D = W.shape[0], K = W.shape[1], n = features.shape[0], m = u.shape[0]
-    cdef Py_ssize_t j, f, k, g, c, a
-    cdef double x, slope, curvature, delta, largest, factor
+    cdef Model model
+    cdef list held = []
+    cdef Buffers buffers = Buffers.__new__(Buffers)
+    cdef Py_ssize_t D = W.shape[0], K = W.shape[1], m = len(u), n = len(features), j
+    cdef double largest
     cdef int _sweep
-    if not (
-        R.shape[0] == H.shape[0] == ridge.shape[0] == l1.shape[0] == A.shape[1] == D
-        and Z.shape[0] == CZ.shape[0] == D and (diagonal or A.shape[0] == D)
-        and R.shape[1] == H.shape[1] == M.shape[0] == M.shape[1] == K
-        and Z.shape[1] == CZ.shape[1] == K and Z.shape[2] == CZ.shape[2] == m
-        and classes.shape[0] == n
-    ):
-        raise ValueError("The shapes of the model do not agree.")
+    model.D, model.K, model.m, model.diagonal = D, K, m, len(A) == 1
+    model.W, model.R = doubles(held, W, (D, K), True), doubles(held, R, (D, K), True)
+    model.u, model.H = doubles(held, u, (m,), True), doubles(held, H, (D, K))
+    model.A = doubles(held, A, (1 if model.diagonal else D, D))
+    model.M = doubles(held, M, (K, K))
+    model.ridge, model.l1 = doubles(held, ridge, (D,)), doubles(held, l1, (D,))
+    model.Z, model.CZ = doubles(held, Z, (D, K, m)), doubles(held, CZ, (D, K, m))
+    if len(classes) != n:
+        raise ValueError(f"There are {n} features, but {len(classes)} classes.")
+    cdef const Py_ssize_t* f = <Py_ssize_t*> buffers.of(
+        np.ascontiguousarray(features, np.intp)).buf
+    cdef const Py_ssize_t* k = <Py_ssize_t*> buffers.of(
+        np.ascontiguousarray(classes, np.intp)).buf
     for j in range(n):
-        if not (0 <= features[j] < D and 0 <= classes[j] < K):
-            raise ValueError(
-                f"({features[j]}, {classes[j]}) is no place in W of shape {(D, K)}.")
+        if not (0 <= f[j] < D and 0 <= k[j] < K):
+            raise ValueError(f"({f[j]}, {k[j]}) is no place in W of shape {(D, K)}.")
     with nogil:
         for _sweep in range(max_sweeps):
             largest = 0.0
             for j in range(n):
-                f = features[j]
-                k = classes[j]
-                slope = R[f, k]
-                for a in range(m):
-                    slope -= Z[f, k, a] * u[a]
-                curvature = fmax(H[f, k], 1e-300)
-                x = W[f, k] - slope / curvature
-                if x > l1[f] / curvature:
-                    x -= l1[f] / curvature
-                elif x < -l1[f] / curvature:
-                    x += l1[f] / curvature
-                else:
-                    x = 0.0
-                delta = x - W[f, k]
-                if delta == 0.0:
-                    continue
-                W[f, k] = x
-                largest = fmax(largest, fabs(delta) * sqrt(curvature))
-                R[f, k] += delta * ridge[f]
-                for a in range(m):
-                    u[a] += delta * CZ[f, k, a]
-                for g in range(f if diagonal else 0, f + 1 if diagonal else D):
-                    factor = delta * (A[0, f] if diagonal else A[f, g])
-                    for c in range(K):
-                        R[g, c] += factor * M[k, c]
+                largest = fmax(largest, step(&model, f[j], k[j]))
             if largest <= tol:
                 break

@@ -195,9 +195,9 @@ cdef class Pass(Job):
     cdef linear m
     cdef linear_kernel* kernel
     cdef Py_ssize_t n, n_tiles, n_sums, work_size
-    cdef double[::1] totals
-    cdef double[:, ::1] sums
-    cdef char[::1] memory
+    cdef double* totals
+    cdef double* sums
+    cdef char* memory
     cdef object keep  # what owns the memory behind pointers: a thread may outlive an interrupt
 
     cdef void part(self, Py_ssize_t i, Py_ssize_t worker) noexcept nogil:
@@ -205,7 +205,7 @@ cdef class Pass(Job):
         self.totals[i] = self.kernel(
             &self.m, self.n_tiles * i // self.n_parts * tile,
             min(self.n, self.n_tiles * (i + 1) // self.n_parts * tile),
-            &self.memory[worker * self.work_size], &self.sums[i, 0])
+            self.memory + worker * self.work_size, self.sums + i * self.n_sums)
 
 
 cdef class LinearRows:
@@ -345,17 +345,17 @@ cdef class LinearRows:
         n_runs = max(1, min(n_runs, max(LEAST_RUNS, n_tiles // TILES_OF_RUN)))
         cdef Py_ssize_t work = self.kernels.work_size(m)
         cdef int n_threads = min(self.n_threads(), n_runs)
-        cdef object all_sums = np.zeros((n_runs, n_sums))
-        cdef Pass job = Pass()
-        cdef Buffers buffers = Buffers.__new__(Buffers)
+        cdef object totals = np.empty(n_runs), sums = np.zeros((n_runs, n_sums))
+        cdef Pass job = Pass.__new__(Pass)
+        cdef Buffers buffers = Buffers.__new__(Buffers), room = Buffers.__new__(Buffers)
         m.v = buffers.of(self.coefficients(m, W)).buf
         job.m, job.kernel, job.n, job.n_tiles, job.n_sums = m[0], kernel, n, n_tiles, n_sums
-        job.totals, job.sums = np.empty(n_runs), all_sums
-        job.work_size, job.memory = work, np.empty(n_threads * work, np.int8)
-        job.keep = self, buffers, out
+        job.totals = <double*> room.of(totals, True).buf
+        job.sums = <double*> room.of(sums, True).buf
+        job.memory = <char*> room.of(np.empty(n_threads * work, np.int8), True).buf
+        job.work_size, job.keep = work, (self, buffers, room, out)
         job.run(n_runs, n_threads)
-        totals = np.asarray(job.totals)
-        return float(np.sum(totals)), all_sums[0] if n_runs == 1 else all_sums.sum(axis=0)
+        return float(np.sum(totals)), sums[0] if n_runs == 1 else sums.sum(axis=0)
 
     cdef object coefficients(self, const linear* m, W):
         """W, (n_features + intercept, n_logits), as the kernels take it."""

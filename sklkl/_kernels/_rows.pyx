@@ -13,9 +13,8 @@ import os
 import numpy as np
 
 from libc.math cimport fma
-from libc.stdint cimport uintptr_t
 
-from sklkl._kernels._buffers cimport Buffers
+from sklkl._kernels._buffers cimport Buffers, doubles, fit, refuse_misfits
 from sklkl._kernels._threads cimport ADD, Job, int64_t
 
 from sklkl._kernels._threads import n_threads_for
@@ -67,29 +66,6 @@ cdef extern from "kernels_rows.h" nogil:
         MAX_LEVELS
     int available_levels(const_level*)
     Py_ssize_t tile_rows(Py_ssize_t)
-
-
-cdef bint fit(const Py_buffer* p, const Py_buffer* q) noexcept:
-    """Are these aligned arrays of one type, float32 or float64, with rows of one length?"""
-    cdef int i
-    if (p.ndim != q.ndim or p.ndim == 0 or p.ndim > 2 or p.format[1] != 0 or q.format[1] != 0
-            or p.format[0] != q.format[0] or not (p.format[0] == b"d" or p.format[0] == b"f")):
-        return False
-    for i in range(p.ndim):
-        if p.strides[i] % p.itemsize or q.strides[i] % p.itemsize:
-            return False
-    if <uintptr_t> p.buf % p.itemsize or <uintptr_t> q.buf % p.itemsize:
-        return False
-    return p.shape[p.ndim - 1] > 0 and p.shape[p.ndim - 1] == q.shape[p.ndim - 1]
-
-
-cdef int refuse_misfits(const Py_buffer* p, const Py_buffer* q, bint pairs) except -1:
-    """Refuse what the loops would read as something else, or beyond its end."""
-    if not fit(p, q) or p.ndim != 2 or (pairs and p.shape[0] != q.shape[0]):
-        raise ValueError(
-            "p and q must be aligned two-dimensional arrays, both float32 or both float64, "
-            "with rows of one length" + (" and as many of them." if pairs else "."))
-    return 0
 
 
 cdef dict TERMS = {FACTS[term].name.decode(): term for term in range(N_TERMS)}
@@ -197,7 +173,7 @@ cdef class CheckJob(RowsJob):
     """The first row of each part that is no probability vector, -1 if there is none."""
 
     cdef check_function* function
-    cdef Py_ssize_t[::1] found
+    cdef Py_ssize_t* found
 
     cdef void part(self, Py_ssize_t i, Py_ssize_t worker) noexcept nogil:
         cdef Py_ssize_t n_groups = (self.n + self.group - 1) // self.group
@@ -423,13 +399,16 @@ def first_bad_row(p):
     job.strides[1] = view.strides[view.ndim - 1]
     if p.size < 4096:  # releasing the lock takes longer than this
         return job.function(job.p, job.n, k, job.strides)
-    job.found = np.full(PARTS * n_threads, -1)
+    found = np.full(PARTS * n_threads, -1, np.intp)
+    job.found = <Py_ssize_t*> buffers.of(found, True).buf
     job.share(n_threads)
-    return next((place for place in job.found if place >= 0), -1)
+    return int(next((place for place in found if place >= 0), -1))
 
 
-def kl_terms(const double[::1] a, const double[::1] b, const double[::1] d, double[::1] out):
+def kl_terms(a, b, d, out):
     """Fill out with a log(a / b) - a + b, given the differences d = a - b; a, b > 1e-300."""
-    if not a.shape[0] == b.shape[0] == d.shape[0] == out.shape[0]:
-        raise ValueError("a, b, d and out must have one length.")
-    LEVEL.kl_terms(&a[0], &b[0], &d[0], a.shape[0], &out[0])
+    cdef tuple shape = (out.size,)
+    cdef list held = []
+    LEVEL.kl_terms(
+        doubles(held, a, shape), doubles(held, b, shape), doubles(held, d, shape), out.size,
+        doubles(held, out, shape, True))

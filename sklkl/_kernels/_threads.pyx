@@ -20,13 +20,11 @@ cdef enum:
     # Looks at what others still do: some ten microseconds. A part rarely takes longer.
     PATIENCE = 1 << 11
 
-# What threadpoolctl allows; 0 for no limit.
-cdef int _limit = 0
-
-cdef bint _in_forked_child = False
-
-# Asked once: reading the quota of a control group takes 0.1 ms.
-cdef int _n_cpus = 0
+# Threads may read and set these numbers at once, without a lock: each is set whole, to a value
+# that is right by itself.
+cdef int _limit = 0  # what threadpoolctl allows; 0 for no limit
+cdef int _n_cpus = 0  # asked once: reading the quota of a control group takes 0.1 ms
+cdef bint _in_forked_child = False  # set before a child has threads
 
 
 cdef class Job:
@@ -112,9 +110,7 @@ cdef public int sklkl_get_num_threads() noexcept with gil:
 
 cdef public void sklkl_set_num_threads(int n) noexcept with gil:
     global _limit
-    _limit = 0
-    if 0 < n < _max_threads():  # else it is lifted, as at the end of a limit
-        _limit = n
+    _limit = n if 0 < n < _n_cores() else 0  # lifted, as at the end of a limit
 
 
 class Controller(LibController):
@@ -143,17 +139,21 @@ class Controller(LibController):
 register(Controller)
 
 
-cdef int _max_threads() except -1:  # an interrupt in here must not count as no threads
+cdef int _n_cores() except -1:  # an interrupt in here must not count as no threads
     global _n_cpus
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if given.isdecimal() and int(given) > 0:
-        n = min(int(given), MOST_THREADS)
-        return min(n, _limit or n)
+        return min(int(given), MOST_THREADS)
     if _n_cpus == 0:
         from joblib import cpu_count
 
         _n_cpus = min(cpu_count(), MOST_THREADS)
-    return min(_n_cpus, _limit or _n_cpus)
+    return _n_cpus
+
+
+cdef int _max_threads() except -1:
+    cdef int n = _n_cores(), limit = _limit  # read once
+    return min(n, limit) if limit else n
 
 
 def n_threads_for(double nanoseconds):

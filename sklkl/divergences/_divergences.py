@@ -433,9 +433,7 @@ def _log_ratios(p, q, axis, base, *, weighted):
     arrays, unit = {"p": p, "q": q}, nats_to(base)
 
     def contributions(p, q):
-        out = np.empty(p.shape, p.dtype)
-        contribution_rows(p, q, unit, SUM_TOLERANCE, weighted, out)
-        return out
+        return contribution_rows(p, q, unit, SUM_TOLERANCE, weighted)
 
     if (place := common_place(**arrays)) is not None:
         there = partial(_arrays.log_ratios, place.xp, unit=unit, weighted=weighted)

@@ -116,12 +116,15 @@ def test_models_whose_shapes_do_not_agree_are_refused():
     for places in ((first, last + 1), (last, first), (-1 - first, first)):
         with pytest.raises(ValueError, match=r"is no place in W of shape \(2, 3\)"):
             descend(*model, *places, 1.0, 1)
-    wrong = [((first, np.array([0, 1])), model)]
+    with pytest.raises(ValueError, match="1 features, but 2 classes"):
+        descend(*model, first, np.array([0, 1]), 1.0, 1)
+    wrong = []
     for i, axis in itertools.product(range(1, len(model)), range(3)):
         if axis < model[i].ndim and (i, axis) != (2, 0):  # A of one row is a diagonal
             shape = [n + (a == axis) for a, n in enumerate(model[i].shape)]
-            wrong.append(((first, last), [*model[:i], np.zeros(shape), *model[i + 1 :]]))
-    wrong.append(((first, last), [W, R, np.zeros((3, 2)), *model[3:]]))
-    for places, misfit in wrong:
-        with pytest.raises(ValueError, match="shapes of the model"):
-            descend(*misfit, *places, 1.0, 1)
+            wrong.append([*model[:i], np.zeros(shape), *model[i + 1 :]])
+    wrong.append([W, R, np.zeros((3, 2)), *model[3:]])
+    wrong.append([W, R, np.zeros((2, 2), order="F"), *model[3:]])
+    for misfit in wrong:
+        with pytest.raises(ValueError, match="must be aligned, C-contiguous float64"):
+            descend(*misfit, first, last, 1.0, 1)

@@ -220,13 +220,21 @@ def test_arrays_that_do_not_fit_are_refused():
             with pytest.raises(ValueError, match="aligned two-dimensional arrays"):
                 call(rows, other, *options)
         assert kl.pair(rows, other, 1.0) == (None, True)
+        with pytest.raises(ValueError, match="aligned two-dimensional arrays"):
+            contribution_rows(rows, other, 1.0, 3e-4, True)
     with pytest.raises(ValueError, match="rows of one length"):
         kl.pairwise(rows, rows[:, :2], 1.0, 1)
     assert kl.pairwise(rows, rows[:3], 1.0, 1)[0].shape == (4, 3)
-    with pytest.raises(ValueError, match="one length"):
-        _rows.kl_terms(rows[0], rows[0], rows[0], np.empty(2))
-    with pytest.raises(ValueError, match="one shape"):
-        contribution_rows(rows, rows, 1.0, 3e-4, True, np.empty((4, 2)))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_vectors_that_do_not_fit_are_refused(place):
+    unaligned = np.zeros(25, np.uint8)[1:].view(np.float64)
+    for other in (np.ones(3, np.float32), np.ones(6)[::2], np.ones(3, np.int64), unaligned):
+        vectors = [np.ones(3) for _ in range(4)]
+        vectors[place] = other
+        with pytest.raises(ValueError, match="C-contiguous float64 of shape"):
+            _rows.kl_terms(*vectors)
 
 
 STACK = """

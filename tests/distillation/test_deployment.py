@@ -8,17 +8,9 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import onnxruntime
 import pandas as pd
 import pytest
-import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
-from skl2onnx import to_onnx
-from skl2onnx.common import tree_ensemble
-from skl2onnx.common.data_types import DoubleTensorType as Doubles
-from skl2onnx.common.data_types import FloatTensorType as Floats
-from skl2onnx.common.data_types import Int64TensorType as Integers
-from skl2onnx.common.data_types import StringTensorType as Strings
 from sklearn import ensemble
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -39,6 +31,14 @@ from threadpoolctl import threadpool_limits
 from sklkl.calibration import SoftCalibratedClassifierCV
 from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+
+onnxruntime = pytest.importorskip("onnxruntime")
+skops_io = pytest.importorskip("skops.io")
+to_onnx = pytest.importorskip("skl2onnx").to_onnx
+tree_ensemble = pytest.importorskip("skl2onnx.common.tree_ensemble")
+data_types = pytest.importorskip("skl2onnx.common.data_types")
+Doubles, Floats = data_types.DoubleTensorType, data_types.FloatTensorType
+Integers, Strings = data_types.Int64TensorType, data_types.StringTensorType
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -295,13 +295,13 @@ def test_files(name, tmp_path):
     joblib.dump(model, path)
     if not {TREE, HISTOGRAM_TREE} & set(trusted):
         assert_same(model, joblib.load(path, mmap_mode="r"), X)  # read-only arrays
-    stored = skops.io.dumps(model)
-    assert sorted(skops.io.get_untrusted_types(data=stored)) == sorted(trusted)
+    stored = skops_io.dumps(model)
+    assert sorted(skops_io.get_untrusted_types(data=stored)) == sorted(trusted)
     for absent in trusted:
-        with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match=absent):
-            skops.io.loads(stored, trusted=[name for name in trusted if name != absent])
+        with pytest.raises(skops_io.exceptions.UntrustedTypesFoundException, match=absent):
+            skops_io.loads(stored, trusted=[name for name in trusted if name != absent])
         assert f"`{absent.removeprefix(SCALING)}`" in TEXT
-    loaded = skops.io.loads(stored, trusted=trusted)
+    loaded = skops_io.loads(stored, trusted=trusted)
     assert vars(loaded).keys() == vars(model).keys()
     assert_same(model, loaded, X)
 
@@ -309,10 +309,10 @@ def test_files(name, tmp_path):
 def test_skops_after_partial_fit():
     X, y = data()
     model = SoftLabelLogisticRegression().partial_fit(X, y, classes=CLASSES["strings"])
-    stored = skops.io.dumps(model)
+    stored = skops_io.dumps(model)
     trusted = [LOGISTIC, "sklkl.linear_model._stream.Posterior"]
-    assert sorted(skops.io.get_untrusted_types(data=stored)) == trusted
-    loaded = skops.io.loads(stored, trusted=trusted)
+    assert sorted(skops_io.get_untrusted_types(data=stored)) == trusted
+    loaded = skops_io.loads(stored, trusted=trusted)
     for each in (model, loaded):
         each.partial_fit(X[:50], y[:50])
     assert_same(model, loaded, X)

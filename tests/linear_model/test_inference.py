@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
@@ -63,6 +62,7 @@ def errors(model, *data, **options):
     ],
 )
 def test_binary_as_statsmodels_glm(soft, weighted, fit_intercept, clustered):
+    sm = pytest.importorskip("statsmodels.api")
     X, y = make_problem(soft=soft)
     weight = weights_for(X) if weighted else None
     groups = groups_for(X) if clustered else None
@@ -130,6 +130,7 @@ def test_as_plain_formula(n_classes, params, clustered, chunk, container, monkey
 
 def test_errors_of_soft_targets_are_smaller_than_model_based_ones():
     """The beta distribution has 1 / (1 + concentration) of the variance of a label."""
+    sm = pytest.importorskip("statsmodels.api")
     X, y = make_problem(n_samples=20_000, concentration=8.0)
     design = np.column_stack([X, np.ones(len(X))])
     naive = sm.GLM(y[:, 1], design, sm.families.Binomial()).fit().bse
