@@ -20,7 +20,7 @@ from sklkl._optimize.objective import DIAGONAL, EXACT, FULL, Objective
 from sklkl._optimize.solve import solve_stages
 from sklkl.linear_model import _rows
 from sklkl.linear_model._loss import LossTerm
-from sklkl.linear_model._objective import kl_objective
+from sklkl.linear_model._objective import KLObjective
 
 ENOUGH = 200_000  # numbers of a sample, not rows
 PER_PARAMETER = 10  # rows of a sample whose Hessian is to be a metric
@@ -41,28 +41,83 @@ class Data:
 
     z: np.ndarray  # (n_samples, n_classes), float64
     target: np.ndarray  # codes, or probabilities
-    weight: np.ndarray  # (n_samples,)
+    weight: np.ndarray  # (n_samples,), in units of the largest
+    unit: float = 1.0  # the largest weight
     sample: Self | None = None  # some of the rows, unless there are few
 
     @classmethod
     def of(cls, z, target, weight):
         """Return the data, with a sample drawn by the weights, which then count no more."""
-        enough = max(1000, ENOUGH // z.shape[1])
+        unit, enough = float(weight.max()), enough_rows(z.shape[1])
+        data = cls(z, target, weight / unit, unit)
         if len(weight) <= enough:
-            return cls(z, target, weight)
+            return data
         rows = np.random.RandomState(0).choice(len(weight), enough, p=weight / weight.sum())
-        sample = cls(z.T[:, rows].T, target.T[..., rows].T, np.ones(enough))
-        return cls(z, target, weight, sample)
+        return replace(data, sample=cls(*data.take(rows), np.ones(enough)))
 
     @property
     def n_classes(self):
         """The number of classes."""
         return self.z.shape[1]
 
+    @property
+    def n_samples(self):
+        """The number of rows."""
+        return len(self.weight)
+
+    def take(self, rows):
+        """Return the log-probabilities and the targets of some rows."""
+        return self.z.T[:, rows].T, self.target.T[..., rows].T
+
     def mixed(self, smoothing):
         """Return the data with this share of the uniform distribution in what predicts."""
         sample = self.sample and self.sample.mixed(smoothing)
         return replace(self, z=smoothed(self.z, smoothing), sample=sample)
+
+    def moments(self, smoothing):
+        """Return the ``Moments`` of the predictions, mixed so, and the targets."""
+        n_classes, target, weight = self.n_classes, self.target, self.weight
+        mean = squares = class_mass(target, weight, n_classes)
+        if target.ndim == 2:
+            squares = class_mass(target**2, weight, n_classes)
+        proba = np.exp(smoothed(self.z, smoothing))
+        return Moments(
+            n_counted=np.count_nonzero(weight),
+            weight=float(weight.sum()),
+            mean=mean,
+            squares=squares,
+            predicted=class_mass(proba, weight, n_classes),
+        )
+
+    def rows(self, n_logits):
+        """Return the ``Rows`` of a softmax regression on the log-probabilities."""
+        terms = [LossTerm(self.target, self.weight)]
+        return _rows.rows_of(self.z, n_logits, True, terms, unit=1.0)
+
+    def sums(self):
+        """Return the ``ScalingSums``."""
+        return ScalingSums(self)
+
+
+def enough_rows(n_classes):
+    """Return how many rows a sample has."""
+    return max(1000, ENOUGH // n_classes)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What rows tell before a fit: weighted sums."""
+
+    n_counted: int  # rows of positive weight
+    weight: float
+    mean: np.ndarray  # (n_classes,), of the targets
+    squares: np.ndarray  # (n_classes,), of the squares of the targets
+    predicted: np.ndarray  # (n_classes,), of the predictions
+
+    def __add__(self, other):
+        """Return the sums over these rows and others."""
+        own, others = vars(self), vars(other)
+        return Moments(**{name: own[name] + others[name] for name in own})
 
 
 def smoothed(log_proba, smoothing):
@@ -84,25 +139,19 @@ class Doubt:
     most: float | np.ndarray = 0.0
 
     @classmethod
-    def of(cls, proba, target, weight):
-        """Return the doubt that these rows leave.
+    def of(cls, moments, unit=1.0):
+        """Return the doubt that rows leave, whose largest weight is the unit.
 
         A row of weight 2 is two rows. Where all weights are small they are taken for
         relative, and rows are counted. Where mean predictions are many standard errors off,
         there is little doubt that intercepts are needed (as in the adaptive lasso of Zou,
         2006): the errors of an ensemble of maps would add up.
         """
-        n_classes = proba.shape[1]
-        n = max(weight.sum(), np.count_nonzero(weight))
-        weight = weight / weight.max()
-        mean = class_mass(target, weight, n_classes) / weight.sum()
-        squares = mean
-        if target.ndim == 2:
-            squares = class_mass(target**2, weight, n_classes) / weight.sum()
-        share = PART / n
-        variance = np.maximum(squares - mean**2, share / n_classes)
+        weight, n = moments.weight, max(unit * moments.weight, moments.n_counted)
+        mean, share = moments.mean / weight, PART / n
+        variance = np.maximum(moments.squares / weight - mean**2, share / len(mean))
         error = np.maximum(np.sqrt(variance / n), np.finfo(np.float64).tiny)
-        off = np.abs(class_mass(proba, weight, n_classes) / weight.sum() - mean)
+        off = np.abs(moments.predicted / weight - mean)
         return cls(share, variance, PART * error * (error / np.maximum(error, off)))
 
     def pull(self, intercepts):
@@ -147,12 +196,139 @@ def solved(make, data, start, **options):
     sample, stages = data.sample, []
     if sample is not None:
         stages = [make(sample)]
-        if PER_PARAMETER * start.size > len(sample.weight):
+        if PER_PARAMETER * start.size > sample.n_samples:
             make = partial(make, rough=None)
         else:
             make = partial(make, rough=stages[0])
     _, result = solve_stages([*stages, make(data)], start, **options)
     return result
+
+
+class ScalingSums:
+    """Sums over rows, with their weights, for logits ``a * z + b``.
+
+    ``a`` has one number for each class, or one for all; ``b`` one for each class, or none.
+    """
+
+    def __init__(self, data):
+        # Classes first: (n_classes, n_samples)
+        self.z = np.ascontiguousarray(data.z.T)
+        self.target = np.ascontiguousarray(data.target.T)
+        self.weight = data.weight
+        self.rows = data.rows(data.n_classes) if data.n_classes <= FUSED else None
+
+    def total(self):
+        """Return the sum of the weights."""
+        return float(self.weight.sum())
+
+    def of_targets(self):
+        """Return how much more of z, and of 1, uniform targets have than these, by class."""
+        y, weight = self.target, self.weight
+        n_classes = len(self.z)
+        if y.ndim == 1:
+            of_truth = weight * self.z[y, np.arange(len(y))]
+            of_z, of_1 = (np.bincount(y, w, n_classes) for w in (of_truth, weight))
+        else:
+            of_z = np.einsum("ki,ki,i->k", y, self.z, weight)
+            of_1 = np.einsum("ki,i->k", y, weight)
+        mean = np.einsum("ki,i->k", self.z, weight) / n_classes
+        return mean - of_z, weight.sum() / n_classes - of_1
+
+    def largest_change(self, a, b):
+        """Return by how much a step changes the log-odds of two classes of a row at most."""
+        largest = 0.0
+        for rows in self._tiles():
+            change = np.ptp(self._logits(a, b, rows), axis=0)
+            counted = self.weight[rows] > 0.0
+            largest = np.maximum(largest, change.max(initial=0.0, where=counted))
+        return float(largest)
+
+    def _tiles(self):
+        """Yield slices of so many rows that temporaries stay in the cache."""
+        n_classes, n_samples = self.z.shape
+        step = max(1, CACHED // n_classes)
+        for start in range(0, n_samples, step):
+            yield slice(start, start + step)
+
+    def _logits(self, a, b, rows):
+        logits = self.z[:, rows] * a[:, np.newaxis]
+        if len(b):
+            logits += b[:, np.newaxis]
+        return logits
+
+    def _softmax(self, a, b, rows):
+        """Return logits less the largest, their exponentials, and the sums of these."""
+        logits = self._logits(a, b, rows)
+        logits -= logits.max(axis=0)
+        proba = np.exp(logits)
+        return logits, proba, proba.sum(axis=0)
+
+    def loss(self, a, b):
+        """Return the cross-entropy and its gradient by a slope and intercept of each class."""
+        if self.rows is None:
+            return self._tiled(a, b)
+        W = np.zeros((len(self.z) + 1, len(self.z)))
+        np.fill_diagonal(W, a)
+        W[-1, : len(b)] = b
+        value, gradient = self.rows.objective(W)
+        return value, np.diag(gradient), gradient[-1]
+
+    def _tiled(self, a, b):
+        """As ``loss``, by NumPy."""
+        value, of_a, of_b = 0.0, *np.zeros((2, len(self.z)))
+        for rows in self._tiles():
+            logits, residual, mass = self._softmax(a, b, rows)
+            y, weight = self.target[..., rows], self.weight[rows]
+            residual /= mass
+            if y.ndim == 1:
+                at = y, np.arange(len(y))
+                of_truth = logits[at]
+                residual[at] -= 1.0
+            else:
+                of_truth = np.einsum("ki,ki->i", y, logits)
+                residual -= y
+            residual *= weight
+            value += float(weight @ (np.log(mass) - of_truth))
+            of_a += np.einsum("ki,ki->k", residual, self.z[:, rows])
+            of_b += residual.sum(axis=1)
+        return value, of_a, of_b
+
+    def curvature(self, a, b, full):
+        """Return what the Hessian consists of, p being the probabilities.
+
+        Returns
+        -------
+        squares, slopes, masses : ndarray of shape (n_classes,)
+            Sums of ``p z²``, of ``p z`` and of ``p``.
+        aa, ab, bb : ndarray
+            Sums of the products of ``p z`` with ``p z``, of ``p z`` with ``p``, and of ``p``
+            with ``p``: matrices, or their diagonals unless ``full``. ``p z`` is summed over
+            classes if they have one slope.
+        """
+        n_classes = len(self.z)
+        common = len(a) < n_classes
+        squares, slopes, masses = np.zeros((3, n_classes))
+        aa = ab = bb = 0.0
+
+        def products(u, v):
+            return u @ v.T if full else np.sum(u * v, axis=1)
+
+        for rows in self._tiles():
+            z = self.z[:, rows]
+            _, p, mass = self._softmax(a, b, rows)
+            p /= mass
+            of_p, mean = p * self.weight[rows], p * z
+            of_z = of_p * z
+            squares += np.einsum("ki,ki->k", of_z, z)
+            slopes += of_z.sum(axis=1)
+            masses += of_p.sum(axis=1)
+            if common:
+                of_z, mean = of_z.sum(axis=0, keepdims=True), mean.sum(axis=0, keepdims=True)
+            aa += products(of_z, mean)
+            if len(b):
+                ab += products(of_z, p)
+                bb += products(of_p, p)
+        return squares, slopes, masses, aa, ab, bb
 
 
 class ScalingObjective(Objective):
@@ -178,36 +354,16 @@ class ScalingObjective(Objective):
     settled = np.finfo(np.float64).eps
 
     def __init__(self, data, doubt, slopes=0.0, penalty=0.0, *, rough=None):
-        # Classes first: (n_classes, n_samples)
-        self.z = np.ascontiguousarray(data.z.T)
-        self.target = np.ascontiguousarray(data.target.T)
-        self.weight = data.weight / data.weight.sum()
+        self.sums, n_classes = data.sums(), data.n_classes
+        self.total = self.sums.total()
         self.doubt, self.slopes, self.penalty, self.rough = doubt, slopes, penalty, rough
-        n_classes = len(self.z)
-        self.added, self.rows = self._added(), None
-        if n_classes <= FUSED:
-            # Weights of which the largest is 1 are those that rows compute with.
-            weight = data.weight / data.weight.max()
-            self.total = weight.sum()
-            self.rows = _rows.rows_of(data.z, n_classes, True, [LossTerm(data.target, weight)])
+        # What mixed targets have more of z and of 1, for each class.
+        self.added = np.zeros((2, n_classes))
+        if doubt.share:
+            self.added += doubt.share / self.total * np.array(self.sums.of_targets())
         cost = 1.0 + n_classes / 50.0 if 2 * n_classes <= MOST_PARAMETERS else np.inf
         # Beside a rough metric the Hessian is for when that turns out too rough.
         self.full_cost, self.exact_cost = (cost, np.inf) if rough is None else (0.0, RESERVE)
-
-    def _added(self):
-        """Return what mixed targets have more of z and of 1, for each class."""
-        share, y, weight = self.doubt.share, self.target, self.weight
-        n_classes = len(self.z)
-        if share == 0.0:
-            return np.zeros((2, n_classes))
-        if y.ndim == 1:
-            of_truth = weight * self.z[y, np.arange(len(y))]
-            of_z, of_1 = (np.bincount(y, w, n_classes) for w in (of_truth, weight))
-        else:
-            of_z = np.einsum("ki,ki,i->k", y, self.z, weight)
-            of_1 = np.einsum("ki,i->k", y, weight)
-        mean = np.einsum("ki,i->k", self.z, weight) / n_classes
-        return share * (mean - of_z), share * (1.0 / n_classes - of_1)
 
     def leave(self, theta):
         """See ``Objective``: intercepts whose pull is least."""
@@ -216,45 +372,19 @@ class ScalingObjective(Objective):
 
     def largest_change(self, direction):
         """Return by how much a step changes the log-odds of two classes of a row at most."""
-        largest = 0.0
-        for rows in self._tiles():
-            change = np.ptp(self._logits(direction, rows), axis=0)
-            counted = self.weight[rows] > 0.0
-            largest = np.maximum(largest, change.max(initial=0.0, where=counted))
-        return float(largest)
+        return self.sums.largest_change(*self._parts(direction))
 
     @staticmethod
     def _parts(theta):
         """Return the slopes and the intercepts."""
         return (theta[0], theta[1]) if len(theta) == 2 else (theta[0, :1], theta[0, 1:])
 
-    def _tiles(self):
-        """Yield slices of so many rows that temporaries stay in the cache."""
-        n_classes, n_samples = self.z.shape
-        step = max(1, CACHED // n_classes)
-        for start in range(0, n_samples, step):
-            yield slice(start, start + step)
-
-    def _logits(self, theta, rows):
-        a, b = self._parts(theta)
-        logits = self.z[:, rows] * a[:, np.newaxis]
-        if len(b):
-            logits += b[:, np.newaxis]
-        return logits
-
-    def _softmax(self, theta, rows):
-        """Return logits less the largest, their exponentials, and the sums of these."""
-        logits = self._logits(theta, rows)
-        logits -= logits.max(axis=0)
-        proba = np.exp(logits)
-        return logits, proba, proba.sum(axis=0)
-
     def __call__(self, theta):
         """Return ``(value, gradient)`` at theta."""
         a, b = self._parts(theta)
         shift = a - self.slopes
         pull, of_pull, _ = self.doubt.pull(b) if len(b) else (0.0, b, None)
-        value, of_a, of_b = self._fused(a, b) if self.rows else self._tiled(theta)
+        value, of_a, of_b = (part / self.total for part in self.sums.loss(a, b))
         # Mixed with the uniform distribution, targets have so much more of z.
         value -= float(np.sum(self.added[0] * a) + np.sum(self.added[1][: len(b)] * b))
         of_a, of_b = of_a - self.added[0], of_b - self.added[1]
@@ -263,34 +393,6 @@ class ScalingObjective(Objective):
         value += 0.5 * self.penalty * float(shift @ shift) + pull
         of_b = of_b[: len(b)] + of_pull
         return value, np.append(of_a + self.penalty * shift, of_b).reshape(theta.shape)
-
-    def _fused(self, a, b):
-        """Return the loss and its gradient, for a slope of each class, by the kernels."""
-        W = np.zeros((len(self.z) + 1, len(self.z)))
-        np.fill_diagonal(W, a)
-        W[-1, : len(b)] = b
-        value, gradient = self.rows.objective(W)
-        return value / self.total, np.diag(gradient) / self.total, gradient[-1] / self.total
-
-    def _tiled(self, theta):
-        """As ``_fused``, by NumPy."""
-        value, of_a, of_b = 0.0, *np.zeros((2, len(self.z)))
-        for rows in self._tiles():
-            logits, residual, mass = self._softmax(theta, rows)
-            y, weight = self.target[..., rows], self.weight[rows]
-            residual /= mass
-            if y.ndim == 1:
-                at = y, np.arange(len(y))
-                of_truth = logits[at]
-                residual[at] -= 1.0
-            else:
-                of_truth = np.einsum("ki,ki->i", y, logits)
-                residual -= y
-            residual *= weight
-            value += float(weight @ (np.log(mass) - of_truth))
-            of_a += np.einsum("ki,ki->k", residual, self.z[:, rows])
-            of_b += residual.sum(axis=1)
-        return value, of_a, of_b
 
     def metric(self, theta, level):
         """Return a function that divides by the curvature at theta.
@@ -323,29 +425,10 @@ class ScalingObjective(Objective):
         Matrices, or their diagonals unless ``full``.
         """
         a, b = self._parts(theta)
-        n_classes = len(self.z)
+        sums = self.sums.curvature(a, b, full)
+        squares, of_slopes, masses, aa, ab, bb = (part / self.total for part in sums)
+        n_classes = len(masses)
         common = len(a) < n_classes
-        squares, of_slopes, masses = np.zeros((3, n_classes))
-        aa = ab = bb = 0.0
-
-        def products(u, v):
-            return u @ v.T if full else np.sum(u * v, axis=1)
-
-        for rows in self._tiles():
-            z = self.z[:, rows]
-            _, p, mass = self._softmax(theta, rows)
-            p /= mass
-            of_p, mean = p * self.weight[rows], p * z
-            of_z = of_p * z
-            squares += np.einsum("ki,ki->k", of_z, z)
-            of_slopes += of_z.sum(axis=1)
-            masses += of_p.sum(axis=1)
-            if common:
-                of_z, mean = of_z.sum(axis=0, keepdims=True), mean.sum(axis=0, keepdims=True)
-            aa += products(of_z, mean)
-            if len(b):
-                ab += products(of_z, p)
-                bb += products(of_p, p)
         if common:
             squares = squares.sum(keepdims=True)
         of_a, of_b = (positive(d) for d in (squares + self.penalty, masses))
@@ -394,12 +477,11 @@ class DirichletObjective(Objective):
     """
 
     def __init__(self, data, doubt, center, penalty, *, rough=None):
-        self.student = kl_objective(
-            data.z, data.target, data.weight, data.n_classes, fit_intercept=True
-        )
+        rows = data.rows(1 if data.n_classes == 2 else data.n_classes)
+        self.student = KLObjective(rows, C=np.inf)
         if penalty:
             self.student.set_penalty(1.0 / (penalty * self.student.sum_of_weights), 0.0)
-        self.doubt, self.n_samples = doubt, len(data.weight)
+        self.doubt, self.n_samples = doubt, data.n_samples
         dear = rough is None or rough.exact_cost * rough.n_samples > AT_ONCE * self.n_samples
         self.rough = None if dear else rough
         _, at_zero = self.student(np.zeros(self.student.shape))

@@ -31,6 +31,7 @@ labelled anew that takes the log loss of a network from 1.22 to 1.09 and of a fo
 to 1.04 (docs/benchmarks_scoring.md).
 """
 
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from math import prod
@@ -60,7 +61,7 @@ from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import counting_from, places, refuse_other_rows, row_number, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, n_rows, refuse_missing
-from sklkl._core.targets import Target, check_target, class_mass
+from sklkl._core.targets import Target, check_target
 from sklkl._core.typing import Floats, Samples
 from sklkl._optimize.solve import one_blas_thread
 from sklkl.calibration._objective import (
@@ -99,8 +100,8 @@ def fit_common(data, doubt, start, tol=SOLVE["tol"]):
     n_classes = data.n_classes
     mean = np.full(n_classes, 1.0 / n_classes)
     if start.size > 1:
-        mass = class_mass(data.target, data.weight, n_classes) / data.weight.sum()
-        mean = doubt.share * mean + (1.0 - doubt.share) * mass
+        moments = data.moments(0.0)
+        mean = doubt.share * mean + (1.0 - doubt.share) * moments.mean / moments.weight
     logs = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
     theta = np.zeros_like(start)
     theta[0, 1:] = logs[: start.size - 1]
@@ -182,7 +183,13 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             in another order than ``X``.
         """
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
-        automatic = isinstance(self.smoothing, str)
+        with self._checked(X, y, sample_weight) as data:
+            self._fit_to(data)
+        return self
+
+    @contextmanager
+    def _checked(self, X, y, sample_weight):
+        """Yield the checked ``Data``; learn the classes, and the columns that they have."""
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
         # A map has few parameters, and its objective passes over X hundreds of times.
         X, y = without_tensor(on_host(X, "X"), "X"), on_host(y, "y")
@@ -207,28 +214,29 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         target = target.ordered()
         classes, target = target.classes, target.values
         values = match_columns(values, self._columns, classes, "X")
-        weight = check_weights(sample_weight, values)
         log_proba = self._log_proba(values)
         if target.ndim == 2:
             target = np.asfortranarray(target, np.float64)
             target = target / target.sum(axis=1, keepdims=True)
-        C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
-        sure = np.isinf(C) and not automatic
-        proba = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
-        doubt = Doubt() if sure else Doubt.of(proba, target, weight)
-        penalty = len(classes) / max(C * float(weight.sum()), 1.0 / MOST_PENALTY)
-        weight = weight / weight.max()
-        self.smoothing_ = self.smoothing
         self.classes_ = classes
-        data = Data.of(log_proba, target, weight)
+        yield Data.of(log_proba, target, check_weights(sample_weight, values))
+
+    def _fit_to(self, data):
+        """Fit the map to checked data."""
+        n_classes, automatic = data.n_classes, isinstance(self.smoothing, str)
+        C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
+        moments = data.moments(0.0 if automatic else self.smoothing)
+        sure = np.isinf(C) and not automatic
+        doubt = Doubt() if sure else Doubt.of(moments, data.unit)
+        penalty = n_classes / max(C * data.unit * moments.weight, 1.0 / MOST_PENALTY)
+        self.smoothing_ = self.smoothing
         with one_blas_thread:  # once for all fits, which takes 1 ms
             if automatic:
                 self.smoothing_ = fit_smoothing(data, doubt, intercepts=intercepts)
             data = data.mixed(self.smoothing_)
-            start = np.eye(1, 1 + len(classes) * intercepts)
+            start = np.eye(1, 1 + n_classes * intercepts)
             _, start = fit_common(data, doubt, start)
             self._fit(data, doubt, start, penalty)
-        return self
 
     def __sklearn_array_api_convert__(self, converter):
         """Return a copy: the fitted numbers stay on the host, wherever X is."""
@@ -270,6 +278,10 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             at = places(self.classes_.tolist(), np.asarray(self._columns).tolist())
             values = place.xp.take(values, place.put(at), axis=1)
             return self._map(smoothed(self._log_proba(values), self.smoothing_))
+        return self._map(smoothed(self._log_proba(self._values(X)), self.smoothing_))
+
+    def _values(self, X):
+        """Return checked probabilities, or logits, of ``classes_``."""
         X = without_tensor(X, "X")
         refuse_missing(X, "X")
         columns = frame_columns(X, self.classes_, name="X")
@@ -278,8 +290,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             values = validate_data(self, X, dtype=np.float64, reset=False)
         else:  # scikit-learn would refuse another order
             values = check_array(X, dtype=np.float64, estimator=self, input_name="X")
-        values = match_columns(values, columns, self.classes_, "X")
-        return self._map(smoothed(self._log_proba(values), self.smoothing_))
+        return match_columns(values, columns, self.classes_, "X")
 
     @documented
     def predict_proba(self, X: Samples) -> Floats:

@@ -5,7 +5,7 @@ from functools import partial
 from operator import getitem
 
 from sklkl.dask._blocks import Shared, gathered, of
-from sklkl.dask._rows import DaskRows, nbytes_of
+from sklkl.dask._rows import DaskRows
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._parts import Part, merge, summarise
 
@@ -78,6 +78,9 @@ def _stages_of_block(parts, estimator, whole, first_rows, loss):
         whole.data(estimator, part, first_rows[i]).stages(*loss) for i, part in parts.items()
     ]
     return [
-        Shared(dict(zip(parts, rows, strict=True)), 0 if k else sum(map(nbytes_of, rows)))
+        Shared(
+            dict(zip(parts, rows, strict=True)),
+            0 if k else sum(own.nbytes() for own in rows),
+        )
         for k, rows in enumerate(zip(*stages, strict=True))
     ]

@@ -24,10 +24,11 @@ class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
     The model, and the numbers, of ``sklkl.linear_model.SoftLabelLogisticRegression``, which
     has the formulas. ``fit`` takes Dask arrays, data frames and Series: their partitions are
     held by the workers that compute them while the fit lasts, and what travels in every
-    iteration is the coefficients and their gradient. Without a client the partitions are
-    computed by Dask's scheduler, and kept in this process. Anything else than collections is
-    treated as by the plain class; so ``partial_fit`` and ``coef_inference`` take what fits in
-    memory.
+    iteration is the coefficients and their gradient. A fit of many rows begins on a sample of
+    them, of at most 256 MiB, which travels to this process once. Without a client the
+    partitions are computed by Dask's scheduler, and kept in this process. Anything else than
+    collections is treated as by the plain class; so ``partial_fit`` and ``coef_inference``
+    take what fits in memory.
 
     Parameters
     ----------

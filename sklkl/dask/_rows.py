@@ -6,8 +6,11 @@ from itertools import chain
 
 import numpy as np
 
-from sklkl.dask._blocks import Shared, of
-from sklkl.linear_model._summed import SummedRows
+from sklkl.dask._blocks import Parts, Shared, of
+from sklkl.linear_model._batched import MOST_BYTES, prime_from
+from sklkl.linear_model._objective import SAMPLE_ROWS
+from sklkl.linear_model._rows import stacked
+from sklkl.linear_model._summed import SummedRows, add
 
 FAN_IN = 8  # results that are added at one place
 
@@ -72,13 +75,7 @@ def change(parts, method, arguments):
     """Return what a method of each part of a block returns, given its own arguments."""
     rows = {i: getattr(rows, method)(*arguments[i]) for i, rows in parts.items()}
     own = method == "every"  # others go on with the X that they have
-    return Shared(rows, sum(map(nbytes_of, rows.values())) if own else 0)
-
-
-def nbytes_of(rows):
-    """Return the bytes of X, and of the targets."""
-    X = rows.X.data if hasattr(rows.X, "indptr") else rows.X
-    return X.nbytes + sum(term.target.nbytes + term.weight.nbytes for term in rows.terms)
+    return Shared(rows, sum(some.nbytes() for some in rows.values()) if own else 0)
 
 
 class DaskRows(SummedRows):
@@ -138,6 +135,21 @@ class DaskRows(SummedRows):
             each = zip(self.lengths, own, strict=True)
             changed.lengths = [len(range(first, n, stride)) for n, (stride, first) in each]
         return changed
+
+    def every(self, stride):
+        """See ``Rows``: put together here, since most evaluations of a fit are of a sample.
+
+        Of what would take more than ``MOST_BYTES`` every so many-th row less, as long as that
+        is a sample; else all stay where they are.
+        """
+        some = super().every(stride)
+        if (size := some.total(add, "nbytes")) > MOST_BYTES:
+            stride = prime_from(stride * size // MOST_BYTES + 1)
+            if sum(self.lengths) < SAMPLE_ROWS * self.shape[0] * stride:
+                return some
+            some = super().every(stride)
+        pickled = Parts(self.place, some.blocks).results(pickle.dumps)
+        return stacked(map(pickle.loads, pickled))
 
     def objective(self, W):
         """See ``Rows``."""

@@ -27,11 +27,10 @@ def calibrate(proba, target, weight, *, find_temperature, smoothing):
     z = np.log(np.maximum(proba, TINY))
     doubt = Doubt()
     if smoothing == "auto":
-        doubt = Doubt.of(proba, target, weight)
+        data = Data.of(z, target, weight)
         # No temperature makes more of the zeros.
-        smoothing = fit_smoothing(
-            Data.of(z, target, weight), doubt, needed=(proba == 0.0).any()
-        )
+        doubt, needed = Doubt.of(data.moments(0.0), data.unit), (proba == 0.0).any()
+        smoothing = fit_smoothing(data, doubt, needed=needed)
     # The loss where the teacher excludes a class is the same at every temperature.
     possible = proba if smoothing == 0.0 else np.ones_like(proba)
     kept = one_hot(target, proba.shape[1]) * (possible > 0.0)

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import csr_array, hstack, issparse
+from scipy.sparse import csr_array, hstack, issparse, vstack
 from scipy.special import softmax
 from sklearn.utils import assert_all_finite
 
@@ -423,16 +423,29 @@ class LocalRows:
 
     def every(self, stride, first=0):
         """Return every so many-th row, from that of number ``first`` on."""
-        some, rows = copy(self), slice(first, None, stride)
-        for known in ("stats", "counted"):
-            vars(some).pop(known, None)
-        some.X = self.X[rows].copy()  # which is read again and again
-        some.terms = [
+        rows = slice(first, None, stride)
+        terms = [
             replace(term, target=term.target[rows], weight=term.weight[rows])
             for term in self.terms
         ]
-        some.kernel = some._kernel()
-        return some
+        return self._of_other_rows(self.X[rows].copy(), terms)  # which is read again and again
+
+    def _of_other_rows(self, X, terms):
+        """Return rows of the same kind, in the same unit and with the same center."""
+        others = copy(self)
+        others.X, others.terms = X, terms
+        for known in ("stats", "counted"):
+            vars(others).pop(known, None)
+        others.kernel = others._kernel()
+        return others
+
+    def nbytes(self):
+        """Return the bytes of X, and of the targets and weights."""
+        X = self.X
+        arrays = [X.data, X.indices, X.indptr] if issparse(X) else [X]
+        for term in self.terms:
+            arrays += [term.target, term.weight]
+        return sum(array.nbytes for array in arrays)
 
     def why_not_finite(self):
         """See ``Rows``."""
@@ -451,6 +464,23 @@ class LocalRows:
         size, n_logits = self.shape
         fit_intercept = size > self.X.shape[1]
         return LinearRows(self.X, n_logits, fit_intercept, self.terms, self.center, self.dtype)
+
+
+def stacked(parts):
+    """Return the ``LocalRows`` of parts of others, one after the other, as one."""
+    # Sparse rows may have parts without any that are dense.
+    parts = [part for part in parts if part.X.shape[0]]
+    Xs = [part.X for part in parts]
+    X = vstack(Xs, format="csr") if issparse(Xs[0]) else np.concatenate(Xs)
+    terms = [
+        replace(
+            own[0],
+            target=np.concatenate([term.target for term in own]),
+            weight=np.concatenate([term.weight for term in own]),
+        )
+        for own in zip(*(part.terms for part in parts), strict=True)
+    ]
+    return parts[0]._of_other_rows(X, terms)
 
 
 def _chunks(rows, step):

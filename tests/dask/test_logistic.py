@@ -16,7 +16,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.base import clone
 
 from sklkl.batches import Batches
-from sklkl.dask import SoftLabelLogisticRegression, _rows
+from sklkl.dask import SoftLabelLogisticRegression, _places, _rows
 from sklkl.linear_model import SoftLabelLogisticRegression as Plain
 from sklkl.linear_model import _objective
 from tests.dask.conftest import keys_of
@@ -134,8 +134,8 @@ def test_sums_do_not_depend_on_places(wide, client, monkeypatch):
 
 
 @pytest.mark.parametrize("n_features", [1, 40])
-def test_X_never_travels(n_features, client):
-    """Neither where y, which may travel, is larger, nor where X is."""
+def test_X_stays(n_features, client):
+    """Both where y, which may travel, is larger, and where X is."""
     n, chunk = 20_000, 1_000
     x = np.random.default_rng(1).normal(size=(n, n_features))
     y = np.random.default_rng(2).dirichlet(np.ones(10), n)
@@ -152,6 +152,29 @@ def test_X_never_travels(n_features, client):
     keys = [str(key) for log in logs for transfer in log for key in transfer["keys"]]
     of_X, of_y = ([key for key in keys if name in key] for name in names)
     assert (len(of_X), len(of_y)) == (0, n // chunk)
+
+
+def test_all_that_travels_is_a_sample(client, monkeypatch):
+    """And sums: most evaluations are of the sample, which is put together once."""
+    monkeypatch.setattr(_objective, "LEAST_PASS", 0)
+    monkeypatch.setattr(_objective, "SAMPLE_ROWS", 20)
+    n, n_features = 4_000, 10
+    x = np.random.default_rng(1).normal(size=(n, n_features))
+    y = np.random.default_rng(2).dirichlet(np.ones(10) / 5, n)
+    sizes, gather = [], _places.Workers.gather
+
+    def measured(self, futures):
+        results = gather(self, futures)
+        sizes.append(len(pickle.dumps(results)))
+        return results
+
+    monkeypatch.setattr(_places.Workers, "gather", measured)
+    calls = at_evaluation(0, None, monkeypatch)
+    SoftLabelLogisticRegression().fit(*(da.from_array(a, chunks=(1_000, -1)) for a in (x, y)))
+    sample = 8 * (n_features + 10 + 1) * -(-n // 17)  # of every 17th row, X, y and a weight
+    assert sample < max(sizes) < 1.1 * sample
+    assert sum(sizes) - max(sizes) < 2 * sample
+    assert len(calls) < 10
 
 
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]

@@ -5,15 +5,19 @@ from operator import add
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 
-from sklkl.dask import SoftLabelLogisticRegression
+from sklkl.dask import SoftLabelLogisticRegression, _rows
 from sklkl.dask._data import checked_collections
 from sklkl.dask._rows import joined
 from sklkl.linear_model._loss import resolve_divergence
-from tests.dask.test_logistic import CHUNKS, P, X, array
+from sklkl.linear_model._rows import LocalRows
+from tests.dask.test_logistic import CHUNKS, NAMES, WEIGHT, P, X, array
 
 
-def test_sample_of_a_sample():
+def test_sample_of_a_sample(monkeypatch):
+    monkeypatch.setattr(_rows, "MOST_BYTES", 1)  # so that samples stay in their parts
     with checked_collections(
         SoftLabelLogisticRegression(), {"X": array(X), "y": array(P)}
     ) as data:
@@ -25,7 +29,44 @@ def test_sample_of_a_sample():
         assert [block.parts.nbytes for block in some.blocks] == [nbytes(some)]
         assert [block.parts.nbytes for block in some.centered().blocks] == [0]
         mass = some.every(3).stats.mass
-        np.testing.assert_allclose(mass, P[::7][::3].sum(axis=0), rtol=1e-12)
+        assert_allclose(mass, P[::7][::3].sum(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_samples_travel_unless_they_are_large(sparse, monkeypatch):
+    x = csr_array(X) if sparse else X
+    named = {
+        "X": array(x),
+        "y": array(P),
+        "labels": array(NAMES),
+        "label_weight": array(WEIGHT),
+    }
+    model = SoftLabelLogisticRegression(classes=["ham", "spam", "eggs"])
+    with checked_collections(model, named) as data:
+        (rows,) = data.stages(resolve_divergence("kl", None), 1.0, True)
+        rows = rows.centered()
+        monkeypatch.setattr(_rows, "MOST_BYTES", 1)
+        size = rows.every(7).total(add, "nbytes")
+        monkeypatch.setattr(_rows, "MOST_BYTES", size - 1)
+        there = rows.every(7)
+        monkeypatch.setattr(_rows, "SAMPLE_ROWS", 5)
+        assert_array_equal(rows.every(7).terms[0].target, P[::11])
+        monkeypatch.setattr(
+            _rows, "SAMPLE_ROWS", 6
+        )  # more than the 28 rows for 5 coefficients
+        assert type(rows.every(7)) is _rows.DaskRows
+        monkeypatch.setattr(_rows, "MOST_BYTES", size)
+        here = rows.every(7)
+        assert (type(there), type(here)) == (_rows.DaskRows, LocalRows)
+        assert here.nbytes() == size or sparse  # of which each part has an index of rows
+        assert_array_equal(here.X.toarray() if sparse else here.X, X[::7])
+        assert_array_equal(here.terms[0].target, P[::7])
+        of_labels = here.terms[1].weight / here.terms[0].weight
+        assert_allclose(of_labels, WEIGHT[::7], rtol=1e-12)
+        W = np.random.default_rng(2).normal(size=rows.shape)
+        for found, expected in zip(here.objective(W), there.objective(W), strict=True):
+            assert_allclose(found, expected, rtol=1e-11)
+        assert_allclose(here.stats.mass, there.stats.mass, rtol=1e-12)
 
 
 def nbytes(rows):
