@@ -468,6 +468,24 @@ def mass(target, weight):
     return np.maximum(others, 0.0) + np.bincount(target.listed, listed, minlength=n_classes)
 
 
+def peak(target, weight):
+    """Return of each class about the largest target, times the weight of its sample."""
+    most = np.full(target.shape[1], np.max(weight * target.share))
+    np.maximum.at(most, target.listed, weight[target.samples] * target.proba)
+    return most
+
+
+def joined(targets):
+    """Return the targets of several parts of the same classes, one after the other."""
+    counts, first = np.concatenate([target.counts for target in targets]), targets[0]
+    lists = {
+        name: np.concatenate([getattr(target, name) for target in targets])
+        for name in ("listed", "proba", "left")
+    }
+    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
+    return first._with(shape=(len(counts), first.shape[1]), starts=starts, **lists)
+
+
 def entropies(target):
     """Return the entropy of each sample, nats; a bucket is one outcome."""
     entropy = target._sums(_entropy_terms(target.proba)) + _entropy_terms(target.left)

@@ -9,6 +9,9 @@ import numpy as np
 
 from sklkl._core.names import shown
 
+# Of a batch that is a tuple, in this order.
+ITEMS = ("X", "y", "sample_weight", "labels", "label_weight")
+TUPLES = "(X, y), (X, y, sample_weight), or up to (X, y, sample_weight, labels, label_weight)"
 KINDS = (
     "a path or a list of paths of Parquet, Feather or CSV files, a pyarrow dataset or table, "
     "a DuckDB relation, a data frame of polars or pandas, a tuple (X, y) of arrays or paths "
@@ -74,8 +77,8 @@ def column_names(table):
     names = getattr(table, "columns", None) if names is None else names
     if names is None:
         raise TypeError(
-            "A batch must be a table with named columns, or a tuple (X, y) or (X, y, "
-            f"sample_weight); got a {type(table).__name__}."
+            f"A batch must be a table with named columns, or a tuple {TUPLES}; got a "
+            f"{type(table).__name__}."
         )
     names = list(names)
     if len(set(names)) < len(names):
@@ -193,11 +196,10 @@ def _cut(batches, size):
 
 
 def _of_arrays(source, batch_size):
-    if len(source) not in (2, 3):
-        raise ValueError(
-            f"A tuple as source holds X, y, and weights if there are any; got {len(source)}."
-        )
-    files = [_opened(item) for item in source]
+    if not 2 <= len(source) <= len(ITEMS):
+        raise ValueError(f"A tuple as source must be {TUPLES}; got {len(source)} items.")
+    given = [i for i, item in enumerate(source) if item is not None]
+    files = [_opened(source[i]) for i in given]
     if len(set(map(len, files))) > 1:
         raise ValueError(f"X, y, ... are in different numbers of files: {[*map(len, files)]}.")
     files = list(zip(*files, strict=True))
@@ -211,9 +213,11 @@ def _of_arrays(source, batch_size):
     def read(columns):
         for arrays in files:
             for start in range(0, arrays[0].shape[0], batch_size):
-                rows = slice(start, start + batch_size)
-                # Slices of frames may mean labels of their index.
-                yield tuple(getattr(array, "iloc", array)[rows] for array in arrays)
+                rows, batch = slice(start, start + batch_size), [None] * len(source)
+                for i, array in zip(given, arrays, strict=True):
+                    # Slices of frames may mean labels of their index.
+                    batch[i] = getattr(array, "iloc", array)[rows]
+                yield tuple(batch)
 
     return Source(None, read)
 

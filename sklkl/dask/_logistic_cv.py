@@ -5,7 +5,6 @@ from typing import Self
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from sklkl._core.docs import documented
 from sklkl._core.names import counting_from, refuse_other_rows
@@ -15,7 +14,7 @@ from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
 from sklkl.dask._losses import kl_of
-from sklkl.linear_model._logistic_cv import best_of, check_penalties
+from sklkl.linear_model._logistic_cv import best_of, check_penalties, fits_of_folds
 from sklkl.linear_model._parts import Part
 
 
@@ -188,18 +187,18 @@ class SoftLabelLogisticRegressionCV(OfStudent):
             raise ValueError(f"cv={self.cv} folds need as many rows; X has {sum(lengths)}.")
         fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
         weight = _weights(sample_weight, lengths)
-        scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
-        for fold in range(self.cv):
+
+        def train(fold):
             train = arguments | {"sample_weight": da.where(fold_of == fold, 0.0, weight)}
             if labels is not None:
                 of_labels = _weights(label_weight, lengths)
                 train["label_weight"] = da.where(fold_of == fold, 0.0, of_labels)
-            held_out = da.where(fold_of == fold, weight, 0.0)
-            for i, l1_ratio in enumerate(l1_ratios):
-                path = clone(student).set_params(warm_start=True, l1_ratio=l1_ratio)
-                for j in np.argsort(Cs):
-                    path.set_params(C=Cs[j]).fit(**train)
-                    scores[fold, i, j] = -kl_of(path.to_local(), X, y, held_out)
+            return train
+
+        scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
+        for place, model in fits_of_folds(student, map(train, range(self.cv)), Cs, l1_ratios):
+            held_out = da.where(fold_of == place[0], weight, 0.0)
+            scores[place] = -kl_of(model.to_local(), X, y, held_out)
         i, j = best_of(scores.mean(axis=0))
         student.set_params(C=float(Cs[j]), l1_ratio=float(l1_ratios[i])).fit(**arguments)
         self.Cs_, self.l1_ratios_, self.scores_ = Cs, l1_ratios, scores

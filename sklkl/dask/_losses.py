@@ -1,23 +1,21 @@
 """Losses and scores of collections: sums over their parts."""
 
 from functools import partial, wraps
-from math import fsum
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import accuracy_score
 
 from sklkl import metrics
 from sklkl._core.classes import check_classes
-from sklkl._core.names import counting_from, refuse_other_rows, shown
+from sklkl._core.names import counting_from, shown
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import check_weights, n_rows, refuse_total
-from sklkl._core.targets import align, check_target, class_mass
+from sklkl._core.samples import n_rows
+from sklkl._core.targets import align, align_target, check_target
 from sklkl._core.typing import T
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
-from sklkl.divergences import entropy
-from sklkl.metrics._losses import NO_LOSS, mean_divergence
+from sklkl.metrics._losses import mean_divergence
+from sklkl.metrics._parts import Samples, accuracy_of, d2_of, mean_of
 
 
 class Predicted(NamedTuple):
@@ -25,14 +23,6 @@ class Predicted(NamedTuple):
 
     y_true: Any
     y_proba: Any
-    sample_weight: Any = None
-
-
-class Samples(NamedTuple):
-    """Some rows of what a user passes to ``score``."""
-
-    X: Any
-    y: Any
     sample_weight: Any = None
 
 
@@ -46,9 +36,13 @@ def on_collections(loss: T) -> T:
             return loss(**named, labels=labels, **options)
         with gathered(Predicted, named) as parts:
             known = classes_of(parts, "y_true", labels)
+            results = results_of(parts)
             if loss is metrics.d2_kl_score:
-                return d2_of(parts, partial(_aligned_to_labels, labels=known), **options)
-            return mean_of(parts, partial(_loss, loss=loss, labels=known, options=options))
+                on_zero = options.get("on_zero", "clip")
+                of_part = partial(_kl_of_labels, labels=known, on_zero=on_zero)
+                return d2_of(results, of_part, partial(_target_of_labels, labels=known))
+            of_part = partial(_loss, loss=loss, labels=known, options=options)
+            return mean_of(results, of_part)
 
     loss_of.__module__ = __name__
     loss_of.__doc__ = (
@@ -66,16 +60,16 @@ def score_of(model, X, y, sample_weight):
         return model.score(**named)
     with gathered(Samples, named) as parts:
         if classes_of(parts, "y") is None:
-            return d2_of(parts, partial(_aligned_to_model, model=model))
-        return mean_of(parts, partial(_accuracy, model=model))
+            target_of = partial(_target_of_model, model=model)
+            return d2_of(results_of(parts), partial(_kl_of_model, model=model), target_of)
+        return mean_of(results_of(parts), partial(accuracy_of, model=model))
 
 
 def kl_of(model, X, y, sample_weight):
     """Return the mean KL divergence of collections to what a model in memory predicts."""
     named = {"X": X, "y": y, "sample_weight": sample_weight}
     with gathered(Samples, named) as parts:
-        aligned = partial(_aligned_to_model, model=model)
-        return mean_of(parts, partial(_kl, aligned=aligned, on_zero="clip"))
+        return mean_of(results_of(parts), partial(_kl_of_model, model=model))
 
 
 def classes_of(parts, name, labels=None):
@@ -96,30 +90,9 @@ def classes_of(parts, name, labels=None):
     return np.unique(np.concatenate(found)) if found else None
 
 
-def mean_of(parts, function):
-    """Return the weighted mean over all rows of what has the mean ``function(part)``."""
-    sums = parts.results(partial(_weight_and_sum, function=function), parts.first_rows)
-    weight, total = map(fsum, zip(*sums, strict=True))
-    refuse_total(weight, "sample_weight")
-    return total / weight
-
-
-def d2_of(parts, aligned, on_zero="clip"):
-    """Return the share of the KL divergence to the prior that a model explains.
-
-    ``aligned(part)`` returns the target and the prediction of a part with the same columns.
-    """
-    model_loss = mean_of(parts, partial(_kl, aligned=aligned, on_zero=on_zero))
-    masses = parts.results(partial(_mass, aligned=aligned), parts.first_rows)
-    hard, mass = zip(*(own for own in masses if own is not None), strict=True)
-    prior = sum(mass) / sum(mass).sum()
-    if hard[0]:
-        prior_loss = entropy(prior)
-    else:
-        prior_loss = mean_of(parts, partial(_kl_of_prior, aligned=aligned, prior=prior))
-    if prior_loss <= NO_LOSS:
-        return 1.0 if model_loss <= NO_LOSS else 0.0
-    return 1.0 - model_loss / prior_loss
+def results_of(parts):
+    """Return the function ``results`` of ``sklkl.metrics._parts``."""
+    return lambda function: parts.results(function, parts.first_rows)
 
 
 def _classes(part, first_row, name):
@@ -131,58 +104,27 @@ def _classes(part, first_row, name):
     return target.classes if target.hard else None
 
 
-def _weight_of(part):
-    """Return the weights of the rows; None if they are all 0, for which there is no mean."""
-    if n_rows(part[0], "X") == 0:
-        return None
-    weight = check_weights(part.sample_weight, part[0], zeros=True)
-    return weight if weight.any() else None
-
-
-def _weight_and_sum(part, first_row, function):
-    with counting_from(first_row):
-        refuse_other_rows(part._asdict(), strict=False)
-        weight = _weight_of(part)
-        if weight is None:
-            return 0.0, 0.0
-        return weight.sum(), weight.sum() * function(part)
-
-
-def _mass(part, first_row, aligned):
-    """Return whether the targets are labels, and the sums of those of each class."""
-    with counting_from(first_row):
-        weight = _weight_of(part)
-        if weight is None:
-            return None
-        target, proba = aligned(part)
-    return target.ndim == 1, class_mass(target, weight, proba.shape[1])
-
-
 def _loss(part, loss, labels, options):
     return loss(**part._asdict(), labels=labels, **options)
 
 
-def _accuracy(part, model):
-    y_pred = model.predict(part.X)
-    return accuracy_score(part.y, y_pred, sample_weight=part.sample_weight)
+def _kl_of_labels(part, labels, on_zero):
+    target, proba = check_y_and_proba(part.y_true, part.y_proba, labels, {})
+    return mean_divergence(target, proba, sample_weight=part.sample_weight, on_zero=on_zero)
 
 
-def _kl(part, aligned, on_zero):
-    return mean_divergence(*aligned(part), sample_weight=part.sample_weight, on_zero=on_zero)
+def _target_of_labels(part, labels):
+    target, proba = check_y_and_proba(part.y_true, part.y_proba, labels, {})
+    return target, range(proba.shape[1])
 
 
-def _kl_of_prior(part, aligned, prior):
-    target, _ = aligned(part)
-    prior = np.broadcast_to(prior, target.shape)
-    return mean_divergence(target, prior, sample_weight=part.sample_weight)
+def _kl_of_model(part, model):
+    target, proba = align(part.y, model.predict_proba(part.X), model.classes_, "y")
+    return mean_divergence(target, proba, sample_weight=part.sample_weight)
 
 
-def _aligned_to_labels(part, labels):
-    return check_y_and_proba(part.y_true, part.y_proba, labels, {})
-
-
-def _aligned_to_model(part, model):
-    return align(part.y, model.predict_proba(part.X), model.classes_, "y")
+def _target_of_model(part, model):
+    return align_target(part.y, model.classes_, "y")
 
 
 kl_loss = on_collections(metrics.kl_loss)

@@ -6,7 +6,6 @@ After that an evaluation is a pass. In memory are a batch, the next one, and the
 """
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, reduce
@@ -16,8 +15,10 @@ from operator import methodcaller
 
 import numpy as np
 from scipy.sparse import issparse, vstack
-from sklearn import config_context, get_config
 
+from sklkl._core import topk
+from sklkl._core.targets import is_sparse
+from sklkl.batches._batches import ahead, numbered, refuse_others
 from sklkl.linear_model._objective import sample_stride
 from sklkl.linear_model._parts import Part, merge, summarise
 from sklkl.linear_model._stats import most_of_center
@@ -28,37 +29,13 @@ MOST_BYTES = 1 << 28  # of a sample
 
 def check_batches(estimator, X, **others):
     """Return the ``BatchData`` of ``Batches``, beside which ``fit`` takes no ``others``."""
-    if given := [name for name, value in others.items() if value is not None]:
-        raise ValueError(
-            f"X is Batches, which hold targets and weights; got {', '.join(given)} besides."
-        )
-    parts = numbered(Part(*batch) for batch in X)
-    whole = merge(estimator, [summarise(estimator, *part) for part in ahead(parts)])
+    refuse_others(others)
+    whole = merge(
+        estimator,
+        [summarise(estimator, Part(*batch), row) for batch, row in ahead(numbered(X))],
+    )
     whole.describe(estimator)
     return BatchData(X, estimator, whole)
-
-
-def numbered(parts):
-    """Yield each ``Part`` with the number of rows before it."""
-    first_row = 0
-    for part in parts:
-        yield part, first_row
-        first_row += part.X.shape[0] if hasattr(part.X, "shape") else len(part.X)
-
-
-def ahead(items):
-    """Yield items, of which a thread makes the next one meanwhile."""
-    config = get_config()  # scikit-learn keeps one for each thread
-
-    def make():
-        with config_context(**config):
-            return next(items, None)
-
-    with ThreadPoolExecutor(1) as thread:
-        later = thread.submit(make)
-        while (item := later.result()) is not None:
-            later = thread.submit(make)
-            yield item
 
 
 class BatchData:
@@ -73,8 +50,8 @@ class BatchData:
     def parts(self):
         """Yield the checked ``Data`` of each batch."""
         n_samples = 0
-        for part, first_row in numbered(Part(*batch) for batch in self.batches):
-            data = self.whole.data(self.estimator, part, first_row)
+        for batch, first_row in numbered(self.batches):
+            data = self.whole.data(self.estimator, Part(*batch), first_row)
             n_samples = first_row + data.X.shape[0]
             if n_samples > self.n_samples:
                 self._refuse(f"{n_samples} or more")
@@ -180,18 +157,21 @@ class Sample:
         size = data.dtype.itemsize
         of_proba = len(data.classes) * size + 8  # labels may be probabilities, too
         of_row = data.n_features * size + (16 if data.hard else of_proba)
+        if data.n_listed:
+            of_row += 24 + 12 * data.n_listed // data.n_samples - of_proba
         of_row += data.labelled * of_proba
         self.stride = prime_from(max(stride, data.n_samples * of_row // MOST_BYTES))
         self.n_samples = -(-data.n_samples // self.stride)
         self.n = 0
-        self.arrays = {}  # by the name of what ``Data`` holds; a list of sparse matrices
+        # By the name of what ``Data`` holds; of what is sparse, a list of parts.
+        self.arrays = {}
 
     def add(self, data):
         """Take the rows of the next batch."""
         rows = slice(-data.first_row % self.stride, None, self.stride)
         for name in ("X", "target", "weight", "labels", "label_weight"):
             values = getattr(data, name)
-            if issparse(values):
+            if issparse(values) or is_sparse(values):
                 self.arrays.setdefault(name, []).append(values[rows])
             elif values is not None:
                 if name not in self.arrays:  # as a whole: to join many takes memory twice
@@ -208,6 +188,8 @@ class Sample:
         arrays = dict(self.arrays)
         if isinstance(arrays["X"], list):
             arrays["X"] = vstack(arrays["X"], format="csr")
+        if isinstance(arrays["target"], list):
+            arrays["target"] = topk.joined(arrays["target"])
         return replace(self.like, **arrays)
 
 

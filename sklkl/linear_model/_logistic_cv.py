@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklkl._core.docs import documented
 from sklkl._core.meta import refuse_metadata
 from sklkl._core.parameters import BOOLEAN, N_JOBS, check, check_parameters, integer
-from sklkl._core.samples import check_weights, holds_labels, take
+from sklkl._core.samples import check_weights, holds_labels, n_rows, take
 from sklkl._core.sklearn import (
     CallbackSupportMixin,
     params_of_rows,
@@ -37,6 +37,9 @@ from sklkl._core.typing import (
     keeps_type,
 )
 from sklkl._optimize.solve import check_solver, solve_stages
+from sklkl.batches import Batches
+from sklkl.batches._batches import numbered, refuse_others
+from sklkl.linear_model._batched import check_batches
 from sklkl.linear_model._data import RULES, check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
 from sklkl.linear_model._loss import resolve_divergence
@@ -45,6 +48,9 @@ from sklkl.linear_model._softmax import LinearSoftmaxMixin
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import StratifiedSoftKFold, check_soft_cv
+
+# What the model of all data gives.
+OF_REFIT = ("coef_", "intercept_", "loss_")
 
 
 class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, BaseEstimator):
@@ -71,7 +77,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets; of a ``TopK`` or a
         sparse matrix random ones, a shuffled ``KFold``. Or a splitter, or an iterable of pairs
         of indices of training and test sets. A number of folds keeps ``groups`` together, of
-        a ``TopK`` by ``GroupKFold``.
+        a ``TopK`` by ``GroupKFold``. ``Batches`` need a number: row i of all belongs to fold
+        ``i % cv``.
     scoring : str or callable, default=None
         What is maximised over the held-out folds: a name of
         ``sklkl.metrics.get_scorer_names``, for labels also of
@@ -200,8 +207,12 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
 
         Parameters
         ----------
-        %(X)s
-        %(y)s
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            Labels; or a probability vector per row, whose columns are ``classes``, or the
+            columns of a data frame. Of many classes a ``TopK``, or a sparse matrix. None if
+            ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative, in fits and in scores. If metadata routing is
             enabled, a scorer that is passed as ``scoring`` gets them if it requests them.
@@ -234,6 +245,12 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             If a fit did not reach the tolerance.
         """
         Cs, l1_ratios = self._check_parameters()
+        if isinstance(X, Batches):
+            given = {"y": y, "sample_weight": sample_weight, "labels": labels}
+            refuse_others({**given, "label_weight": label_weight, **params})
+            with unchanged_on_error(self):
+                fitted = self._fit_batches(X, Cs, l1_ratios)
+            return self._fitted(fitted)
         with unchanged_on_error(self):
             data = check_data(self, X, y, sample_weight, labels, label_weight, sparse=True)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
@@ -279,9 +296,54 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             context.call_on_fit_task_end(
                 estimator=self, **arguments, reconstruction_attributes=fitted
             )
+        return self._fitted(fitted)
+
+    def _fitted(self, attributes):
         vars(self).pop("loss_", None)  # of an earlier fit; with refit=False there is none
-        vars(self).update(fitted)
+        vars(self).update(attributes)
         return self
+
+    def _fit_batches(self, batches, Cs, l1_ratios):
+        """Fit to batches, which are read anew in every pass of every fit."""
+        n_folds = 5 if self.cv is None else self.cv
+        check("cv", n_folds, integer(2))
+        scorer, student = self._scorer_of_batches(), self._student(self.classes)
+        arguments = {"X": batches, "y": None, "metadata": None}
+        context = self._init_callback_context(max_subtasks=0).call_on_fit_task_begin(
+            estimator=self, **arguments
+        )
+        whole = check_batches(student, batches)
+        if whole.n_samples < n_folds:
+            raise ValueError(f"cv={n_folds} folds need as many rows; X has {whole.n_samples}.")
+        whole.describe(self)
+        grid = n_folds, len(l1_ratios), len(Cs)
+        scores, n_iter = np.empty(grid), np.empty(grid, dtype=np.int32)
+        coefs = np.empty((*grid, whole.n_logits, whole.n_features + 1), dtype=whole.dtype)
+        trains = (
+            {"X": in_turns(batches, n_folds, fold, held_out=False)} for fold in range(n_folds)
+        )
+        for place, model in fits_of_folds(student, trains, Cs, l1_ratios):
+            held_out = in_turns(batches, n_folds, place[0], held_out=True)
+            scores[place], n_iter[place] = scorer(model, held_out), model.n_iter_
+            coefs[place] = np.column_stack([model.coef_, model.intercept_])
+        if self.verbose > 0:
+            print(f"mean scores by l1_ratio and C:\n{scores.mean(axis=0)}")
+        fitted = self._choose(coefs, scores, Cs, l1_ratios)
+        if self.refit:
+            student.set_params(C=fitted["C_"], l1_ratio=fitted["l1_ratio_"]).fit(batches)
+            fitted |= {name: getattr(student, name) for name in OF_REFIT}
+        fitted |= {
+            "classes_": whole.classes,
+            "Cs_": Cs,
+            "l1_ratios_": l1_ratios,
+            "coefs_paths_": coefs,
+            "scores_": scores,
+            "n_iter_": n_iter,
+        }
+        context.call_on_fit_task_end(
+            estimator=self, **arguments, reconstruction_attributes=fitted
+        )
+        return fitted
 
     def _refit(self, student, X, targets, metadata, task, arguments):
         """Fit to all data, from 0, lest folds matter; return attributes of the final model."""
@@ -289,7 +351,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             task.call_on_fit_task_begin(estimator=self, **arguments)
             student.fit(X, targets, **metadata)
         task.call_on_fit_task_end(estimator=self, **arguments)
-        return {name: getattr(student, name) for name in ("coef_", "intercept_", "loss_")}
+        return {name: getattr(student, name) for name in OF_REFIT}
 
     def _student(self, classes):
         """Return the model of a fold, which has all classes, in this order."""
@@ -365,6 +427,15 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             scorer.set_score_request(sample_weight=True)
         return scorer if classes is None else _for_classes(scorer, classes)
 
+    def _scorer_of_batches(self):
+        scorer = self._scorer()
+        if not isinstance(scorer, DivergenceScorer):
+            raise ValueError(
+                f"scoring={self.scoring!r} scores rows in memory; for Batches take a name of "
+                "sklkl.metrics.get_scorer_names(), or a scorer of sklkl.metrics."
+            )
+        return scorer
+
     def _choose(self, coefs, scores, Cs, l1_ratios):
         """Return the attributes of the final model that the folds determine."""
         if not self.refit:
@@ -381,15 +452,21 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
 
     @documented
     def score(
-        self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
     ) -> float:
         """Score predictions by ``scoring``.
 
         Parameters
         ----------
-        %(X)s
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well, if
+            the scorer is one of ``sklkl.metrics``.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row.
+            True labels, or a probability vector per row. None if ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. If metadata routing is enabled, a scorer that is passed as
             ``scoring`` gets them if it requests them.
@@ -408,6 +485,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             params = process_routing(self, "score", **params).scorer.score
         else:
             refuse_metadata("score", set(params) - {"sample_weight"}, "the scorer")
+        if isinstance(X, Batches):
+            return self._scorer_of_batches()(self, X, y, **params)
         return self._scorer(self.classes_, holds_labels(y))(self, X, y, **params)
 
     def _penalty(self):
@@ -459,6 +538,36 @@ def _for_classes(scorer, classes):
     if len(classes) == 2 and "pos_label" in accepted:
         known["pos_label"] = classes[1]
     return scorer_with(scorer, **known)
+
+
+def fits_of_folds(student, trains, Cs, l1_ratios):
+    """Fit a student to each fold for every penalty, from the strongest to the weakest.
+
+    ``trains`` holds the arguments of ``fit`` for each fold. Yields ``(fold, i, j)``, where i
+    and j are the places of the penalty in ``l1_ratios`` and ``Cs``, and the fitted model,
+    which changes with the next fit.
+    """
+    for fold, arguments in enumerate(trains):
+        for i, l1_ratio in enumerate(l1_ratios):
+            path = clone(student).set_params(warm_start=True, l1_ratio=l1_ratio)
+            for j in np.argsort(Cs):
+                yield (fold, i, j), path.set_params(C=Cs[j]).fit(**arguments)
+
+
+def in_turns(batches, n_folds, fold, *, held_out):
+    """Return the same batches, with weights of 0 outside of a fold, or inside of it."""
+
+    def weighted():
+        for (X, y, weight, labels, label_weight), first_row in numbered(batches):
+            n = n_rows(X, "X")
+            inside = np.arange(first_row, first_row + n) % n_folds == fold
+            counted = (inside if held_out else ~inside).astype(np.float64)
+            weight = counted if weight is None else weight * counted
+            if labels is not None:
+                label_weight = counted if label_weight is None else label_weight * counted
+            yield X, y, weight, labels, label_weight
+
+    return Batches(weighted)
 
 
 def best_of(scores):

@@ -22,6 +22,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklkl._core import topk
 from sklkl._core.classes import match_columns
 from sklkl._core.devices import on_host
 from sklkl._core.names import counting_from, places, refuse_other_rows, shown
@@ -50,17 +51,35 @@ class Part(NamedTuple):
         return cls(*(on_host(x, name) for x, name in zip(part, cls._fields, strict=False)))
 
 
+LABELS = "labels"
+
+
+def form_of(target):
+    """Return what messages call the form of a ``Target``, which all parts have."""
+    if target.hard:
+        return LABELS
+    if target.sparse:
+        return f"probabilities of some classes, rest={target.values.rest!r},"
+    return "probabilities"
+
+
 @dataclass(frozen=True)
 class Masses:
     """What the targets of a part are, and how much they weigh."""
 
     classes: np.ndarray
-    hard: bool
+    form: str  # what messages call the form of the targets
     named: bool  # see ``Target``
     mass: np.ndarray  # (n_classes,), weighted sums of the targets
     peak: np.ndarray  # (n_classes,), the largest weight times target
     most: float  # the largest weight
     total: float  # the sum of the weights
+    n_listed: int  # how many classes a ``TopK`` lists, 0 for anything else
+
+    @property
+    def hard(self):
+        """Whether the targets are labels."""
+        return self.form == LABELS
 
     @classmethod
     def of(cls, target, weight):
@@ -69,16 +88,19 @@ class Masses:
         if target.hard:
             peak = np.zeros(n_classes)
             np.maximum.at(peak, target.values, weight)
+        elif target.sparse:
+            peak = topk.peak(target.values, weight)
         else:
             peak = np.max(weight[:, np.newaxis] * target.values, axis=0)
         return cls(
             classes=target.classes,
-            hard=target.hard,
+            form=form_of(target),
             named=target.named,
             mass=target.mass(weight),
             peak=peak,
             most=float(weight.max()),
             total=float(weight.sum()),
+            n_listed=len(target.values.listed) if target.sparse else 0,
         )
 
     def onto(self, classes):
@@ -141,7 +163,8 @@ def _checked(estimator, part, classes):
         raise ValueError("y must hold the targets of the rows; got None.")
     refuse_other_rows(part._asdict(), strict=False)
     X = check_features(estimator, part.X)
-    target = check_target(part.y, classes=classes, refuse_integers=True, of_part=True)
+    options = {"refuse_integers": True, "of_part": True, "sparse": True}
+    target = check_target(part.y, classes=classes, **options)
     check_consistent_length(X, target)
     return X, target, check_weights(part.sample_weight, X, zeros=True)
 
@@ -156,12 +179,18 @@ class Whole:
     dtype: np.dtype  # of X, and of the coefficients
     sparse: bool
     classes: np.ndarray
-    hard: bool  # whether the target holds labels
+    form: str  # of the target, see ``Masses``
+    n_listed: int  # how many classes the target lists, if it is a ``TopK``, otherwise 0
     labelled: bool  # whether there are labels to learn besides
     factors: np.ndarray | None  # weights of the classes
     most: float  # about the largest weight, with that of its class
     label_most: float
     place = None  # as parts are on the host
+
+    @property
+    def hard(self):
+        """Whether the target holds labels."""
+        return self.form == LABELS
 
     @property
     def n_logits(self):
@@ -194,11 +223,13 @@ class Whole:
         if n_rows(part.X, "X") == 0:
             target = np.zeros(0 if self.hard else (0, len(self.classes)))
             target = target.astype(np.intp if self.hard else self.dtype)
+            if self.n_listed:
+                target = topk.of_codes(np.zeros(0, np.intp), len(self.classes))
             X, weight = np.zeros((0, self.n_features), self.dtype), np.zeros(0)
             labels = (target, weight) if self.labelled else (None, None)
             return Data(X, self.classes, target, weight, *labels)
         X, target, weight = _checked(estimator, part, self.classes)
-        if X.shape[1] != self.n_features or target.hard != self.hard:
+        if X.shape[1] != self.n_features or form_of(target) != self.form:
             raise ValueError("The data are not those that were read before.")
         data = Data(X, self.classes, target.values, weight)
         if self.labelled:
@@ -236,7 +267,8 @@ def merge(estimator, summaries):
         dtype=np.result_type(*(summary.dtype for summary in full)),
         sparse=first.sparse,
         classes=classes,
-        hard=first.target.hard,
+        form=first.target.form,
+        n_listed=sum(target.n_listed for target in targets),
         labelled=bool(labels),
         factors=factors,
         most=_most(targets, classes, factors),
@@ -264,9 +296,8 @@ def _refuse_other_kind(row, summary, first):
             raise ValueError(
                 f"X {what.format(here)} from row {row} on, and {what.format(before)} before."
             )
-    if own.hard != others.hard:
-        here, before = ("labels" if t.hard else "probabilities" for t in (own, others))
-        raise ValueError(f"y holds {here} from row {row} on, and {before} before.")
+    if own.form != others.form:
+        raise ValueError(f"y holds {own.form} from row {row} on, and {others.form} before.")
     if not own.hard:
         if len(own.classes) != len(others.classes) or own.named != others.named:
             raise ValueError(

@@ -53,6 +53,7 @@ class Stats:
             squares=self.squares + other.squares,
             mass=self.mass + other.mass,
             entropy=self.entropy + other.entropy,
+            forward=self.forward and other.forward,
         )
 
 

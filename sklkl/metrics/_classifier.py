@@ -1,5 +1,7 @@
 """The score of all classifiers: accuracy for labels, D² for soft targets."""
 
+from functools import partial
+
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -10,7 +12,11 @@ from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import check_weights, match_rows
 from sklkl._core.targets import align, align_target, check_target, is_sparse
 from sklkl._core.typing import Samples
+from sklkl.batches import Batches
+from sklkl.batches._batches import refuse_others
 from sklkl.metrics._losses import SlicedPredictions, d2_kl
+from sklkl.metrics._parts import accuracy_of, mean_of, results_of
+from sklkl.metrics._scorers import D2, DivergenceScorer
 
 
 class SoftLabelClassifierMixin(ClassifierMixin):
@@ -24,14 +30,22 @@ class SoftLabelClassifierMixin(ClassifierMixin):
     )
 
     @documented
-    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Score the predictions: accuracy for labels, D² for soft targets.
 
         Parameters
         ----------
-        %(X)s
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well, and
+            of which one is in memory at a time.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row, which may be a ``TopK``.
+            True labels, or a probability vector per row, which may be a ``TopK``. None if
+            ``X`` is ``Batches``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -45,6 +59,9 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             If ``y`` is no valid target, or arguments name their rows in another order than
             ``X``.
         """
+        if isinstance(X, Batches):
+            refuse_others({"y": y, "sample_weight": sample_weight})
+            return self._score_batches(X)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
         if is_sparse(y):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
@@ -56,3 +73,11 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         weight = None if sample_weight is None else check_weights(sample_weight, y)
         predicted = on_host(self.predict(X), "predict")
         return float(accuracy_score(on_host(y, "y"), predicted, sample_weight=weight))
+
+    def _score_batches(self, batches):
+        first = next(iter(batches), None)
+        if first is None:
+            raise ValueError("X holds 0 samples, in all batches; at least 1 is needed.")
+        if not check_target(first[1], of_part=True, sparse=True).hard:
+            return DivergenceScorer(D2)(self, batches)
+        return mean_of(results_of(batches), partial(accuracy_of, model=self))

@@ -6,7 +6,6 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
 from contextlib import nullcontext
-from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -226,15 +225,22 @@ def d2_kl(target, proba, *, sample_weight=None, **options):
 
     The ``options`` are those of ``row_losses``.
     """
-    loss = partial(mean_divergence, sample_weight=sample_weight)
-    model_loss = loss(target, proba, **options)
+    model_loss = mean_divergence(target, proba, sample_weight=sample_weight, **options)
     mass = class_mass(target, relative(check_weights(sample_weight, target)), proba.shape[1])
     prior = mass / mass.sum()
     if target.ndim == 1:
-        prior_loss = entropy(prior)
-    else:
-        xp = namespace(target)
-        prior_loss = loss(target, xp.broadcast_to(beside(target, prior), target.shape))
+        return d2_from(model_loss, entropy(prior))
+    return d2_from(model_loss, kl_of_prior(target, prior, sample_weight))
+
+
+def kl_of_prior(target, prior, sample_weight):
+    """Return the mean KL divergence of probabilities to the same ones for every sample."""
+    rows = namespace(target).broadcast_to(beside(target, prior), target.shape)
+    return mean_divergence(target, rows, sample_weight=sample_weight)
+
+
+def d2_from(model_loss, prior_loss):
+    """Return the share that a model explains, given the mean losses of it and of the prior."""
     if prior_loss <= NO_LOSS:
         return 1.0 if model_loss <= NO_LOSS else 0.0
     return 1.0 - model_loss / prior_loss

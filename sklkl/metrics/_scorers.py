@@ -7,6 +7,7 @@ take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's
 """
 
 from collections import OrderedDict
+from copy import copy
 from functools import partial
 from threading import Lock
 from uuid import uuid4
@@ -25,6 +26,8 @@ from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind, is_sparse
 from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, OnZero
+from sklkl.batches import Batches
+from sklkl.batches._batches import refuse_others
 from sklkl.divergences._registry import DIVERGENCES, find
 from sklkl.metrics._losses import (
     KL,
@@ -33,6 +36,7 @@ from sklkl.metrics._losses import (
     d2_kl,
     mean_divergence,
 )
+from sklkl.metrics._parts import d2_of, mean_of, results_of
 
 D2 = "d2_kl"
 D2_SPELLINGS = (D2, "d2_kl_score")
@@ -67,9 +71,37 @@ class DivergenceScorer(BaseScorer):
     def _options(self):
         return "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
 
+    @documented
+    def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
+        """Score an estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted classifier with ``predict_proba``.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well, and
+            of which one is in memory at a time.
+        y_true : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Labels or soft targets; None if ``X`` is ``Batches``, or a teacher is the target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        **kwargs : dict
+            Further metadata, if routing is enabled.
+
+        Returns
+        -------
+        score : float
+            Greater is better.
+        """
+        return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
+
     def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
         check_has_proba(estimator, "estimator")
+        if isinstance(X, Batches):
+            refuse_others({"y_true": y_true, **kwargs})
+            return self._score_batches(estimator, results_of(X))
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
         options = {**self._kwargs, **kwargs}
         exact = options.get("on_zero", "clip") != "clip"
@@ -101,6 +133,21 @@ class DivergenceScorer(BaseScorer):
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 
+    def _score_batches(self, estimator, results):
+        """Score rows in parts: see ``sklkl.metrics._parts``."""
+        if self.name != D2:
+            return mean_of(results, partial(self._of_part, estimator=estimator))
+        loss = copy(self)
+        loss.name, loss._sign = KL.name, -1
+        return d2_of(
+            results,
+            lambda part: -loss._of_part(part, estimator),
+            lambda part: self._target(part.X, part.y, estimator.classes_),
+        )
+
+    def _of_part(self, part, estimator):
+        return self(estimator, part.X, part.y, sample_weight=part.sample_weight)
+
     @property
     def _metric(self):
         """The function of a target and probabilities that scores are, or losses to negate."""
@@ -130,29 +177,6 @@ class FidelityScorer(DivergenceScorer):
 
     def __repr__(self):
         return f"make_fidelity_scorer({self.teacher!r}, {self.name!r}{self._options()})"
-
-    @documented
-    def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
-        """Score a student.
-
-        Parameters
-        ----------
-        estimator : estimator
-            Fitted classifier with ``predict_proba``.
-        %(X)s
-        y_true : object, default=None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
-        **kwargs : dict
-            Further metadata, if routing is enabled.
-
-        Returns
-        -------
-        score : float
-            Greater is better.
-        """
-        return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
 
     def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         """Score without ``y_true``, which is not used."""
@@ -230,7 +254,8 @@ def make_divergence_scorer(
     -------
     scorer : callable
         ``scorer(estimator, X, y, sample_weight=None)``, a float; losses are negated, so
-        that greater is better. ``y`` may hold labels or soft targets; columns are matched
+        that greater is better. Or ``scorer(estimator, batches)``, with ``Batches`` of
+        ``sklkl.batches``. ``y`` may hold labels or soft targets; columns are matched
         through ``estimator.classes_``, and a class that the estimator never saw has
         probability 0.
 

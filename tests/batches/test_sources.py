@@ -102,7 +102,7 @@ def test_tables(kind, tmp_path):
         for values, expected in zip(zip(*read, strict=True), (X, P), strict=False):
             found = pd.concat(values, ignore_index=True)
             assert_frame_equal(found, expected, check_exact=kind != "csv")
-        assert_array_equal(np.concatenate([w for *_, w in read]), W)
+        assert_array_equal(np.concatenate([part[2] for part in read]), W)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "files", "lists", "frames", "sparse"])
@@ -124,7 +124,7 @@ def test_arrays(kind, tmp_path):
     assert [part[0].shape[0] for part in read] == (
         [32, 8, 32, 28] if kind == "lists" else [32, 32, 32, 4]
     )
-    for values, expected in zip(zip(*read, strict=True), arrays, strict=True):
+    for values, expected in zip(zip(*read, strict=True), arrays, strict=False):
         values = [x.toarray() if issparse(x) else x for x in values]
         assert_array_equal(np.concatenate(values), expected)
     if kind == "files":
@@ -149,18 +149,39 @@ def test_functions_of_tables():
 def test_targets_and_features():
     labels = np.resize(["ham", "eggs"], N)
     frame = FRAME.assign(label=labels)
-    X_, y, w = next(iter(Batches(frame, target="label", features=["b", "a"])))
+    X_, y, *others = next(iter(Batches(frame, target="label", features=["b", "a"])))
     assert_frame_equal(X_, X[["b", "a"]])
     assert_array_equal(y, labels)
-    assert w is None
-    _, y, _ = next(iter(Batches(FRAME, target={'sp"am': 1, "ham": 0, "eggs": 2})))
+    assert others == [None, None, None]
+    _, y, *_ = next(iter(Batches(FRAME, target={'sp"am': 1, "ham": 0, "eggs": 2})))
     assert list(y) == [1, 0, 2]
     assert_array_equal(y[1], P['sp"am'])
 
 
+def test_labels_besides():
+    """They are no features, and come after the weights."""
+    frame = FRAME.assign(label=np.resize(["ham", "eggs"], N))
+    columns = {"target": TARGET, "labels": "label", "label_weight": "w"}
+    batches = Batches(frame, **columns, batch_size=SIZE)
+    parts = list(zip(*batches, strict=True))[:2]
+    found = [pd.concat(frames, ignore_index=True) for frames in parts]
+    assert_frame_equal(found[0], X)
+    assert_frame_equal(found[1], P)
+    *_, weight, labels, label_weight = next(iter(batches))
+    assert weight is None
+    assert_array_equal(labels, frame["label"][:SIZE])
+    assert_array_equal(label_weight, W[:SIZE])
+    *_, labels, _ = next(iter(Batches(frame, target="label", labels={"ham": 1, "eggs": 0})))
+    assert list(labels) == [1, 0]
+    parts = zip(*Batches((X, P, None, W), batch_size=SIZE), strict=True)
+    _, _, weight, labels, label_weight = parts
+    assert_array_equal(np.concatenate(labels), W)
+    assert weight == label_weight == (None,) * 4
+
+
 def test_dtypes():
     frame = FRAME.astype({"a": np.float32, "b": np.float32, "c d": np.int8})
-    X_, y, _ = next(iter(Batches(frame, target=TARGET, features=["a", "b"])))
+    X_, y, *_ = next(iter(Batches(frame, target=TARGET, features=["a", "b"])))
     assert set(X_.dtypes) == {np.dtype(np.float32)}
     assert set(y.dtypes) == {np.dtype(np.float64)}
     X_, *_ = next(iter(Batches(frame, target=TARGET, features=["a", "c d"])))
@@ -210,7 +231,11 @@ def later(frame):
         ((X, P), {"target": "w"}, "batches that are tuples have none"),
         (later((1,)), {"target": "w", "features": ["a"]}, "tuples have none"),
         (lambda: [(X,)], {}, "got 1 items"),
-        ((X, P, W, W), {}, "got 4"),
+        ((X, P, W, W, W, W), {}, "got 6"),
+        (lambda: [(X, P, W, W, W, W)], {}, "got 6"),
+        ((X, P), {"label_weight": "w"}, "batches that are tuples have none"),
+        (FRAME, {"target": TARGET, "labels": ["w"]}, "labels must name two columns"),
+        (FRAME, {"target": TARGET, "labels": "z"}, r"no column \['z'\] from row 0"),
         (([X, X], [P]), {}, r"numbers of files: \[2, 1\]"),
         ((X, P[:50]), {}, "differ in their numbers of rows"),
         ((X.to_numpy().tolist(), P), {}, "holds arrays"),

@@ -10,14 +10,17 @@ from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from sklkl import TopK
 from sklkl.batches import Batches
+from sklkl.batches._batches import ahead
+from sklkl.calibration import TemperatureScaling
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
     _batched,
     _objective,
 )
-from sklkl.linear_model._batched import ahead, prime_from
+from sklkl.linear_model._batched import prime_from
 
 N = 600
 rng = np.random.default_rng(0)
@@ -29,6 +32,9 @@ SPARSE = csr_array(X.to_numpy() * (rng.random((N, 3)) < 0.5))
 SCALED = StandardScaler().fit(X)
 CITY = pd.DataFrame({"city": np.resize(["Rome", "Oslo", "Bonn", "Oslo", "Oslo"], N)})
 ENCODER = OneHotEncoder().fit(CITY)
+
+
+SHARE = rng.random(N) * (rng.random(N) < 0.7)  # of labels that are learned besides
 
 
 class Source:
@@ -43,7 +49,21 @@ class Source:
         self.calls += 1
         for a in range(0, self.arrays[0].shape[0], self.size):
             rows = slice(a, a + self.size)
-            yield tuple(x.iloc[rows] if hasattr(x, "iloc") else x[rows] for x in self.arrays)
+            yield tuple(None if x is None else of(x)[rows] for x in self.arrays)
+
+
+def of(x):
+    """Return what slices are positions of."""
+    return x.iloc if hasattr(x, "iloc") else x
+
+
+def lists(rest, n_classes=5):
+    """Return targets of which two classes are known."""
+    dense = np.random.default_rng(1).dirichlet(np.ones(n_classes), N)
+    top = np.argsort(-dense, axis=1)[:, :2]
+    proba = np.take_along_axis(dense, top, axis=1)
+    proba[:150] /= proba[:150].sum(axis=1, keepdims=True)  # no bucket in the first batch
+    return TopK(top, proba, n_classes, rest=rest)
 
 
 def table(**columns):
@@ -75,6 +95,36 @@ CASES = {
         SOFT,
         (X, P),
     ),
+    "labels besides": (
+        {"temperature": 2.0, "class_weight": "balanced"},
+        table(w=W, y=LABELS, share=SHARE),
+        {
+            **SOFT,
+            "sample_weight": "w",
+            "labels": "y",
+            "label_weight": "share",
+            "features": list(X),
+        },
+        (X, P, W, LABELS, SHARE),
+    ),
+    "soft labels besides": (
+        {},
+        table(**{f"x{c}": P.iloc[::-1][c].to_numpy() for c in P}, y=LABELS),
+        {"target": "y", "labels": {f"x{c}": c for c in P}, "features": list(X)},
+        (X, LABELS, None, P.iloc[::-1].reset_index(drop=True)),
+    ),
+    "labels of tuples": (
+        {},
+        (X, P, None, LABELS),
+        {"batch_size": 110},
+        (X, P, None, LABELS),
+    ),
+    "sparse targets": ({}, (X, csr_array(P)), {"batch_size": 110}, (X, csr_array(P))),
+    **{
+        f"top-k, {rest}": ({"C": 0.03}, Source(X, y, W), {}, (X, y, W))
+        for rest in ("uniform", "renormalize", "bucket")
+        for y in [lists(rest)]
+    },
     "elastic net": ({"l1_ratio": 0.5}, table(), SOFT, (X, P)),
     "no intercept": ({"fit_intercept": False}, table(), SOFT, (X, P)),
     "transform": (
@@ -99,7 +149,7 @@ def test_fits(case, sampled, monkeypatch):
     if sampled:
         monkeypatch.setattr(_objective, "LEAST_PASS", 0)
         monkeypatch.setattr(_objective, "SAMPLE_ROWS", 2)
-    model = SoftLabelLogisticRegression(tol=1e-9, C=0.3, **params)
+    model = SoftLabelLogisticRegression(**{"tol": 1e-9, "C": 0.3, **params})
     whole = vars(model.fit(*arguments)).copy()
     model.fit(Batches(source, **options))
     for name, value in whole.items():
@@ -191,6 +241,13 @@ def test_messages_are_those_of_all_rows(params, arguments):
         (lambda: iter([(X, None)]), {}, "y must hold"),
         (lambda: iter([(X, P), (X, LABELS)]), {}, "labels from row 600 on"),
         (lambda: iter([(X, P), (X.iloc[:, ::-1], P)]), {}, "from row 600 on"),
+        (
+            lambda: iter([(X, lists("uniform")), (X, lists("bucket"))]),
+            {},
+            "rest='bucket', from row 600 on",
+        ),
+        (lambda: iter([(X, lists("bucket")), (X, LABELS)]), {}, "labels from row 600 on, and"),
+        (lambda: iter([(X, P), (X, P, None, LABELS)]), {}, "labels are given for rows before"),
     ],
 )
 def test_refused(source, arguments, message):
@@ -271,19 +328,19 @@ def test_the_first_pass_reads_ahead(monkeypatch):
         lambda model, batches: model.partial_fit(batches),
         lambda model, batches: model.coef_inference(batches),
         lambda model, batches: model.predict_proba(batches),
-        lambda model, batches: SoftLabelLogisticRegressionCV().fit(batches),
+        lambda model, batches: TemperatureScaling().fit(batches, P),
     ],
 )
 def test_what_takes_no_batches_says_so(call):
     batches = Batches(Source(X.to_numpy(), P))
     model = SoftLabelLogisticRegression().fit(batches)
-    with pytest.raises(TypeError, match=r"Batches are for SoftLabelLogisticRegression\.fit"):
+    with pytest.raises(TypeError, match="Batches are for fit and score"):
         call(model, batches)
 
 
 def test_streams_of_batches():
     model = SoftLabelLogisticRegression()
-    for features, y, weight in Batches(table(w=W), **SOFT, sample_weight="w"):
+    for features, y, weight, *_ in Batches(table(w=W), **SOFT, sample_weight="w"):
         model.partial_fit(features, y, sample_weight=weight)
     expected = SoftLabelLogisticRegression().fit(X, P, W)
     assert_allclose(model.coef_, expected.coef_, atol=0.05)
@@ -295,3 +352,48 @@ def test_warm_start_and_verbose(capsys):
     model.fit(Batches(table(), **SOFT))
     assert model.n_iter_ == 0
     assert "iteration" in capsys.readouterr().out
+
+
+FOLDS = [(np.flatnonzero(np.arange(N) % 3 != f), np.arange(f, N, 3)) for f in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments"),
+    [
+        ({}, (X, P)),
+        ({"refit": False, "scoring": "d2_kl"}, (X, P, W)),
+        ({"class_weight": "balanced", "l1_ratios": [0.0, 0.5]}, (X, LABELS, W)),
+        ({"temperature": 2.0}, (X, P, None, LABELS, SHARE)),
+        ({}, (X, lists("bucket"))),
+    ],
+)
+def test_cross_validation(params, arguments):
+    """As in memory, on folds that take turns."""
+    params = {"Cs": [1.0, 0.01], "tol": 1e-8, **params}
+    expected = SoftLabelLogisticRegressionCV(cv=FOLDS, **params).fit(*arguments)
+    model = SoftLabelLogisticRegressionCV(cv=3, **params).fit(Batches(Source(*arguments)))
+    for name in ("C_", "l1_ratio_", "coef_", "intercept_", "scores_", "coefs_paths_"):
+        assert_allclose(getattr(model, name), getattr(expected, name), rtol=1e-6, atol=2e-6)
+    assert_array_equal(model.classes_, expected.classes_)
+    assert_array_equal(model.feature_names_in_, expected.feature_names_in_)
+    assert model.n_iter_.shape == expected.n_iter_.shape
+    assert hasattr(model, "loss_") == hasattr(expected, "loss_")
+    score = model.score(Batches(Source(*arguments)))
+    assert_allclose(score, model.score(*arguments[:2], sample_weight=[*arguments, None][2]))
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments", "message"),
+    [
+        ({"cv": FOLDS}, {}, "cv must be"),
+        ({"cv": N + 1}, {}, "cv=601 folds need as many rows; X has 600"),
+        ({"scoring": "accuracy"}, {}, "scoring='accuracy' scores rows in memory"),
+        ({}, {"groups": W}, "got groups besides"),
+        ({}, {"y": P}, "got y besides"),
+    ],
+)
+def test_cross_validation_refuses(params, arguments, message):
+    model = SoftLabelLogisticRegressionCV(**params)
+    with pytest.raises(ValueError, match=message):
+        model.fit(Batches(Source(X, P)), **arguments)
+    assert vars(model) == vars(SoftLabelLogisticRegressionCV(**params))
