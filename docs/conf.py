@@ -16,6 +16,8 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
@@ -37,7 +39,7 @@ html_sidebars = {"index": [], "playground": [], "install": [], "tour": []}
 html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_imported_members = True
@@ -45,6 +47,8 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
+
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and output stay behind
 
 plot_formats = ["svg"]
 plot_html_show_formats = False

@@ -25,6 +25,11 @@ NEEDS = {  # packages of extras
 }
 # Those that fit many models.
 LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
+# A script, and what it prints, where that is shown. These pages show it of each.
+SCRIPT = re.compile(
+    r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE
+)
+WITH_OUTPUT = {"README.md", "docs/index.md"}
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -55,14 +60,12 @@ def test_no_block_is_left_out(page):
 @each_page_with("python")
 def test_scripts(page, capsys):
     skip_without_extra(page)
-    printed = []
-    for code in blocks(page, "python"):
+    for code, shown in SCRIPT.findall(PAGES[page]):
         exec(compile(code, page, "exec"), {})
-        printed.append(capsys.readouterr().out)
-        assert printed[-1]
-        assert "nan" not in printed[-1]
-    for shown in blocks(page, "text"):
-        assert shown in printed
+        printed = capsys.readouterr().out
+        assert printed
+        assert "nan" not in printed
+        assert shown in (printed, "" if page not in WITH_OUTPUT else None)
 
 
 @each_page_with("pycon")
@@ -73,3 +76,33 @@ def test_sessions(page):
     failures = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(session, out=failures.append)
     assert not failures, "".join(failures)
+
+
+def test_picture_of_the_start_page():
+    """It shows the models of the script above it."""
+    [script] = blocks("docs/index.md", "python")
+    start, end = script.index("X, y ="), script.index("alone =")
+    assert script[start:end] in (ROOT / "docs/pictures/distilled.py").read_text("utf-8")
+
+
+def cells(page, section, first):
+    """The rows of a section's tables that begin with these cells."""
+    text = re.search(rf"^## {section}.*?(?=^## )", PAGES[page], re.DOTALL | re.MULTILINE)[0]
+    rows = [[c.strip() for c in r.split("|")[1:-1]] for r in text.splitlines() if r[:1] == "|"]
+    return [row for row in rows if re.fullmatch(first, row[0])]
+
+
+def test_figures_of_the_start_page():
+    """They are those of the tables that it links to."""
+    index = PAGES["docs/index.md"]
+    scipy = cells("docs/benchmarks.md", "Row-wise KL", "SciPy rel_entr")[::2]  # of float64
+    lbfgs = cells("docs/benchmarks_student.md", "Soft labels", "scikit-learn lbfgs")
+    for ratios in ([float(r[2]) for r in scipy], [float(r[4]) for r in lbfgs if r[4] != "–"]):
+        assert f"{min(ratios):.0f} to {max(ratios):.0f} times faster" in index
+    teachers = "random forest|gradient boosting|calibrated SVC|network"
+    students = cells("docs/benchmarks_distillation.md", "Students", teachers)
+    students = [row for row in students if len(row) == 9 and row[1] != "tree, depth 5"]
+    better, same, worse = (sum(int(row[i]) for row in students) for i in (3, 4, 5))
+    assert f"{better} better, {worse} worse" in index
+    assert f"{same} are undecided" in index
+    assert f"{better + same + worse} combinations" in index
