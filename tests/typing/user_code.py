@@ -109,7 +109,7 @@ def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) 
 
 def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.floating]:
     pool = PooledClassifier({"one": teacher, "two": teacher}, weights={"one": 2, "two": 1})
-    model = DistilledClassifier(pool, temperature=2, hard_label_weight="auto", cross_fit=3)
+    model = DistilledClassifier(pool, temperature=2, tune=True, cross_fit=3)
     proba = model.fit(munge(X, 10, random_state=0), teacher_proba=None).predict_proba(X)
     proba = DirichletScaling(C=1, smoothing=0).fit(proba, y).predict_log_proba(proba)
     calibrated = SoftCalibratedClassifierCV(teacher, method="vector").fit(X, y)
