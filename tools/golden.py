@@ -139,8 +139,7 @@ def calls(dtype):
         "at 2": {"temperature": 2.0},
         "at 2 with labels": {"temperature": 2.0, "hard_label_weight": 0.3},
         "cross-fitted": {"hard_label_weight": 0.3, fold: 3},
-        "calibrated": {**auto, "smoothing": "auto"},
-        "share": {"hard_label_weight": "auto"},
+        "calibrated": auto,
         "reverse_kl": {"divergence": "reverse_kl", "smoothing": 0.05},
         "jeffreys": {"divergence": "jeffreys", "smoothing": 0.05},
         "jensen_shannon": {

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklkl._core.targets import is_sparse, one_hot
 from sklkl._core.topk import TopK, of_codes
-from sklkl.distillation._probability import corrected, smooth, temper
+from sklkl.distillation._probability import calibration_temperature, corrected, smooth, temper
 from sklkl.linear_model._loss import LossTerm, ResolvedDivergence
 
 
@@ -44,7 +44,7 @@ class SampleTargets:
 
 @dataclass(frozen=True)
 class Composition:
-    """The parameters of ``DistilledClassifier`` that make up the loss, with numbers chosen."""
+    """The parameters of ``DistilledClassifier`` that make up the loss."""
 
     calibration_temperature: float  # these two change the probabilities of the teacher first
     smoothing: float
@@ -86,6 +86,28 @@ class Composition:
         if share == 1.0:  # labels alone, whose loss is cross-entropy at temperature 1
             first = LossTerm(target, weight)
         return [first, LossTerm(samples.labels, share * ones * labeled)]
+
+
+def compose(settings, teacher, samples, divergence):
+    """Return the ``Composition`` of settings, parameters of ``DistilledClassifier`` by name.
+
+    A teacher is calibrated on ``samples`` that it was not fitted to.
+    """
+    calibration, rows = 1.0, samples.labeled
+    if settings["calibrate"]:
+        weight = np.ones(len(rows)) if samples.weight is None else samples.weight
+        calibration = calibration_temperature(
+            teacher.out_of_fold()[rows],
+            samples.labels[rows],
+            weight[rows],
+            settings["smoothing"],
+        )
+    numbers = ("smoothing", "temperature", "hard_label_weight", "loss_correction")
+    return Composition(
+        calibration,
+        *(float(settings[name]) for name in (*numbers, "unlabeled_weight")),
+        divergence,
+    )
 
 
 def has_weight(terms):

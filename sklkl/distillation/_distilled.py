@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,18 +16,10 @@ from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
 from sklkl._core.models import check_has_proba, compares_pairs
 from sklkl._core.names import shown
-from sklkl._core.parameters import (
-    BOOLEAN,
-    NON_NEGATIVE,
-    SHARE,
-    Rule,
-    check_parameters,
-    integer,
-    number,
-)
+from sklkl._core.parameters import NON_NEGATIVE, Rule, check_parameters, integer
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
-from sklkl._core.targets import Target, is_sparse, of_classes, one_hot
+from sklkl._core.targets import Target, is_sparse, of_classes
 from sklkl._core.typing import (
     DivergenceName,
     DivergenceParams,
@@ -38,11 +30,10 @@ from sklkl._core.typing import (
     Samples,
     keeps_type,
 )
-from sklkl.distillation._composition import Composition, SampleTargets, has_weight
+from sklkl.distillation import _tuning
+from sklkl.distillation._composition import SampleTargets, compose
 from sklkl.distillation._munge import SEED, followed_by
 from sklkl.distillation._plan import as_student, as_teacher, resolve
-from sklkl.distillation._pooling import FOLDS
-from sklkl.distillation._probability import calibrate
 from sklkl.distillation._student import (
     fit_student,
     learns_from_probabilities,
@@ -51,7 +42,6 @@ from sklkl.distillation._student import (
 )
 from sklkl.distillation._teacher import kept, predict, timed
 from sklkl.linear_model._loss import resolve_divergence
-from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -60,20 +50,13 @@ def _is_single(value):
 
 
 RULES = {
-    # Beyond, T^2 and probabilities^(1/T) leave too few digits to the student.
-    "temperature": number("a number from 1e-6 to 1e6", lambda v: 1e-6 <= v <= 1e6),
-    "calibrate": BOOLEAN,
-    "hard_label_weight": SHARE.or_("auto"),
-    "loss_correction": SHARE,
-    "smoothing": number("a number from 0 to below 1", lambda v: 0 <= v < 1).or_("auto"),
-    "cross_fit": FOLDS,
+    **_tuning.RULES,
+    "tune": _tuning.TUNE,
     "unlabeled": Rule("a single value that marks samples, or None", good=_is_single),
-    "unlabeled_weight": NON_NEGATIVE,
     "n_synthetic": NON_NEGATIVE,
     "random_state": SEED,
     "verbose": integer(0).or_(True, False),
 }
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def _student_has(method):
@@ -131,14 +114,9 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         labelled samples, predicted by teachers that were not fitted to them (see
         ``cross_fit``). The predictions for samples that the teacher was fitted to are changed
         in the same way, which does not mend a teacher that memorises; ``cross_fit`` does.
-    hard_label_weight : float or "auto", default=0.0
+    hard_label_weight : float, default=0.0
         Share w of the labels in the loss of a labelled sample, from 0 to 1. At 1 the teacher
-        is ignored, and the student is fitted to the labels only. "auto" tries 0, 1/4, 1/2,
-        3/4 and 1 on the folds of ``cross_fit``, with a student and a teacher that do not know
-        the labels of the fold, and takes the least log loss: a teacher that is worse than a
-        student of the labels then does no harm. (What ``calibrate`` chooses, a single number,
-        is chosen on all labels.) This fits a teacher for each fold, and with ``cross_fit``
-        one more for each pair of folds.
+        is ignored, and the student is fitted to the labels only.
     divergence : str, default="kl"
         Divergence of the student from the teacher: "kl", "reverse_kl", "jeffreys",
         "jensen_shannon" or "alpha", as in ``SoftLabelLogisticRegression``. Where the student
@@ -158,18 +136,29 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         the teacher gives it. No share goes beyond 1, so part of the error stays in classes
         that the teacher holds improbable (above temperature 1; below, in probable classes).
         Only with "kl".
-    smoothing : float or "auto", default=0.0
+    smoothing : float, default=0.0
         Share, from 0 to below 1, of the uniform distribution that is mixed into the
-        probabilities of the teacher, before any temperature; it takes the zeros away. "auto"
-        minimises the same log loss as ``calibrate``, and with it.
+        probabilities of the teacher, before any temperature; it takes the zeros away.
     cross_fit : int, splitter or iterable, default=None
         Folds for cross-fitting: the probabilities of labelled samples come from teachers that
         were fitted without them, so that the student does not learn the noise that a teacher
         memorises, as a fully grown forest does. Integers mean stratified folds; an iterable
         holds pairs of indices among the labelled samples, a partition, as
         ``list(GroupKFold().split(X, y, groups))``. If None, the teacher that is fitted to all
-        labelled samples predicts them; ``calibrate`` and parameters set to "auto" then use 5
-        folds of their own.
+        labelled samples predicts them; ``calibrate`` and ``tune`` then use 5 folds of their
+        own.
+    tune : bool or dict, default=False
+        Whether to choose parameters by the log loss of students on the folds of
+        ``cross_fit``, where neither student nor teacher knows the labels of the fold: a
+        teacher that is worse than a student of the labels then does no harm. True chooses
+        ``temperature``, ``calibrate``, ``hard_label_weight``, ``smoothing``, ``cross_fit``
+        and ``C`` of a logistic student, at 0.1, 1 and 10 times its own; of these a parameter
+        that is set to other than its default stays. A dict has lists of values by the names
+        of parameters, also ``loss_correction``, ``unlabeled_weight`` and those of the
+        student, as ``student__C``; all others stay. This fits a teacher for each fold, and
+        some 40 students. Teaching out of fold is tried where the dict says so, and otherwise
+        with a teacher whose log loss of what it was fitted to is below a tenth of that of
+        other samples, as memory makes it; that fits a teacher for each pair of folds, too.
     unlabeled : object, default=None
         The value in ``y`` that marks a sample without a label, as -1; in a soft ``y``, in
         every column. ``np.nan`` stands for all that is missing, as None and ``pandas.NA``.
@@ -206,11 +195,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         columns of ``teacher_proba`` or ``classes`` of the student have. Otherwise they have
         the order of the latter, if given, or of the teacher.
     calibration_temperature_ : float
-        The temperature t that ``calibrate`` has chosen, otherwise 1.
-    smoothing_ : float
-        The share of the uniform distribution.
-    hard_label_weight_ : float
-        The share of labels.
+        The temperature t of a calibration, otherwise 1.
+    best_params_ : dict
+        The parameters that ``tune`` has chosen, empty without it.
+    tuning_results_ : dict or None
+        Candidates that ``tune`` has tried, the best first: "params", a list of dicts;
+        "mean_loss", an array of mean log losses in nats, of divergences from soft targets;
+        and "standard_error" of each. None without ``tune``.
     n_features_in_ : int
         Number of features, if the student counts them.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -259,12 +250,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         *,
         temperature: float = 1.0,
         calibrate: bool = False,
-        hard_label_weight: float | Literal["auto"] = 0.0,
+        hard_label_weight: float = 0.0,
         divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
         loss_correction: float = 0.0,
-        smoothing: float | Literal["auto"] = 0.0,
+        smoothing: float = 0.0,
         cross_fit: Folds = None,
+        tune: bool | dict[str, Any] = False,
         unlabeled: object = None,
         unlabeled_weight: float = 1.0,
         n_synthetic: float = 0,
@@ -282,6 +274,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         self.loss_correction = loss_correction
         self.smoothing = smoothing
         self.cross_fit = cross_fit
+        self.tune = tune
         self.unlabeled = unlabeled
         self.unlabeled_weight = unlabeled_weight
         self.n_synthetic = n_synthetic
@@ -374,7 +367,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             frame, a ``TopK`` or a sparse matrix; a search slices them as it does X. No teacher
             is fitted then. The columns of a data frame and the names of a ``TopK`` are the
             classes; the columns of an array are the ``classes`` of the student, or the classes
-            of a frozen teacher or of ``y``. For parameters that are "auto" they should come
+            of a frozen teacher or of ``y``. For ``calibrate`` and ``tune`` they should come
             from teachers that do not know the labels. A ``TopK`` and a sparse matrix are for
             logistic students, and for labels in ``y``.
         **fit_params : dict
@@ -398,25 +391,34 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         """
         self._check_parameters()
         plan = resolve(self, X, y, sample_weight, teacher_proba, fit_params)
-        teacher = plan.predictions(self)
-        classes = self._classes(plan, teacher)
-        samples = self._samples(plan, teacher, classes)
-        teacher = teacher.for_classes(classes)
-        composition = self._composition(plan, teacher, samples)
+        predictions = plan.predictions(self)
+        classes = self._classes(plan, predictions)
+        samples = self._samples(plan, predictions, classes)
+        teacher = predictions.for_classes(classes)
+        divergence = resolve_divergence(self.divergence, self.divergence_params)
+        settings = plan.settings
+        if plan.grid:
+            students = _tuning.Students(plan, teacher, samples, divergence)
+            with timed("choice of parameters", self.verbose):
+                settings = _tuning.choose(settings, plan.grid, students.loss)
+        if settings["cross_fit"] is not None:
+            samples = replace(samples, proba=teacher.out_of_fold())
+        composition = compose(settings, teacher, samples, divergence)
         X = plan.X
         if plan.synthetic is not None:
             proba = kept(self.memory, predict)(teacher.teacher, plan.synthetic)
             proba = spread(teacher.teacher.classes_, proba, classes)
             X, samples = followed_by(X, plan.synthetic), samples.followed_by(proba)
         terms = composition.terms(samples)
+        student = _tuning.with_settings(plan.student, settings)
         with timed("student", self.verbose):
-            student = fit_student(plan.student, X, classes, terms, plan.student_params)
+            student = fit_student(student, X, classes, terms, plan.student_params)
         self.teacher_, self.student_, self.classes_ = teacher.teacher, student, classes
         at_1 = learns_from_probabilities(student)
         self._student_temperature = 1.0 if at_1 else terms[0].temperature
         self.calibration_temperature_ = composition.calibration_temperature
-        self.smoothing_ = composition.smoothing
-        self.hard_label_weight_ = composition.hard_label_weight
+        self.best_params_ = {name: settings[name] for name in plan.grid}
+        self.tuning_results_ = students.results() if plan.grid else None
         self._set_features(student)
         return self
 
@@ -455,8 +457,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
     def _samples(self, plan, teacher, classes):
         """Return the targets of all samples, as codes or probabilities of ``classes``."""
         n_samples = num_samples(plan.X)
-        proba = teacher.proba if self.cross_fit is None else teacher.out_of_fold()
-        proba = of_classes(teacher.classes, proba, classes)
+        proba = of_classes(teacher.classes, teacher.proba, classes)
         every = np.arange(n_samples) if plan.rows is None else plan.rows
         labels = np.zeros(n_samples, dtype=np.intp)
         if plan.target is not None:
@@ -468,39 +469,6 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         labeled = np.zeros(n_samples, dtype=bool)
         labeled[every] = plan.target is not None
         return SampleTargets(proba, labels, labeled, plan.weight)
-
-    def _composition(self, plan, teacher, samples):
-        """Return the parameters of the loss, those to be chosen as numbers."""
-        calibration_temperature, smoothing = 1.0, self.smoothing
-        if self.calibrate or smoothing == "auto":
-            rows = samples.labeled
-            weight = np.ones(len(rows)) if samples.weight is None else samples.weight
-            calibration_temperature, smoothing = calibrate(
-                teacher.out_of_fold()[rows],
-                samples.labels[rows],
-                weight[rows],
-                find_temperature=self.calibrate,
-                smoothing=smoothing,
-            )
-        share = self.hard_label_weight
-        composition = Composition(
-            float(calibration_temperature),
-            float(smoothing),
-            float(self.temperature),
-            0.0 if share == "auto" else float(share),
-            float(self.loss_correction),
-            float(self.unlabeled_weight),
-            resolve_divergence(self.divergence, self.divergence_params),
-        )
-        if share != "auto":
-            return composition
-        candidates = [replace(composition, hard_label_weight=share) for share in SHARES]
-        with timed("share of labels", self.verbose):
-            losses = [
-                sum(_loss_of_fold(plan, samples, *fold, c, teacher) for fold in teacher.folds)
-                for c in candidates
-            ]
-        return candidates[int(np.argmin(losses))]
 
     @documented
     def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -607,26 +575,3 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 "that brings it to 1. Set temperature=1 to convert it."
             )
         return to_sklearn(self.student_)
-
-
-def _loss_of_fold(plan, samples, test, proba, composition, teacher):
-    """Return the summed log loss of a student that does not know the labels of a fold.
-
-    Nor does its teacher, which predicted ``proba``.
-    """
-    samples = replace(samples, proba=proba)
-    keep = np.setdiff1d(np.arange(len(proba)), test)
-    terms = composition.terms(samples.at(keep))
-    if not has_weight(terms):
-        return np.inf
-    params = params_of_rows(plan.X, plan.student_params, keep)
-    X, X_test = take(plan.X, keep), take(plan.X, test)
-    student = fit_student(plan.student, X, teacher.classes, terms, params)
-    q = predict_proba_at_1(student, X_test, teacher.classes, terms[0].temperature)
-    known = samples.at(test)
-    weight = np.ones(len(test))
-    if known.weight is not None:  # of the same scale in all folds, and none too large
-        weight = known.weight / samples.weight.max()
-    total = weight.sum()
-    truth = one_hot(known.labels, len(teacher.classes))
-    return total * kl_loss(truth, q, sample_weight=weight) if total > 0.0 else 0.0

@@ -35,6 +35,7 @@ from sklkl._core.samples import (
 from sklkl._core.sklearn import num_samples, params_of_rows
 from sklkl._core.targets import Target, check_target, is_sparse
 from sklkl._core.topk import renamed
+from sklkl.distillation import _tuning
 from sklkl.distillation._munge import munge
 from sklkl.distillation._pooling import PooledClassifier, is_frozen_pool
 from sklkl.distillation._student import (
@@ -88,6 +89,8 @@ class Plan:
     y: object  # targets of the labelled samples as the teacher gets them, or None
     target: Target | None  # the same, checked
     of_labels: bool  # whether ``y`` holds labels, not probabilities
+    settings: dict  # the parameters that make up the loss, and of the student if chosen
+    grid: dict  # values to choose from, by name
     splits: list  # (train, test) of the labelled samples, if folds are needed
     teacher_params: dict  # metadata for ``fit``
     student_params: dict  # the same, without weights
@@ -112,7 +115,6 @@ class Plan:
         params = self.teacher_params
         if self.rows is not None:
             params = params_of_rows(self.X, params, self.rows)
-        share = options.hard_label_weight == "auto"
         return call(
             clone(self.teacher),
             self.X,
@@ -120,10 +122,18 @@ class Plan:
             self.rows,
             params,
             self.splits,
-            everywhere=share,
-            nested=share and options.cross_fit is not None,
+            everywhere=bool(self.grid),
+            nested=self._nested(options),
             verbose=options.verbose,
         )
+
+    def _nested(self, options):
+        """Return whether to fit teachers without pairs of folds; None: if they memorise."""
+        if not self.grid:
+            return False
+        if options.tune is True and "cross_fit" in self.grid:
+            return None
+        return self.settings["cross_fit"] is not None or "cross_fit" in self.grid
 
 
 def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
@@ -136,8 +146,8 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
             f"This {type(options).__name__} needs X on the host; pass an array of NumPy."
         )
     teacher, student = _frozen(as_teacher(options.teacher)), as_student(options.student)
-    share = options.hard_label_weight
-    check_student(student, _several_terms(options), needs_proba=share == "auto")
+    check_student(student, _several_terms(options), needs_proba=bool(options.tune))
+    grid = _tuning.grid_of(options, student)
     weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
     check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
     X, y = indexable(X, y)
@@ -152,6 +162,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         _refuse_for_sparse(options, student, y, of_labels)
     rows, y = _labeled(options, teacher, X, y, teacher_proba)
     some_weigh = rows is not None and options.unlabeled_weight != 1.0
+    share = bool(grid) or options.hard_label_weight > 0.0
     if not learns_from_probabilities(student) or weight is not None or share or some_weigh:
         check_weights_arrive(student)
     if of_teacher and not is_frozen(teacher):
@@ -179,7 +190,9 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
         target.y if target is not None and target.hard else y,
         target,
         of_labels,
-        _splits(options, target, fitted, params_of_rows(X, of_splitter, every)),
+        _tuning.start(options, student, grid),
+        grid,
+        _splits(options, grid, target, fitted, params_of_rows(X, of_splitter, every)),
         of_teacher,
         of_student,
         None if weight is None else check_weights(weight, X),
@@ -192,15 +205,14 @@ def _several_terms(options):
     """Return why the loss is no cross-entropy of one target, for a message, or ""."""
     if resolve_divergence(options.divergence, options.divergence_params).name != "kl":
         return "Divergences other than 'kl'"
-    if options.temperature == 1.0 or options.hard_label_weight in (0.0, 1.0):
+    if not _tuning.several_terms(_tuning.settings_of(options)):
         return ""
     return "Labels mixed in at a temperature other than 1"
 
 
 def _chosen(options):
-    """Return the parameters that are chosen by out-of-fold predictions."""
-    names = [n for n in ("smoothing", "hard_label_weight") if getattr(options, n) == "auto"]
-    return [*(["calibrate"] if options.calibrate else []), *names]
+    """Return the parameters for which labelled samples are predicted out of fold."""
+    return [name for name in ("calibrate", "tune") if getattr(options, name)]
 
 
 def _uses_of_labels(options):
@@ -329,33 +341,34 @@ def _uses_of_every_class(options):
     return [*names, *([] if divergence == "kl" else ["divergence"])]
 
 
-def _splits(options, target, fitted, params):
+def _splits(options, grid, target, fitted, params):
     """Return the folds of the labelled samples, if any are needed."""
     cross_fit, chosen = options.cross_fit, _chosen(options)
-    share = options.hard_label_weight == "auto"
-    if fitted and cross_fit is not None and not share:
+    if fitted and cross_fit is not None:
         raise ValueError(
             "cross_fit fits the teacher to parts of the samples, but it is fitted already; "
             "pass probabilities by teachers that do not know a sample as teacher_proba, or "
             "set cross_fit=None."
         )
+    if cross_fit is None:
+        cross_fit = next((v for v in grid.get("cross_fit", []) if v is not None), None)
     if target is None or (cross_fit is None and not chosen):
         return []
     try:
         cv = check_soft_cv(cross_fit, target.values)
         splits = list(cv.split(np.zeros((len(target), 1)), target.values, **params))
     except ValueError as error:
-        default = f" (5, for {', '.join(chosen)})" if cross_fit is None else ""
+        default = f" (5, for {', '.join(chosen)})" if options.cross_fit is None else ""
         raise ValueError(
             f"The {len(target)} labelled samples could not be divided into the folds of "
-            f"cross_fit={cross_fit!r}{default}: {error} Set cross_fit to fewer folds, or to a "
-            "list of pairs of indices."
+            f"cross_fit={options.cross_fit!r}{default}: {error} Set cross_fit to fewer folds, "
+            "or to a list of pairs of indices."
         ) from error
     check_partition([test for _, test in splits], len(target))
-    if cross_fit is not None and share and len(splits) < 3:
+    if grid and len(splits) < 3:
         raise ValueError(
-            "hard_label_weight='auto' with cross_fit fits a teacher without each pair of "
-            f"folds; cross_fit must make at least 3 folds, got {len(splits)}."
+            "tune fits a teacher without each pair of folds; cross_fit must make at least 3 "
+            f"folds, got {len(splits)}."
         )
     return splits
 

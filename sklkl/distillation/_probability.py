@@ -1,62 +1,36 @@
-"""Temperature and smoothing of the probabilities of a teacher, and how to choose them."""
+"""Temperature and smoothing of the probabilities of a teacher."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from sklkl._core import topk
 from sklkl._core.targets import is_sparse, one_hot
-from sklkl.calibration._objective import Data, Doubt, smoothed
-from sklkl.calibration._scaling import fit_smoothing, fit_temperature
+from sklkl.calibration._objective import Data, Doubt
+from sklkl.calibration._scaling import fit_temperature
 
 MAX_TEMPERATURE = 1000.0
-TINY, EPS = np.finfo(np.float64).tiny, np.finfo(np.float64).eps
+TINY = np.finfo(np.float64).tiny
 
 
-def calibrate(proba, target, weight, *, find_temperature, smoothing):
-    """Return the temperature and smoothing with the least log loss of probabilities.
+def calibration_temperature(proba, target, weight, smoothing):
+    """Return the temperature with the least log loss of smoothed probabilities.
 
-    ``proba`` holds probabilities of samples that the teacher was not fitted to. The
-    temperature is 1 without ``find_temperature``; ``smoothing`` is returned as it is unless it
-    is "auto".
+    ``proba`` holds probabilities of samples that the teacher was not fitted to.
     """
-    proba = proba.astype(np.float64)
+    proba = smooth(proba.astype(np.float64), smoothing)
+    # The loss where the teacher excludes a class is the same at every temperature.
+    kept = one_hot(target, proba.shape[1]) * (proba > 0.0)
     # So that neither sums nor products leave the range.
     weight = weight / (weight.max() or 1.0)
-    if not find_temperature:
-        return 1.0, _best_smoothing(proba, target, weight)
-    z = np.log(np.maximum(proba, TINY))
-    doubt = Doubt()
-    if smoothing == "auto":
-        data = Data.of(z, target, weight)
-        # No temperature makes more of the zeros.
-        doubt, needed = Doubt.of(data.moments(0.0), data.unit), (proba == 0.0).any()
-        smoothing = fit_smoothing(data, doubt, needed=needed)
-    # The loss where the teacher excludes a class is the same at every temperature.
-    possible = proba if smoothing == 0.0 else np.ones_like(proba)
-    kept = one_hot(target, proba.shape[1]) * (possible > 0.0)
     mass = kept.sum(axis=1)
     some = (mass > 0.0) & (weight > 0.0)
     if not some.any():
-        return 1.0, smoothing
+        return 1.0
     data = Data.of(
-        smoothed(z[some], smoothing),
+        np.log(np.maximum(proba[some], TINY)),
         kept[some] / mass[some, np.newaxis],
         (weight * mass)[some],
     )
-    inverse = fit_temperature(data, doubt)
-    return 1.0 / max(inverse, 1.0 / MAX_TEMPERATURE), smoothing
-
-
-def _best_smoothing(proba, target, weight):
-    """Return the share of the uniform distribution with the least log loss."""
-    truth = one_hot(target, proba.shape[1])
-
-    def loss(share):
-        q = smooth(proba, share)
-        return -float(weight @ np.sum(truth * np.log(np.maximum(q, EPS)), axis=1))
-
-    best = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded")
-    return float(best.x) if best.fun < loss(0.0) else 0.0
+    return 1.0 / max(fit_temperature(data, Doubt()), 1.0 / MAX_TEMPERATURE)
 
 
 def smooth(proba, share):

@@ -63,8 +63,8 @@ def check_student(student, several_terms, needs_proba):
         )
     if needs_proba and not hasattr(student, "predict_proba"):
         raise TypeError(
-            f"hard_label_weight='auto' compares log losses, but the student {name} has no "
-            "predict_proba; set a number."
+            f"tune compares log losses, but the student {name} has no predict_proba; set "
+            "tune=False."
         )
 
 

@@ -12,8 +12,28 @@ from sklearn.utils.validation import check_memory
 from sklkl._core.classes import spread
 from sklkl._core.models import fit_and_predict, fit_clone, probabilities
 from sklkl._core.samples import take
-from sklkl._core.targets import of_classes
+from sklkl._core.targets import check_target, of_classes, one_hot
 from sklkl._core.topk import TopK
+from sklkl.metrics import kl_loss
+
+# A teacher memorises if its mean log loss of the samples that it was fitted to is this share
+# of its loss of others. Forests are at 0.2 to 0.4, 1-nearest-neighbours at 0.
+MEMORY = 0.1
+
+
+@dataclass
+class Fold:
+    """Probabilities by a teacher that was fitted without a fold."""
+
+    test: np.ndarray  # the indices of its labelled samples
+    proba: np.ndarray | TopK  # of these, or of all samples
+    # Of all samples, those of other folds by teachers that were fitted to neither fold.
+    nested: np.ndarray | None = None
+
+    def for_classes(self, classes, wanted):
+        """Return a copy with other columns."""
+        nested = None if self.nested is None else spread(classes, self.nested, wanted)
+        return Fold(self.test, spread(classes, self.proba, wanted), nested)
 
 
 @dataclass
@@ -24,16 +44,24 @@ class TeacherPredictions:
     classes: np.ndarray  # of the columns
     # Of all samples, by the teacher that was fitted to all labelled ones; or given.
     proba: np.ndarray | TopK
-    # For each fold the indices of its labelled samples, and the probabilities, by the teacher
-    # that was fitted without them, of the same samples or of all.
-    folds: list
+    folds: list  # of ``Fold``
 
     def out_of_fold(self):
         """Return the probabilities, each by a teacher that was fitted without the sample."""
         out = self.proba.copy()
-        for test, proba in self.folds:
-            out[test] = proba[test] if len(proba) == len(out) else proba
+        for fold in self.folds:
+            whole = len(fold.proba) == len(out)
+            out[fold.test] = fold.proba[fold.test] if whole else fold.proba
         return out
+
+    def memorises(self, rows, labels):
+        """Return whether the teacher knows the labels of the samples that it was fitted to.
+
+        ``labels`` are codes or probabilities of the samples ``rows``.
+        """
+        truth = one_hot(labels, len(self.classes))
+        known, honest = (kl_loss(truth, p[rows]) for p in (self.proba, self.out_of_fold()))
+        return known < MEMORY * honest
 
     def with_folds(self, splits, rows):
         """Return a copy with folds that have these probabilities, as no fold was fitted to.
@@ -41,7 +69,7 @@ class TeacherPredictions:
         ``splits`` and ``rows`` are as in ``Plan``.
         """
         tests = [test if rows is None else rows[test] for _, test in splits]
-        return replace(self, folds=[(test, self.proba) for test in tests])
+        return replace(self, folds=[Fold(test, self.proba) for test in tests])
 
     def for_classes(self, classes):
         """Return a copy with columns for ``classes``; the teacher's unknown ones are 0."""
@@ -49,7 +77,7 @@ class TeacherPredictions:
             self,
             classes=np.asarray(classes),
             proba=of_classes(self.classes, self.proba, classes),
-            folds=[(test, spread(self.classes, proba, classes)) for test, proba in self.folds],
+            folds=[fold.for_classes(self.classes, classes) for fold in self.folds],
         )
 
 
@@ -84,9 +112,9 @@ def fit_and_predict_folds(
         Metadata of the labelled samples for ``fit``.
     everywhere : bool
         Whether the teachers of folds predict all samples, not only the samples of their fold.
-    nested : bool
-        Whether the predictions by the teacher of a fold for another fold come from a teacher
-        that was fitted to neither. Both folds share it.
+    nested : bool or None
+        Whether the predictions for one fold, where another is left out, come from a teacher
+        that was fitted to neither. Both folds share it. None: if the teacher memorises.
     verbose : bool
         Whether to print how long each fit took.
     """
@@ -102,20 +130,29 @@ def fit_and_predict_folds(
             model, of_test = fit_and_predict(
                 teacher, labeled, y, train, X_test, params, predict
             )
-            return every[test], np.array(spread(model.classes_, of_test, classes))
+            return np.array(spread(model.classes_, of_test, classes))
 
     folds = [
-        without(test, train, X if everywhere else take(labeled, test), f"fold {i}")
+        Fold(
+            every[test],
+            without(test, train, X if everywhere else take(labeled, test), f"fold {i}"),
+        )
         for i, (train, test) in enumerate(splits, start=1)
     ]
-    pairs = combinations(enumerate(splits), 2) if nested else ()
-    for (i, (train, test)), (j, (_, other)) in pairs:
+    found = TeacherPredictions(fitted, classes, proba, folds)
+    if nested is None:
+        nested = found.memorises(every, check_target(y, classes=classes).values)
+    if not nested:
+        return found
+    for fold in folds:
+        fold.nested = fold.proba.copy()
+    for (i, (train, test)), (j, (_, other)) in combinations(enumerate(splits), 2):
         both = np.concatenate([test, other])
         task = f"folds {i + 1} and {j + 1}"
-        _, of_both = without(both, np.setdiff1d(train, other), take(labeled, both), task)
-        folds[i][1][every[other]] = of_both[len(test) :]
-        folds[j][1][every[test]] = of_both[: len(test)]
-    return TeacherPredictions(fitted, classes, proba, folds)
+        of_both = without(both, np.setdiff1d(train, other), take(labeled, both), task)
+        folds[i].nested[every[other]] = of_both[len(test) :]
+        folds[j].nested[every[test]] = of_both[: len(test)]
+    return found
 
 
 def kept(memory, function, *ignored):

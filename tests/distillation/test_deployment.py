@@ -265,7 +265,8 @@ SCALING = "sklkl.calibration._scaling."
 PAIRS = [CALIBRATED + "SoftCalibratedClassifierCV", CALIBRATED + "CalibratedPair"]
 FROZEN = FrozenEstimator(teacher().fit(*data()))
 POLYNOMIAL = make_pipeline(StandardScaler(), Polynomial(2), logistic())
-AUTO = {"calibrate": True, "hard_label_weight": "auto", "cross_fit": 3, "n_synthetic": 20}
+GRID = {"hard_label_weight": [0.0, 0.5, 1.0]}
+AUTO = {"calibrate": True, "tune": GRID, "cross_fit": 3, "n_synthetic": 20}
 HISTOGRAMS = ensemble.HistGradientBoostingClassifier(max_iter=3)
 WHOLE = {"method": "dirichlet", "ensemble": False}
 # An estimator, and the types that skops has to be told to trust once it is fitted.

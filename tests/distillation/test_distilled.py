@@ -102,28 +102,23 @@ def read_only(proba):
 
 
 @pytest.mark.parametrize(
-    ("says", "same", "student", "share"),
+    ("says", "same", "student", "tune"),
     [
-        (one_hot, lambda p: one_hot(p).astype(float), None, 0.0),
-        (lambda p: one_hot(p).astype(bool), one_hot, GaussianNB(), 0.0),
-        (read_only, np.asarray, None, "auto"),
-        (pd.DataFrame, np.asarray, None, 0.0),
+        (one_hot, lambda p: one_hot(p).astype(float), None, False),
+        (lambda p: one_hot(p).astype(bool), one_hot, GaussianNB(), False),
+        (read_only, np.asarray, None, {"hard_label_weight": [0.0, 0.5, 1.0]}),
+        (pd.DataFrame, np.asarray, None, False),
     ],
     ids=["integers", "bool", "read-only", "frame"],
 )
-def test_whatever_array_a_teacher_answers_with(says, same, student, share):
-    params = {
-        "loss_correction": 0.5,
-        "cross_fit": 3,
-        "smoothing": 0.05,
-        "hard_label_weight": share,
-    }
-    params["temperature"] = 2.0 if share == 0.0 else 1.0
+def test_whatever_array_a_teacher_answers_with(says, same, student, tune):
+    params = {"loss_correction": 0.5, "cross_fit": 3, "smoothing": 0.05, "tune": tune}
+    params["temperature"] = 1.0 if tune else 2.0
     model, other = (
         DistilledClassifier(Altered(change=f), student, **params).fit(X, CODES)
         for f in (says, same)
     )
-    assert model.hard_label_weight_ == other.hard_label_weight_
+    assert model.best_params_ == other.best_params_
     assert_allclose(model.predict_proba(X), other.predict_proba(X), rtol=0, atol=1e-12)
 
 
@@ -404,9 +399,9 @@ def test_teacher_that_takes_no_weights():
 
 def test_labels_of_weight_0_are_not_chosen():
     y = np.where(np.arange(N) < N // 2, -1, CODES)
-    model = DistilledClassifier(FROZEN, hard_label_weight="auto", unlabeled=-1)
+    model = DistilledClassifier(FROZEN, tune=True, unlabeled=-1)
     model.fit(X, y, sample_weight=np.where(y < 0, 1.0, 0.0))
-    assert model.hard_label_weight_ < 1.0
+    assert model.best_params_["hard_label_weight"] < 1.0
 
 
 @pytest.mark.parametrize(
@@ -441,7 +436,7 @@ def test_weights_of_another_name_inside_a_pipeline(last):
             student = make_pipeline(scale, clone(last).set_fit_request(sample_weight=name))
             teacher = GaussianNB().set_fit_request(sample_weight=False)
             model = DistilledClassifier(teacher, student, n_synthetic=5, random_state=0)
-            model.set_params(calibrate=True, hard_label_weight="auto")
+            model.set_params(calibrate=True, tune={"hard_label_weight": [0.0, 0.5, 1.0]})
             models.append(model.fit(X, CODES, **{given: WEIGHT}))
     assert models[0].calibration_temperature_ == models[1].calibration_temperature_
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
@@ -553,10 +548,10 @@ REFUSED = {
     "regressor": ({"student": LinearRegression()}, {}, "is a regressor"),
     "class": ({"student": logistic}, {}, "must be a classifier, an instance"),
     "no probabilities": (
-        {"student": LinearSVC(), "hard_label_weight": "auto"}, {}, "has no predict_proba",
+        {"student": LinearSVC(), "tune": True}, {}, "has no predict_proba",
     ),
     "refit": ({"student": search({}, scaled(logistic()), refit=False)}, {}, "set refit=True"),
-    "grid": ({"student": scaled(search({"D": [1.0]}))}, {}, "a search over ['D'], which"),
+    "names": ({"student": scaled(search({"D": [1.0]}))}, {}, "a search over ['D'], which"),
     "scoring": ({"student": search({}, scoring="accuracy")}, {}, "which scores labels"),
     "classes": ({"student": logistic(classes=["a", "a"])}, {}, "classes of the student"),
     "C": ({"student": logistic(C=-1.0)}, {}, "C must be"),
@@ -611,21 +606,28 @@ REFUSED = {
     "weights of 0": ({}, {"sample_weight": np.zeros(N)}, "sample_weight is zero for every"),
     "no partition": ({"cross_fit": ShuffleSplit(3)}, {}, "exactly one test set"),
     "two folds": (
-        {"cross_fit": KFold(2), "hard_label_weight": "auto"}, {}, "at least 3 folds",
+        {"cross_fit": KFold(2), "tune": True}, {}, "at least 3 folds",
     ),
     "many folds": (
         {"cross_fit": 1000}, {}, "the folds of cross_fit=1000:", "Set cross_fit to fewer",
     ),
     "default folds": (
-        {"calibrate": True}, {"X": X[:6], "y": CODES[:6] % 2}, "(5, for calibrate):",
+        {"calibrate": True, "tune": True}, {"X": X[:6], "y": CODES[:6] % 2},
+        "(5, for calibrate, tune):",
     ),
+    "grid": ({"tune": {"divergence": ["kl"]}}, {}, "tune names 'divergence'"),
+    "grid of a loss": ({"tune": {"student__temperature": [2]}}, {}, "tune names 'student__t"),
+    "grid of a student": ({"tune": {"student__D": [2.0]}}, {}, "tune names 'student__D'"),
+    "no values": ({"tune": {"temperature": 2.0}}, {}, "tune['temperature'] must be a list"),
+    "bad value": ({"tune": {"smoothing": [0.0, 1.0]}}, {}, "tune['smoothing'] must be a num"),
     "correction": ({"loss_correction": 0.5, "divergence": "jeffreys"}, {}, "is for diver"),
 }  # fmt: skip
 PARAMETERS = {
     "temperature": [0, 1e-7, 1e7, np.nan, np.inf, "2", True, [1.0]],
     "teacher": ["forest", GaussianNB, LinearSVC()], "student": ["tree"],
     "hard_label_weight": [1.1], "divergence": ["chi2"],
-    "loss_correction": ["auto"], "smoothing": [1.0], "cross_fit": [1], "unlabeled": [[-1], {}],
+    "loss_correction": ["auto"], "smoothing": [1.0, "auto"], "tune": ["auto", 3],
+    "cross_fit": [1], "unlabeled": [[-1], {}],
     "unlabeled_weight": [-1.0], "n_synthetic": [-1], "memory": [3], "random_state": [-1],
     "verbose": ["loud"],
 }  # fmt: skip

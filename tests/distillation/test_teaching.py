@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import kl_loss
+from sklkl.metrics import kl_loss, loss_interval
 from sklkl.model_selection import soft_cross_val_predict
 from tests._support.messages import matches
 from tests._support.models import Altered, Recorder, exact, routing, taught, tempered
@@ -56,7 +56,8 @@ def sharp(power=3.0):
     return Altered(LogisticRegression(), partial(tempered, temperature=1.0 / power))
 
 
-CHOSEN = {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"}
+SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
+CHOSEN = {"calibrate": True, "tune": {"hard_label_weight": SHARES, "smoothing": [0.0, 0.1]}}
 
 
 # Cross-fitting
@@ -182,74 +183,44 @@ def test_auto_temperature_with_soft_labels():
     assert model.calibration_temperature_ == pytest.approx(best_temperature(loss)[0], rel=1e-4)
 
 
-def auto(names):
-    return DistilledClassifier(None, **{name: CHOSEN[name] for name in names.split()})
-
-
 CONTRARY = softmax(-3.0 * one_hot(Y), axis=1)
 WRONG = one_hot((Y + 1) % 3)
 
 
 @pytest.mark.parametrize(
-    ("names", "proba", "temperature"),
+    ("proba", "smoothing", "temperature"),
     [
-        ("calibrate", CONTRARY, 1000.0),
-        ("calibrate smoothing", CONTRARY, 1000.0),
-        ("calibrate", WRONG, 1.0),  # none makes more of what is excluded
-        ("smoothing", WRONG, 1.0),
-        ("calibrate smoothing", WRONG, None),
+        (CONTRARY, 0.0, 1000.0),
+        (CONTRARY, 0.1, 1000.0),
+        (WRONG, 0.0, 1.0),  # none makes more of what is excluded
+        (WRONG, 0.1, 1000.0),
     ],
 )
-def test_teacher_that_is_always_wrong(names, proba, temperature):
-    model = auto(names).fit(X, Y, teacher_proba=proba)
-    assert temperature in (None, model.calibration_temperature_)
-    if proba is CONTRARY or "smoothing" in names:
-        atol = 0.01 if proba is CONTRARY else 0.05
-        assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=atol)
-    assert (model.smoothing_ > 0.0) == (proba is WRONG and "smoothing" in names)
+def test_calibrated_teacher_that_is_always_wrong(proba, smoothing, temperature):
+    model = DistilledClassifier(None, calibrate=True, smoothing=smoothing)
+    model.fit(X, Y, teacher_proba=proba)
+    assert model.calibration_temperature_ == temperature
+    if temperature > 1.0:
+        assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=0.01)
 
 
-@pytest.mark.parametrize("names", ["calibrate", "smoothing"])
 @pytest.mark.parametrize("share", [0.0, 0.1])
-def test_teacher_that_is_always_right(names, share):
-    model = auto(names).fit(X, Y, teacher_proba=smoothed(one_hot(Y), share))
+def test_calibrated_teacher_that_is_always_right(share):
+    model = DistilledClassifier(None, calibrate=True)
+    model.fit(X, Y, teacher_proba=smoothed(one_hot(Y), share))
     assert 0.0 < model.calibration_temperature_ <= 1.0
-    assert model.smoothing_ == 0.0
     assert np.isfinite(model.predict_proba(X)).all()
 
 
-def test_auto_smoothing():
-    model = DistilledClassifier(TREE, Recorder(), smoothing="auto")
+def test_temperature_of_smoothed_probabilities():
+    """Smoothing comes first; a temperature leaves 0 and 1 as they are."""
+    model = DistilledClassifier(TREE, Recorder(), calibrate=True, smoothing=0.05)
     model.fit(X, Y, sample_weight=WEIGHT)
     said = soft_cross_val_predict(TREE, X, Y, params={"sample_weight": WEIGHT})
-    assert (said[np.arange(N), Y] == 0.0).any()
-    best = minimize_scalar(
-        lambda share: loss_of(said, Y, 1.0, WEIGHT, share), bounds=(1e-9, 1), method="bounded"
-    )
-    assert model.smoothing_ == pytest.approx(best.x, rel=1e-3)
-    assert model.calibration_temperature_ == 1.0
-
-
-@pytest.mark.parametrize(
-    ("teacher", "smoothing"),
-    [(TREE, 0.05), (TREE, "auto"), (DecisionTreeClassifier(random_state=0), "auto")],
-)
-def test_temperature_and_smoothing_together(teacher, smoothing):
-    """Smoothing comes first; a temperature leaves 0 and 1 as they are."""
-    model = DistilledClassifier(teacher, Recorder(), calibrate=True, smoothing=smoothing)
-    model.fit(X, Y, sample_weight=WEIGHT)
-    said = soft_cross_val_predict(teacher, X, Y, params={"sample_weight": WEIGHT})
-    shares = np.geomspace(1e-3, 0.99, 60) if smoothing == "auto" else [smoothing]
-    least = min(
-        best_temperature(partial(loss_of, said, Y, weight=WEIGHT, share=share))[1]
-        for share in shares
-    )
-    found = loss_of(said, Y, model.calibration_temperature_, WEIGHT, model.smoothing_)
-    assert found <= least + (1e-5 if teacher is TREE else 1e-4)
-    if smoothing != "auto":
-        assert model.smoothing_ == smoothing
-    whole = clone(teacher).fit(X, Y, WEIGHT).predict_proba(X)
-    wanted = tempered(smoothed(whole, model.smoothing_), model.calibration_temperature_)
+    wanted, _ = best_temperature(partial(loss_of, said, Y, weight=WEIGHT, share=0.05))
+    assert model.calibration_temperature_ == pytest.approx(wanted, rel=1e-4)
+    whole = clone(TREE).fit(X, Y, WEIGHT).predict_proba(X)
+    wanted = tempered(smoothed(whole, 0.05), model.calibration_temperature_)
     assert_allclose(taught(model), wanted * WEIGHT[:, np.newaxis], rtol=1e-9)
 
 
@@ -264,34 +235,87 @@ def test_share_of_labels_and_weight_of_what_has_none():
     assert_allclose(taught(model), mixed * WEIGHT[:, np.newaxis], rtol=1e-12)
 
 
-SHARES = [0.0, 0.25, 0.5, 0.75, 1.0]
+# What is chosen
 
 
 CORRECTED = {"unlabeled_weight": 0.3, "loss_correction": 0.3}
 REVERSE = {"divergence": "reverse_kl", "smoothing": 0.05}
 
 
-@pytest.mark.parametrize("params", [CORRECTED, {"temperature": 2.0}, REVERSE], ids=str)
-def test_auto_share_is_the_best_on_the_folds(params):
+@pytest.mark.parametrize(
+    ("params", "grid"),
+    [
+        (CORRECTED, {"hard_label_weight": SHARES}),
+        ({}, {"temperature": [2.0, 4.0], "hard_label_weight": [0.5, 0.0]}),
+        (REVERSE, {"hard_label_weight": SHARES, "smoothing": [0.05, 0.2]}),
+        ({"cross_fit": KFold(5)}, {"student__C": [0.01, 0.1, 1.0], "smoothing": [0.0, 0.3]}),
+    ],
+    ids=str,
+)
+def test_choice_is_the_best_on_the_folds(params, grid):
+    """Whatever was tried has the loss of fits that know nothing of a fold."""
     params = {"unlabeled": -1, **params}
     rows = np.flatnonzero(LABELED)
     teacher = LogisticRegression(C=0.01)
-    model = DistilledClassifier(teacher, exact(), hard_label_weight="auto", **params)
+    model = DistilledClassifier(teacher, exact(), tune=grid, **params)
     model.fit(X, MARKED, sample_weight=WEIGHT)
-    losses = np.zeros(5)
-    for _, test in StratifiedKFold(5).split(X[rows], Y[rows]):
-        test = rows[test]
-        keep = np.setdiff1d(np.arange(N), test)
-        for k, share in enumerate(SHARES):
-            fold = DistilledClassifier(teacher, exact(), hard_label_weight=share, **params)
+    cv, losses = params.get("cross_fit", StratifiedKFold(5)), []
+    splits = [rows[test] for _, test in cv.split(rows, Y[rows])]
+    results = model.tuning_results_
+    for chosen in results["params"]:
+        of_rows = np.zeros(N)
+        for test in splits:
+            keep = np.setdiff1d(np.arange(N), test)
+            fold = DistilledClassifier(teacher, exact(), **params).set_params(**chosen)
+            if "cross_fit" in params:  # by teachers without one more fold
+                others = [np.searchsorted(keep[LABELED[keep]], t) for t in splits]
+                every = np.arange(len(rows) - len(test))
+                others = [t for t, of in zip(others, splits, strict=True) if of is not test]
+                fold.cross_fit = [(np.setdiff1d(every, t), t) for t in others]
             fold.fit(X[keep], MARKED[keep], sample_weight=WEIGHT[keep])
-            q = fold.predict_proba(X[test])
-            losses[k] -= WEIGHT[test] @ np.log(q[np.arange(len(test)), Y[test]])
-    assert model.hard_label_weight_ == SHARES[np.argmin(losses)]
+            of_rows[test] = -np.log(fold.predict_proba(X[test])[np.arange(len(test)), Y[test]])
+        losses.append(np.average(of_rows[rows], weights=WEIGHT[rows]))
+        assert chosen.keys() == grid.keys()
+    assert_allclose(results["mean_loss"], losses, rtol=1e-6)
+    assert (np.diff(results["mean_loss"]) >= 0.0).all()
+    assert model.best_params_ == results["params"][0]
     assert np.ptp(losses) > 1e-3
-    fixed = clone(model).set_params(hard_label_weight=model.hard_label_weight_)
+    fixed = clone(model).set_params(tune=False, **model.best_params_)
     fixed.fit(X, MARKED, sample_weight=WEIGHT)
     assert_array_equal(fixed.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "memorises"), [(LogisticRegression(), False), (KNeighborsClassifier(1), True)]
+)
+def test_what_is_tried_without_a_grid(teacher, memorises):
+    """What is set to other than its default stays; memory calls for teaching out of fold."""
+    student = make_pipeline(StandardScaler(), SoftLabelLogisticRegression(C=2.0))
+    model = DistilledClassifier(teacher, student, temperature=3.0, tune=True).fit(X, Y)
+    tried = model.tuning_results_["params"]
+    C = "student__softlabellogisticregression__C"
+    names = ["hard_label_weight", "calibrate", "smoothing", "cross_fit", C]
+    assert list(model.best_params_) == list(tried[0]) == names
+    assert {params[C] for params in tried} == {0.2, 2.0, 20.0}
+    assert {params["cross_fit"] for params in tried} == ({None, 5} if memorises else {None})
+    assert {0.0, 0.25, 1.0} < {params["hard_label_weight"] for params in tried}
+    assert len(tried) == len({tuple(params.values()) for params in tried}) < 60
+    best = model.tuning_results_["mean_loss"][0]
+    assert best == model.tuning_results_["mean_loss"].min()
+    assert model.best_params_[C] == model.student_[-1].C
+    assert clone(model).set_params(tune=False).fit(X, Y).best_params_ == {}
+
+
+def test_standard_errors_are_those_of_the_mean_loss():
+    model = DistilledClassifier(None, tune={"hard_label_weight": [1.0]})
+    model.fit(X, Y, teacher_proba=SAID, sample_weight=WEIGHT)
+    q = soft_cross_val_predict(
+        SoftLabelLogisticRegression(), X, Y, cv=5, params={"sample_weight": WEIGHT}
+    )
+    wanted = loss_interval(Y, q, sample_weight=WEIGHT)
+    (mean,), (error,) = (model.tuning_results_[k] for k in ("mean_loss", "standard_error"))
+    assert mean == pytest.approx(wanted.estimate, rel=1e-6)
+    assert error == pytest.approx(wanted.standard_error, rel=0.01)
 
 
 class Nearest(GaussianNB):
@@ -312,7 +336,7 @@ class Nearest(GaussianNB):
 
 
 @pytest.mark.parametrize("cv", [None, KFold(5, shuffle=True, random_state=0)], ids=type)
-def test_auto_share_leaks_no_label(cv):
+def test_choice_leaks_no_label(cv):
     """The choice is that of folds whose labels no teacher knows.
 
     Samples are twins. A teacher that knows one repeats its label for the other, from which
@@ -335,8 +359,11 @@ def test_auto_share_leaks_no_label(cv):
             keep = np.setdiff1d(np.arange(160), rows[test])
             q = clone(fold).fit(twins[keep], y[keep]).predict_proba(twins[rows[test]])
             losses[-1] += len(test) * kl_loss(one_hot(y[rows[test]], 2), q)
-    model = DistilledClassifier(teacher, Nearest(), hard_label_weight="auto", **params)
-    assert model.fit(twins, y).hard_label_weight_ == SHARES[int(np.argmin(losses))]
+    model = DistilledClassifier(
+        teacher, Nearest(), tune={"hard_label_weight": SHARES}, **params
+    )
+    best = {"hard_label_weight": SHARES[int(np.argmin(losses))]}
+    assert model.fit(twins, y).best_params_ == best
 
 
 # Memory
@@ -400,7 +427,7 @@ def test_memory_keeps_things_apart(tmp_path):
 # Given probabilities
 
 
-AUTO = {"hard_label_weight": "auto", "calibrate": True}
+AUTO = {"tune": {"hard_label_weight": SHARES}, "calibrate": True}
 SET = {"loss_correction": 0.5, "temperature": 3.0, "unlabeled_weight": 0.5}
 
 
@@ -414,7 +441,7 @@ def test_given_probabilities_are_those_of_a_frozen_teacher(params):
     model = DistilledClassifier(None, exact(), unlabeled="?", **params)
     model.fit(X, marked, sample_weight=WEIGHT, teacher_proba=frame)
     assert_allclose(model.predict_proba(X), wanted.predict_proba(X), atol=1e-7)
-    assert model.hard_label_weight_ == wanted.hard_label_weight_
+    assert model.best_params_ == wanted.best_params_
     assert model.calibration_temperature_ == wanted.calibration_temperature_
     assert model.score(X, marked) == wanted.score(X, marked)
 
@@ -493,7 +520,7 @@ def test_rows_of_given_probabilities():
 
 
 @pytest.mark.parametrize(
-    "params", [{"temperature": 1e6}, {"calibrate": True, "smoothing": "auto"}], ids=str
+    "params", [{"temperature": 1e6}, {"calibrate": True, "smoothing": 0.1}], ids=str
 )
 def test_probabilities_are_those_of_the_normalised_rows(params):
     """Rounding below 0 counts as 0, and a sum off by less than 3.5e-4 as 1."""
@@ -521,8 +548,7 @@ def test_only_ratios_of_weights_count(scale):
     assert scaled.calibration_temperature_ == pytest.approx(
         wanted.calibration_temperature_, rel=1e-9
     )
-    assert scaled.smoothing_ == pytest.approx(wanted.smoothing_, rel=1e-9)
-    assert scaled.hard_label_weight_ == wanted.hard_label_weight_
+    assert scaled.best_params_ == wanted.best_params_
     assert_allclose(scaled.predict_proba(X), wanted.predict_proba(X), rtol=0, atol=1e-6)
 
 
@@ -592,8 +618,8 @@ def test_synthetic_samples_do_not_help_to_choose():
     plain, more = (
         DistilledClassifier(sharp(), n_synthetic=n, **CHOSEN).fit(X, Y) for n in (0, 50)
     )
-    for name in ("calibration_temperature_", "smoothing_", "hard_label_weight_"):
-        assert getattr(plain, name) == getattr(more, name)
+    assert plain.calibration_temperature_ == more.calibration_temperature_
+    assert_array_equal(*(m.tuning_results_["mean_loss"] for m in (plain, more)))
 
 
 # Several teachers
@@ -634,7 +660,7 @@ def test_fit_leaves_no_trace():
     model = DistilledClassifier(teacher, student)
     defaults = model.get_params(deep=False)
     for settings in (
-        {"calibrate": True, "smoothing": "auto", "hard_label_weight": "auto"},
+        CHOSEN,
         {"divergence": "reverse_kl", "temperature": 2.0, "hard_label_weight": 0.4},
         {"n_synthetic": 20, "random_state": 0, "cross_fit": 3},
     ):
@@ -682,19 +708,19 @@ def test_verbose_tells_of_every_fit_and_of_none_that_was_kept(tmp_path, capsys):
         return re.findall(r"[ .]+(\w.*), total=", capsys.readouterr().out)
 
     model = DistilledClassifier(
-        GaussianNB(), cross_fit=3, hard_label_weight="auto", verbose=True
+        GaussianNB(), cross_fit=3, tune={"student__C": [0.1, 1.0]}, verbose=True
     )
     model.set_params(memory=str(tmp_path))
     clone(model).set_params(verbose=False).fit(X, Y)
     assert not tasks()
     model.fit(X, Y)
-    assert tasks() == ["share of labels", "student"]
+    assert tasks() == ["choice of parameters", "student"]
     model.set_params(memory=None).fit(X, Y)
     assert tasks() == [
         "teacher",
         *(f"teacher without fold {i} of 3" for i in (1, 2, 3)),
         *(f"teacher without folds {i} and {j} of 3" for i, j in ((1, 2), (1, 3), (2, 3))),
-        "share of labels",
+        "choice of parameters",
         "student",
     ]
 

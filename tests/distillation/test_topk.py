@@ -143,8 +143,7 @@ def test_pipelines_and_searches():
     ("params", "message"),
     [
         ({"calibrate": True}, "calibrate of this DistilledClassifier needs the probability"),
-        ({"smoothing": "auto"}, "smoothing of this"),
-        ({"hard_label_weight": "auto"}, "hard_label_weight of this"),
+        ({"tune": True}, "tune of this"),
         ({"loss_correction": 0.5}, "loss_correction of this"),
         ({"cross_fit": 3}, "cross_fit of this"),
         ({"divergence": "reverse_kl"}, "divergence of this"),

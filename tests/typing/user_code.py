@@ -162,7 +162,7 @@ def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) 
 
 def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.floating]:
     pool = PooledClassifier({"one": teacher, "two": teacher}, weights={"one": 2, "two": 1})
-    model = DistilledClassifier(pool, temperature=2, hard_label_weight="auto", cross_fit=3)
+    model = DistilledClassifier(pool, temperature=2, tune=True, cross_fit=3)
     proba = model.fit(munge(X, 10, random_state=0), teacher_proba=None).predict_proba(X)
     assert_type(model, DistilledClassifier)
     assert_type(model.predict_proba(X), Floats)
