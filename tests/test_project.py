@@ -1,6 +1,7 @@
-"""Addresses of the project stand in pyproject.toml and nowhere else."""
+"""What pyproject.toml says of the project is repeated nowhere, or the same everywhere."""
 
 import re
+import tomllib
 from email.message import Message
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def test_diagrams_link_to_a_documentation_that_is_there():
     page = "generated/sklkl.linear_model.SoftLabelLogisticRegression.html"
     link = f"{home.DOCUMENTATION}/{page}" if home.DOCUMENTATION else ""
     assert SoftLabelLogisticRegression()._get_doc_link() == link
+
+
+def test_the_recipe_for_conda_asks_for_the_same_versions():
+    if not (recipe := ROOT / "recipe" / "recipe.yaml").exists():
+        pytest.skip("not beside a source tree")
+    lines = [line.strip() for line in recipe.read_text(encoding="utf-8").splitlines()]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, build = settings["project"], settings["build-system"]
+    assert f'version: "{project["version"]}"' in lines
+    assert f'python_min: "{project["requires-python"].removeprefix(">=")}"' in lines
+    for line in (*project["dependencies"], *build["requires"]):
+        assert f"- {line.lower().replace('>=', ' >=')}" in lines
 
 
 def test_nothing_else_has_an_address_of_ours():
