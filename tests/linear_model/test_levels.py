@@ -1,4 +1,4 @@
-"""Fits by different instruction sets find the same optimum, as far as the stopping rule asks."""
+"""Fits by all instruction sets find the same optimum, as far as the stopping rule asks."""
 
 import os
 import subprocess
