@@ -5,6 +5,7 @@ from latex2mathml.converter import convert
 from sphinx.errors import ExtensionError
 
 import sklkl
+from sklkl._core.home import DOCUMENTATION
 
 project = "sklkl"
 author = copyright = "The sklkl developers"
@@ -25,6 +26,7 @@ templates_path = ["_templates"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklkl"
+html_baseurl = DOCUMENTATION
 html_static_path = ["_static"]
 html_css_files = ["sklkl.css"]
 html_copy_source = False

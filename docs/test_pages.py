@@ -10,7 +10,9 @@ HTML = Path(__file__).parent / "_build" / "html"
 PACKAGE = Path(__file__).parents[1] / "sklkl"
 MODULES = sorted(p.parent.name for p in PACKAGE.glob("[a-z]*/__init__.py"))
 PAGES = sorted(page.relative_to(HTML).as_posix() for page in HTML.rglob("*.html"))
-LOADED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*? (?:src|href)="(?:https?:)?//([^"]*)')
+LOADED = re.compile(
+    r'<(?:script|link(?! rel="canonical")|img|iframe)\b[^>]*? (?:src|href)="(?:https?:)?//([^"]*)'
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score
 
 from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
+from sklkl._core.home import DOCUMENTATION
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.samples import check_weights, match_rows
 from sklkl._core.targets import align, align_target, check_target, is_sparse
@@ -22,11 +23,10 @@ from sklkl.metrics._scorers import D2, DivergenceScorer
 class SoftLabelClassifierMixin(ClassifierMixin):
     """Classifier whose ``score`` takes labels or soft targets."""
 
-    # What BaseEstimator builds the links of its HTML diagram from.
-    _doc_link_module = "sklkl"
+    # What BaseEstimator builds the links of its HTML diagram from; of "" it builds none.
+    _doc_link_module = "sklkl" if DOCUMENTATION else ""
     _doc_link_template = (
-        "https://sklkl.readthedocs.io/en/latest/generated/"
-        "{estimator_module}.{estimator_name}.html"
+        f"{DOCUMENTATION}/generated/{{estimator_module}}.{{estimator_name}}.html"
     )
 
     @documented
