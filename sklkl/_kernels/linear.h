@@ -630,7 +630,7 @@ static NOINLINE double NAME(multinomial_tile)(
             SIMD()
             for (ptrdiff_t i = 0; i < T; i++) {
                 const REAL r = z_k[i] * factor[i] - y_k[i] * scale[i];
-                z_k[i] = (z_k[i] == 1) & (ones[i] == 1) ? -others[i] : r;
+                z_k[i] = ((z_k[i] == 1) & (ones[i] == 1)) ? -others[i] : r;
             }
         }
     } else {

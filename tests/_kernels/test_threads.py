@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,6 +39,23 @@ def test_threadpoolctl_limits_are_asked_at_each_call(monkeypatch):
         with threadpool_limits(limits=limit):
             assert n_threads_for(LARGE) == min(limit, joblib.cpu_count())
             assert n_threads_for(SMALL) == n_threads_for(0) == 1
+
+
+def test_an_inner_limit_may_be_larger(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    with threadpool_limits(limits=2):
+        with threadpool_limits(limits=4):
+            assert n_threads_for(LARGE) == 4
+        assert n_threads_for(LARGE) == 2
+    assert n_threads_for(LARGE) == 8
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="for free-threaded Python"
+)
+def test_importing_keeps_the_interpreter_lock_off():
+    code = "import sys, sklkl.divergences; print(sys._is_gil_enabled())"
+    assert run(code, PYTHON_GIL="") == "False"
 
 
 PRINT_THREADS = f"""
