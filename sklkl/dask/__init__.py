@@ -12,11 +12,15 @@ from sklkl.dask._losses import (
     kl_loss,
     reverse_kl_loss,
 )
+from sklkl.dask._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 
 __all__ = [
+    "DirichletScaling",
     "DistilledClassifier",
     "SoftLabelLogisticRegression",
     "SoftLabelLogisticRegressionCV",
+    "TemperatureScaling",
+    "VectorScaling",
     "cross_entropy_loss",
     "d2_kl_score",
     "divergence_loss",
