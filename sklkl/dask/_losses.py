@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 
 from sklkl import metrics
-from sklkl._core.classes import check_classes
+from sklkl._core.classes import check_classes, spread
+from sklkl._core.models import predict_columns
 from sklkl._core.names import counting_from, refuse_other_rows, shown
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, n_rows, refuse_total
@@ -17,6 +18,7 @@ from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
 from sklkl.divergences import entropy
 from sklkl.metrics._losses import NO_LOSS, mean_divergence
+from sklkl.metrics._scorers import D2
 
 
 class Predicted(NamedTuple):
@@ -32,6 +34,14 @@ class Samples(NamedTuple):
 
     X: Any
     y: Any
+    sample_weight: Any = None
+
+
+class Scored(NamedTuple):
+    """Some rows of what a user passes to a scorer, which may need no targets."""
+
+    X: Any
+    y: Any = None
     sample_weight: Any = None
 
 
@@ -67,6 +77,20 @@ def score_of(model, X, y, sample_weight):
         if classes_of(parts, "y") is None:
             return d2_of(parts, partial(_aligned_to_model, model=model))
         return mean_of(parts, partial(_accuracy, model=model))
+
+
+def score_by(scorer, model, X, y, sample_weight):
+    """Return what a scorer of ``sklkl.metrics`` gives a fitted model in memory."""
+    named = {"X": X, "y": y, "sample_weight": sample_weight}
+    with gathered(Scored, named) as parts:
+        if scorer.name != D2:
+            return mean_of(parts, partial(_by_scorer, scorer=scorer, model=model))
+        classes = None if y is None else classes_of(parts, "y")
+        if classes is not None:  # also those that the model does not know
+            classes = list(dict.fromkeys([*model.classes_.tolist(), *classes.tolist()]))
+        aligned = partial(_aligned_by_scorer, scorer=scorer, model=model, classes=classes)
+        loss = -mean_of(parts, partial(_by_scorer, scorer=scorer.loss(), model=model))
+        return share_of(loss, parts, aligned)
 
 
 def kl_of(model, X, y, sample_weight):
@@ -108,7 +132,12 @@ def d2_of(parts, aligned, on_zero="clip"):
 
     ``aligned(part)`` returns the target and the prediction of a part with the same columns.
     """
-    model_loss = mean_of(parts, partial(_kl, aligned=aligned, on_zero=on_zero))
+    loss = mean_of(parts, partial(_kl, aligned=aligned, on_zero=on_zero))
+    return share_of(loss, parts, aligned)
+
+
+def share_of(loss, parts, aligned):
+    """Return the share, of the KL divergence to the prior, that the loss of a model is not."""
     masses = parts.results(partial(_mass, aligned=aligned), parts.first_rows)
     hard, mass = zip(*(own for own in masses if own is not None), strict=True)
     prior = sum(mass) / sum(mass).sum()
@@ -117,8 +146,8 @@ def d2_of(parts, aligned, on_zero="clip"):
     else:
         prior_loss = mean_of(parts, partial(_kl_of_prior, aligned=aligned, prior=prior))
     if prior_loss <= NO_LOSS:
-        return 1.0 if model_loss <= NO_LOSS else 0.0
-    return 1.0 - model_loss / prior_loss
+        return 1.0 if loss <= NO_LOSS else 0.0
+    return 1.0 - loss / prior_loss
 
 
 def _classes(part, first_row, name):
@@ -166,6 +195,10 @@ def _accuracy(part, model):
     return accuracy_score(part.y, y_pred, sample_weight=part.sample_weight)
 
 
+def _by_scorer(part, scorer, model):
+    return scorer(model, part.X, part.y, sample_weight=part.sample_weight)
+
+
 def _kl(part, aligned, on_zero):
     return mean_divergence(*aligned(part), sample_weight=part.sample_weight, on_zero=on_zero)
 
@@ -178,6 +211,15 @@ def _kl_of_prior(part, aligned, prior):
 
 def _aligned_to_labels(part, labels):
     return check_y_and_proba(part.y_true, part.y_proba, labels, {})
+
+
+def _aligned_by_scorer(part, scorer, model, classes):
+    proba = predict_columns(model, part.X)
+    if classes is None:
+        target, classes = scorer.target(part.X, part.y, model.classes_)
+    else:
+        target = check_target(part.y, classes=classes, of_part=True).values
+    return target, spread(model.classes_, proba, classes)
 
 
 def _aligned_to_model(part, model):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklkl._core.docs import documented
 from sklkl._core.typing import Samples
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
-from sklkl.dask._losses import score_of
+from sklkl.dask._losses import score_by, score_of
 
 
 def predicted(model, method, X):
@@ -108,6 +108,12 @@ def local(model, plain):
 
 class CollectionScore:
     """Classifier whose score is that of the model that ``to_local`` returns."""
+
+    def _score_in_parts(self, scorer, X, y, sample_weight=None):
+        """Return what a scorer of ``sklkl.metrics`` gives; None if X is no collection."""
+        if not is_collection(X):
+            return None
+        return score_by(scorer, self.to_local(), X, y, sample_weight)
 
     @documented
     def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

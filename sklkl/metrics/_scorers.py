@@ -7,6 +7,7 @@ take the rest (metadata routing, multi-metric scoring, repr) from scikit-learn's
 """
 
 from collections import OrderedDict
+from copy import copy
 from functools import partial
 from threading import Lock
 from uuid import uuid4
@@ -70,12 +71,17 @@ class DivergenceScorer(BaseScorer):
     def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
         check_has_proba(estimator, "estimator")
+        # Estimators of data in parts let these be scored where they are.
+        if hasattr(estimator, "_score_in_parts"):
+            score = estimator._score_in_parts(self, X, y_true, **kwargs)
+            if score is not None:
+                return score
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
         options = {**self._kwargs, **kwargs}
         exact = options.get("on_zero", "clip") != "clip"
         has_logs = hasattr(estimator, "predict_log_proba")
         if is_sparse(y_true):
-            target, _ = self._target(X, y_true, estimator.classes_)
+            target, _ = self.target(X, y_true, estimator.classes_)
             match_rows(y_true=target, X=X)
             proba = SlicedPredictions(estimator, X)
             if exact and has_logs:
@@ -88,7 +94,7 @@ class DivergenceScorer(BaseScorer):
         if PREDICTIONS not in cache:
             cache[PREDICTIONS] = predict_columns(estimator, X, stays=True)
         proba = cache[PREDICTIONS]
-        target, classes = self._target(X, y_true, estimator.classes_)
+        target, classes = self.target(X, y_true, estimator.classes_)
         # A single row would be repeated.
         match_rows(y_true=target, y_proba=proba)
         target = beside(proba, target)
@@ -101,6 +107,12 @@ class DivergenceScorer(BaseScorer):
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 
+    def loss(self):
+        """Return the scorer of the KL divergence that a share of it, D², is made of."""
+        loss = copy(self)
+        loss.name, loss._sign = KL.name, -1
+        return loss
+
     @property
     def _metric(self):
         """The function of a target and probabilities that scores are, or losses to negate."""
@@ -112,7 +124,7 @@ class DivergenceScorer(BaseScorer):
         refuse_unlabeled(estimator, y_true, "y_true")
         refuse_other_rows({"X": X, "y_true": y_true, "sample_weight": weight}, strict=False)
 
-    def _target(self, X, y_true, classes):
+    def target(self, X, y_true, classes):
         """Return the target, and the classes of its columns or codes."""
         return align_target(y_true, classes, sparse=True)
 
@@ -162,7 +174,8 @@ class FidelityScorer(DivergenceScorer):
         """Check what is used."""
         refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
 
-    def _target(self, X, y_true, classes):
+    def target(self, X, y_true, classes):
+        """Return the probabilities of the teacher, and the classes of their columns."""
         proba = TEACHER_PREDICTIONS.predict(self._token, self.teacher, X)
         known = np.asarray(self.teacher.classes_)
         check_kind(known, classes, "The teacher's classes")

@@ -9,7 +9,19 @@ from numpy.testing import assert_allclose
 
 import sklkl.dask
 from sklkl import metrics
-from tests.dask.test_logistic import FRAME, NAMES, WEIGHT, N, P, array, frame
+from sklkl.linear_model import SoftLabelLogisticRegression as Plain
+from tests.dask.test_logistic import (
+    CHUNKS,
+    FEATURES,
+    FRAME,
+    NAMES,
+    WEIGHT,
+    N,
+    P,
+    X,
+    array,
+    frame,
+)
 
 rng = np.random.default_rng(1)
 Q = rng.dirichlet(np.ones(3), N)
@@ -55,6 +67,56 @@ def test_divergence_by_name():
         sklkl.dask.divergence_loss, divergence="renyi", divergence_params={"order": 2}
     )
     assert_allclose(loss(array(P), array(Q)), loss(P, Q), rtol=1e-12)
+
+
+TEACHER = Plain(C=0.01).fit(X, NAMES)
+SCORERS = {
+    "kl": metrics.get_scorer("neg_kl_loss"),
+    "infinite": metrics.make_divergence_scorer("kl", on_zero="inf"),
+    "renyi": metrics.make_divergence_scorer("renyi", divergence_params={"order": 2}, base=2),
+    "d2": metrics.get_scorer("d2_kl"),
+    "d2 of logarithms": metrics.make_divergence_scorer("d2_kl", on_zero="inf"),
+    "fidelity": metrics.make_fidelity_scorer(TEACHER),
+    "fidelity as d2": metrics.make_fidelity_scorer(TEACHER, "d2_kl"),
+}
+SCORED = {
+    "labels": (X, NAMES),
+    "labels that no model saw": (X, np.where(np.arange(N) % 90, NAMES, "jam")),
+    "soft": (X, P),
+    "frames": (FEATURES, FRAME),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")  # which the teacher does not know
+@pytest.mark.parametrize("scored", SCORED)
+@pytest.mark.parametrize("name", SCORERS)
+def test_scorers(name, scored, monkeypatch):
+    """Scores of parts are put together, and the number is that in memory."""
+    scorer, (x, y) = SCORERS[name], SCORED[scored]
+    names = pd.Series(NAMES) if x is FEATURES else NAMES
+    model = sklkl.dask.SoftLabelLogisticRegression().fit(collection(x), collection(names))
+    model.coef_ = 300.0 * model.coef_  # so that probabilities underflow
+    expected = scorer(model.to_local(), x, y, sample_weight=WEIGHT)
+    sizes = []
+    predict = Plain.predict_proba
+    monkeypatch.setattr(
+        Plain, "predict_proba", lambda self, X: sizes.append(len(X)) or predict(self, X)
+    )
+    found = scorer(model, collection(x), collection(y), sample_weight=array(WEIGHT))
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    assert max(sizes) == max(CHUNKS)
+    assert scorer(model, x, y, sample_weight=WEIGHT) == expected
+
+
+def test_bad_rows_of_scorers():
+    model = sklkl.dask.SoftLabelLogisticRegression().fit(array(X), array(NAMES))
+    bad = P.copy()
+    bad[123] = 0.5
+    with pytest.raises(ValueError, match=r"y_true\[123\]"):
+        SCORERS["kl"](model, array(X), array(bad))
+    with pytest.raises(TypeError, match="Pass all as such"):
+        SCORERS["kl"](model, array(X), P)
+    assert SCORERS["fidelity"](model, array(X)) < 0.0
 
 
 def test_bad_row_has_its_number():
