@@ -10,6 +10,7 @@ from sklkl.dask._losses import (
     jeffreys_loss,
     jensen_shannon_loss,
     kl_loss,
+    loss_interval,
     reverse_kl_loss,
 )
 from sklkl.dask._scaling import DirichletScaling, TemperatureScaling, VectorScaling
@@ -27,5 +28,6 @@ __all__ = [
     "jeffreys_loss",
     "jensen_shannon_loss",
     "kl_loss",
+    "loss_interval",
     "reverse_kl_loss",
 ]

@@ -1,5 +1,6 @@
 """Losses of collections: those of all rows in memory."""
 
+from dataclasses import astuple
 from functools import partial
 
 import numpy as np
@@ -117,6 +118,52 @@ def test_bad_rows_of_scorers():
     with pytest.raises(TypeError, match="Pass all as such"):
         SCORERS["kl"](model, array(X), P)
     assert SCORERS["fidelity"](model, array(X)) < 0.0
+
+
+INTERVALS = {
+    "labels": (NAMES, Q),
+    "two models": (P, Q, P[::-1].copy()),
+    "frames": (FRAME, Q_FRAME, FRAME),
+    "equal": (P, P),
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200])
+@pytest.mark.parametrize("case", INTERVALS)
+def test_intervals(case, scale):
+    arguments, weight = INTERVALS[case], scale * WEIGHT
+    options = {"confidence_level": 0.8, "base": 2}
+    expected = metrics.loss_interval(*arguments, sample_weight=weight, **options)
+    found = sklkl.dask.loss_interval(
+        *map(collection, arguments), sample_weight=array(weight), **options
+    )
+    assert_allclose(astuple(found), astuple(expected), rtol=1e-10)
+    assert sklkl.dask.loss_interval(*arguments, sample_weight=weight, **options) == expected
+
+
+def test_intervals_of_what_is_infinite():
+    p, q = P.copy(), Q.copy()
+    q[[3, 200]] = [1.0, 0.0, 0.0]
+    for other in ((), (array(q[::-1].copy()),)):
+        found = sklkl.dask.loss_interval(array(p), array(q), *other, on_zero="inf")
+        assert np.isnan(astuple(found)[1:]).all()
+        assert found.estimate == np.inf or other
+
+
+def test_intervals_refused():
+    both = array(P), array(Q)
+    for options in ({"groups": array(NAMES)}, {"method": "bootstrap"}):
+        with pytest.raises(ValueError, match="need all rows in one place"):
+            sklkl.dask.loss_interval(*both, **options)
+    with pytest.raises(ValueError, match="at least two independent rows"):
+        sklkl.dask.loss_interval(*both, sample_weight=array(np.eye(1, N)[0]))
+    for options in ({"method": "jackknife"}, {"confidence_level": 1.0}, {"on_zero": "no"}):
+        with pytest.raises(ValueError, match="must be"):
+            sklkl.dask.loss_interval(*both, **options)
+    bad = Q.copy()
+    bad[123] = 0.5
+    with pytest.raises(ValueError, match=r"y_proba_other\[123\]"):
+        sklkl.dask.loss_interval(*both, array(bad))
 
 
 def test_bad_row_has_its_number():
