@@ -1,6 +1,6 @@
 """The student on Dask collections, with a penalty that is chosen by cross-validation."""
 
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import dask.array as da
 import numpy as np
@@ -14,17 +14,17 @@ from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
-from sklkl.dask._losses import kl_of
 from sklkl.linear_model._logistic_cv import best_of, check_penalties
-from sklkl.linear_model._parts import Part
+from sklkl.metrics import get_scorer
+from sklkl.metrics._scorers import DivergenceScorer
 
 
 class SoftLabelLogisticRegressionCV(OfStudent):
     """Logistic regression on Dask collections, with a cross-validated penalty.
 
-    Folds take turns: row i of all belongs to fold ``i % cv``. Each fold is left out by weights
-    of 0, so that no row moves, and scored by its KL divergence. The best penalty is the one
-    with the least mean over the folds; the model is then fitted to all rows.
+    Folds take turns, row i of all belongs to fold ``i % cv``, or are given. Each fold is left
+    out by weights of 0, so that no row moves, and scored. The best penalty is the one with the
+    largest mean score over the folds; the model is then fitted to all rows.
 
     Parameters
     ----------
@@ -37,7 +37,11 @@ class SoftLabelLogisticRegressionCV(OfStudent):
     classes : array-like of shape (n_classes,), default=None
         The classes, as in ``SoftLabelLogisticRegression``.
     cv : int, default=5
-        Number of folds, at least 2.
+        Number of folds, at least 2, unless ``fit`` is given some.
+    scoring : str or scorer of ``sklkl.metrics``, default="neg_kl_loss"
+        What is maximised over the folds left out: a name of
+        ``sklkl.metrics.get_scorer_names``, or what ``make_divergence_scorer`` or
+        ``make_fidelity_scorer`` makes.
     class_weight : dict or "balanced", default=None
         Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
         training set. Scores do not know them.
@@ -71,7 +75,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
     l1_ratio_ : float
         The best share.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Negative mean KL divergence of each fold left out, nats.
+        Score of each fold left out, given ones in the order of their numbers.
     student_ : sklkl.dask.SoftLabelLogisticRegression
         The model fitted to all rows.
     loss_ : float
@@ -108,6 +112,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         fit_intercept: bool = True,
         classes: ArrayLike | None = None,
         cv: int = 5,
+        scoring: str | DivergenceScorer = "neg_kl_loss",
         class_weight: ClassWeight = None,
         divergence: str = "kl",
         divergence_params: DivergenceParams | None = None,
@@ -121,6 +126,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         self.fit_intercept = fit_intercept
         self.classes = classes
         self.cv = cv
+        self.scoring = scoring
         self.class_weight = class_weight
         self.divergence = divergence
         self.divergence_params = divergence_params
@@ -137,6 +143,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
     ) -> Self:
         """Choose the penalty and fit the model.
 
@@ -153,6 +160,9 @@ class SoftLabelLogisticRegressionCV(OfStudent):
             scored by ``y`` alone.
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative.
+        folds : array-like of shape (n_samples,), default=None
+            The number of the fold of every row, as the same for all rows of a group. Rows of a
+            negative number are in every training set. By default row i is in ``i %% cv``.
 
         Returns
         -------
@@ -162,11 +172,19 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         Raises
         ------
         TypeError
-            If an argument is no collection.
+            If an argument is no collection, or ``scoring`` no scorer of ``sklkl.metrics``.
         ValueError
-            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter.
+            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter; or if
+            there is one fold only, or a fold has no weight.
         """
         check_parameters(self, cv=integer(2), fit_intercept=BOOLEAN)
+        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        if not isinstance(scorer, DivergenceScorer):
+            raise TypeError(
+                f"scoring={self.scoring!r} does not score collections; take a name of "
+                "sklkl.metrics.get_scorer_names(), or what make_divergence_scorer or "
+                "make_fidelity_scorer makes."
+            )
         Cs, l1_ratios = check_penalties(self)
         if not is_collection(X):
             raise TypeError(
@@ -183,13 +201,14 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         own = SoftLabelLogisticRegression().get_params()
         shared = {name: value for name, value in self.get_params().items() if name in own}
         student = SoftLabelLogisticRegression(**shared)
-        lengths = _lengths_of(arguments)
-        if sum(lengths) < self.cv:
-            raise ValueError(f"cv={self.cv} folds need as many rows; X has {sum(lengths)}.")
-        fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
+        lengths = _lengths_of(arguments | {"folds": folds})
+        if folds is None:
+            fold_of, numbers = _in_turns(self.cv, lengths)
+        else:
+            fold_of, numbers = _given(folds, lengths)
         weight = _weights(sample_weight, lengths)
-        scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
-        for fold in range(self.cv):
+        scores = np.empty((len(numbers), len(l1_ratios), len(Cs)))
+        for k, fold in enumerate(numbers):
             train = arguments | {"sample_weight": da.where(fold_of == fold, 0.0, weight)}
             if labels is not None:
                 of_labels = _weights(label_weight, lengths)
@@ -199,7 +218,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
                 path = clone(student).set_params(warm_start=True, l1_ratio=l1_ratio)
                 for j in np.argsort(Cs):
                     path.set_params(C=Cs[j]).fit(**train)
-                    scores[fold, i, j] = -kl_of(path.to_local(), X, y, held_out)
+                    scores[k, i, j] = scorer(path, X, y, sample_weight=held_out)
         i, j = best_of(scores.mean(axis=0))
         student.set_params(C=float(Cs[j]), l1_ratio=float(l1_ratios[i])).fit(**arguments)
         self.Cs_, self.l1_ratios_, self.scores_ = Cs, l1_ratios, scores
@@ -208,9 +227,42 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         return self
 
 
+class Folded(NamedTuple):
+    """Some rows of what a user passes, with the numbers of their folds."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    labels: Any = None
+    label_weight: Any = None
+    folds: Any = None
+
+
+def _in_turns(n_folds, lengths):
+    """Return the fold of every row, and the numbers of all folds."""
+    if sum(lengths) < n_folds:
+        raise ValueError(f"cv={n_folds} folds need as many rows; X has {sum(lengths)}.")
+    return da.arange(sum(lengths), chunks=(lengths,)) % n_folds, range(n_folds)
+
+
+def _given(folds, lengths):
+    """As ``_in_turns``, of folds that a user chose."""
+    if folds.ndim != 1 or folds.dtype.kind not in "iu":
+        raise ValueError(
+            "folds must hold an integer for each row, the number of its fold; got "
+            f"{folds.ndim} dimensions of dtype {folds.dtype}."
+        )
+    fold_of = _weights(folds, lengths)
+    numbers = da.unique(fold_of).compute()
+    numbers = numbers[numbers >= 0].tolist()
+    if len(numbers) < 2:
+        raise ValueError(f"folds must hold the numbers of at least two folds; got {numbers}.")
+    return fold_of, numbers
+
+
 def _lengths_of(arguments):
     """Return the number of rows in each partition; refuse rows named in another order."""
-    with gathered(Part, arguments) as parts:
+    with gathered(Folded, arguments) as parts:
         parts.results(_refuse_other_rows, parts.first_rows)
         return tuple(np.diff([*parts.first_rows, parts.n_rows]).tolist())
 
@@ -221,7 +273,7 @@ def _refuse_other_rows(part, first_row):
 
 
 def _weights(weight, lengths):
-    """Return weights, by default ones, as an array whose partitions have these lengths."""
+    """Return numbers of rows, by default ones, as an array in partitions of these lengths."""
     if weight is None:
         return da.ones(sum(lengths), chunks=(lengths,))
     if is_frame(weight):

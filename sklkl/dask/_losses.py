@@ -179,14 +179,6 @@ def score_by(scorer, model, X, y, sample_weight):
         return share_of(loss, parts, aligned)
 
 
-def kl_of(model, X, y, sample_weight):
-    """Return the mean KL divergence of collections to what a model in memory predicts."""
-    named = {"X": X, "y": y, "sample_weight": sample_weight}
-    with gathered(Samples, named) as parts:
-        aligned = partial(_aligned_to_model, model=model)
-        return mean_of(parts, partial(_kl, aligned=aligned, on_zero="clip"))
-
-
 def classes_of(parts, name, labels=None):
     """Return the sorted classes of the labels in all parts; None if they are probabilities.
 
