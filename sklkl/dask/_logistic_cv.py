@@ -7,83 +7,67 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from sklkl._core.docs import documented
+from sklkl import linear_model
+from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import counting_from, refuse_other_rows
 from sklkl._core.parameters import BOOLEAN, check_parameters, integer
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
+from sklkl.dask._predictions import entries_of
 from sklkl.linear_model._logistic_cv import best_of, check_penalties
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
 
+PLAIN = linear_model.SoftLabelLogisticRegressionCV
 
+
+@documented_with(
+    penalties=entries_of(PLAIN, "Cs", "l1_ratios", "fit_intercept", "classes"),
+    of_a_fit=entries_of(
+        PLAIN,
+        "class_weight",
+        "divergence",
+        "divergence_params",
+        "temperature",
+        "solver",
+        "tol",
+        "max_iter",
+    ),
+    chosen=entries_of(
+        PLAIN, "classes_", "coef_", "intercept_", "Cs_", "l1_ratios_", "C_", "l1_ratio_"
+    ),
+    learned=entries_of(PLAIN, "n_features_in_", "feature_names_in_"),
+)
 class SoftLabelLogisticRegressionCV(OfStudent):
     """Logistic regression on Dask collections, with a cross-validated penalty.
 
-    Folds take turns, row i of all belongs to fold ``i % cv``, or are given. Each fold is left
+    Folds take turns, row i of all belongs to fold ``i %% cv``, or are given. Each fold is left
     out by weights of 0, so that no row moves, and scored. The best penalty is the one with the
     largest mean score over the folds; the model is then fitted to all rows.
 
     Parameters
     ----------
-    Cs : int or array-like of shape (n_Cs,), default=10
-        Inverse strengths of the penalty; a number of them means a grid from 1e-4 to 1e4.
-    l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
-        Shares of the L1 norm in the penalty.
-    fit_intercept : bool, default=True
-        Add an intercept, which is not penalised.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, as in ``SoftLabelLogisticRegression``.
+    %(penalties)s
     cv : int, default=5
         Number of folds, at least 2, unless ``fit`` is given some.
     scoring : str or scorer of ``sklkl.metrics``, default="neg_kl_loss"
         What is maximised over the folds left out: a name of
         ``sklkl.metrics.get_scorer_names``, or what ``make_divergence_scorer`` or
         ``make_fidelity_scorer`` makes.
-    class_weight : dict or "balanced", default=None
-        Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
-        training set. Scores do not know them.
-    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
-        As in ``SoftLabelLogisticRegression``.
-    divergence_params : dict, default=None
-        As in ``SoftLabelLogisticRegression``.
-    temperature : float, default=1.0
-        As in ``SoftLabelLogisticRegression``.
-    solver : {"auto", "lbfgs", "proximal"}, default="auto"
-        As in ``SoftLabelLogisticRegression``.
-    tol : float, default=1e-3
-        As in ``SoftLabelLogisticRegression``.
-    max_iter : int, default=1000
-        Bound for the number of iterations of each fit.
+    %(of_a_fit)s
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes, in the order of all results: sorted if ``y`` holds labels.
-    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
-        Coefficients.
-    intercept_ : ndarray of shape (n_classes,), or (1,) if binary
-        Intercepts.
-    Cs_ : ndarray of shape (n_Cs,)
-        The inverse strengths tried.
-    l1_ratios_ : ndarray of shape (n_l1_ratios,)
-        The shares tried.
-    C_ : float
-        The best inverse strength.
-    l1_ratio_ : float
-        The best share.
+    %(chosen)s
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Score of each fold left out, given ones in the order of their numbers.
     student_ : sklkl.dask.SoftLabelLogisticRegression
         The model fitted to all rows.
     loss_ : float
         Mean divergence of the training targets to the model, nats.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if ``X`` had any.
+    %(learned)s
 
     See Also
     --------

@@ -1,5 +1,6 @@
 """Predictions of collections: collections again, which nobody has computed yet."""
 
+import re
 from functools import wraps
 from inspect import cleandoc
 from typing import Any
@@ -96,6 +97,13 @@ def sections_of(plain):
     """Return what the docstring of a plain class says of its parameters and attributes."""
     _, _, sections = cleandoc(plain.__doc__ or "").partition("Parameters\n----------\n")
     return sections.partition("See Also\n")[0]
+
+
+def entries_of(plain, *names):
+    """Return what the docstring of a plain class says of some parameters or attributes."""
+    doc = cleandoc(plain.__doc__ or "")
+    entries = (re.search(rf"^{name} : .*(\n    .*)*", doc, re.MULTILINE) for name in names)
+    return "\n".join(entry[0] for entry in entries if entry)  # no docstrings under -OO
 
 
 def local(model, plain):
