@@ -9,7 +9,8 @@ from sklkl import linear_model
 from sklkl._core.docs import documented_with
 from sklkl.dask._collections import is_collection
 from sklkl.dask._data import checked_collections
-from sklkl.dask._predictions import CollectionPredictions, local, sections_of
+from sklkl.dask._docs import sections_of
+from sklkl.dask._predictions import CollectionPredictions, local
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 PLAIN = linear_model.SoftLabelLogisticRegression

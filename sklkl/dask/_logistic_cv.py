@@ -14,8 +14,8 @@ from sklkl._core.parameters import BOOLEAN, check_parameters, integer
 from sklkl._core.typing import ClassWeight, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
+from sklkl.dask._docs import entries_of
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
-from sklkl.dask._predictions import entries_of
 from sklkl.linear_model._logistic_cv import best_of, check_penalties
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer

@@ -17,6 +17,7 @@ from sklkl._core.samples import check_weights, n_rows, refuse_total
 from sklkl._core.targets import align, check_target, class_mass
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
+from sklkl.dask._docs import on_collections
 from sklkl.divergences import entropy
 from sklkl.metrics._intervals import (
     METHOD,
@@ -63,7 +64,7 @@ class Scored(NamedTuple):
     sample_weight: Any = None
 
 
-def on_collections(loss):
+def summed(loss):
     """Return a loss of ``sklkl.metrics`` that takes collections, too."""
 
     @wraps(loss)
@@ -78,17 +79,8 @@ def on_collections(loss):
             return mean_of(parts, partial(_loss, loss=loss, labels=known, options=options))
 
     loss_of.__module__ = __name__
-    loss_of.__doc__ = _for_collections(loss)
+    loss_of.__doc__ = on_collections(loss)
     return loss_of
-
-
-def _for_collections(loss):
-    """Return the docstring of a loss that takes collections, too."""
-    return (
-        (loss.__doc__ or "")
-        .replace("array-like of", "Dask collection or array-like of")
-        .replace("sklkl.metrics import", "sklkl.dask import")
-    )
 
 
 @wraps(metrics.loss_interval)
@@ -148,7 +140,7 @@ def loss_interval(
 
 loss_interval.__module__ = __name__
 loss_interval.__doc__ = (
-    _for_collections(metrics.loss_interval)
+    on_collections(metrics.loss_interval)
     .replace("Labels of groups", "Beside data in memory only: labels of groups")
     .replace('"bootstrap" resamples', '"bootstrap", of data in memory only, resamples')
 )
@@ -330,10 +322,10 @@ def _aligned_to_model(part, model):
     return align(part.y, model.predict_proba(part.X), model.classes_, "y")
 
 
-kl_loss = on_collections(metrics.kl_loss)
-reverse_kl_loss = on_collections(metrics.reverse_kl_loss)
-cross_entropy_loss = on_collections(metrics.cross_entropy_loss)
-jensen_shannon_loss = on_collections(metrics.jensen_shannon_loss)
-jeffreys_loss = on_collections(metrics.jeffreys_loss)
-divergence_loss = on_collections(metrics.divergence_loss)
-d2_kl_score = on_collections(metrics.d2_kl_score)
+kl_loss = summed(metrics.kl_loss)
+reverse_kl_loss = summed(metrics.reverse_kl_loss)
+cross_entropy_loss = summed(metrics.cross_entropy_loss)
+jensen_shannon_loss = summed(metrics.jensen_shannon_loss)
+jeffreys_loss = summed(metrics.jeffreys_loss)
+divergence_loss = summed(metrics.divergence_loss)
+d2_kl_score = summed(metrics.d2_kl_score)

@@ -1,8 +1,6 @@
 """Predictions of collections: collections again, which nobody has computed yet."""
 
-import re
 from functools import wraps
-from inspect import cleandoc
 from typing import Any
 
 import dask
@@ -14,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklkl._core.docs import documented
 from sklkl._core.typing import Samples
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
+from sklkl.dask._docs import on_collections
 from sklkl.dask._losses import score_by, score_of
 
 
@@ -83,27 +82,8 @@ def lazy(plain, method):
     def of_collection(self, X):
         return predicted(self.to_local(), method, X)
 
-    of_collection.__doc__ = on_collections(of_plain.__doc__)
+    of_collection.__doc__ = on_collections(of_plain)
     return of_collection
-
-
-def on_collections(doc):
-    """Return the docstring of a plain method, or function, for collections, too."""
-    doc = (doc or "").replace("array-like of", "Dask collection or array-like of")
-    return doc.replace("ndarray of", "array, or data frame, of")
-
-
-def sections_of(plain):
-    """Return what the docstring of a plain class says of its parameters and attributes."""
-    _, _, sections = cleandoc(plain.__doc__ or "").partition("Parameters\n----------\n")
-    return sections.partition("See Also\n")[0]
-
-
-def entries_of(plain, *names):
-    """Return what the docstring of a plain class says of some parameters or attributes."""
-    doc = cleandoc(plain.__doc__ or "")
-    entries = (re.search(rf"^{name} : .*(\n    .*)*", doc, re.MULTILINE) for name in names)
-    return "\n".join(entry[0] for entry in entries if entry)  # no docstrings under -OO
 
 
 def local(model, plain):

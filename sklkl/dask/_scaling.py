@@ -1,6 +1,7 @@
 """Calibration maps on Dask collections: the plain maps, from sums over partitions."""
 
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,8 @@ from sklkl.calibration._objective import Data, enough_rows
 from sklkl.calibration._scaling import normalised, refuse_other_width
 from sklkl.dask._blocks import Parts, Shared, gathered, of
 from sklkl.dask._collections import is_collection, is_frame
-from sklkl.dask._predictions import CollectionScore, lazy, local, sections_of
+from sklkl.dask._docs import sections_of
+from sklkl.dask._predictions import CollectionScore, lazy, local
 from sklkl.dask._rows import DaskParts, DaskRows
 from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.linear_model._parts import Part, merge, summarise
@@ -26,25 +28,30 @@ from sklkl.linear_model._summed import add
 def checked_predictions(scaling, X, y, sample_weight):
     """Yield the checked data of predictions and targets; free them at the end.
 
-    Of few rows all are put together here. The map learns the classes, and the columns of X.
+    Of few rows all are put together here. The map learns the classes, and the columns of X,
+    once nothing is refused any more.
     """
+    named = copy(scaling)
     summary = partial(summarise, SoftLabelLogisticRegression(classes=scaling.classes))
     with gathered(Part, {"X": X, "y": y, "sample_weight": sample_weight}) as parts:
         whole = merge(summary.args[0], parts.results(summary, parts.first_rows))
-        whole.describe(scaling)
-        _name_columns(scaling, whole, X, y)
-        refuse_other_width(whole.n_features, scaling.classes_)
-        check = partial(_data, scaling=scaling.to_local(), hard=whole.hard, unit=whole.most)
-        if parts.n_rows <= enough_rows(len(scaling.classes_)):
+        whole.describe(named)
+        _name_columns(named, whole, X, y)
+        refuse_other_width(whole.n_features, named.classes_)
+        check = partial(_data, scaling=named.to_local(), hard=whole.hard, unit=whole.most)
+        if parts.n_rows <= enough_rows(len(named.classes_)):
             every = parts.results(check, parts.first_rows)
             z, target, weight = (
                 np.asfortranarray(np.concatenate([getattr(own, name) for own in every]))
                 for name in ("z", "target", "weight")
             )
-            yield Data(z, target, weight, whole.most)
+            data = Data(z, target, weight, whole.most)
         else:
             parts.results(partial(_refuse, check=check), parts.first_rows)
-            yield CollectionData(parts, check, whole)
+            data = CollectionData(parts, check, whole)
+        vars(scaling).pop("feature_names_in_", None)
+        vars(scaling).update(vars(named))
+        yield data
 
 
 def _name_columns(scaling, whole, X, y):
@@ -125,8 +132,7 @@ class CollectionData(DaskParts):
 
     def mixed(self, smoothing):
         """See ``Data``."""
-        mixed = CollectionData.__new__(CollectionData)
-        vars(mixed).update(vars(self))
+        mixed = copy(self)
         mixed.blocks = self.blocks_of("mixed", [smoothing] * self.n_parts)
         mixed.sample = self.sample.mixed(smoothing)
         return mixed

@@ -157,8 +157,10 @@ REFUSED = {
 def test_refused(case, monkeypatch):
     monkeypatch.setattr(objectives, "ENOUGH", 0)
     params, arguments, message = REFUSED[case]
+    model = sklkl.dask.TemperatureScaling(**params)
     with pytest.raises(ValueError, match=message):
-        sklkl.dask.TemperatureScaling(**params).fit(*collections(arguments))
+        model.fit(*collections(arguments))
+    assert not [name for name in vars(model) if name.endswith("_")]
 
 
 def test_what_is_no_collection_is_refused():
