@@ -89,6 +89,10 @@ class Data:
             predicted=class_mass(proba, weight, n_classes),
         )
 
+    def nbytes(self):
+        """Return the bytes of all arrays."""
+        return self.z.nbytes + self.target.nbytes + self.weight.nbytes
+
     def rows(self, n_logits):
         """Return the ``Rows`` of a softmax regression on the log-probabilities."""
         terms = [LossTerm(self.target, self.weight)]
@@ -217,8 +221,8 @@ class ScalingSums:
         self.weight = data.weight
         self.rows = data.rows(data.n_classes) if data.n_classes <= FUSED else None
 
-    def total(self):
-        """Return the sum of the weights."""
+    def sum_of_weights(self):
+        """Return it."""
         return float(self.weight.sum())
 
     def of_targets(self):
@@ -355,7 +359,7 @@ class ScalingObjective(Objective):
 
     def __init__(self, data, doubt, slopes=0.0, penalty=0.0, *, rough=None):
         self.sums, n_classes = data.sums(), data.n_classes
-        self.total = self.sums.total()
+        self.total = self.sums.sum_of_weights()
         self.doubt, self.slopes, self.penalty, self.rough = doubt, slopes, penalty, rough
         # What mixed targets have more of z and of 1, for each class.
         self.added = np.zeros((2, n_classes))

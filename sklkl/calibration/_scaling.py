@@ -152,6 +152,23 @@ def fit_smoothing(data, doubt, *, intercepts=False, needed=False):
     return float(np.exp(best)) if needed or least < without - WORTHWHILE else 0.0
 
 
+def refuse_other_width(n_columns, classes):
+    """Refuse predictions that have not a column for each class."""
+    if len(classes) != n_columns:
+        raise ValueError(
+            f"X has {n_columns} columns, but there are {len(classes)} classes, "
+            f"{shown(classes)}; name the classes of the columns with classes=."
+        )
+
+
+def normalised(target):
+    """Return targets as ``Data`` has them."""
+    if target.ndim == 1:
+        return target
+    target = np.asfortranarray(target, np.float64)
+    return target / target.sum(axis=1, keepdims=True)
+
+
 class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     """A map of predicted probabilities, fitted to the targets."""
 
@@ -205,21 +222,15 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         elif self.classes is None and columns is not None and target.hard:
             target = Target(columns, encode(classes, target.values, columns))
         classes = target.classes
-        if len(classes) != values.shape[1]:
-            raise ValueError(
-                f"X has {values.shape[1]} columns, but there are {len(classes)} classes, "
-                f"{shown(classes)}; name the classes of the columns with classes=."
-            )
+        refuse_other_width(values.shape[1], classes)
         self._columns = classes if columns is None else columns
         target = target.ordered()
         classes, target = target.classes, target.values
         values = match_columns(values, self._columns, classes, "X")
         log_proba = self._log_proba(values)
-        if target.ndim == 2:
-            target = np.asfortranarray(target, np.float64)
-            target = target / target.sum(axis=1, keepdims=True)
         self.classes_ = classes
-        yield Data.of(log_proba, target, check_weights(sample_weight, values))
+        weight = check_weights(sample_weight, values)
+        yield Data.of(log_proba, normalised(target), weight)
 
     def _fit_to(self, data):
         """Fit the map to checked data."""

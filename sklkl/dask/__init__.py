@@ -10,18 +10,24 @@ from sklkl.dask._losses import (
     jeffreys_loss,
     jensen_shannon_loss,
     kl_loss,
+    loss_interval,
     reverse_kl_loss,
 )
+from sklkl.dask._scaling import DirichletScaling, TemperatureScaling, VectorScaling
 
 __all__ = [
+    "DirichletScaling",
     "DistilledClassifier",
     "SoftLabelLogisticRegression",
     "SoftLabelLogisticRegressionCV",
+    "TemperatureScaling",
+    "VectorScaling",
     "cross_entropy_loss",
     "d2_kl_score",
     "divergence_loss",
     "jeffreys_loss",
     "jensen_shannon_loss",
     "kl_loss",
+    "loss_interval",
     "reverse_kl_loss",
 ]

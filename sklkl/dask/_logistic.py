@@ -1,7 +1,6 @@
 """The student on Dask collections."""
 
 from contextlib import contextmanager
-from inspect import cleandoc
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -10,14 +9,14 @@ from sklkl import linear_model
 from sklkl._core.docs import documented_with
 from sklkl.dask._collections import is_collection
 from sklkl.dask._data import checked_collections
-from sklkl.dask._predictions import CollectionPredictions
+from sklkl.dask._docs import sections_of
+from sklkl.dask._predictions import CollectionPredictions, local
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 PLAIN = linear_model.SoftLabelLogisticRegression
-_, _, _SECTIONS = cleandoc(PLAIN.__doc__ or "").partition("Parameters\n----------\n")
 
 
-@documented_with(parameters_and_attributes=_SECTIONS.partition("See Also\n")[0])
+@documented_with(parameters_and_attributes=sections_of(PLAIN))
 class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
     """Logistic regression that learns from probabilities, on Dask collections.
 
@@ -82,10 +81,7 @@ class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
         model : sklkl.linear_model.SoftLabelLogisticRegression
             The plain class, fitted as this model is.
         """
-        check_is_fitted(self)
-        local = PLAIN.__new__(PLAIN)
-        vars(local).update(vars(self))
-        return local
+        return local(self, PLAIN)
 
 
 class OfStudent(CollectionPredictions, SoftLabelClassifierMixin, BaseEstimator):

@@ -1,84 +1,72 @@
 """The student on Dask collections, with a penalty that is chosen by cross-validation."""
 
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklkl._core.docs import documented
+from sklkl import linear_model
+from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import counting_from, refuse_other_rows
 from sklkl._core.parameters import BOOLEAN, check_parameters, integer
 from sklkl._core.typing import ClassWeight, DivergenceName, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
+from sklkl.dask._docs import entries_of
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
-from sklkl.dask._losses import kl_of
 from sklkl.linear_model._logistic_cv import best_of, check_penalties, fits_of_folds
-from sklkl.linear_model._parts import Part
+from sklkl.metrics import get_scorer
+from sklkl.metrics._scorers import DivergenceScorer
+
+PLAIN = linear_model.SoftLabelLogisticRegressionCV
 
 
+@documented_with(
+    penalties=entries_of(PLAIN, "Cs", "l1_ratios", "fit_intercept", "classes"),
+    of_a_fit=entries_of(
+        PLAIN,
+        "class_weight",
+        "divergence",
+        "divergence_params",
+        "temperature",
+        "solver",
+        "tol",
+        "max_iter",
+    ),
+    chosen=entries_of(
+        PLAIN, "classes_", "coef_", "intercept_", "Cs_", "l1_ratios_", "C_", "l1_ratio_"
+    ),
+    learned=entries_of(PLAIN, "n_features_in_", "feature_names_in_"),
+)
 class SoftLabelLogisticRegressionCV(OfStudent):
     """Logistic regression on Dask collections, with a cross-validated penalty.
 
-    Folds take turns: row i of all belongs to fold ``i % cv``. Each fold is left out by weights
-    of 0, so that no row moves, and scored by its KL divergence. The best penalty is the one
-    with the least mean over the folds; the model is then fitted to all rows.
+    Folds take turns, row i of all belongs to fold ``i %% cv``, or are given. Each fold is left
+    out by weights of 0, so that no row moves, and scored. The best penalty is the one with the
+    largest mean score over the folds; the model is then fitted to all rows.
 
     Parameters
     ----------
-    Cs : int or array-like of shape (n_Cs,), default=10
-        Inverse strengths of the penalty; a number of them means a grid from 1e-4 to 1e4.
-    l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
-        Shares of the L1 norm in the penalty.
-    fit_intercept : bool, default=True
-        Add an intercept, which is not penalised.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, as in ``SoftLabelLogisticRegression``.
+    %(penalties)s
     cv : int, default=5
-        Number of folds, at least 2.
-    class_weight : dict or "balanced", default=None
-        Weights by class, as in ``SoftLabelLogisticRegression``; "balanced" refers to each
-        training set. Scores do not know them.
-    divergence : {"kl", "reverse_kl", "jeffreys", "jensen_shannon", "alpha"}, default="kl"
-        As in ``SoftLabelLogisticRegression``.
-    divergence_params : dict, default=None
-        As in ``SoftLabelLogisticRegression``.
-    temperature : float, default=1.0
-        As in ``SoftLabelLogisticRegression``.
-    solver : {"auto", "lbfgs", "proximal"}, default="auto"
-        As in ``SoftLabelLogisticRegression``.
-    tol : float, default=1e-3
-        As in ``SoftLabelLogisticRegression``.
-    max_iter : int, default=1000
-        Bound for the number of iterations of each fit.
+        Number of folds, at least 2, unless ``fit`` is given some.
+    scoring : str or scorer of ``sklkl.metrics``, default="neg_kl_loss"
+        What is maximised over the folds left out: a name of
+        ``sklkl.metrics.get_scorer_names``, or what ``make_divergence_scorer`` or
+        ``make_fidelity_scorer`` makes.
+    %(of_a_fit)s
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes, in the order of all results: sorted if ``y`` holds labels.
-    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) if binary
-        Coefficients.
-    intercept_ : ndarray of shape (n_classes,), or (1,) if binary
-        Intercepts.
-    Cs_ : ndarray of shape (n_Cs,)
-        The inverse strengths tried.
-    l1_ratios_ : ndarray of shape (n_l1_ratios,)
-        The shares tried.
-    C_ : float
-        The best inverse strength.
-    l1_ratio_ : float
-        The best share.
+    %(chosen)s
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Negative mean KL divergence of each fold left out, nats.
+        Score of each fold left out, given ones in the order of their numbers.
     student_ : sklkl.dask.SoftLabelLogisticRegression
         The model fitted to all rows.
     loss_ : float
         Mean divergence of the training targets to the model, nats.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if ``X`` had any.
+    %(learned)s
 
     See Also
     --------
@@ -107,6 +95,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         fit_intercept: bool = True,
         classes: ArrayLike | None = None,
         cv: int = 5,
+        scoring: str | DivergenceScorer = "neg_kl_loss",
         class_weight: ClassWeight = None,
         divergence: DivergenceName = "kl",
         divergence_params: DivergenceParams | None = None,
@@ -120,6 +109,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         self.fit_intercept = fit_intercept
         self.classes = classes
         self.cv = cv
+        self.scoring = scoring
         self.class_weight = class_weight
         self.divergence = divergence
         self.divergence_params = divergence_params
@@ -136,6 +126,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
     ) -> Self:
         """Choose the penalty and fit the model.
 
@@ -152,6 +143,9 @@ class SoftLabelLogisticRegressionCV(OfStudent):
             scored by ``y`` alone.
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative.
+        folds : array-like of shape (n_samples,), default=None
+            The number of the fold of every row, as the same for all rows of a group. Rows of a
+            negative number are in every training set. By default row i is in ``i %% cv``.
 
         Returns
         -------
@@ -161,11 +155,19 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         Raises
         ------
         TypeError
-            If an argument is no collection.
+            If an argument is no collection, or ``scoring`` no scorer of ``sklkl.metrics``.
         ValueError
-            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter.
+            On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter; or if
+            there is one fold only, or a fold has no weight.
         """
         check_parameters(self, cv=integer(2), fit_intercept=BOOLEAN)
+        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        if not isinstance(scorer, DivergenceScorer):
+            raise TypeError(
+                f"scoring={self.scoring!r} does not score collections; take a name of "
+                "sklkl.metrics.get_scorer_names(), or what make_divergence_scorer or "
+                "make_fidelity_scorer makes."
+            )
         Cs, l1_ratios = check_penalties(self)
         if not is_collection(X):
             raise TypeError(
@@ -182,10 +184,11 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         own = SoftLabelLogisticRegression().get_params()
         shared = {name: value for name, value in self.get_params().items() if name in own}
         student = SoftLabelLogisticRegression(**shared)
-        lengths = _lengths_of(arguments)
-        if sum(lengths) < self.cv:
-            raise ValueError(f"cv={self.cv} folds need as many rows; X has {sum(lengths)}.")
-        fold_of = da.arange(sum(lengths), chunks=(lengths,)) % self.cv
+        lengths = _lengths_of(arguments | {"folds": folds})
+        if folds is None:
+            fold_of, numbers = _in_turns(self.cv, lengths)
+        else:
+            fold_of, numbers = _given(folds, lengths)
         weight = _weights(sample_weight, lengths)
 
         def train(fold):
@@ -195,10 +198,11 @@ class SoftLabelLogisticRegressionCV(OfStudent):
                 train["label_weight"] = da.where(fold_of == fold, 0.0, of_labels)
             return train
 
-        scores = np.empty((self.cv, len(l1_ratios), len(Cs)))
-        for place, model in fits_of_folds(student, map(train, range(self.cv)), Cs, l1_ratios):
-            held_out = da.where(fold_of == place[0], weight, 0.0)
-            scores[place] = -kl_of(model.to_local(), X, y, held_out)
+        scores = np.empty((len(numbers), len(l1_ratios), len(Cs)))
+        trains = map(train, numbers)
+        for place, model in fits_of_folds(student, trains, Cs, l1_ratios):
+            held_out = da.where(fold_of == numbers[place[0]], weight, 0.0)
+            scores[place] = scorer(model, X, y, sample_weight=held_out)
         i, j = best_of(scores.mean(axis=0))
         student.set_params(C=float(Cs[j]), l1_ratio=float(l1_ratios[i])).fit(**arguments)
         self.Cs_, self.l1_ratios_, self.scores_ = Cs, l1_ratios, scores
@@ -207,9 +211,42 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         return self
 
 
+class Folded(NamedTuple):
+    """Some rows of what a user passes, with the numbers of their folds."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    labels: Any = None
+    label_weight: Any = None
+    folds: Any = None
+
+
+def _in_turns(n_folds, lengths):
+    """Return the fold of every row, and the numbers of all folds."""
+    if sum(lengths) < n_folds:
+        raise ValueError(f"cv={n_folds} folds need as many rows; X has {sum(lengths)}.")
+    return da.arange(sum(lengths), chunks=(lengths,)) % n_folds, range(n_folds)
+
+
+def _given(folds, lengths):
+    """As ``_in_turns``, of folds that a user chose."""
+    if folds.ndim != 1 or folds.dtype.kind not in "iu":
+        raise ValueError(
+            "folds must hold an integer for each row, the number of its fold; got "
+            f"{folds.ndim} dimensions of dtype {folds.dtype}."
+        )
+    fold_of = _weights(folds, lengths)
+    numbers = da.unique(fold_of).compute()
+    numbers = numbers[numbers >= 0].tolist()
+    if len(numbers) < 2:
+        raise ValueError(f"folds must hold the numbers of at least two folds; got {numbers}.")
+    return fold_of, numbers
+
+
 def _lengths_of(arguments):
     """Return the number of rows in each partition; refuse rows named in another order."""
-    with gathered(Part, arguments) as parts:
+    with gathered(Folded, arguments) as parts:
         parts.results(_refuse_other_rows, parts.first_rows)
         return tuple(np.diff([*parts.first_rows, parts.n_rows]).tolist())
 
@@ -220,7 +257,7 @@ def _refuse_other_rows(part, first_row):
 
 
 def _weights(weight, lengths):
-    """Return weights, by default ones, as an array whose partitions have these lengths."""
+    """Return numbers of rows, by default ones, as an array in partitions of these lengths."""
     if weight is None:
         return da.ones(sum(lengths), chunks=(lengths,))
     if is_frame(weight):

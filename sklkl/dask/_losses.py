@@ -1,21 +1,32 @@
 """Losses and scores of collections: sums over their parts."""
 
 from functools import partial, wraps
+from math import fsum, isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklkl import metrics
 from sklkl._core.classes import check_classes
-from sklkl._core.names import counting_from, shown
+from sklkl._core.names import counting_from, refuse_other_rows, shown
+from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import n_rows
+from sklkl._core.samples import n_rows, refuse_total
 from sklkl._core.targets import align, align_target, check_target
 from sklkl._core.typing import T
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
+from sklkl.dask._docs import on_collections
+from sklkl.metrics._intervals import (
+    METHOD,
+    LossInterval,
+    delta_of_sums,
+    loss_options,
+    losses_of,
+    refuse_few,
+)
 from sklkl.metrics._losses import mean_divergence
-from sklkl.metrics._parts import Samples, accuracy_of, d2_of, mean_of
+from sklkl.metrics._parts import Samples, accuracy_of, d2_of, mean_of, weight_of
 
 
 class Predicted(NamedTuple):
@@ -26,7 +37,24 @@ class Predicted(NamedTuple):
     sample_weight: Any = None
 
 
-def on_collections(loss: T) -> T:
+class Compared(NamedTuple):
+    """Some rows of what a user passes to ``loss_interval``."""
+
+    y_true: Any
+    y_proba: Any
+    y_proba_other: Any = None
+    sample_weight: Any = None
+
+
+class Scored(NamedTuple):
+    """Some rows of what a user passes to a scorer, which may need no targets."""
+
+    X: Any
+    y: Any = None
+    sample_weight: Any = None
+
+
+def summed(loss: T) -> T:
     """Return a loss of ``sklkl.metrics`` that takes collections, too."""
 
     @wraps(loss)
@@ -45,12 +73,71 @@ def on_collections(loss: T) -> T:
             return mean_of(results, of_part)
 
     loss_of.__module__ = __name__
-    loss_of.__doc__ = (
-        (loss.__doc__ or "")
-        .replace("array-like of", "Dask collection or array-like of")
-        .replace("sklkl.metrics import", "sklkl.dask import")
-    )
+    loss_of.__doc__ = on_collections(loss)
     return loss_of
+
+
+@wraps(metrics.loss_interval)
+def loss_interval(
+    y_true,
+    y_proba,
+    y_proba_other=None,
+    *,
+    divergence="kl",
+    divergence_params=None,
+    labels=None,
+    sample_weight=None,
+    groups=None,
+    confidence_level=0.95,
+    method="delta",
+    base=None,
+    on_zero="clip",
+    **options,
+):
+    named = {"y_true": y_true, "y_proba": y_proba, "y_proba_other": y_proba_other}
+    named["sample_weight"] = sample_weight
+    loss = {"divergence_params": divergence_params, "base": base, "on_zero": on_zero}
+    if not any(map(is_collection, [*named.values(), groups])):
+        options |= {"groups": groups, "confidence_level": confidence_level, "method": method}
+        return metrics.loss_interval(
+            **named, labels=labels, divergence=divergence, **loss, **options
+        )
+    loss = loss_options(divergence, **loss)
+    check("method", method, METHOD)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    if groups is not None or method != "delta":
+        raise ValueError(
+            "groups, and method='bootstrap', need all rows in one place; compute the "
+            "collections first, as by y_true.compute(), or leave both out."
+        )
+    with gathered(Compared, named) as parts:
+        known = classes_of(parts, "y_true", labels)
+        losses = partial(_losses, labels=known, options=loss)
+        sums = parts.results(partial(_extent, losses=losses), parts.first_rows)
+        n_rows, weights, totals, most, least_loss, most_loss = zip(*sums, strict=True)
+        refuse_total(sum(weights), "sample_weight")
+        refuse_few(sum(n_rows), "rows")
+        weight, estimate = fsum(weights), float(sum(totals)) / fsum(weights)
+        if not isfinite(estimate):
+            return LossInterval(estimate, nan, nan, nan)
+        scale = max(max(most_loss) - estimate, estimate - min(least_loss))
+        if scale <= 0.0:
+            return LossInterval(estimate, 0.0, estimate, estimate)
+        # In units of the largest, so that squares stay in the range.
+        squared = partial(_squares, losses=losses, at=estimate, units=(max(most), scale))
+        squares = fsum(parts.results(squared, parts.first_rows))
+    tail = (1.0 - confidence_level) / 2.0
+    error, ends = delta_of_sums(sum(n_rows), squares, weight / max(most), tail)
+    low, high = estimate + scale * ends
+    return LossInterval(estimate, float(scale * error), float(low), float(high))
+
+
+loss_interval.__module__ = __name__
+loss_interval.__doc__ = (
+    on_collections(metrics.loss_interval)
+    .replace("Labels of groups", "Beside data in memory only: labels of groups")
+    .replace('"bootstrap" resamples', '"bootstrap", of data in memory only, resamples')
+)
 
 
 def score_of(model, X, y, sample_weight):
@@ -65,11 +152,10 @@ def score_of(model, X, y, sample_weight):
         return mean_of(results_of(parts), partial(accuracy_of, model=model))
 
 
-def kl_of(model, X, y, sample_weight):
-    """Return the mean KL divergence of collections to what a model in memory predicts."""
-    named = {"X": X, "y": y, "sample_weight": sample_weight}
-    with gathered(Samples, named) as parts:
-        return mean_of(results_of(parts), partial(_kl_of_model, model=model))
+def score_by(scorer, model, X, y, sample_weight):
+    """Return what a scorer of ``sklkl.metrics`` gives a fitted model in memory."""
+    with gathered(Scored, {"X": X, "y": y, "sample_weight": sample_weight}) as parts:
+        return scorer.score_parts(model, results_of(parts))
 
 
 def classes_of(parts, name, labels=None):
@@ -104,6 +190,32 @@ def _classes(part, first_row, name):
     return target.classes if target.hard else None
 
 
+def _losses(part, first_row, labels, options):
+    """Return the losses and the weights of the rows that have some."""
+    with counting_from(first_row):
+        refuse_other_rows(part._asdict(), strict=False)
+        if weight_of(part) is None:
+            return np.zeros((2, 0))
+        *rows, weight = part
+        losses, weight, _ = losses_of(*rows, labels, {"sample_weight": weight}, options)
+    return losses, weight
+
+
+def _extent(part, first_row, losses):
+    """Return how many rows count, sums and the largest weight, and the ends of the losses."""
+    losses, weight = losses(part, first_row)
+    with np.errstate(invalid="ignore"):
+        total = float(np.sum(weight * losses))
+    ends = losses.min(initial=np.inf), losses.max(initial=-np.inf)
+    return len(weight), float(weight.sum()), total, weight.max(initial=0.0), *ends
+
+
+def _squares(part, first_row, losses, at, units):
+    """Return the sum of the squared residuals from an estimate."""
+    losses, weight = losses(part, first_row)
+    return float(np.sum((weight / units[0] * ((losses - at) / units[1])) ** 2))
+
+
 def _loss(part, loss, labels, options):
     return loss(**part._asdict(), labels=labels, **options)
 
@@ -127,10 +239,10 @@ def _target_of_model(part, model):
     return align_target(part.y, model.classes_, "y")
 
 
-kl_loss = on_collections(metrics.kl_loss)
-reverse_kl_loss = on_collections(metrics.reverse_kl_loss)
-cross_entropy_loss = on_collections(metrics.cross_entropy_loss)
-jensen_shannon_loss = on_collections(metrics.jensen_shannon_loss)
-jeffreys_loss = on_collections(metrics.jeffreys_loss)
-divergence_loss = on_collections(metrics.divergence_loss)
-d2_kl_score = on_collections(metrics.d2_kl_score)
+kl_loss = summed(metrics.kl_loss)
+reverse_kl_loss = summed(metrics.reverse_kl_loss)
+cross_entropy_loss = summed(metrics.cross_entropy_loss)
+jensen_shannon_loss = summed(metrics.jensen_shannon_loss)
+jeffreys_loss = summed(metrics.jeffreys_loss)
+divergence_loss = summed(metrics.divergence_loss)
+d2_kl_score = summed(metrics.d2_kl_score)

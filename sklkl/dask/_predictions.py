@@ -1,16 +1,19 @@
 """Predictions of collections: collections again, which nobody has computed yet."""
 
+from functools import wraps
 from typing import Any
 
 import dask
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.docs import documented
 from sklkl._core.typing import Samples
 from sklkl.dask._collections import is_collection, is_frame, whole_rows
-from sklkl.dask._losses import score_of
+from sklkl.dask._docs import on_collections
+from sklkl.dask._losses import score_by, score_of
 
 
 def predicted(model, method, X):
@@ -71,7 +74,60 @@ def _of_nothing(X, model, method):
     return np.zeros(0 if binary else (0, len(classes)), dtype)
 
 
-class CollectionPredictions:
+def lazy(plain, method):
+    """Return a method of a plain class for one that ``to_local`` returns fitted."""
+    of_plain = getattr(plain, method)
+
+    @wraps(of_plain)
+    def of_collection(self, X):
+        return predicted(self.to_local(), method, X)
+
+    of_collection.__doc__ = on_collections(of_plain)
+    return of_collection
+
+
+def local(model, plain):
+    """Return an instance of a plain class that is fitted as a model of a subclass is."""
+    check_is_fitted(model)
+    fitted = plain.__new__(plain)
+    vars(fitted).update(vars(model))
+    return fitted
+
+
+class CollectionScore:
+    """Classifier whose score is that of the model that ``to_local`` returns."""
+
+    def _score_in_parts(self, scorer, X, y, sample_weight=None):
+        """Return what a scorer of ``sklkl.metrics`` gives; None if X is no collection."""
+        if not is_collection(X):
+            return None
+        return score_by(scorer, self.to_local(), X, y, sample_weight)
+
+    @documented
+    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Score the predictions: accuracy for labels, D² for soft targets.
+
+        Parameters
+        ----------
+        %(X)s
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row; a collection if ``X`` is one.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; a collection if ``X`` is one.
+
+        Returns
+        -------
+        %(to_score)s
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or its partitions are not those of ``X``.
+        """
+        return score_of(self.to_local(), X, y, sample_weight)
+
+
+class CollectionPredictions(CollectionScore):
     """Classifier whose predictions are those of the model that ``to_local`` returns."""
 
     @documented
@@ -137,26 +193,3 @@ class CollectionPredictions:
             frame a column per class.
         """
         return predicted(self.to_local(), "predict_log_proba", X)
-
-    @documented
-    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Score the predictions: accuracy for labels, D² for soft targets.
-
-        Parameters
-        ----------
-        %(X)s
-        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
-            True labels, or a probability vector per row; a collection if ``X`` is one.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples; a collection if ``X`` is one.
-
-        Returns
-        -------
-        %(to_score)s
-
-        Raises
-        ------
-        ValueError
-            If ``y`` is no valid target, or its partitions are not those of ``X``.
-        """
-        return score_of(self.to_local(), X, y, sample_weight)

@@ -74,11 +74,53 @@ def join(many, n_parts, combine):
 def change(parts, method, arguments):
     """Return what a method of each part of a block returns, given its own arguments."""
     rows = {i: getattr(rows, method)(*arguments[i]) for i, rows in parts.items()}
-    own = method == "every"  # others go on with the X that they have
+    own = method in ("every", "mixed")  # others go on with the X that they have
     return Shared(rows, sum(some.nbytes() for some in rows.values()) if own else 0)
 
 
-class DaskRows(SummedRows):
+class DaskParts:
+    """Objects in blocks on workers, or here, one for each part of the data."""
+
+    wide = False  # see ``WIDE``
+
+    def __init__(self, place, blocks, n_parts):
+        self.place, self.blocks, self.n_parts = place, blocks, n_parts
+
+    def total(self, combine, method, *arguments):
+        """See ``SummedRows``."""
+        submit, n_parts = self.place.submit, self.n_parts
+        first_places = np.cumsum([0, *(len(numbers) for _, numbers, _ in self.blocks)])
+        results = []
+        for (worker, numbers, parts), first in zip(self.blocks, first_places, strict=False):
+            places = range(first, first + len(numbers)) if self.wide else numbers
+            own = (places, n_parts, combine, method, arguments)
+            results.append(submit(evaluate, parts, *own, worker=worker))
+        while len(results) > FAN_IN:
+            results = [
+                submit(join, results[i : i + FAN_IN], n_parts, combine)
+                for i in range(0, len(results), FAN_IN)
+            ]
+        results = map(pickle.loads, self.place.gather(results))
+        (total,) = joined(results, n_parts, combine).values()
+        return total
+
+    def blocks_of(self, method, *arguments):
+        """Return the blocks of what a method of every part returns.
+
+        Arguments are lists with an item for each part.
+        """
+        own = list(zip(*arguments, strict=True)) if arguments else [()] * self.n_parts
+        return [
+            block._replace(
+                parts=self.place.submit(
+                    change, block.parts, method, of(block.numbers, own), worker=block.worker
+                )
+            )
+            for block in self.blocks
+        ]
+
+
+class DaskRows(DaskParts, SummedRows):
     """Rows in blocks on workers, or here.
 
     Parameters
@@ -96,44 +138,19 @@ class DaskRows(SummedRows):
     lengths = None
 
     def __init__(self, place, blocks, lengths, shape, dtype, *, dense):
-        super().__init__(shape, dtype, dense=dense)
-        self.place, self.blocks, self.lengths = place, blocks, lengths
+        DaskParts.__init__(self, place, blocks, len(lengths))
+        SummedRows.__init__(self, shape, dtype, dense=dense)
+        self.lengths = lengths
         size, n_logits = shape
         self.wide = 8 * size * (size + n_logits) * len(lengths) > WIDE
-
-    def total(self, combine, method, *arguments):
-        """See ``SummedRows``."""
-        submit, n_parts = self.place.submit, len(self.lengths)
-        first_places = np.cumsum([0, *(len(numbers) for _, numbers, _ in self.blocks)])
-        results = []
-        for (worker, numbers, parts), first in zip(self.blocks, first_places, strict=False):
-            places = range(first, first + len(numbers)) if self.wide else numbers
-            own = (places, n_parts, combine, method, arguments)
-            results.append(submit(evaluate, parts, *own, worker=worker))
-        while len(results) > FAN_IN:
-            results = [
-                submit(join, results[i : i + FAN_IN], n_parts, combine)
-                for i in range(0, len(results), FAN_IN)
-            ]
-        results = map(pickle.loads, self.place.gather(results))
-        (total,) = joined(results, n_parts, combine).values()
-        return total
 
     def changed(self, method, *arguments):
         """See ``SummedRows``."""
         changed = copy(self)
-        own = list(zip(*arguments, strict=True)) if arguments else [()] * len(self.lengths)
-        changed.blocks = [
-            block._replace(
-                parts=self.place.submit(
-                    change, block.parts, method, of(block.numbers, own), worker=block.worker
-                )
-            )
-            for block in self.blocks
-        ]
+        changed.blocks = self.blocks_of(method, *arguments)
         if method == "every":
-            each = zip(self.lengths, own, strict=True)
-            changed.lengths = [len(range(first, n, stride)) for n, (stride, first) in each]
+            each = zip(self.lengths, *arguments, strict=True)
+            changed.lengths = [len(range(first, n, stride)) for n, stride, first in each]
         return changed
 
     def every(self, stride):

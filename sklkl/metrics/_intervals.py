@@ -192,27 +192,16 @@ def loss_interval(
     >>> difference.high < 0  # the model is better than a coin
     True
     """
-    record = find(divergence)
-    check_options(base, on_zero, record, divergence_params)
-    options = {"divergence": record, "divergence_params": divergence_params}
+    options = loss_options(divergence, divergence_params, base, on_zero)
     check("method", method, METHOD)
     check("confidence_level", confidence_level, INNER_SHARE)
     check("n_resamples", n_resamples, N_RESAMPLES)
     rng = _check_rng(random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
-    weight = relative(check_weights(sample_weight, target))
-    counted = weight > 0
-    options |= {"base": base, "on_zero": on_zero, "counted": counted}
-    losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
-    if y_proba_other is not None:
-        name = "y_proba_other"
-        together["y_proba"] = y_proba
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
-        other = row_losses(target, proba, name=name, **options)
-        with np.errstate(invalid="ignore"):  # inf - inf is NaN
-            losses = losses - other
-    losses, weight = losses[counted], weight[counted]
+    losses, weight, counted = losses_of(
+        y_true, y_proba, y_proba_other, labels, together, options
+    )
+    weight = relative(weight)
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
     unit, n_units = _units(groups, counted)
@@ -235,6 +224,34 @@ def loss_interval(
     return LossInterval(estimate, float(scale * error), float(low), float(high))
 
 
+def loss_options(divergence, divergence_params, base, on_zero):
+    """Return the checked options of ``row_losses``."""
+    record = find(divergence)
+    check_options(base, on_zero, record, divergence_params)
+    of_record = {"divergence": record, "divergence_params": divergence_params}
+    return of_record | {"base": base, "on_zero": on_zero}
+
+
+def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
+    """Return the losses, or differences, and the weights, of the rows that have some.
+
+    ``together`` holds what belongs to the rows, by name, the ``sample_weight`` among it; the
+    third array tells which rows count.
+    """
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    weight = check_weights(together["sample_weight"], target)
+    counted = weight > 0
+    options = options | {"counted": counted}
+    losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
+    if y_proba_other is not None:
+        name, together = "y_proba_other", together | {"y_proba": y_proba}
+        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
+        other = row_losses(target, proba, name=name, **options)
+        with np.errstate(invalid="ignore"):  # inf - inf is NaN
+            losses = losses - other
+    return losses[counted], weight[counted], counted
+
+
 def _check_rng(random_state):
     try:
         return check_random_state(random_state)
@@ -251,18 +268,27 @@ def _units(groups, counted):
         _, group_of = encode_groups(groups, len(counted))
         names, unit = np.unique(group_of[counted], return_inverse=True)
         what, n_units = "groups", len(names)
+    refuse_few(n_units, what)
+    return unit.reshape(-1), n_units
+
+
+def refuse_few(n_units, what):
+    """Refuse fewer than two units."""
     if n_units < 2:
         raise ValueError(
             f"Number of {what} with a positive weight: {n_units}; the uncertainty of a mean "
             f"needs at least two independent {what}."
         )
-    return unit.reshape(-1), n_units
 
 
 def _delta(residual, weight, tail):
     """Return the standard error and both ends of the interval, from the estimate."""
-    n_units = len(residual)
-    error = sqrt(n_units / (n_units - 1) * np.sum(residual**2)) / weight.sum()
+    return delta_of_sums(len(residual), np.sum(residual**2), weight.sum(), tail)
+
+
+def delta_of_sums(n_units, squares, weight, tail):
+    """As ``_delta``, from the sums of the squared residuals and of the weights."""
+    error = sqrt(n_units / (n_units - 1) * squares) / weight
     return error, error * stdtrit(n_units - 1, tail) * SIDES
 
 

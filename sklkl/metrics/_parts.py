@@ -82,6 +82,14 @@ def accuracy_of(part, model):
     return float(np.average(right, weights=check_weights(part.sample_weight, part.X)))
 
 
+def weight_of(part):
+    """Return the weights of the rows; None if none has any, for which there is no mean."""
+    if n_rows(part[0], "X") == 0:
+        return None
+    weight = check_weights(part.sample_weight, part[0], zeros=True)
+    return weight if weight.any() else None
+
+
 def _quotient(sums):
     weight, total = map(fsum, zip(*sums, strict=True))
     refuse_total(weight, "sample_weight")
@@ -96,10 +104,8 @@ def _sums(part, first_row, mean, target_of=None):
     """
     with counting_from(first_row):
         refuse_other_rows(part._asdict(), strict=False)
-        if n_rows(part[0], "X") == 0:
-            return 0.0, 0.0, None
-        weight = check_weights(part.sample_weight, part[0], zeros=True)
-        if not weight.any():  # for which there is no mean
+        weight = weight_of(part)
+        if weight is None:
             return 0.0, 0.0, None
         target = None
         if target_of is not None:

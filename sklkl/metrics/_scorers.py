@@ -101,7 +101,12 @@ class DivergenceScorer(BaseScorer):
         check_has_proba(estimator, "estimator")
         if isinstance(X, Batches):
             refuse_others({"y_true": y_true, **kwargs})
-            return self._score_batches(estimator, results_of(X))
+            return self.score_parts(estimator, results_of(X))
+        # Estimators of data in parts let these be scored where they are.
+        if hasattr(estimator, "_score_in_parts"):
+            score = estimator._score_in_parts(self, X, y_true, **kwargs)
+            if score is not None:
+                return score
         self._check_given(estimator, X, y_true, kwargs.get("sample_weight"))
         options = {**self._kwargs, **kwargs}
         exact = options.get("on_zero", "clip") != "clip"
@@ -133,7 +138,7 @@ class DivergenceScorer(BaseScorer):
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 
-    def _score_batches(self, estimator, results):
+    def score_parts(self, estimator, results):
         """Score rows in parts: see ``sklkl.metrics._parts``."""
         if self.name != D2:
             return mean_of(results, partial(self._of_part, estimator=estimator))

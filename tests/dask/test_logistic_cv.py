@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import get_scorer
 
 from sklkl import linear_model
 from sklkl.dask import SoftLabelLogisticRegressionCV
+from sklkl.metrics import make_divergence_scorer
 from tests.dask.test_logistic import (
     CODES,
     FEATURES,
@@ -26,6 +28,8 @@ CASES = {
     "frames": ({"class_weight": "balanced"}, (FEATURES, pd.Series(NAMES), pd.Series(WEIGHT))),
     "elastic net": ({"l1_ratios": [0.0, 0.5]}, (FEATURES, FRAME)),
     "labels": ({"temperature": 2.0}, (X, P, WEIGHT, CODES, WEIGHT[::-1].copy())),
+    "scorer": ({"scoring": make_divergence_scorer("d2_kl")}, (X, P, WEIGHT)),
+    "name of a scorer": ({"scoring": "neg_hellinger_loss"}, (FEATURES, pd.Series(NAMES))),
 }
 
 
@@ -44,10 +48,44 @@ def test_scores(case):
     assert model.to_local().C == model.C_
 
 
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series])
+def test_given_folds(kind):
+    """Of unequal sizes, with rows that are never left out, and unlike those in turns."""
+    numbers = np.random.default_rng(3).choice([-1, 0, 2, 7], N, p=[0.1, 0.2, 0.3, 0.4])
+    folds = [(np.flatnonzero(numbers != k), np.flatnonzero(numbers == k)) for k in (0, 2, 7)]
+    params = {"Cs": [1.0, 0.01], "tol": 1e-8}
+    expected = linear_model.SoftLabelLogisticRegressionCV(cv=folds, **params).fit(X, P)
+    rows = [frame(x) if kind is pd.Series else array(np.asarray(x)) for x in (FEATURES, FRAME)]
+    own = frame(pd.Series(numbers)) if kind is pd.Series else array(numbers)
+    model = SoftLabelLogisticRegressionCV(**params).fit(*rows, folds=own)
+    assert_allclose(model.scores_, expected.scores_, rtol=1e-6)
+    assert_allclose(model.coef_, expected.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        (np.zeros(N, dtype=int), "at least two folds"),
+        (np.arange(N) % 2 - 1, "at least two folds"),
+        (np.arange(N) % 2.0, "must hold an integer for each row"),
+        (np.arange(N - 1) % 2, "inconsistent numbers of samples"),
+        ((np.arange(N) < 50).astype(int), "is zero for every sample"),
+    ],
+)
+def test_bad_folds_are_refused(folds, message):
+    rows = array(X), array(P), array(WEIGHT)
+    with pytest.raises(ValueError, match=message):
+        SoftLabelLogisticRegressionCV(Cs=1).fit(*rows, folds=array(folds, (len(folds),)))
+
+
 def test_refused():
     model = SoftLabelLogisticRegressionCV(cv=3)
     with pytest.raises(TypeError, match="no collection of Dask"):
         model.fit(X, P)
+    with pytest.raises(TypeError, match="does not score collections"):
+        SoftLabelLogisticRegressionCV(scoring=get_scorer("accuracy")).fit(array(X), array(P))
+    with pytest.raises(ValueError, match="accuracy"):
+        SoftLabelLogisticRegressionCV(scoring="accuracy").fit(array(X), array(P))
     with pytest.raises(ValueError, match="cv must be"):
         SoftLabelLogisticRegressionCV(cv=1).fit(array(X), array(P))
     with pytest.raises(ValueError, match="cv=3 folds need as many rows; X has 2"):

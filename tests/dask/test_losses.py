@@ -1,5 +1,6 @@
 """Losses of collections: those of all rows in memory."""
 
+from dataclasses import astuple
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,19 @@ from numpy.testing import assert_allclose
 
 import sklkl.dask
 from sklkl import metrics
-from tests.dask.test_logistic import FRAME, NAMES, WEIGHT, N, P, array, frame
+from sklkl.linear_model import SoftLabelLogisticRegression as Plain
+from tests.dask.test_logistic import (
+    CHUNKS,
+    FEATURES,
+    FRAME,
+    NAMES,
+    WEIGHT,
+    N,
+    P,
+    X,
+    array,
+    frame,
+)
 
 rng = np.random.default_rng(1)
 Q = rng.dirichlet(np.ones(3), N)
@@ -55,6 +68,102 @@ def test_divergence_by_name():
         sklkl.dask.divergence_loss, divergence="renyi", divergence_params={"order": 2}
     )
     assert_allclose(loss(array(P), array(Q)), loss(P, Q), rtol=1e-12)
+
+
+TEACHER = Plain(C=0.01).fit(X, NAMES)
+SCORERS = {
+    "kl": metrics.get_scorer("neg_kl_loss"),
+    "infinite": metrics.make_divergence_scorer("kl", on_zero="inf"),
+    "renyi": metrics.make_divergence_scorer("renyi", divergence_params={"order": 2}, base=2),
+    "d2": metrics.get_scorer("d2_kl"),
+    "d2 of logarithms": metrics.make_divergence_scorer("d2_kl", on_zero="inf"),
+    "fidelity": metrics.make_fidelity_scorer(TEACHER),
+    "fidelity as d2": metrics.make_fidelity_scorer(TEACHER, "d2_kl"),
+}
+SCORED = {
+    "labels": (X, NAMES),
+    "labels that no model saw": (X, np.where(np.arange(N) % 90, NAMES, "jam")),
+    "soft": (X, P),
+    "frames": (FEATURES, FRAME),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")  # which the teacher does not know
+@pytest.mark.parametrize("scored", SCORED)
+@pytest.mark.parametrize("name", SCORERS)
+def test_scorers(name, scored, monkeypatch):
+    """Scores of parts are put together, and the number is that in memory."""
+    scorer, (x, y) = SCORERS[name], SCORED[scored]
+    names = pd.Series(NAMES) if x is FEATURES else NAMES
+    model = sklkl.dask.SoftLabelLogisticRegression().fit(collection(x), collection(names))
+    model.coef_ = 300.0 * model.coef_  # so that probabilities underflow
+    expected = scorer(model.to_local(), x, y, sample_weight=WEIGHT)
+    sizes = []
+    predict = Plain.predict_proba
+    monkeypatch.setattr(
+        Plain, "predict_proba", lambda self, X: sizes.append(len(X)) or predict(self, X)
+    )
+    found = scorer(model, collection(x), collection(y), sample_weight=array(WEIGHT))
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    assert max(sizes) == max(CHUNKS)
+    assert scorer(model, x, y, sample_weight=WEIGHT) == expected
+
+
+def test_bad_rows_of_scorers():
+    model = sklkl.dask.SoftLabelLogisticRegression().fit(array(X), array(NAMES))
+    bad = P.copy()
+    bad[123] = 0.5
+    with pytest.raises(ValueError, match=r"y_true\[123\]"):
+        SCORERS["kl"](model, array(X), array(bad))
+    with pytest.raises(TypeError, match="Pass all as such"):
+        SCORERS["kl"](model, array(X), P)
+    assert SCORERS["fidelity"](model, array(X)) < 0.0
+
+
+INTERVALS = {
+    "labels": (NAMES, Q),
+    "two models": (P, Q, P[::-1].copy()),
+    "frames": (FRAME, Q_FRAME, FRAME),
+    "equal": (P, P),
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200])
+@pytest.mark.parametrize("case", INTERVALS)
+def test_intervals(case, scale):
+    arguments, weight = INTERVALS[case], scale * WEIGHT
+    options = {"confidence_level": 0.8, "base": 2}
+    expected = metrics.loss_interval(*arguments, sample_weight=weight, **options)
+    found = sklkl.dask.loss_interval(
+        *map(collection, arguments), sample_weight=array(weight), **options
+    )
+    assert_allclose(astuple(found), astuple(expected), rtol=1e-10)
+    assert sklkl.dask.loss_interval(*arguments, sample_weight=weight, **options) == expected
+
+
+def test_intervals_of_what_is_infinite():
+    p, q = P.copy(), Q.copy()
+    q[[3, 200]] = [1.0, 0.0, 0.0]
+    for other in ((), (array(q[::-1].copy()),)):
+        found = sklkl.dask.loss_interval(array(p), array(q), *other, on_zero="inf")
+        assert np.isnan(astuple(found)[1:]).all()
+        assert found.estimate == np.inf or other
+
+
+def test_intervals_refused():
+    both = array(P), array(Q)
+    for options in ({"groups": array(NAMES)}, {"method": "bootstrap"}):
+        with pytest.raises(ValueError, match="need all rows in one place"):
+            sklkl.dask.loss_interval(*both, **options)
+    with pytest.raises(ValueError, match="at least two independent rows"):
+        sklkl.dask.loss_interval(*both, sample_weight=array(np.eye(1, N)[0]))
+    for options in ({"method": "jackknife"}, {"confidence_level": 1.0}, {"on_zero": "no"}):
+        with pytest.raises(ValueError, match="must be"):
+            sklkl.dask.loss_interval(*both, **options)
+    bad = Q.copy()
+    bad[123] = 0.5
+    with pytest.raises(ValueError, match=r"y_proba_other\[123\]"):
+        sklkl.dask.loss_interval(*both, array(bad))
 
 
 def test_bad_row_has_its_number():
