@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from sklkl._core import home
-from sklkl.linear_model import SoftLabelLogisticRegression
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".github", "benchmarks", "docs", "examples", "recipe", "sklkl", "tools")
@@ -25,12 +24,6 @@ def test_addresses_are_those_of_the_metadata(monkeypatch):
         "Documentation": "https://example.org/a, b",
         "Issues": "https://example.org/issues",
     }
-
-
-def test_diagrams_link_to_a_documentation_that_is_there():
-    page = "generated/sklkl.linear_model.SoftLabelLogisticRegression.html"
-    link = f"{home.DOCUMENTATION}/{page}" if home.DOCUMENTATION else ""
-    assert SoftLabelLogisticRegression()._get_doc_link() == link
 
 
 def test_the_recipe_for_conda_asks_for_the_same_versions():
