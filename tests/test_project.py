@@ -42,7 +42,7 @@ def test_nothing_else_has_an_address_of_ours():
     if not (ROOT / "docs").exists():
         pytest.skip("not beside a source tree")
     files = [p for folder in FOLDERS for p in ROOT.joinpath(folder).rglob("*") if p.is_file()]
-    files = [*files, *ROOT.glob("*.md"), ROOT / "CITATION.cff"]
+    files = [*files, *ROOT.glob("*.md"), *ROOT.glob("*.cff")]
     text = {".cff", ".md", ".py", ".rst", ".yaml", ".yml"}
     built = {"_build", "generated", "gallery"}
     assert [
