@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "sklkl"
 MODULES = sorted(p.parent.name for p in PACKAGE.glob("[a-z]*/__init__.py"))
 PAGES = sorted(page.relative_to(HTML).as_posix() for page in HTML.rglob("*.html"))
 LOADED = re.compile(
-    r'<(?:script|link(?! rel="canonical")|img|iframe)\b'
-    r'[^>]*? (?:src|href)="(?:https?:)?//([^"]*)'
+    r'<(?:script|link(?! rel="canonical")|img|iframe)\b[^>]*? '
+    r'(?:src|href)="(?:https?:)?//([^"]*)'
 )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from sklkl._core import home
-from sklkl.linear_model import SoftLabelLogisticRegression
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".github", "benchmarks", "docs", "examples", "recipe", "sklkl", "tools")
@@ -27,12 +26,6 @@ def test_addresses_are_those_of_the_metadata(monkeypatch):
     }
 
 
-def test_diagrams_link_to_a_documentation_that_is_there():
-    page = "generated/sklkl.linear_model.SoftLabelLogisticRegression.html"
-    link = f"{home.DOCUMENTATION}/{page}" if home.DOCUMENTATION else ""
-    assert SoftLabelLogisticRegression()._get_doc_link() == link
-
-
 def test_the_recipe_for_conda_asks_for_the_same_versions():
     if not (recipe := ROOT / "recipe" / "recipe.yaml").exists():
         pytest.skip("not beside a source tree")
@@ -49,7 +42,7 @@ def test_nothing_else_has_an_address_of_ours():
     if not (ROOT / "docs").exists():
         pytest.skip("not beside a source tree")
     files = [p for folder in FOLDERS for p in ROOT.joinpath(folder).rglob("*") if p.is_file()]
-    files = [*files, *ROOT.glob("*.md"), ROOT / "CITATION.cff"]
+    files = [*files, *ROOT.glob("*.md"), *ROOT.glob("*.cff")]
     text = {".cff", ".md", ".py", ".rst", ".yaml", ".yml"}
     built = {"_build", "generated", "gallery"}
     assert [

@@ -17,8 +17,8 @@ Vector: TypeAlias = Sequence[float]
 Rows: TypeAlias = Sequence[Vector]
 # A float for vectors, otherwise an array.
 RowValues: TypeAlias = Floats | Any
-# The names that users pass most; function, loss and scorer names mean the same, hence ``str``:
-# of what may be a variable, a type checker could say no more, but editors offer these.
+# One of these, which editors offer, or another spelling, as "kl_divergence". Names are often
+# variables, so that type checkers take any string.
 DivergenceName: TypeAlias = (
     Literal[
         "kl",
