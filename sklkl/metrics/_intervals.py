@@ -193,7 +193,7 @@ def loss_interval(
     check("n_resamples", n_resamples, N_RESAMPLES)
     rng = _check_rng(random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, sparse=True)
     weight = relative(check_weights(sample_weight, target))
     counted = weight > 0
     options |= {"base": base, "on_zero": on_zero, "counted": counted}
@@ -201,7 +201,9 @@ def loss_interval(
     if y_proba_other is not None:
         name = "y_proba_other"
         together["y_proba"] = y_proba
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
+        target, proba = check_y_and_proba(
+            y_true, y_proba_other, labels, together, name, sparse=True
+        )
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other
