@@ -485,9 +485,7 @@ def mass(target, weight):
     # What every sample lists gets no share: the difference is then rounding.
     without = np.bincount(target.listed, shares > 0.0, minlength=n_classes)
     others[without == np.count_nonzero(of_each)] = 0.0
-    listed = weight[target.samples] * target.proba
-    others = target.shares * np.maximum(others, 0.0)
-    return others + np.bincount(target.listed, listed, minlength=n_classes)
+    return target.shares * np.maximum(others, 0.0) + listed_mass(target, weight, n_classes)
 
 
 def peak(target, weight):
@@ -528,6 +526,12 @@ def joined(targets):
     }
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
     return first._with(shape=(len(counts), first.shape[1]), starts=starts, **lists)
+
+
+def listed_mass(target, weight, n_classes):
+    """Return the same without the rest: a class that is never listed has none."""
+    listed = weight[target.samples] * target.proba
+    return np.bincount(target.listed, listed, minlength=n_classes)
 
 
 def entropies(target):
