@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
+from sklkl._core import topk
 from sklkl._core.arrays import ROUNDING
 from sklkl._core.classes import check_classes, frame_columns, match_columns
 from sklkl._core.devices import beside, floating, namespace, on_host, to_host
@@ -123,4 +124,6 @@ def hits(target, predicted):
     """Return for each sample the probability, 0 or 1 of a label, of the predicted class."""
     if target.ndim == 1:
         return target == predicted
+    if is_sparse(target):
+        return topk.proba_of(target, predicted)
     return target[np.arange(len(target)), predicted]

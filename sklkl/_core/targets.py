@@ -370,10 +370,8 @@ def class_factors(class_weight, classes, mass=None):
 def apply_class_factors(factors, target, weight):
     """Return the target and the sample weights that weights of classes turn these into."""
     if is_sparse(target):
-        raise ValueError(
-            "class_weight multiplies the columns of a target, of which a sparse one lists a "
-            "few; weigh samples by sample_weight, or pass a dense y."
-        )
+        target, mass = topk.weighted(target, factors)
+        return target, weight * mass
     if target.ndim == 1:
         return target, weight * factors[target]
     xp = namespace(target)

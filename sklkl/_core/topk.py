@@ -73,8 +73,12 @@ class TopK:
         The rest; 0 after "renormalize".
     counts, n_others : ndarray of shape (n_samples,)
         The number of classes that are listed, and that are not.
+    shares : ndarray of shape (n_classes,)
+        In proportion to which classes that are not listed get the rest: ones.
+    divisors : ndarray of shape (n_samples,)
+        The sum of the shares of the classes that are not listed: their number.
     share : ndarray of shape (n_samples,)
-        The rest, divided by the number of classes that are not listed.
+        The rest, divided by this sum.
     samples : ndarray of shape (n_listed,)
         The sample of each place in ``listed``.
     coarse : bool
@@ -112,6 +116,7 @@ class TopK:
     """
 
     ndim = 2
+    _uneven = None  # (n_classes,), the shares of classes if they are not all 1
 
     def __init__(
         self,
@@ -389,9 +394,25 @@ class TopK:
         return self.rest == "bucket" and bool(self.left.any())
 
     @property
+    def shares(self) -> Floats:
+        """In proportion to which classes that are not listed get the rest, (n_classes,)."""
+        return np.ones(self.shape[1]) if self._uneven is None else self._uneven
+
+    @property
+    def divisors(self) -> Floats:
+        """The sum of the shares of the classes that are not listed, (n_samples,)."""
+        return self._of_others(self.shares)
+
+    def _of_others(self, of_classes):
+        """Return the sum over the classes that are not listed for each sample."""
+        others = np.maximum(of_classes.sum() - self._sums(of_classes[self.listed]), 0.0)
+        return np.where(self.n_others > 0, others, 0.0)
+
+    @property
     def share(self) -> Floats:
-        """The rest, divided by the number of classes that share it, (n_samples,)."""
-        return self.left / np.maximum(self.n_others, 1)
+        """The rest, divided by the shares of the classes that get it, (n_samples,)."""
+        divisors = self.divisors
+        return self.left / np.where(divisors > 0.0, divisors, 1.0)
 
     def to_dense(self) -> Floats:
         """Return the targets as an array.
@@ -407,7 +428,7 @@ class TopK:
             If something is in a bucket: how it is divided is not known.
         """
         refuse_bucket(self, "A dense array")
-        dense = np.repeat(self.share[:, np.newaxis], self.shape[1], axis=1)
+        dense = self.share[:, np.newaxis] * self.shares
         dense[self.samples, self.listed] = self.proba
         return dense
 
@@ -464,15 +485,36 @@ def mass(target, weight):
     # What every sample lists gets no share: the difference is then rounding.
     without = np.bincount(target.listed, shares > 0.0, minlength=n_classes)
     others[without == np.count_nonzero(of_each)] = 0.0
-    listed = weight[target.samples] * target.proba
-    return np.maximum(others, 0.0) + np.bincount(target.listed, listed, minlength=n_classes)
+    return target.shares * np.maximum(others, 0.0) + listed_mass(target, weight, n_classes)
 
 
 def peak(target, weight):
     """Return of each class about the largest target, times the weight of its sample."""
-    most = np.full(target.shape[1], np.max(weight * target.share))
+    most = target.shares * np.max(weight * target.share)
     np.maximum.at(most, target.listed, weight[target.samples] * target.proba)
     return most
+
+
+def proba_of(target, codes):
+    """Return the probability of one class of each sample."""
+    refuse_bucket(target, "The accuracy")
+    proba, found = target.share.copy(), target.listed == codes[target.samples]
+    proba[target.samples[found]] = target.proba[found]
+    return proba
+
+
+def weighted(target, factors):
+    """Return the targets times weights of classes, and the sums by which they are divided."""
+    refuse_bucket(target, "class_weight")
+    proba, shares = target.proba * factors[target.listed], target.shares * factors
+    left = target.share * target._with(_uneven=shares).divisors
+    total = target._sums(proba) + left
+    empty = total == 0.0  # weight 0; any distribution serves
+    divisor = np.where(empty, 1.0, total)
+    proba = np.where(empty[target.samples], 1.0, proba / divisor[target.samples])
+    proba /= np.where(empty, target.counts, 1.0)[target.samples]
+    left = np.where(empty, 0.0, left / divisor)
+    return target._with(proba=proba, left=left, _uneven=shares), total
 
 
 def joined(targets):
@@ -486,11 +528,21 @@ def joined(targets):
     return first._with(shape=(len(counts), first.shape[1]), starts=starts, **lists)
 
 
+def listed_mass(target, weight, n_classes):
+    """Return the same without the rest: a class that is never listed has none."""
+    listed = weight[target.samples] * target.proba
+    return np.bincount(target.listed, listed, minlength=n_classes)
+
+
 def entropies(target):
     """Return the entropy of each sample, nats; a bucket is one outcome."""
     entropy = target._sums(_entropy_terms(target.proba)) + _entropy_terms(target.left)
     if target.rest == "uniform":
-        entropy += target.left * np.log(np.maximum(target.n_others, 1))
+        divisors = target.divisors
+        entropy += target.left * np.log(np.where(divisors > 0.0, divisors, 1.0))
+        if target._uneven is not None:
+            terms = _entropy_terms(target.shares)
+            entropy += target.share * (terms.sum() - target._sums(terms[target.listed]))
     return entropy
 
 

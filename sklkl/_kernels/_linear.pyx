@@ -29,7 +29,8 @@ cdef extern from "kernels_linear.h" nogil:
         const Py_ssize_t* starts
         const np_int32* listed
         const void* left
-        int even
+        const void* shares
+        const void* divisors
         const double* weight
         double inverse_temperature
         int divergence
@@ -180,7 +181,8 @@ def check_lists(target, n, n_classes):
     fits = (
         starts.shape == (n + 1,) and starts.dtype == np.intp
         and listed.ndim == 1 and listed.dtype == np.int32
-        and target.proba.shape == listed.shape and target.left.shape == (n,))
+        and target.proba.shape == listed.shape and target.left.shape == (n,)
+        and target.shares.shape == (n_classes,))
     if fits and n:
         fits = starts[0] == 0 and starts[n] == len(listed) and (starts[1:] >= starts[:n]).all()
     if fits and listed.size:
@@ -289,7 +291,9 @@ cdef class LinearRows:
                 t.starts = <const Py_ssize_t*> self.get(np.ascontiguousarray(target.starts))
                 t.listed = <const np_int32*> self.get(np.ascontiguousarray(target.listed))
                 t.left = self.get(target.left.astype(self.dtype))
-                t.even = target.rest == "uniform"
+                if target.rest == "uniform":
+                    t.shares = self.get(target.shares.astype(self.dtype))
+                    t.divisors = self.get(target.divisors.astype(self.dtype))
                 m.most_listed = max(m.most_listed, target.counts.max(initial=0))
                 target = target.proba.astype(self.dtype)
             else:

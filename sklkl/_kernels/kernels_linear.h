@@ -18,7 +18,9 @@ typedef struct {
     const ptrdiff_t *starts;  /* (n + 1,): where the list of each row starts, NULL for no lists */
     const int32_t *listed;    /* the classes, in the places of their probabilities */
     const void *left;      /* (n,): what remains for all other classes */
-    int even;              /* is that spread evenly, or is nothing known but the sum? */
+    const void *shares;    /* REAL of each class, in proportion to which others get that; NULL: is
+                              nothing known but the sum */
+    const void *divisors;  /* REAL of each row: the sum of these of the classes not listed */
     const double *weight;
     double inverse_temperature;
     int divergence;

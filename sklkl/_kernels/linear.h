@@ -687,14 +687,15 @@ static double NAME(listed_row)(
 
 /* The same for targets that list some classes of each row. All others are one outcome, whose logit
    is the logarithm of the sum of their exponentials. What remains for them is either not divided
-   any further, or evenly: by the chain rule, the loss then has the loss of the even distribution
-   among them, times what remains. Residuals are that of the outcome, times the softmax among the
-   others, and that of the second loss. */
+   any further, or in proportion to the shares of the classes: by the chain rule, the loss then has
+   the loss of this distribution among them, times what remains. Residuals are that of the outcome,
+   times the softmax among the others, and that of the second loss. */
 static NOINLINE double NAME(listed_tile)(
     const linear *m, const loss_term *t, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
     const ptrdiff_t T = m->tile, K = m->n_logits, *starts = t->starts + start;
     const REAL *target = (const REAL *)t->target, *left = (const REAL *)t->left + start;
+    const REAL *shares = (const REAL *)t->shares;
     REAL *restrict z = w->r, *restrict gap = w->gap, *restrict scale = w->scale;
     REAL *restrict base = w->ones, *restrict part = w->part;
     double loss = 0;
@@ -706,9 +707,11 @@ static NOINLINE double NAME(listed_tile)(
     NAME(find_largest)(z, K, T, w->largest);
     memset(gap, 0, T * sizeof(REAL));
     memset(part, 0, T * sizeof(REAL));
-    for (ptrdiff_t k = 0; t->even && k < K; k++) {
-        for (ptrdiff_t i = 0; i < T; i++)
-            part[i] += z[k * T + i] == -(REAL)INFINITY ? 0 : w->largest[i] - z[k * T + i];
+    for (ptrdiff_t k = 0; shares && k < K; k++) {
+        for (ptrdiff_t i = 0; i < T; i++) {
+            const REAL below = z[k * T + i] == -(REAL)INFINITY ? 0 : w->largest[i] - z[k * T + i];
+            part[i] += shares[k] * below;
+        }
         if ((k + 1) % SUMMED == 0 || k + 1 == K)
             NAME(add_part)(T, part, gap);
     }
@@ -722,18 +725,21 @@ static NOINLINE double NAME(listed_tile)(
         loss += NAME(listed_row)(
             target + starts[i], count, left[i], w->weight[i], w->listed + starts[i] - starts[0],
             w->largest[i] + log_total, &scale[i]);
-        if (t->even && n_others > 1) {
-            const REAL even = w->weight[i] * left[i];
-            base[i] = even / n_others;
-            scale[i] += even;
-            loss += base[i] * (gap[i] + n_others * log_total);
+        if (shares && n_others > 1 && left[i] > 0) {
+            const REAL divided = w->weight[i] * left[i];
+            const REAL divisor = ((const REAL *)t->divisors)[start + i];
+            base[i] = divided / divisor;
+            scale[i] += divided;
+            loss += base[i] * (gap[i] + divisor * log_total);
         }
         if (n_others)
             scale[i] /= 1 + w->rest[i];
     }
-    for (ptrdiff_t k = 0; k < K; k++)
+    for (ptrdiff_t k = 0; k < K; k++) {
+        const REAL share = shares ? shares[k] : 0;
         for (ptrdiff_t i = 0; i < T; i++)
-            z[k * T + i] = z[k * T + i] * scale[i] - base[i];
+            z[k * T + i] = z[k * T + i] * scale[i] - share * base[i];
+    }
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = starts[i]; j < starts[i + 1]; j++)
             z[t->listed[j] * T + i] = w->listed[j - starts[0]];

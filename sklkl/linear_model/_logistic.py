@@ -18,6 +18,8 @@ from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
 from sklkl._core.sklearn import ARRAY_API, WRAPPERS, CallbackSupportMixin, with_callbacks
+from sklkl._core.targets import is_sparse
+from sklkl._core.topk import refuse_bucket
 from sklkl._core.typing import (
     ClassWeight,
     DivergenceName,
@@ -405,7 +407,10 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         with unchanged_on_error(self):
             first = not hasattr(self, "coef_")
             classes = self._stream_classes(y, classes)
-            data = check_data(self, X, y, sample_weight, reset=first, classes=classes)
+            options = {"reset": first, "classes": classes, "sparse": True}
+            data = check_data(self, X, y, sample_weight, **options)
+            if is_sparse(data.target):
+                refuse_bucket(data.target, "partial_fit")
             batch = kl_objective(
                 data.X, data.target, data.weight, len(data.classes), self.fit_intercept
             )

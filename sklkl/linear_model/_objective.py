@@ -48,6 +48,10 @@ MAX_FULL_CURVATURE = 2000
 # operations for each row; how frequent they are is not.
 MAX_CLASS_CORRELATION = 500
 
+# Numbers that the blocks of the Hessian, one for each class, may take, 64 MB. They serve then
+# instead of a product.
+MAX_BLOCKS = 1 << 23
+
 # Rows that a sample has for each coefficient of a logit: its Hessian is then within about a
 # fifth of that of all rows.
 SAMPLE_ROWS = 80
@@ -61,6 +65,9 @@ LEAST_PASS = 4_000_000
 
 # What a pass over hardly any rows costs, in units of multiplications: the call.
 CALL = 500_000
+
+# Multiplications for blocks in the time of one in a pass: 20 to 100 features, 1000 classes.
+BLOCK = 2.0
 
 # Multiplications of a pass over sparse rows in the time of a pair of stored entries.
 SPARSE_PAIR = 17
@@ -296,9 +303,21 @@ class KLObjective(Objective):
         if size > MAX_FULL_CURVATURE:
             return np.inf
         of_row = size * size / 3.0
-        if self.rows.stats.in_pairs:
+        if self.in_blocks:
+            of_row = n_logits * size * size / BLOCK
+        elif self.rows.stats.in_pairs:
             of_row = SPARSE_PAIR * (self.n_stored + 1) ** 2
         return of_row / ((self.n_stored + 1) * (n_logits + 3))
+
+    @property
+    def in_blocks(self):
+        """True if a full curvature consists of a block for each of many classes.
+
+        A class of many is probable in a few rows, of which the average over all rows tells
+        little.
+        """
+        size, n_logits = self.shape
+        return n_logits > MAX_CLASS_CORRELATION and n_logits * size * size <= MAX_BLOCKS
 
     @property
     def exact_cost(self):
@@ -371,10 +390,13 @@ class KLObjective(Objective):
         """Return a function that multiplies arrays like W by an inverse curvature at W.
 
         ``level`` is DIAGONAL, of the diagonal of A; FULL, of A and M, to both of which the
-        penalty is added as if the other were its average; or EXACT, of the Hessian.
+        penalty is added as if the other were its average, or of many classes of blocks of the
+        Hessian; or EXACT, of the Hessian.
         """
         if level == EXACT and not self.binary:
             return self._exact_metric(W)
+        if level >= FULL and self.in_blocks:
+            return self._block_metric(W)
         return self.metric_of(*self.curvature(W, level >= FULL))
 
     def metric_of(self, A, M):
@@ -418,6 +440,17 @@ class KLObjective(Objective):
             return (np.sqrt(self.penalty),) * 2
         of_classes = min(self.penalty / mean_A, mean_M)
         return self.penalty / (mean_M + of_classes), of_classes
+
+    def _block_metric(self, W):
+        """Return the metric of the blocks of the Hessian, one for each class."""
+        blocks = self.class_curvature(W, True) / self.sum_of_weights
+        diagonal = np.einsum("kff->kf", blocks)
+        diagonal[:, : self.n_features] += self.penalty
+        # A class that is never predicted has no curvature, nor a gradient to speak of.
+        diagonal[diagonal == 0.0] = 1.0
+        diagonal *= 1.0 + 1e-10
+        inverse = np.linalg.inv(blocks)
+        return lambda G: np.matmul(inverse, G.T[:, :, np.newaxis])[:, :, 0].T
 
     def _exact_metric(self, W):
         size, n_logits = self.shape

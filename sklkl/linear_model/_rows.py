@@ -197,9 +197,13 @@ class LocalRows:
         n_classes = max(2, self.shape[1])
         mass = np.zeros(n_classes)
         weight = total_entropy = 0.0
+        forward = True
         for term in self.terms:
             weight += float(term.weight.sum()) / term.temperature**2
-            mass += class_mass(term.target, term.weight, n_classes) / term.temperature
+            coarse = is_sparse(term.target) and term.target.coarse
+            forward &= term.divergence == "kl" and not coarse
+            mass_of = topk.listed_mass if coarse else class_mass
+            mass += mass_of(term.target, term.weight, n_classes) / term.temperature
             if term.target.ndim == 2 and term.divergence == "kl":
                 entropies = topk.entropies if is_sparse(term.target) else entropy
                 # Not weight @ ..., a call of BLAS whose threads would go on waiting actively.
@@ -213,10 +217,7 @@ class LocalRows:
             squares=float(np.sum(self._weight() ** 2)),
             mass=mass,
             entropy=total_entropy,
-            forward=all(
-                term.divergence == "kl" and not (is_sparse(term.target) and term.target.coarse)
-                for term in self.terms
-            ),
+            forward=forward,
         )
 
     def objective(self, W):
@@ -233,7 +234,15 @@ class LocalRows:
 
     def class_curvature(self, W, full):
         """See ``Rows``."""
-        return self._products(self._variances(W), full)
+        n_samples, step = self.X.shape[0], max(1, SCORE_SLICE // W.shape[1])
+        if n_samples <= step:
+            return self._products(self._variances(W), full)
+        total = 0.0
+        for start in range(0, n_samples, step):
+            some = self._some(slice(start, start + step))
+            some.stats = self.stats  # for sums by the same way as of all rows
+            total = total + some.class_curvature(W, full)
+        return total
 
     def _variances(self, W):
         """Return ``w p (1 - p)`` of each row and logit, summed over terms."""
@@ -256,6 +265,14 @@ class LocalRows:
         """Return the sum of ``h_k x x'`` for each column of h, or its diagonal."""
         if full and self.stats.in_pairs:
             return sum(self._of_pairs(rows, h[rows]) for rows in self._pair_slices())
+        size = self.shape[0]
+        if full and h.shape[1] > size:  # products of a row are computed once
+            step = max(1, HESSIAN_SLICE // size**2)
+            products = np.zeros((h.shape[1], size**2))
+            for start in range(0, len(h), step):
+                X = self._dense(slice(start, start + step))
+                products += h[start : start + step].T @ _row_products(X, X)
+            return products.reshape(-1, size, size)
         if full:
             X = self._dense(slice(None))
             return np.stack([(X * h_k[:, np.newaxis]).T @ X for h_k in h.T])
@@ -423,12 +440,15 @@ class LocalRows:
 
     def every(self, stride, first=0):
         """Return every so many-th row, from that of number ``first`` on."""
-        rows = slice(first, None, stride)
+        return self._some(slice(first, None, stride))
+
+    def _some(self, rows):
+        """Return some rows, copied, as they are read again and again."""
         terms = [
             replace(term, target=term.target[rows], weight=term.weight[rows])
             for term in self.terms
         ]
-        return self._of_other_rows(self.X[rows].copy(), terms)  # which is read again and again
+        return self._of_other_rows(self.X[rows].copy(), terms)
 
     def _of_other_rows(self, X, terms):
         """Return rows of the same kind, in the same unit and with the same center."""

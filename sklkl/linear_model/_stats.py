@@ -28,7 +28,8 @@ class Stats:
     weight: float  # sum of weights; a term divides its own by its temperature²
     squares: float  # sum of the squares of what rows have in ``weight``
     # (n_classes,): sum of the targets with the weights that they have in the gradient, which
-    # are the weights of a term divided by its temperature.
+    # are the weights of a term divided by its temperature. What is left in buckets is no
+    # class's: one that nothing else has has no optimum.
     mass: np.ndarray
     entropy: float  # sum of the weighted entropies of targets of forward KL, nats
     # Whether every divergence is forward KL to a whole distribution, without a bucket, so that

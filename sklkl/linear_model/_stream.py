@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklkl._core.targets import one_hot
+from sklkl._core.targets import apply_class_factors, class_mass
 from sklkl._optimize.prior import WithPrior
 
 # Numbers that full precision matrices may take, 64 MB; beyond, their diagonals are kept.
@@ -87,11 +87,10 @@ class Posterior:
         """
         factors = np.array([(class_weight or {}).get(c, 1.0) for c in data.classes.tolist()])
         factors[factors == 0.0] = 1.0  # no weight is left of its rows
-        y = one_hot(data.target, len(factors)) / factors
-        mass = y.sum(axis=1)
-        weight = mass * data.weight / data.weight.max()
+        weight = data.weight / data.weight.max()
+        target, weight = apply_class_factors(1.0 / factors, data.target, weight)
         weight *= weight.sum() / np.vdot(weight, weight)
-        batch = (weight / mass) @ y
+        batch = class_mass(target, weight, len(factors))
         n = batch.sum()
         if not self.counts.any():
             return replace(self, counts=batch)

@@ -238,14 +238,16 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     ``together`` holds what belongs to the rows, by name, the ``sample_weight`` among it; the
     third array tells which rows count.
     """
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, sparse=True)
     weight = check_weights(together["sample_weight"], target)
     counted = weight > 0
     options = options | {"counted": counted}
     losses = row_losses(target, proba, **options).astype(np.float64, copy=False)
     if y_proba_other is not None:
         name, together = "y_proba_other", together | {"y_proba": y_proba}
-        target, proba = check_y_and_proba(y_true, y_proba_other, labels, together, name)
+        target, proba = check_y_and_proba(
+            y_true, y_proba_other, labels, together, name, sparse=True
+        )
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN
             losses = losses - other

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklkl._core import topk
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import column_means, match_rows, take
-from sklkl._core.targets import check_target
+from sklkl._core.targets import check_target, is_sparse
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
 from sklkl.metrics._fidelity import compare, named
@@ -274,9 +275,10 @@ def _size(model):
 
 def _check_y(y, teacher_classes, known):
     """Return ``y`` as codes of the classes ``known``, or as their probabilities."""
-    target = check_target(y, name="y")
+    target = check_target(y, name="y", sparse=True)
     classes = target.classes.tolist()
-    if not target.hard and frame_columns(y, teacher_classes) is None:
+    named = target.named if is_sparse(y) else frame_columns(y, teacher_classes) is not None
+    if not (target.hard or named):
         if len(classes) != len(teacher_classes):
             raise ValueError(
                 f"y has {len(classes)} columns, but the teacher knows {len(teacher_classes)} "
@@ -290,6 +292,8 @@ def _check_y(y, teacher_classes, known):
             f"y has classes that neither model knows: {shown(unknown)}; theirs are "
             f"{shown(known)}."
         )
+    if target.sparse:
+        return topk.named(topk.renamed(target.values, np.asarray(classes)), known, "y")
     return at[target.values] if target.hard else spread(classes, target.values, known)
 
 

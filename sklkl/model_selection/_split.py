@@ -9,11 +9,12 @@ much for a million samples as for a thousand.
 
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
@@ -52,23 +53,32 @@ class Masses:
     """The mass that each unit, a sample or a group, adds to every class.
 
     Divided by the square root of the mass of the class, so that rare classes count. Classes
-    are in an order that neither their names nor the order of the columns have a part in.
+    are in an order that neither their names nor the order of the columns have a part in. Of a
+    ``TopK`` the target is a sparse matrix, whose last column is what no list names: as one
+    class, it is divided evenly, or not at all, in every part alike.
     """
 
     def __init__(self, X, y, groups, sample_weight):
         named = {"X": X, "y": y, "groups": groups, "sample_weight": sample_weight}
         refuse_other_rows(named, strict=False)
-        self.classes, self.target = by_content(check_target(y))
+        target = check_target(y, sparse=True)
+        if target.sparse and groups is not None:
+            raise ValueError(
+                "groups are for a dense y; of a TopK take sklearn.model_selection.GroupKFold, "
+                "or pass y.to_dense()."
+            )
+        self.even = target.sparse and target.values.rest == "uniform"
+        self.classes, self.target = (lists_by_content if target.sparse else by_content)(target)
         check_consistent_length(X, self.target)
         self.n_classes = len(self.classes)
         weight = check_weights(sample_weight, self.target)
         self.weight = weight / weight.max()
         self.group_of = None
-        total = self._sum(np.zeros(len(self.target), dtype=np.intp), 1)[0]
+        total = self._sum(np.zeros(self.target.shape[0], dtype=np.intp), 1)[0]
         self.scale = 1.0 / np.sqrt(np.where(total > 0.0, total, 1.0))
-        self.n_units = len(self.target)
+        self.n_units = self.target.shape[0]
         if groups is not None:
-            self.n_units, self.group_of = encode_groups(groups, len(self.target))
+            self.n_units, self.group_of = encode_groups(groups, self.target.shape[0])
             self.of_group = self._sum(self.group_of, self.n_units) * self.scale
         self.total = total * self.scale
 
@@ -80,7 +90,20 @@ class Masses:
             return flat.reshape(n_parts, self.n_classes)
         # A sparse product reads the target row after row, once, and knows no threads.
         shape = n_parts, len(part)
-        return csr_array((self.weight, (part, np.arange(len(part)))), shape) @ self.target
+        sums = csr_array((self.weight, (part, np.arange(len(part)))), shape) @ self.target
+        return sums.toarray() if issparse(sums) else sums
+
+    def of_pair(self, a, b):
+        """Return the scaled masses of two lists of units, and the columns that these have."""
+        if not issparse(self.target):
+            return self.of_units(a), self.of_units(b), slice(None)
+        rows = self.target[np.concatenate([a, b])]
+        columns, at = np.unique(rows.indices, return_inverse=True)
+        dense = np.zeros((rows.shape[0], len(columns)))
+        dense[np.repeat(np.arange(len(dense)), np.diff(rows.indptr)), at] = rows.data
+        dense *= np.concatenate([self.weight[a], self.weight[b]])[:, np.newaxis]
+        dense *= self.scale[columns]
+        return dense[: len(a)], dense[len(a) :], columns
 
     def of_units(self, units):
         """Return the scaled masses of some units; a negative number is no unit, mass 0."""
@@ -104,7 +127,9 @@ class Masses:
 
     def leading_class(self):
         """Return the class of each sample that has most of it."""
-        return self.target if self.target.ndim == 1 else self.target.argmax(axis=1)
+        if self.target.ndim == 1:
+            return self.target
+        return np.asarray(self.target.argmax(axis=1)).ravel().astype(np.intp)
 
     def rare_class(self, n_parts):
         """Return words on a class with mass in fewer units than parts, None if there is none.
@@ -115,6 +140,11 @@ class Masses:
             counts = np.count_nonzero(self.of_group, axis=0)
         elif self.target.ndim == 1:
             counts = np.bincount(self.target, self.weight > 0, self.n_classes)
+        elif issparse(self.target):
+            listed = self.target[self.weight > 0]
+            *counts, left = np.bincount(listed.indices, minlength=self.n_classes)
+            # Of an even rest every class has some.
+            counts = np.maximum(counts, left if self.even else 0)
         else:
             counts = np.zeros(self.n_classes, dtype=np.intp)
             for start in range(0, self.n_units, COUNTED):
@@ -153,6 +183,27 @@ def by_content(target):
     return classes[order], np.take(target, order, axis=1)
 
 
+def lists_by_content(target):
+    """Return the same of a ``TopK``, a CSR matrix with what no list names as a class more."""
+    lists, n = target.values, len(target)
+    n_classes = len(target.classes)
+    rows = np.concatenate([lists.samples, np.arange(n)])
+    columns = np.concatenate([lists.listed, np.full(n, n_classes)])
+    values = np.concatenate([lists.proba, lists.left])
+    csr = csr_array((values, (rows, columns)), (n, n_classes + 1))
+    csr.eliminate_zeros()
+    csc = csr[:, :-1].tocsc()
+    # As above: of two columns that differ first in a row, that with more there comes first.
+    keys = [
+        tuple(zip((-csc.indices[own]).tolist(), csc.data[own].tolist(), strict=True))
+        for own in (slice(*ends) for ends in pairwise(csc.indptr))
+    ]
+    order = sorted(range(n_classes), key=keys.__getitem__, reverse=True)
+    csr = csr[:, [*order, n_classes]]
+    csr.sort_indices()
+    return np.append(target.classes[order].astype(object), "not listed"), csr
+
+
 def exchange(masses, parts, shares, rng):
     """Let pairs of units change places until the masses of the parts fit their shares.
 
@@ -165,9 +216,9 @@ def exchange(masses, parts, shares, rng):
         for a, b in zip(order[::2], order[1::2], strict=False):
             i = rng.randint(len(parts[a]), size=N_CANDIDATES)
             j = rng.randint(len(parts[b]), size=N_CANDIDATES)
-            v, w = masses.of_units(parts[a][i]), masses.of_units(parts[b][j])
+            v, w, columns = masses.of_pair(parts[a][i], parts[b][j])
             # Half of what the squared deviations grow by if v - w goes from a to b.
-            gap = excess[a] - excess[b]
+            gap = (excess[a] - excess[b])[columns]
             growth = np.add.outer((v * (v - gap)).sum(axis=1), (w * (w + gap)).sum(axis=1))
             # Not by BLAS, whose threads, waiting for busy cores, take sixty times as long.
             growth -= np.einsum("ik,jk->ij", 2.0 * v, w)
@@ -178,8 +229,8 @@ def exchange(masses, parts, shares, rng):
             least = -GAIN * (np.square(v[k]).sum() + np.square(w[m]).sum())
             if growth[k, m] < least and not empties:
                 parts[a][i[k]], parts[b][j[m]] = there, here
-                excess[a] -= v[k] - w[m]
-                excess[b] += v[k] - w[m]
+                excess[a, columns] -= v[k] - w[m]
+                excess[b, columns] += v[k] - w[m]
         deviation = float(np.vdot(excess, excess))
         if deviation < WORTHWHILE * best:
             best, stale = deviation, 0

@@ -125,6 +125,12 @@ CASES = {
         for rest in ("uniform", "renormalize", "bucket")
         for y in [lists(rest)]
     },
+    "weights of classes of top-k": (
+        {"class_weight": "balanced"},
+        Source(X, lists("uniform"), W),
+        {},
+        (X, lists("uniform"), W),
+    ),
     "elastic net": ({"l1_ratio": 0.5}, table(), SOFT, (X, P)),
     "no intercept": ({"fit_intercept": False}, table(), SOFT, (X, P)),
     "transform": (

@@ -10,7 +10,7 @@ from scipy.special import entr, rel_entr, softmax
 
 from sklkl._optimize.lbfgs import minimize
 from sklkl._optimize.objective import DIAGONAL, EXACT, FULL
-from sklkl.linear_model import _rows
+from sklkl.linear_model import _objective, _rows
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._objective import MAX_FULL_CURVATURE, KLObjective
 from sklkl.linear_model._rows import rows_of
@@ -283,6 +283,33 @@ def test_curvature_of_hardly_any_entries_is_that_of_dense_rows(
             assert (value is None) == (expected is None)
             if value is not None:
                 assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr_array])
+@pytest.mark.parametrize("n_classes", [3, 7])  # fewer and more than columns of X
+def test_metric_of_many_classes_has_a_block_for_each(n_classes, make, monkeypatch):
+    """That of the Hessian, times what blocks alone miss where classes are equally likely."""
+    monkeypatch.setattr(_objective, "MAX_CLASS_CORRELATION", 2)
+    X, target, weight = make_data(n_classes)
+    objective = make_objective(make(X), target, weight, n_classes)
+    W = point_of(objective)
+    hessian = hessian_of(objective, W)
+    class_of = np.tile(np.arange(n_classes), len(W))
+    hessian[class_of[:, np.newaxis] != class_of] = 0.0
+    data = hessian.copy()
+    penalised = np.repeat(np.arange(len(W)) < N_FEATURES, n_classes)
+    data[np.diag(penalised)] -= objective.penalty
+    wanted = np.linalg.inv(data * n_classes / (n_classes - 1.0) + hessian - data)
+    for limit in (1 << 20, 40 * n_classes, 1):  # rows at a time: all, 40, 1
+        monkeypatch.setattr(_rows, "SCORE_SLICE", limit)
+        monkeypatch.setattr(_rows, "HESSIAN_SLICE", limit)
+        inverse = matrix_of(objective.metric(W, FULL), W.shape)
+        assert_allclose(inverse, wanted, rtol=1e-6, atol=1e-8)
+        diagonal = objective.class_curvature(W, False)
+        full = objective.class_curvature(W, True)
+        assert_allclose(np.einsum("kff->kf", full), diagonal, rtol=1e-10)
+    monkeypatch.setattr(_objective, "MAX_BLOCKS", 1)
+    assert not objective.in_blocks
 
 
 @pytest.mark.parametrize(("n_classes", "fit_intercept"), [(3, False), (6, True)])

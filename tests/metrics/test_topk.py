@@ -1,6 +1,9 @@
 """Losses and scorers of targets that list a few classes of each sample."""
 
+from dataclasses import astuple
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
@@ -14,7 +17,9 @@ from sklkl.metrics import _losses as losses
 from sklkl.metrics import (
     d2_kl_score,
     divergence_loss,
+    fidelity_report,
     kl_loss,
+    loss_interval,
     make_divergence_scorer,
     make_fidelity_scorer,
 )
@@ -187,3 +192,57 @@ def test_scorers_of_two_classes():
     scorer = make_divergence_scorer("kl")
     assert_allclose(scorer(model, X, y), scorer(model, X, y.to_dense()), rtol=1e-13)
     assert_allclose(model.score(X, y), model.score(X, y.to_dense()), rtol=1e-13)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "renormalize", "bucket"])
+def test_intervals(rest):
+    indices, proba, q = problem()
+    y = TopK(indices, proba, 7, rest=rest)
+    options = {"sample_weight": np.linspace(0.0, 2.0, len(y))}
+    interval = loss_interval(y, q, **options)
+    assert_allclose(interval.estimate, kl_loss(y, q, **options), rtol=1e-13)
+    other = q[:, ::-1]
+    if rest != "bucket":
+        dense = y.to_dense()
+        # Predictions may be lists, too.
+        for ours, theirs in (
+            ((y, q), (dense, q)),
+            ((y, q, other), (dense, q, other)),
+            ((dense, y, q), (dense, dense, q)),
+        ):
+            found, expected = (astuple(loss_interval(*x, **options)) for x in (ours, theirs))
+            assert_allclose(found, expected)
+    else:
+        difference = loss_interval(y, q, other, **options).estimate
+        expected = interval.estimate - kl_loss(y, other, **options)
+        assert_allclose(difference, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "renormalize"])
+def test_reports(rest):
+    """Of the truth, by name: the accuracy, and the losses of both models."""
+    indices, proba, q = problem()
+    X = np.random.default_rng(1).normal(size=(30, 2))
+    names = np.array(list("gfedcba"))
+    teacher = SoftLabelLogisticRegression(classes=names).fit(X, q)
+    student = SoftLabelLogisticRegression(classes=names[::-1]).fit(X, q[:, ::-1])
+    for classes in (None, names, names[::-1]):
+        y = TopK(indices, proba, 7, classes=classes, rest=rest)
+        dense = pd.DataFrame(y.to_dense(), columns=names if classes is None else classes)
+        options = {"timing": False, "output_dict": True}
+        report, expected = (
+            fidelity_report(teacher, student, X, t, **options) for t in (y, dense)
+        )
+        for model in ("teacher", "student"):
+            assert_allclose(list(report[model].values()), list(expected[model].values()))
+    bucket = TopK(indices, proba, 7, rest="bucket")
+    with pytest.raises(ValueError, match="The accuracy needs the probability of every class"):
+        fidelity_report(teacher, student, X, bucket, timing=False)
+    with pytest.raises(ValueError, match="y has 8 columns, but the teacher knows 7"):
+        fidelity_report(teacher, student, X, TopK(indices, proba, 8), timing=False)
+    two = TopK([[0], [1]], [[0.7], [0.8]], classes=["n", "y"])
+    pair = SoftLabelLogisticRegression(classes=["y", "n"]).fit(X[:2], [[0.3, 0.7], [0.9, 0.1]])
+    report = fidelity_report(pair, pair, X[:2], two, timing=False, output_dict=True)
+    assert_allclose(
+        report["teacher"]["kl"], kl_loss([[0.3, 0.7], [0.8, 0.2]], pair.predict_proba(X[:2]))
+    )

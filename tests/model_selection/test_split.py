@@ -21,6 +21,7 @@ from sklearn.model_selection import (
 )
 from threadpoolctl import threadpool_limits
 
+from sklkl import TopK
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
 from sklkl.model_selection import StratifiedSoftKFold, StratifiedSoftShuffleSplit
@@ -638,3 +639,65 @@ def test_groups_are_routed(name):
         assert requests == {"groups": True, "sample_weight": False}
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
             assert_splits_of_tools(asked, both, sample_weight=weight)
+
+
+# Lists of classes
+
+
+def make_lists(n_samples=400, n_classes=60, rest="uniform", order=None, seed=0):
+    """Targets of which five classes are known, some of them much more frequent than others."""
+    rng = np.random.default_rng(seed)
+    y = rng.dirichlet(0.2 / np.arange(1, n_classes + 1) ** 0.5, n_samples)
+    order = np.arange(n_classes) if order is None else order
+    top = np.argsort(-y, axis=1, kind="stable")[:, :5]
+    proba = 0.97 * np.take_along_axis(y, top, axis=1)
+    return TopK(np.argsort(order)[top], proba, classes=LETTERS_2[order], rest=rest)
+
+
+LETTERS_2 = np.array([a + b for a in "abcdef" for b in "klmnopqrst"])
+
+
+@pytest.mark.filterwarnings("ignore:The class")
+@pytest.mark.parametrize("splitter", SPLITTERS.values(), ids=SPLITTERS)
+@pytest.mark.parametrize("rest", ["uniform", "renormalize", "bucket"])
+def test_lists(splitter, rest, monkeypatch):
+    """Masses are balanced without an array of all classes; names and order do not matter."""
+    y = make_lists(rest=rest)
+    dense = make_lists(rest="uniform" if rest == "bucket" else rest).to_dense()
+    weight = make_weight(len(y))
+    order = np.random.default_rng(1).permutation(60)
+    monkeypatch.setattr(TopK, "to_dense", None)
+    for kwargs in ({}, {"sample_weight": weight}):
+        found = splits(splitter, y, **kwargs)
+        assert_partition(found, len(y)) if "Fold" in type(splitter).__name__ else None
+        other = make_lists(rest=rest, order=order)
+        assert same_splits(splits(splitter, other, **kwargs), found)
+    plain = ShuffleSplit(20, test_size=len(splits(splitter, y)[0][1]), random_state=0)
+
+    def deviation(splitter, y):
+        tests = [test for _, test in splits(splitter, y)]
+        masses = np.array([dense[test].mean(axis=0) for test in tests])
+        return np.mean((masses - dense.mean(axis=0)) ** 2 / dense.mean(axis=0))
+
+    assert deviation(splitter, y) < 0.2 * deviation(plain, dense)
+
+
+def test_lists_that_are_whole_are_dense_targets():
+    y = make_y()
+    y[y < 0.2] = 0.0
+    y /= y.sum(axis=1, keepdims=True)
+    assert same_splits(
+        splits(StratifiedSoftKFold(3), TopK.from_csr(csr_array(y))),
+        splits(StratifiedSoftKFold(3), y),
+    )
+
+
+def test_lists_warn_and_refuse():
+    y = TopK([[0], [0], [1], [2]], [[0.9]] * 4, 4, rest="renormalize")
+    with pytest.warns(UserWarning, match="The class [12] has mass in only 1 of the samples"):
+        splits(StratifiedSoftKFold(2), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splits(StratifiedSoftKFold(2), TopK(y.listed[:, None], [[0.9]] * 4, 4))
+    with pytest.raises(ValueError, match="groups are for a dense y; of a TopK take"):
+        splits(StratifiedSoftKFold(2), y, groups=[0, 0, 1, 1])
