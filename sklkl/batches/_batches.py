@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
-from sklkl.batches._sources import column_names, names_of, open_source
+from sklkl.batches._sources import column_names, names_of, open_source, refuse_strange
 
 OF_FEATURES = (
     "leave it out of the features, or pass a transform, as a fitted ColumnTransformer"
@@ -160,7 +160,8 @@ class Batches:
                 f"there are {shown(names)}."
             )
         soft = isinstance(self.target, Iterable) and not isinstance(self.target, str)
-        target = list(self.target) if soft else [self.target]
+        target = names_of(self.target if soft else [self.target], "target")
+        refuse_strange([self.sample_weight], "sample_weight")
         if soft and len(target) < 2:
             raise ValueError(f"target must name two columns at least; got {self.target!r}.")
         others = target if self.sample_weight is None else [*target, self.sample_weight]

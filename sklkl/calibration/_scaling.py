@@ -72,6 +72,7 @@ from sklkl.calibration._objective import (
     solved,
 )
 from sklkl.linear_model import _device
+from sklkl.linear_model._data import unchanged_on_error
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -182,6 +183,11 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             in another order than ``X``.
         """
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
+        with unchanged_on_error(self):
+            self._fit_map(X, y, sample_weight)
+        return self
+
+    def _fit_map(self, X, y, sample_weight):
         automatic = isinstance(self.smoothing, str)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
         # A map has few parameters, and its objective passes over X hundreds of times.
@@ -212,13 +218,14 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         if target.ndim == 2:
             target = np.asfortranarray(target, np.float64)
             target = target / target.sum(axis=1, keepdims=True)
-        C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
+        C, intercepts = float(getattr(self, "C", np.inf)), hasattr(self, "C")
         sure = np.isinf(C) and not automatic
-        proba = np.exp(smoothed(log_proba, 0.0 if automatic else self.smoothing))
+        smoothing = 0.0 if automatic else float(self.smoothing)
+        proba = np.exp(smoothed(log_proba, smoothing))
         doubt = Doubt() if sure else Doubt.of(proba, target, weight)
         penalty = len(classes) / max(C * float(weight.sum()), 1.0 / MOST_PENALTY)
         weight = weight / weight.max()
-        self.smoothing_ = self.smoothing
+        self.smoothing_ = smoothing
         self.classes_ = classes
         data = Data.of(log_proba, target, weight)
         with one_blas_thread:  # once for all fits, which takes 1 ms
@@ -228,7 +235,6 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             start = np.eye(1, 1 + len(classes) * intercepts)
             _, start = fit_common(data, doubt, start)
             self._fit(data, doubt, start, penalty)
-        return self
 
     def __sklearn_array_api_convert__(self, converter):
         """Return a copy: the fitted numbers stay on the host, wherever X is."""

@@ -3,6 +3,7 @@
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
@@ -45,6 +46,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             If ``y`` is no valid target, or arguments name their rows in another order than
             ``X``.
         """
+        check_is_fitted(self)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
         if is_sparse(y):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
