@@ -9,7 +9,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import count
 from math import isqrt
 from operator import methodcaller
@@ -18,6 +18,7 @@ import numpy as np
 from scipy.sparse import issparse, vstack
 from sklearn import config_context, get_config
 
+from sklkl._core.lazy import lazy
 from sklkl.linear_model._objective import sample_stride
 from sklkl.linear_model._parts import Part, merge, summarise
 from sklkl.linear_model._stats import most_of_center
@@ -89,7 +90,7 @@ class BatchData:
             "to make a new iterator each time."
         )
 
-    @cached_property
+    @lazy
     def n_samples(self):
         """The number of rows."""
         return sum(self.whole.lengths)
@@ -133,12 +134,12 @@ class BatchRows(SummedRows):
         changed.changes = (*self.changes, (method, [own[0] for own in arguments]))
         return changed
 
-    @cached_property
+    @lazy
     def stats(self):
         """See ``Rows``."""
         return self._first_pass[0]
 
-    @cached_property
+    @lazy
     def _first_pass(self):
         """The stats, the center, None of sparse rows, and the ``Sample`` that is likely."""
         stride = sample_stride(self.data.n_samples, self.shape[0])
