@@ -12,11 +12,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from sklearn.exceptions import NotFittedError
+from sklearn.naive_bayes import GaussianNB
 
-from sklkl import divergences
+from sklkl import TopK, divergences
+from sklkl._core.samples import take
+from sklkl.batches import Batches, predict_to_parquet
+from sklkl.calibration import (
+    DirichletScaling,
+    SoftCalibratedClassifierCV,
+    TemperatureScaling,
+)
+from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.divergences._registry import DIVERGENCES
+from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.metrics import jeffreys_loss, kl_loss
+from sklkl.model_selection import soft_cross_val_predict
 
 P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
+FRAME = pd.DataFrame(P, columns=["a", "b"])
+MODEL = GaussianNB().fit(P, [0, 1])
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
 NO_UNIT = {"p": P, "q": Q, "axis": -1}
 GAUSSIAN = {"mean_p": [0.0, 1.0], "cov_p": [[2.0, 0.5], [0.5, 1.0]]}
@@ -83,3 +98,130 @@ def test_hostile_values(function):
                 if is_nan(result):
                     faults.append(f"{call} gives {result}")
     assert not faults, "\n".join(faults)
+
+
+def test_random_calls():
+    """Some of what ``python -m tools.fuzz`` tries, of every function and estimator."""
+    fuzz = pytest.importorskip("tools.fuzz", reason="not beside a source tree")
+    run, found = fuzz.Run(), {}
+    for name in fuzz.TARGETS:
+        slow = name.endswith(("CV", "_report")) or "distillation" in name or "Display" in name
+        for number in range(1 if slow else 4):
+            case = fuzz.Case(0, number, ([name], [1.0]))
+            if (finding := run(case)) is not None:
+                found[finding[0]] = fuzz.shown(case, frozenset())
+    assert not found
+    assert run.calls.total() > 200
+
+
+def test_random_calls_are_judged(monkeypatch):
+    """A fault of each kind is found."""
+    fuzz = pytest.importorskip("tools.fuzz", reason="not beside a source tree")
+
+    def changes(X):
+        X[...] = 0.0
+
+    def warns(X):
+        np.log(0.0 * np.ones(2))
+
+    faults = {
+        "IndexError": lambda X: [][1],
+        "ValueError": lambda X: int("a"),
+        "NaN in the result": lambda X: {"a": [np.array(np.nan)]},
+        "an argument was changed": changes,
+        "RuntimeWarning: divide by zero encountered in log": warns,
+    }
+    for what, function in faults.items():
+        monkeypatch.setitem(fuzz.TARGETS, "fault", function)
+        case = fuzz.Case(0, 0, (["fault"], [1.0]))
+        (name, kind, *_), _ = fuzz.Run()(case)
+        assert (name, kind) == ("fault", what)
+
+
+BEYOND = {
+    "csr": csr_array(np.eye(3)),
+    "csc": csr_array(np.eye(3)).tocsc(),
+    "bsr": csr_array(np.eye(4)).tobsr((2, 2)),
+    "coo": csr_array(np.eye(3)).tocoo(),
+}
+for x in BEYOND.values():
+    (x.row if x.format == "coo" else x.indices)[-1] = 99
+
+
+@pytest.mark.parametrize("form", BEYOND)
+def test_entries_beyond_a_sparse_matrix_are_refused(form):
+    """SciPy would read and write outside of its arrays."""
+    x, rows = BEYOND[form], np.eye(3)
+    with pytest.raises(ValueError, match=r"proba.*(column 99|entries beyond)"):
+        TopK.from_csr(x)
+    for function in (
+        lambda: SoftLabelLogisticRegression().fit(x, [0, 1, 1, 0][: x.shape[0]]),
+        lambda: soft_cross_val_predict(GaussianNB(), x, [0, 1, 1, 0][: x.shape[0]]),
+        lambda: take(x, [0]),
+    ):
+        with pytest.raises(ValueError, match=r"X.*(column 99|entries beyond)"):
+            function()
+    for function in (
+        lambda: TopK.from_dicts([{0: 0.0}], classes=x),
+        lambda: kl_loss([0, 1], rows[:2], labels=x),
+    ):
+        with pytest.raises(ValueError, match="must be a list of labels"):
+            function()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: TopK.from_dicts(np.array("a")), "rows must be a list of dicts"),
+        (lambda: TopK.from_dicts(memoryview(b"a")), r"rows\[0\] must be a dict"),
+        (lambda: TopK([[0]], [[1.0]], csr_array(P), classes=[0, 1]), "n_classes must be"),
+        (lambda: soft_cross_val_predict({}, P, P), "estimator must be an estimator with fit"),
+        (lambda: soft_cross_val_predict(GaussianNB, P, P), "estimator must be an estimator"),
+        (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=csr_array(P)), "cv must be"),
+        (lambda: Batches(FRAME, target=np.array("a")), "target must be a list of columns"),
+        (lambda: Batches(FRAME, target=np.zeros(2, "i4,f8")), "target must name columns"),
+        (lambda: Batches(FRAME, target="a", sample_weight=[1]), "sample_weight must name col"),
+        (lambda: Batches("\ud800", target="a"), "source holds no path"),
+        (lambda: predict_to_parquet(MODEL, FRAME, None), "path must be a path"),
+        (lambda: predict_to_parquet(MODEL, FRAME, "a", method=[1]), "method must be one of"),
+        (lambda: TemperatureScaling().fit([[0.5, 0.5], [1.0]], [0, 1]), "X must be an array"),
+    ],
+)
+def test_what_is_no_argument_at_all(function, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        function()
+
+
+def test_a_failed_fit_leaves_nothing_that_looks_fitted():
+    model = DirichletScaling()
+    with pytest.raises(ValueError, match="columns"):
+        model.fit(np.eye(3), [0, 1, 1])
+    with pytest.raises(NotFittedError):
+        model.predict_proba(np.eye(3))
+    assert vars(model).keys() == vars(DirichletScaling()).keys()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(TemperatureScaling(), SoftLabelLogisticRegression(divergence=np.eye(2))),
+        *(SoftCalibratedClassifierCV("a"), PooledClassifier([], pooling=np.eye(2))),
+        *(DistilledClassifier(np.eye(2)), DistilledClassifier(GaussianNB(), unlabeled=[1, 2])),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_is_not_fitted_says_so_whatever_its_parameters(model):
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        if hasattr(model, method):
+            with pytest.raises(NotFittedError):
+                getattr(model, method)(P)
+    with pytest.raises(NotFittedError):
+        model.score(P, [0, 1])
+
+
+def test_large_numbers_warn_of_nothing():
+    with warnings.catch_warnings(action="error"):
+        with pytest.raises(ValueError, match="y_true"):
+            kl_loss([1e308, 1e308, 0.5], np.full((3, 2), 0.5))
+        with pytest.raises(ValueError, match=r"y_proba\[0\]"):
+            jeffreys_loss([0, 1], [[np.inf, 0.0], [0.5, 0.5]])

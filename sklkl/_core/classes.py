@@ -15,8 +15,8 @@ def check_classes(classes, name="classes"):
         classes = on_host(classes, name)
         values = np.asarray(classes)
         labels = classes if isinstance(classes, list | tuple) else values.tolist()
-        repeated = len(set(labels)) < len(labels)
-    except (TypeError, ValueError):  # not hashable, or lists of different lengths
+        repeated = values.ndim == 1 and len(set(labels)) < len(labels)
+    except Exception:  # not hashable, lists of different lengths, or whatever a library raises
         values = np.array(None)
     if values.ndim != 1 or values.dtype.kind == "c":
         raise ValueError(f"{name} must be a list of labels; got {classes!r}.")

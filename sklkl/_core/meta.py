@@ -26,7 +26,11 @@ class MetaClassifierMixin(MetaEstimatorMixin):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = [get_tags(e).input_tags for e in self._inner_estimators().values()]
+        inner = [
+            get_tags(e).input_tags
+            for e in self._inner_estimators().values()
+            if hasattr(e, "__sklearn_tags__")  # what is no estimator is for fit to refuse
+        ]
         tags.input_tags.sparse = all(t.sparse for t in inner)
         tags.input_tags.allow_nan = all(t.allow_nan for t in inner)
         return tags

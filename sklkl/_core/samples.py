@@ -4,12 +4,13 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d, indexable
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.devices import on_host, place_of, to_host
 from sklkl._core.names import refuse_other_rows, row_number
 from sklkl._core.sklearn import num_samples, take_rows
+from sklkl._core.sparse import check_entries
 
 
 def match_rows(**arrays):
@@ -37,12 +38,21 @@ def n_rows(x, name):
         raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
 
 
+def indexed(X, y):
+    """Return samples and their targets, or None, as what rows can be taken from."""
+    if issparse(X):
+        check_entries(X, "X")
+    elif isinstance(X, memoryview):
+        X = np.asarray(X)
+    return indexable(X, y)
+
+
 def refuse_missing(rows, name):
     """Refuse a matrix with a missing value, naming the first row that has one."""
     if (place := place_of(rows, name)) is not None:
         rows = to_host(place.xp.any(place.xp.isnan(rows), axis=1))
         rows = np.where(rows, np.nan, 0.0)[:, np.newaxis]
-    values = np.asarray(rows)
+    values = as_array(rows, name)
     if values.ndim != 2 or values.dtype.kind not in "Of":
         return
     if values.dtype.kind == "O":
@@ -214,6 +224,7 @@ def refuse_marker_as_string(y, marker):
 def take(X, rows):
     """Return rows of anything that holds samples."""
     if issparse(X):
+        check_entries(X, "X")
         X = X.tocsr()
     elif not hasattr(X, "shape"):
         X = as_array(X, "X")

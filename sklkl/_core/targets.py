@@ -224,7 +224,8 @@ def _check_hard(labels, classes, name, of_part):
         # twice what it gets, which takes longer than a loss of all the samples.
         twice = np.repeat(found, 2)
         often = of_part or len(twice) <= len(labels)
-        check_classification_targets(twice if often else labels)
+        with np.errstate(invalid="ignore"):  # it turns them into integers, to compare
+            check_classification_targets(twice if often else labels)
     except (TypeError, ValueError) as error:
         hint = ""
         if labels.dtype.kind == "f":

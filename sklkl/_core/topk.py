@@ -245,7 +245,10 @@ class TopK:
         array([[0.905, 0.082, 0.013],
                [0.005, 0.99 , 0.005]])
         """
-        rows = list(rows)
+        try:
+            rows = list(rows)
+        except Exception:  # whatever refuses to be gone through raises
+            raise TypeError(f"rows must be a list of dicts; got {rows!r}.") from None
         for i, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise TypeError(
@@ -277,6 +280,8 @@ class TopK:
         Messages call the classes and their probabilities by the two ``names``.
         """
         check("rest", rest, RESTS)
+        if n_classes is not None:
+            check("n_classes", n_classes, N_CLASSES)
         if classes is not None:
             classes = check_classes(classes)
             if n_classes is None:
@@ -287,7 +292,6 @@ class TopK:
                 )
         if n_classes is None:
             raise ValueError("Pass n_classes, the number of all classes, or their names.")
-        check("n_classes", n_classes, N_CLASSES)
         self.shape = (len(starts) - 1, int(n_classes))
         self.classes, self.rest, self.starts = classes, rest, starts
         _check_lists(starts, listed, n_classes, names[0])

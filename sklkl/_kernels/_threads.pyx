@@ -104,13 +104,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-cdef public int sklkl_get_num_threads() noexcept with gil:
-    return _max_threads()
-
-
-cdef public void sklkl_set_num_threads(int n) noexcept with gil:
-    global _limit
-    _limit = n if 0 < n < _n_cores() else 0  # lifted, as at the end of a limit
+cdef public int sklkl_threads = 0  # by its name threadpoolctl knows this library
 
 
 class Controller(LibController):
@@ -119,15 +113,17 @@ class Controller(LibController):
     user_api = "openmp"
     internal_api = "sklkl"
     filename_prefixes = ("_threads",)
-    check_symbols = ("sklkl_get_num_threads", "sklkl_set_num_threads")
+    check_symbols = ("sklkl_threads",)
 
     def get_num_threads(self):
         """Return the number of threads of a large call."""
-        return self.dynlib.sklkl_get_num_threads()
+        return _max_threads()  # not by way of C, where an interrupt would be lost
 
     def set_num_threads(self, num_threads):
         """Set the most threads of a call."""
-        return self.dynlib.sklkl_set_num_threads(num_threads)
+        global _limit
+        # Lifted by more, as at the end of a limit.
+        _limit = num_threads if 0 < num_threads < _n_cores() else 0
 
     def get_version(self):
         """Return None: that of the package is no number of a library."""

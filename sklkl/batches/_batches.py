@@ -11,7 +11,14 @@ from sklearn import config_context, get_config
 
 from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
-from sklkl.batches._sources import ITEMS, TUPLES, column_names, names_of, open_source
+from sklkl.batches._sources import (
+    ITEMS,
+    TUPLES,
+    column_names,
+    names_of,
+    open_source,
+    refuse_strange,
+)
 
 OF_FEATURES = (
     "leave it out of the features, or pass a transform, as a fitted ColumnTransformer"
@@ -176,6 +183,8 @@ class Batches:
             "labels": TargetColumns.of(self.labels, "labels"),
         }
         weights = {name: getattr(self, name) for name in ("sample_weight", "label_weight")}
+        for name, column in weights.items():
+            refuse_strange([column], name)
         columns = Columns([], **others, **weights)
         if self.features is None:
             columns.known = set(names)
@@ -242,8 +251,9 @@ class TargetColumns:
         if columns is None:
             return cls([], None)
         if isinstance(columns, str) or not isinstance(columns, Iterable):
+            refuse_strange([columns], name)
             return cls([columns], None)
-        names = list(columns)
+        names = names_of(columns, name)
         if len(names) < 2:
             raise ValueError(f"{name} must name two columns at least; got {columns!r}.")
         return cls(names, list(columns.values()) if isinstance(columns, dict) else names)

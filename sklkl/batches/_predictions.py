@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from sklkl._core.models import predict_columns
 from sklkl._core.names import shown
-from sklkl._core.parameters import check, integer
+from sklkl._core.parameters import Rule, check, integer, one_of
 from sklkl._core.typing import Estimator, ProbaMethod
 from sklkl.batches._batches import Batches, frame_of
 from sklkl.batches._sources import column_names, names_of, open_source
@@ -79,8 +79,8 @@ def predict_to_parquet(
     from pyarrow.parquet import ParquetWriter
 
     check("batch_size", batch_size, integer(1))
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {list(METHODS)}; got {method!r}.")
+    check("method", method, one_of(METHODS))
+    check("path", path, Rule("a path", str | os.PathLike))
     known = getattr(model, "feature_names_in_", None)
     if isinstance(source, Batches):
         raise TypeError(

@@ -1,6 +1,6 @@
 """Sources of batches, which can be read again and again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -88,9 +88,27 @@ def column_names(table):
 
 def names_of(columns, name):
     """Return columns, an argument of this name, as a list; refuse a single one."""
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
-        raise TypeError(f"{name} must be a list of columns; got {columns!r}.")
-    return list(columns)
+    try:
+        if isinstance(columns, str):
+            raise TypeError
+        columns = list(columns)
+    except Exception:  # whatever refuses to be gone through raises
+        raise TypeError(f"{name} must be a list of columns; got {columns!r}.") from None
+    refuse_strange(columns, name)
+    return columns
+
+
+def refuse_strange(columns, name):
+    """Refuse what cannot name a column."""
+    for column in columns:
+        try:
+            hash(column)
+            named = column == column or isinstance(column, float)  # NaN
+            strange = isinstance(column, np.void) or not isinstance(named, bool | np.bool_)
+        except TypeError:
+            strange = True
+        if strange:
+            raise TypeError(f"{name} must name columns; got {column!r}.")
 
 
 def _slicer(table):
@@ -115,7 +133,10 @@ def _dataset_of(paths):
     if "npy" in ends:
         raise ValueError("Pass .npy files as a tuple of paths, or of lists of them: (X, y).")
     form = ends.pop() if len(ends) == 1 and ends <= {"csv", "feather", "arrow"} else "parquet"
-    return dataset(paths if len(paths) > 1 else paths[0], format=form), form
+    try:
+        return dataset(paths if len(paths) > 1 else paths[0], format=form), form
+    except UnicodeError as error:
+        raise ValueError(f"source holds no path: {error}") from None
 
 
 def _of_parquet(dataset, batch_size):

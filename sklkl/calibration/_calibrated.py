@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,7 +22,7 @@ from sklkl._core.models import (
 )
 from sklkl._core.names import places, refuse_other_rows, shown
 from sklkl._core.parameters import BOOLEAN, N_JOBS, Rule, check_parameters
-from sklkl._core.samples import check_weights, row_params, take
+from sklkl._core.samples import check_weights, indexed, row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
 from sklkl._core.typing import Estimator, Floats, Folds, Samples
@@ -176,7 +175,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
         scaling, ensemble = self._check_parameters()
         named = {"X": X, "y": y, "sample_weight": sample_weight, **row_params(X, fit_params)}
         refuse_other_rows(named, strict=False)
-        X, y = indexable(X, y)
+        X, y = indexed(X, y)
         target = check_target(y, refuse_integers=True, at_least=2)
         classes = target.classes
         weight = None if sample_weight is None else check_weights(sample_weight, X)

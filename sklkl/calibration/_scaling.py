@@ -73,6 +73,7 @@ from sklkl.calibration._objective import (
     solved,
 )
 from sklkl.linear_model import _device
+from sklkl.linear_model._data import unchanged_on_error
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 SOLVE = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 1000}
@@ -200,7 +201,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
             in another order than ``X``.
         """
         check_parameters(self, **{name: RULES[name] for name in RULES if hasattr(self, name)})
-        with self._checked(X, y, sample_weight) as data:
+        with unchanged_on_error(self), self._checked(X, y, sample_weight) as data:
             self._fit_to(data)
         return self
 
@@ -235,12 +236,13 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
     def _fit_to(self, data):
         """Fit the map to checked data."""
         n_classes, automatic = data.n_classes, isinstance(self.smoothing, str)
-        C, intercepts = getattr(self, "C", np.inf), hasattr(self, "C")
-        moments = data.moments(0.0 if automatic else self.smoothing)
+        C, intercepts = float(getattr(self, "C", np.inf)), hasattr(self, "C")
+        smoothing = 0.0 if automatic else float(self.smoothing)
+        moments = data.moments(smoothing)
         sure = np.isinf(C) and not automatic
         doubt = Doubt() if sure else Doubt.of(moments, data.unit)
         penalty = n_classes / max(C * data.unit * moments.weight, 1.0 / MOST_PENALTY)
-        self.smoothing_ = self.smoothing
+        self.smoothing_ = smoothing
         with one_blas_thread:  # once for all fits, which takes 1 ms
             if automatic:
                 self.smoothing_ = fit_smoothing(data, doubt, intercepts=intercepts)

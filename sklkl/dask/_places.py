@@ -5,12 +5,13 @@ Dask, or the result itself.
 """
 
 import warnings
-from functools import cached_property
 from uuid import uuid4
 from weakref import WeakSet
 
 import dask
 from distributed import default_client, get_worker, wait
+
+from sklkl._core.lazy import lazy
 
 
 def place_in_use():
@@ -66,7 +67,7 @@ class Workers:
         """Return how many computations a worker does at a time."""
         return self._threads.get(worker, 1)
 
-    @cached_property
+    @lazy
     def _threads(self):
         return self.client.nthreads()
 

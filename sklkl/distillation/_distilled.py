@@ -486,6 +486,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         -------
         %(to_score)s
         """
+        check_is_fitted(self)
         weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
         check_same_rows(X=X, y=y, **weights)
         if self.unlabeled is not None and not is_sparse(y):

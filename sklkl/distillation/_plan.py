@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_consistent_length, indexable
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
@@ -27,6 +27,7 @@ from sklkl._core.samples import (
     check_same_rows,
     check_weights,
     holds_labels,
+    indexed,
     is_unlabeled,
     refuse_marker_as_string,
     refuse_missing_labels,
@@ -150,7 +151,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     grid = _tuning.grid_of(options, student)
     weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
     check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
-    X, y = indexable(X, y)
+    X, y = indexed(X, y)
     check_samples(student, X)
     if sample_weight is not None:
         sample_weight = check_weights(sample_weight, X)

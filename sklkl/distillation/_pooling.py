@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import Bunch
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,7 +31,7 @@ from sklkl._core.models import (
 )
 from sklkl._core.names import shown
 from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
-from sklkl._core.samples import check_same_rows, check_weights, take
+from sklkl._core.samples import check_same_rows, check_weights, indexed, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_kind, check_target, one_hot
 from sklkl._core.typing import Floats, Folds, Pooling, Samples
@@ -257,7 +257,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
         weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
         if X is not None or y is not None:
             check_same_rows(X=X, y=y, **weights)
-        X, y = indexable(X, y)
+        X, y = indexed(X, y)
         weight = None if sample_weight is None else check_weights(sample_weight, X)
         target = None
         if y is not None:
@@ -400,6 +400,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             If the pool is geometric and each class of a row has probability 0 by one of the
             estimators of positive weight.
         """
+        check_is_fitted(self)
         if self.pooling == "arithmetic":
             return sum(weight * proba for weight, proba in self._weighted(X, log=False))
         return softmax(self._mean_logs(X), axis=1)
@@ -418,6 +419,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             If the pool is geometric and each class of a row has probability 0 by one of the
             estimators of positive weight.
         """
+        check_is_fitted(self)
         if self.pooling == "arithmetic":
             weighted = self._weighted(X, log=True)
             return np.logaddexp.reduce([np.log(weight) + logs for weight, logs in weighted])

@@ -8,7 +8,7 @@ After that an evaluation is a pass. In memory are a batch, the next one, and the
 from collections import deque
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import count
 from math import isqrt
 from operator import methodcaller
@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import issparse, vstack
 
 from sklkl._core import topk
+from sklkl._core.lazy import lazy
 from sklkl._core.targets import is_sparse
 from sklkl.batches._batches import ahead, numbered, refuse_others
 from sklkl.linear_model._objective import sample_stride
@@ -66,7 +67,7 @@ class BatchData:
             "to make a new iterator each time."
         )
 
-    @cached_property
+    @lazy
     def n_samples(self):
         """The number of rows."""
         return sum(self.whole.lengths)
@@ -110,12 +111,12 @@ class BatchRows(SummedRows):
         changed.changes = (*self.changes, (method, [own[0] for own in arguments]))
         return changed
 
-    @cached_property
+    @lazy
     def stats(self):
         """See ``Rows``."""
         return self._first_pass[0]
 
-    @cached_property
+    @lazy
     def _first_pass(self):
         """The stats, the center, None of sparse rows, and the ``Sample`` that is likely."""
         stride = sample_stride(self.data.n_samples, self.shape[0])

@@ -9,12 +9,12 @@ float64 cannot.
 
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 from sklearn.utils import assert_all_finite
 
 from sklkl._core.devices import place_of, slices, to_host
+from sklkl._core.lazy import lazy
 from sklkl._core.targets import class_mass, one_hot
 from sklkl._kernels._linear import LOG_PROBA, RAW
 from sklkl.divergences import entropy
@@ -60,7 +60,7 @@ class DeviceRows:
         self.terms = [replace(term, weight=term.weight / self.unit) for term in terms]
         self.weights = [self.place.put(term.weight, X.dtype) for term in self.terms]
 
-    @cached_property
+    @lazy
     def stats(self):
         """See ``Rows``."""
         n_samples, n_features = self.X.shape
@@ -183,7 +183,7 @@ class DeviceRows:
             largest = np.maximum(largest, float(xp.max(change)))
         return float(largest)
 
-    @cached_property
+    @lazy
     def _counted(self):
         """True for rows of positive weight, on the device; None if all rows have some."""
         counted = np.any([term.weight > 0.0 for term in self.terms], axis=0)

@@ -510,7 +510,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.array_api_support = ARRAY_API and self.divergence in KL_SPELLINGS
+        kl = isinstance(self.divergence, str) and self.divergence in KL_SPELLINGS
+        tags.array_api_support = ARRAY_API and kl
         return tags
 
     def _start(self, objective, classes):

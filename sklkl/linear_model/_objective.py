@@ -1,11 +1,11 @@
 """The student's objective: sums over rows, the penalty, and approximations of its Hessian."""
 
 from copy import copy
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from sklkl._core.lazy import lazy
 from sklkl._optimize.cholesky import solver
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.linear_model import _rows
@@ -148,7 +148,7 @@ class KLObjective(Objective):
             self.mass = (stats.mass[1:] if self.binary else stats.mass) / total
             self.mass_weight = total / self.total_weight if stats.forward else np.nan
 
-    @cached_property
+    @lazy
     def sample(self):
         """The same function of evenly spaced rows, with the same penalty."""
         size, n_logits = self.shape

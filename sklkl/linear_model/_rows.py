@@ -12,7 +12,6 @@ second class; the logit of the first is 0. x is a row of X, with a 1 for the int
 
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from sklearn.utils import assert_all_finite
 
 from sklkl._core import topk
 from sklkl._core.devices import place_of
+from sklkl._core.lazy import lazy
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl.divergences import entropy
@@ -186,7 +186,7 @@ class LocalRows:
         vars(self).update(state)
         self.kernel = self._kernel()
 
-    @cached_property
+    @lazy
     def stats(self):
         """See ``Rows``."""
         return self.sums()
@@ -356,7 +356,7 @@ class LocalRows:
             change = change[self.counted]
         return float(change.max(initial=0.0))
 
-    @cached_property
+    @lazy
     def counted(self):
         """True for rows of positive weight, (n_samples,); None if all rows have some."""
         counted = np.any([term.weight > 0.0 for term in self.terms], axis=0)

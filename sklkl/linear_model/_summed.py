@@ -1,10 +1,10 @@
 """Rows in parts, as batches of a file or the workers of a cluster would hold them."""
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 
 import numpy as np
 
+from sklkl._core.lazy import lazy
 from sklkl.linear_model._stats import most_of_center
 
 
@@ -51,7 +51,7 @@ class SummedRows(ABC):
     def lengths(self):
         """The number of rows of each part."""
 
-    @cached_property
+    @lazy
     def stats(self):
         """See ``Rows``."""
         return self.total(add, "sums")

@@ -5,6 +5,7 @@ from functools import partial
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
@@ -59,6 +60,7 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             If ``y`` is no valid target, or arguments name their rows in another order than
             ``X``.
         """
+        check_is_fitted(self)
         if isinstance(X, Batches):
             refuse_others({"y": y, "sample_weight": sample_weight})
             return self._score_batches(X)

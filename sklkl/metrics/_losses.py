@@ -180,7 +180,7 @@ def clip(p, q, name):
     low = (q < eps) & (q < p)
     if not xp.any(low):
         return q
-    least = cast(xp.where(p < eps, p, eps + 0.0 * p), q.dtype)
+    least = cast(xp.where(p < eps, p, xp.full_like(p, eps)), q.dtype)
     q = xp.where(low, least, check_rows(q, name))
     total = xp.sum(q, axis=1, keepdims=True)
     return q / xp.where(xp.any(low, axis=1, keepdims=True), total, xp.ones_like(total))

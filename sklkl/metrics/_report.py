@@ -167,7 +167,7 @@ def fidelity_report(
     """
     check_options(base, on_zero)
     check("timing", timing, BOOLEAN)
-    check("digits", digits, integer(0))
+    check("digits", digits, integer(0, 100))
     check("output_dict", output_dict, BOOLEAN)
     models = {"teacher": teacher, "student": student}
     for name, model in models.items():

@@ -623,7 +623,7 @@ def check_soft_cv(cv, target, groups=None):
                 tuple(_as_indices(rows, len(target)) for rows in (train, test))
                 for train, test in cv
             ]
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever refuses to be gone through raises
             raise ValueError(
                 "cv must be an integer >= 2, a splitter, or pairs of indices of training and "
                 f"test sets; got {repr(given)[:200]}."

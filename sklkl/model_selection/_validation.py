@@ -7,7 +7,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -17,7 +16,7 @@ from sklkl._core.docs import documented
 from sklkl._core.models import ABSENT, check_partition, fit_and_predict, predict_columns
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
-from sklkl._core.samples import row_params, take
+from sklkl._core.samples import indexed, row_params, take
 from sklkl._core.sklearn import num_samples
 from sklkl._core.targets import check_target
 from sklkl._core.typing import Estimator, Floats, Folds, ProbaMethod, Samples
@@ -107,6 +106,8 @@ def soft_cross_val_predict(
     >>> bool(abs(proba - y).max() < 0.01)
     True
     """
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be an estimator with fit; got {estimator!r}.")
     check("method", method, one_of(get_args(ProbaMethod)))
     check("n_jobs", n_jobs, N_JOBS)
     check("verbose", verbose, integer(0))
@@ -115,7 +116,7 @@ def soft_cross_val_predict(
     refuse_other_rows(
         {"X": X, "y": y, "groups": groups, **row_params(X, params)}, strict=False
     )
-    X, y = indexable(X, y)
+    X, y = indexed(X, y)
     target = check_target(y, refuse_integers=True)
     classes = target.classes
     splitter = check_soft_cv(cv, target.values, groups)

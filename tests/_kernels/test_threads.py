@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklkl._kernels._threads import n_threads_for
 from sklkl.divergences import kl_divergence
@@ -147,6 +147,8 @@ def test_an_interrupt_while_threads_are_counted_is_not_lost(monkeypatch):
     monkeypatch.setattr(os, "environ", Interrupted(os.environ))
     with pytest.raises(KeyboardInterrupt):
         n_threads_for(LARGE)
+    with pytest.raises(KeyboardInterrupt):
+        threadpool_info()
 
 
 INTERRUPTED = """

@@ -1,7 +1,9 @@
 """Rows in parts: the same sums, and the same fits, as of all rows at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -102,3 +104,21 @@ def test_first_value_that_is_not_finite(monkeypatch):
     monkeypatch.setattr(_rows, "rows_of", listed)
     with pytest.raises(ValueError, match="Input X contains NaN"):
         SoftLabelLogisticRegression().fit(X, y, weight)
+
+
+def test_sums_of_some_rows_do_not_wait_for_those_of_others():
+    """Tasks of Dask that fit may hold all the threads that the sums of another fit need."""
+    both = Barrier(2)
+
+    class Meeting(ListedRows):
+        def total(self, *arguments):
+            both.wait(10)
+            return super().total(*arguments)
+
+    X, y, weight = problem()
+    parts = listed(X, K, True, [LossTerm(y, weight)]).parts
+    rows = [Meeting(parts, dense=True) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda rows: rows.stats, rows)
+    assert first.n_samples == second.n_samples == len(X)
+    assert rows[0].stats is first

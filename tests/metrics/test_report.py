@@ -415,7 +415,7 @@ def test_bad_y(y, parts):
         ({"base": 1}, ["base must be"]),
         ({"on_zero": "ignore"}, ["on_zero must be one of"]),
         ({"timing": "no"}, ["timing must be"]),
-        ({"digits": -1}, ["digits must be an integer >= 0"]),
+        ({"digits": -1}, ["digits must be an integer from 0 to 100"]),
         ({"output_dict": "yes"}, ["output_dict must be"]),
     ],
 )
