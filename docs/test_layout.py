@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 HTML = Path(__file__).parent / "_build" / "html"
-PAGES = sorted(page.relative_to(HTML).as_posix() for page in HTML.rglob("*.html"))
+FOUND = (page.relative_to(HTML).as_posix() for page in HTML.rglob("*.html"))
+PAGES = sorted(page for page in FOUND if not page.startswith("_static/"))
 
 # What ends to the right of the window, but in no box of its own that scrolls. The boxes of the
 # theme around a whole page scroll, too, but take its text along.
@@ -59,18 +60,42 @@ return [...faint];
 """
 
 
+# What the buttons copy, by a field that they add for the moment.
+COPIED = """
+const copied = [];
+document.execCommand = () => copied.push(document.querySelector("body > textarea").value);
+const buttons = [...document.querySelectorAll(arguments[0])];
+buttons.forEach((button) => button.click());
+return buttons.map((button, i) => copied[i]);
+"""
+PYTHON = "div:is([class*=ython], .highlight-pycon, .doctest) button.copybtn"
+
+
 def test_there_are_pages():
     assert "index.html" in PAGES
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page(browser, page):
-    browser.get((HTML / page).as_uri())
-    for width in (400, 1280):
-        browser.resize(width)
-        assert browser.execute_script(TOO_WIDE) == []
-        assert browser.execute_script("return document.body.scrollWidth <= innerWidth")
-    browser.execute_script(AT_ONCE)
-    for mode in ("light", "dark"):
-        browser.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
-        assert browser.execute_script(TOO_FAINT) == [], mode
+@pytest.fixture(scope="module", params=PAGES)
+def page(browser, request):
+    browser.get((HTML / request.param).as_uri())
+    return browser
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_too_wide(page, width):
+    page.resize(width)
+    assert page.execute_script(TOO_WIDE) == []
+    assert page.execute_script("return document.body.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_no_text_is_too_faint(page, mode):
+    page.execute_script(AT_ONCE)
+    page.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
+    assert page.execute_script(TOO_FAINT) == []
+
+
+def test_code_can_be_pasted(page):
+    for code in page.execute_script(COPIED, PYTHON):
+        assert code
+        compile(code, "copied", "exec")
