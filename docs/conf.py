@@ -70,12 +70,27 @@ plot_html_show_source_link = False
 plot_rcparams = {"figure.constrained_layout.use": True, "svg.hashsalt": "sklkl"}
 plot_apply_rcparams = True
 
+LESSONS = [
+    "plot_two_coins.py",
+    "plot_scorer_grid_search.py",
+    "plot_decomposition_intervals.py",
+    "plot_votes.py",
+    "distill_digits.py",
+    "plot_distill_pool.py",
+    "plot_temperature.py",
+    "plot_forward_reverse_student.py",
+    "plot_drift.py",
+    "plot_gaussian_vae.py",
+    "plot_policy_penalty.py",
+]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "doc_module": ("sklkl",),
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
+    "filename_pattern": "",  # all are run
+    "within_subsection_order": LESSONS.index,
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
