@@ -3,13 +3,11 @@
 import itertools
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -36,27 +34,10 @@ LIBRARY = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not PAGE.exists():
-        pytest.fail("build the docs first: sphinx-build -W -b html docs docs/_build/html")
-    options = webdriver.ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "force-device-scale-factor=1"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = shutil.which("chromedriver")
-    if driver is None:  # Selenium would search for one on the network
-        pytest.fail("install Chromium and its driver, on Debian chromium and chromium-driver")
-    service = webdriver.ChromeService(driver)
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def page(browser):
     """The page with two coins; afterwards, nothing must have gone wrong in it."""
-    resize(browser, 1280)
+    browser.resize(1280)
     load(browser)
     browser.get_log("browser")
     yield browser
@@ -66,13 +47,6 @@ def page(browser):
 def load(browser, fragment=""):
     browser.get("about:blank")
     browser.get(PAGE.as_uri() + fragment)
-
-
-def resize(browser, width, mobile=False):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile},
-    )
 
 
 def find(page, selector):
@@ -248,7 +222,7 @@ def touch(page, kind, *places):
 
 
 def test_touch(page):
-    resize(page, 390, mobile=True)
+    page.resize(390, mobile=True)
     page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     try:
         bar = bars(page, "p")[1]
@@ -479,7 +453,7 @@ TWELVE = f"#p={','.join(['0.05'] * 10)},0.25,0.25&q={','.join(['0.08'] * 10)},0.
 
 @pytest.mark.parametrize("width", [320, 768, 1280])
 def test_layout(page, width):
-    resize(page, width)
+    page.resize(width)
     load(page, f"{TWELVE}&names=a%20name%20of%20many%20letters")
     widths = (
         "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"

@@ -106,6 +106,8 @@ display = FidelityDisplay.from_estimator(distilled.teacher_, distilled.student_,
 plt.show()
 
 # %%
+# sphinx_gallery_thumbnail_number = 2
+#
 # These are five of them, with their labels and what both models predict.
 fig, ax = plt.subplots(1, 5, figsize=(8, 2.2), layout="constrained")
 for axes, row in zip(ax, display.worst_rows_[:5], strict=True):

@@ -85,6 +85,7 @@ ax.hlines(
     label="99 % quantile of chance",
 )
 ax.set_ylabel("Jensen-Shannon divergence in bits")
+ax.set_title("each month against January to June")
 ax.legend()
 plt.show()
 

@@ -40,7 +40,7 @@ lines = ax.contour(mean, log_var, price, levels=[0.1, 1, 2, 4], colors="white", 
 ax.clabel(lines, fmt="%g")
 ax.plot([-3, 3], [0, 0], color="white", linestyle="--", linewidth=1)
 ax.plot(0, 0, color="white", marker="*", markersize=12)
-ax.set(xlabel="mean", ylabel="log variance")
+ax.set(xlabel="mean", ylabel="log variance", title="the price of a dimension")
 fig.colorbar(surface, label="nats")
 plt.show()
 
@@ -93,6 +93,7 @@ styles = (("#0072B2", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#D55E00", "D")
 for (color, marker), (noise, values) in zip(styles, prices.items(), strict=True):
     ax.plot(np.arange(1, 21), values, color=color, marker=marker, label=f"noise {noise:g}")
 ax.set(xlabel="dimension, by variance of the data", ylabel="mean price in nats")
+ax.set_title("what the dimensions of the code pay")
 ax.set_xticks([1, 5, 10, 15, 20])
 ax.legend()
 plt.show()

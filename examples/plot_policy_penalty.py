@@ -81,8 +81,8 @@ for name, (color, marker, linestyle) in ESTIMATORS.items():
     ax[0].plot(exact, 100 * np.array(bias[name]), **style)
     ax[1].plot(exact, spread[name], **style)
 ax[0].axhline(0, color="black", linewidth=0.8)
-ax[0].set(ylabel="bias, % of the exact value")
-ax[1].set(ylabel="spread / exact value", yscale="log")
+ax[0].set(ylabel="bias, % of the exact value", title="bias")
+ax[1].set(ylabel="spread / exact value", yscale="log", title="spread")
 for axes in ax:
     axes.set(xlabel="exact divergence in nats", xscale="log")
     axes.legend()

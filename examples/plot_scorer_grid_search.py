@@ -65,6 +65,7 @@ for axes, values, best, color, marker, label in (
     )
     axes.set(ylabel=label, xscale="log")
     axes.legend()
+ax[0].set_title("two scores of the same models")
 ax[1].set_ylim(bottom=0)
 ax[1].set_xlabel("smoothing")
 plt.show()

@@ -86,5 +86,6 @@ fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, (values, color, linestyle) in curves.items():
     ax.plot(heads, values, color=color, linestyle=linestyle, linewidth=2, label=name)
 ax.set(xlabel="believed probability of heads", ylabel="bits", ylim=(0, 3))
+ax.set_title("three divergences of a belief from a fair coin")
 ax.legend()
 plt.show()

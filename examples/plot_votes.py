@@ -123,5 +123,6 @@ for j, (name, (color, hatch)) in enumerate(zip(models, styles, strict=True)):
     )
 ax.set_xticks(range(len(SETTINGS)), SETTINGS)
 ax.set_ylabel("KL to the truth in nats")
+ax.set_title("four ways to learn from votes")
 ax.legend()
 plt.show()
