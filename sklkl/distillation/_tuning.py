@@ -198,6 +198,10 @@ class Students:
         q = predict_proba_at_1(student, take(plan.X, test), classes, terms[0].temperature)
         return row_losses(one_hot(samples.labels[test], len(classes)), q)
 
+    def least(self):
+        """Return the least mean loss."""
+        return min(mean for _, mean, _ in self.found.values())
+
     def results(self):
         """Return settings, mean losses and standard errors of candidates, the best first.
 
