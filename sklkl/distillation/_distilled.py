@@ -495,8 +495,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             if known < min(KNOWN, MEMORY * honest) and honest > KNOWN:
                 warnings.warn(
                     "The teacher seems to have been fitted to the labelled samples, of which "
-                    f"it tells little more than the labels: its log loss is {known:.2g} there, "
-                    "that of the best student, on folds that the student does not know, "
+                    f"it tells little but the labels: its log loss is {known:.2g} there, that "
+                    "of the best student, on folds that the student does not know, "
                     f"{honest:.2g}. Pass teacher_proba by teachers that do not know a sample, "
                     "as sklkl.model_selection.soft_cross_val_predict returns them, or a "
                     "teacher that is not fitted yet.",
