@@ -184,10 +184,10 @@ def students(args):
     columns += ["accuracy: better", "same", "worse"]
     yield (
         "## Students\n\nOf the training rows a quarter is labelled, or all are; the teacher "
-        "labels the rest. The\ndistilled student has calibrate and hard_label_weight "
-        "chosen by tune; the plain one is\nfitted to the labels. A tree says 0 of classes that a "
-        "leaf does not hold, which costs 36 nats each time;\none with Laplace's correction does "
-        "not. The distilled tree gets a row per sample and class,\nso that min_samples_leaf=5 "
+        "labels the rest. The\ndistilled student has calibrate and hard_label_weight chosen "
+        "by tune; the plain one is\nfitted to the labels. A tree says 0 of classes that a leaf "
+        "does not hold, which costs 36 nats\neach time; one with Laplace's correction does "
+        "not. The distilled tree gets a row per sample\nand class, so that min_samples_leaf=5 "
         "allows it smaller leaves.\n\nNumbers of data sets, of "
         f"{len(found)}, where the distilled student is better, undecided (same) or worse:\n\n"
         + markdown_table(columns, summary)
