@@ -185,7 +185,7 @@ def students(args):
     yield (
         "## Students\n\nOf the training rows a quarter is labelled, or all are; the teacher "
         "labels the rest. The\ndistilled student has calibrate and hard_label_weight chosen "
-        "by tune; the plain one is\nfitted to the labels. A tree says 0 of classes that a leaf "
+        "by tune; the plain one is\nfitted to the labels. A tree says 0 of what a leaf "
         "does not hold, which costs 36 nats\neach time; one with Laplace's correction does "
         "not. The distilled tree gets a row per sample\nand class, so that min_samples_leaf=5 "
         "allows it smaller leaves.\n\nNumbers of data sets, of "
