@@ -31,8 +31,8 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 # The labels of all but 200 training digits are replaced by -1, and ``unlabeled=-1`` says so:
 # the teacher is fitted to the labelled digits, and the student to its predictions for all.
 # ``tune`` lets labelled digits decide, by cross-validation, whether the teacher is calibrated,
-# and on the share of labels in what the student learns (1 is the labels alone). A support vector machine has scores, not
-# probabilities, so that it gets a calibration first.
+# and on the share of labels in what the student learns (1 is the labels alone). A support
+# vector machine has scores, not probabilities, so that it gets a calibration first.
 teachers = {
     "forest": RandomForestClassifier(n_estimators=50, random_state=0),
     "SVM": SoftCalibratedClassifierCV(SVC(gamma=0.2, C=10), ensemble=False),
