@@ -934,7 +934,7 @@ def test_probabilities_of_a_teacher_are_found_by_name():
     with pytest.raises(ValueError, match="no row 'other'"):
         by_name(student, X[:1].rename(index={"flower 0": "other"}))
     with pytest.raises(ValueError, match="pass X as a data frame"):
-        by_name(student, X.to_numpy())
+        by_name(clone(student).fit(X.to_numpy(), y), X.to_numpy())
     for bad, message in (
         (frame.to_numpy(), "index names the samples"),
         (frame.reset_index(drop=True), "index names the samples"),
