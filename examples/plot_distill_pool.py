@@ -30,10 +30,9 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 #
 # The labels of all but 200 training digits are replaced by -1, and ``unlabeled=-1`` says so:
 # the teacher is fitted to the labelled digits, and the student to its predictions for all.
-# ``calibrate=True`` and ``hard_label_weight="auto"`` let labelled digits decide, by
-# cross-validation, on the temperature that calibrates the teacher, and on the share of labels
-# in what the student learns (1 is the labels alone). A support vector machine has scores, not
-# probabilities, so that it gets a calibration first.
+# ``tune`` lets labelled digits decide, by cross-validation, whether the teacher is calibrated,
+# and on the share of labels in what the student learns (1 is the labels alone). A support
+# vector machine has scores, not probabilities, so that it gets a calibration first.
 teachers = {
     "forest": RandomForestClassifier(n_estimators=50, random_state=0),
     "SVM": SoftCalibratedClassifierCV(SVC(gamma=0.2, C=10), ensemble=False),
@@ -61,13 +60,11 @@ for seed in range(2):
         distilled = DistilledClassifier(
             teacher,
             SoftLabelLogisticRegression(C=10),
-            calibrate=True,
-            hard_label_weight="auto",
+            tune={"calibrate": [False, True], "hard_label_weight": [0, 0.25, 0.5, 0.75, 1]},
             unlabeled=-1,
         ).fit(X, y)
-        chosen.setdefault(name, []).append(
-            (distilled.calibration_temperature_, distilled.hard_label_weight_)
-        )
+        share = distilled.best_params_["hard_label_weight"]
+        chosen.setdefault(name, []).append((distilled.calibration_temperature_, share))
         models[name] = distilled.teacher_
         models[f"student of {name}"] = distilled.to_sklearn()
     for name, model in models.items():

@@ -1,5 +1,6 @@
 """A student classifier that is fitted to the probabilities of a teacher."""
 
+import warnings
 from dataclasses import replace
 from numbers import Real
 from typing import Any, Self
@@ -14,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from sklkl._core.classes import spread
 from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin
-from sklkl._core.models import check_has_proba, compares_pairs
+from sklkl._core.models import check_has_proba, compares_pairs, is_frozen
 from sklkl._core.names import shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check_parameters, integer
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
 from sklkl._core.sklearn import num_samples, params_of_rows
-from sklkl._core.targets import Target, is_sparse, of_classes
+from sklkl._core.targets import Target, is_sparse, of_classes, one_hot
 from sklkl._core.typing import (
     DivergenceName,
     DivergenceParams,
@@ -40,8 +41,9 @@ from sklkl.distillation._student import (
     predict_proba_at_1,
     to_sklearn,
 )
-from sklkl.distillation._teacher import kept, predict, timed
+from sklkl.distillation._teacher import MEMORY, kept, predict, timed
 from sklkl.linear_model._loss import resolve_divergence
+from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -57,6 +59,9 @@ RULES = {
     "random_state": SEED,
     "verbose": integer(0).or_(True, False),
 }
+# Mean log losses, in nats, at which probabilities are as good as the labels, and at which a
+# teacher that is fitted already probably knows them.
+LABELS, KNOWN = 1e-3, 1e-2
 
 
 def _student_has(method):
@@ -388,6 +393,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             classes of teacher and student differ, the student cannot learn by this divergence
             or with labels at this temperature, or the divergence is infinite. What does not
             depend on the teacher is refused before it is fitted.
+
+        Warns
+        -----
+        UserWarning
+            If all samples are labelled, and the teacher tells nothing but the labels, as one
+            does that memorises; with ``tune``, if a teacher that is fitted already seems to
+            have been fitted to the labelled samples.
         """
         self._check_parameters()
         plan = resolve(self, X, y, sample_weight, teacher_proba, fit_params)
@@ -396,7 +408,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         samples = self._samples(plan, predictions, classes)
         teacher = predictions.for_classes(classes)
         divergence = resolve_divergence(self.divergence, self.divergence_params)
-        settings = plan.settings
+        settings, students = plan.settings, None
         if plan.grid:
             students = _tuning.Students(plan, teacher, samples, divergence)
             with timed("choice of parameters", self.verbose):
@@ -410,6 +422,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             proba = spread(teacher.teacher.classes_, proba, classes)
             X, samples = followed_by(X, plan.synthetic), samples.followed_by(proba)
         terms = composition.terms(samples)
+        self._warn_of_memory(plan, teacher, samples, terms[0].target, students)
         student = _tuning.with_settings(plan.student, settings)
         with timed("student", self.verbose):
             student = fit_student(student, X, classes, terms, plan.student_params)
@@ -418,7 +431,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         self._student_temperature = 1.0 if at_1 else terms[0].temperature
         self.calibration_temperature_ = composition.calibration_temperature
         self.best_params_ = {name: settings[name] for name in plan.grid}
-        self.tuning_results_ = students.results() if plan.grid else None
+        self.tuning_results_ = students and students.results()
         self._set_features(student)
         return self
 
@@ -469,6 +482,36 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         labeled = np.zeros(n_samples, dtype=bool)
         labeled[every] = plan.target is not None
         return SampleTargets(proba, labels, labeled, plan.weight)
+
+    def _warn_of_memory(self, plan, teacher, samples, target, students):
+        """Warn of a teacher that says of labelled samples little more than their labels."""
+        rows = samples.labeled
+        if samples.labels.ndim == 2 or not rows.any() or is_sparse(target):
+            return
+        truth = one_hot(samples.labels[rows], len(teacher.classes))
+        if students is None:
+            alone = self.hard_label_weight < 1.0 and self.cross_fit is None and rows.all()
+            if alone and kl_loss(truth, target) < LABELS:
+                warnings.warn(
+                    "The teacher's probabilities, at this temperature, are the labels, and "
+                    "the student learns nothing else. If the teacher was fitted to these "
+                    "samples, set cross_fit=5, tune=True, or a higher temperature.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        elif plan.given is not None or is_frozen(plan.teacher):
+            known, honest = kl_loss(truth, teacher.proba[rows]), students.least()
+            if known < min(KNOWN, MEMORY * honest) and honest > KNOWN:
+                warnings.warn(
+                    "The teacher seems to have been fitted to the labelled samples, of which "
+                    f"it tells little but the labels: its log loss is {known:.2g} there, that "
+                    "of the best student, on folds that the student does not know, "
+                    f"{honest:.2g}. Pass teacher_proba by teachers that do not know a sample, "
+                    "as sklkl.model_selection.soft_cross_val_predict returns them, or a "
+                    "teacher that is not fitted yet.",
+                    UserWarning,
+                    stacklevel=3,
+                )
 
     @documented
     def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

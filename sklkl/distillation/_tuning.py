@@ -105,8 +105,9 @@ def start(options, student, grid):
     """Return the settings that a search starts from: those given, or the first of the grid."""
     settings, own = settings_of(options), student.get_params()
     settings |= {n: own[n.removeprefix("student__")] for n in grid if n not in settings}
-    listed = {n: settings[n] in values for n, values in grid.items()}
-    return settings | {n: grid[n][0] for n in grid if not listed[n]}
+    # As the grid spells it, so that 1 and 1.0 are not two candidates.
+    listed = {n: [v for v in grid[n] if v == settings[n]] or grid[n] for n in grid}
+    return settings | {n: values[0] for n, values in listed.items()}
 
 
 def choose(settings, grid, loss):
@@ -124,7 +125,7 @@ def choose(settings, grid, loss):
         before = best
         for name, values in grid.items():
             best = min((best, *(best | {name: value} for value in values)), key=loss)
-        if best == before:
+        if best is before:
             return best
 
 
@@ -197,6 +198,10 @@ class Students:
         student = fit_student(student, take(plan.X, keep), classes, terms, params)
         q = predict_proba_at_1(student, take(plan.X, test), classes, terms[0].temperature)
         return row_losses(one_hot(samples.labels[test], len(classes)), q)
+
+    def least(self):
+        """Return the least mean loss."""
+        return min(mean for _, mean, _ in self.found.values())
 
     def results(self):
         """Return settings, mean losses and standard errors of candidates, the best first.

@@ -10,6 +10,7 @@ from sklkl.inspection._divergence_map import DivergenceMapDisplay
 from sklkl.inspection._fidelity import FidelityDisplay
 from sklkl.inspection._reliability import ReliabilityDisplay
 from sklkl.inspection._temperature import TemperatureDisplay
+from sklkl.inspection._tuning import TuningDisplay
 
 __all__ = [
     "DivergenceDisplay",
@@ -17,4 +18,5 @@ __all__ = [
     "FidelityDisplay",
     "ReliabilityDisplay",
     "TemperatureDisplay",
+    "TuningDisplay",
 ]

@@ -7,11 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklkl._core.arrays import as_floating
-from sklkl._core.classes import check_classes, frame_columns, spread
 from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns
-from sklkl._core.names import shown
 from sklkl._core.parameters import check, integer
 from sklkl._core.samples import match_rows
 from sklkl._core.typing import Axes, Estimator, Floats, OnZero, Samples
@@ -36,7 +33,7 @@ from sklkl.inspection._drawing import (
     to_the_edge,
     unit_of,
 )
-from sklkl.metrics._fidelity import compare
+from sklkl.metrics._fidelity import compare, with_columns
 from sklkl.metrics._losses import check_options
 
 MOST_POINTS = 5000
@@ -257,32 +254,7 @@ class FidelityDisplay:
         check_ax(ax, 3)
         names = "teacher_proba", "student_proba"
         given = teacher_proba, student_proba
-        if classes is not None:
-            classes = check_classes(classes).tolist()
-        named = [frame_columns(x) for x in given]
-        if classes is not None:
-            named = [classes, classes]
-        columns = [frame_columns(x, c) for x, c in zip(given, named[::-1], strict=True)]
-        columns = [None if c is None else c.tolist() for c in columns]
-        default = classes or columns[0] or columns[1]
-        probas, of_columns = [], []
-        for name, x, own in zip(names, given, columns, strict=True):
-            proba = as_floating(x, name)
-            if proba.ndim != 2 or proba.shape[1] < 2:
-                raise ValueError(
-                    f"{name} must have shape (n_samples, n_classes), a column for each of at "
-                    f"least two classes; got {proba.shape}."
-                )
-            own = own or default or list(range(proba.shape[1]))
-            if len(own) != proba.shape[1]:
-                raise ValueError(
-                    f"{name} has {proba.shape[1]} columns, but there are {len(own)} classes: "
-                    f"{shown(own)}."
-                )
-            if classes is not None:
-                proba, own = spread(own, proba, classes, names=(name, "classes")), classes
-            probas.append(proba)
-            of_columns.append(own)
+        probas, of_columns = with_columns(given, names, classes)
         match_rows(**dict(zip(names, given, strict=True)), sample_weight=sample_weight)
         return cls._compare(
             probas,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklkl._core.classes import check_classes, spread
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import check_classes, frame_columns, spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import shown
 from sklkl._core.samples import check_weights, column_means, relative
@@ -24,6 +25,10 @@ class Fidelity:
     row_divergences: np.ndarray  # (n_samples,), NaN where a sample has no weight
     divergence: float  # their weighted mean
     contributions: np.ndarray  # (n_classes,), mean contribution of each class to it
+
+    def mean(self, values):
+        """Return the weighted mean of values of the samples."""
+        return float(np.average(values, weights=self.weight))
 
 
 def compare(probas, classes, names, sample_weight, base, on_zero):
@@ -59,6 +64,56 @@ def compare(probas, classes, names, sample_weight, base, on_zero):
         divergence=float(np.average(np.where(counted, rows, 0.0), weights=weight)),
         contributions=column_means(contributions, weight[used]),
     )
+
+
+def are_predictions(model):
+    """Return whether probabilities are given in the place of a model."""
+    return isinstance(model, list | tuple) or hasattr(model, "shape")
+
+
+def with_columns(given, names, classes=None, own=(None, None)):
+    """Return the probabilities of teacher and student, and the classes of their columns.
+
+    Parameters
+    ----------
+    given : pair of array-like
+        Probabilities of the same samples, as arrays or data frames.
+    names : pair of str
+        Their names in messages.
+    classes : array-like of shape (n_classes,), default=None
+        The classes, in the order of the columns of an array. By default those of the model or
+        of the data frame on the other side, or 0, 1, ...
+    own : pair of list, default=(None, None)
+        The classes of a model whose predictions are given.
+    """
+    if classes is not None:
+        classes = check_classes(classes).tolist()
+        named = [classes, classes]
+    else:
+        named = [frame_columns(x) if o is None else o for x, o in zip(given, own, strict=True)]
+    columns = [frame_columns(x, c) for x, c in zip(given, named[::-1], strict=True)]
+    columns = [None if c is None else c.tolist() for c in columns]
+    columns = [c if o is None else o for c, o in zip(columns, own, strict=True)]
+    default = classes or columns[0] or columns[1] or list(range(np.shape(given[0])[-1]))
+    probas, of_columns = [], []
+    for name, x, own_columns in zip(names, given, columns, strict=True):
+        proba = as_floating(x, name)
+        if proba.ndim != 2 or proba.shape[1] < 2:
+            raise ValueError(
+                f"{name} must have shape (n_samples, n_classes), a column for each of at "
+                f"least two classes; got {proba.shape}."
+            )
+        known = own_columns or default
+        if len(known) != proba.shape[1]:
+            raise ValueError(
+                f"{name} has {proba.shape[1]} columns, but there are {len(known)} classes: "
+                f"{shown(known)}."
+            )
+        if classes is not None:
+            proba, known = spread(known, proba, classes, names=(name, "classes")), classes
+        probas.append(proba)
+        of_columns.append(known)
+    return probas, of_columns
 
 
 @contextmanager

@@ -254,6 +254,33 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     return losses[counted], weight[counted], counted
 
 
+def mean_interval(values, weight, confidence_level):
+    """Return both ends of the interval of a mean by the delta method, NaN if not finite."""
+    counted = weight > 0
+    values, weight = np.asarray(values, np.float64)[counted], weight[counted]
+    _units(None, counted)  # refuses fewer than two
+    estimate = float(np.average(values, weights=weight))
+    if not np.isfinite(values).all():
+        return nan, nan
+    _, ends = _delta(weight * (values - estimate), weight, (1 - confidence_level) / 2)
+    low, high = estimate + ends
+    return float(low), float(high)
+
+
+def share_interval(values, weight, confidence_level):
+    """Return both ends of Wilson's interval of a share, a mean of values from 0 to 1.
+
+    Where all samples agree it still has a width. Weights count as so many samples of equal
+    weight as have a mean of the same variance.
+    """
+    share = float(np.average(values, weights=weight))
+    n = weight.sum() ** 2 / np.sum(weight**2)
+    z = float(ndtri((1 + confidence_level) / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return centre - half, centre + half
+
+
 def _check_rng(random_state):
     try:
         return check_random_state(random_state)

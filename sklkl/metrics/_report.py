@@ -12,14 +12,15 @@ from sklkl._core import topk
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
-from sklkl._core.parameters import BOOLEAN, check, integer
+from sklkl._core.parameters import BOOLEAN, INNER_SHARE, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import column_means, match_rows, take
 from sklkl._core.targets import check_target, is_sparse
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
-from sklkl.metrics._fidelity import compare, named
-from sklkl.metrics._losses import check_options, d2_kl, mean_divergence
+from sklkl.metrics._fidelity import are_predictions, compare, named, with_columns
+from sklkl.metrics._intervals import mean_interval, share_interval
+from sklkl.metrics._losses import check_options, d2_kl, mean_divergence, row_losses
 
 # Key in the report -> name of the divergence.
 OF_TARGETS = {"log_loss": "cross_entropy", "kl": "kl"}
@@ -36,14 +37,16 @@ MOST_RUNS = 50
 
 
 def fidelity_report(
-    teacher: Estimator,
-    student: Estimator,
-    X: Samples,
+    teacher: Estimator | ArrayLike | None,
+    student: Estimator | ArrayLike,
+    X: Samples | None = None,
     y: ArrayLike | None = None,
     *,
+    classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     base: float | None = None,
     on_zero: OnZero = "clip",
+    confidence_level: float | None = None,
     timing: bool = True,
     digits: int = 3,
     output_dict: bool = False,
@@ -53,25 +56,34 @@ def fidelity_report(
     It compares both models with the targets, if there are any, their size and speed, and
     the student's probabilities with the teacher's, in all and by class. The columns of
     probabilities are matched through ``classes_``: a class that one model does not know has
-    probability 0 there.
+    probability 0 there. Each of them may be given by its probabilities instead.
 
     Parameters
     ----------
-    teacher, student : estimator
-        Fitted classifiers with ``predict_proba`` and ``classes_``. The label that a model
-        predicts is its most probable class.
-    X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-        Samples, or whatever both models predict from.
+    teacher, student : estimator, or array-like or data frame of shape (n_samples, n_classes)
+        Fitted classifiers with ``predict_proba`` and ``classes_``, or what they predict for
+        the samples. The columns of a data frame are matched by name. The label that a model
+        predicts is its most probable class. If the teacher is None, the report is about the
+        student alone, and needs a ``y``.
+    X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features), default=None
+        Samples, or whatever the models predict from; None if probabilities are given.
     y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame, default=None
         True labels; or soft targets, a probability vector per row. The columns of a matrix
         are ``teacher.classes_``; those of a data frame are matched by name, in any order,
         and a class without a column has probability 0.
+    classes : array-like of shape (n_classes,), default=None
+        The classes that are the columns of given arrays; by default those of the other model
+        or data frame, or 0, 1, ...
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples in all means, non-negative.
     base : float, default=None
         Unit of log loss, KL and Jensen-Shannon divergences: None for nats, 2 for bits.
     on_zero : {"clip", "inf", "raise"}, default="clip"
         What to do where a zero makes a loss infinite, as in ``kl_loss``.
+    confidence_level : float, default=None
+        Level of confidence intervals, as 0.95: of losses by the delta method, as in
+        ``loss_interval``, of shares of samples by that of Wilson (1927). By default there are
+        none.
     timing : bool, default=True
         Measure how long predictions take, about a second in all. Otherwise each model predicts
         once.
@@ -88,11 +100,11 @@ def fidelity_report(
         - "teacher" and "student", each with "bytes", the length of the pickled model (NaN
           if it cannot be pickled); "microseconds_per_row", the time of ``predict_proba`` on
           ``X`` divided by the number of rows; and "microseconds_single_row", its time on a
-          single row. If there is a ``y``, "accuracy", "log_loss" (the mean cross-entropy),
-          "kl" (:math:`D(y \| model)`, equal to the log loss if ``y`` holds labels) and
-          "d2" (``d2_kl_score``) come first. With soft targets, "accuracy" is the mean
-          probability of the predicted label: the accuracy expected of labels drawn from
-          the targets.
+          single row; none of these for given probabilities. If there is a ``y``, "accuracy",
+          "log_loss" (the mean cross-entropy), "kl" (:math:`D(y \| model)`, equal to the log
+          loss if ``y`` holds labels) and "d2" (``d2_kl_score``) come first. With soft targets,
+          "accuracy" is the mean probability of the predicted label: the accuracy expected of
+          labels drawn from the targets.
         - "fidelity", of the student to the teacher: "kl", :math:`D(teacher \| student)`;
           "reverse_kl", :math:`D(student \| teacher)`; "jensen_shannon" and
           "total_variation"; "d2", ``d2_kl_score`` with the teacher's probabilities as
@@ -101,6 +113,9 @@ def fidelity_report(
           the mean probabilities; and "kl", the mean contribution of the class to
           :math:`D(teacher \| student)`, negative where the student's probabilities exceed
           the teacher's. The contributions add up to the "kl" of "fidelity".
+        - "intervals", with a ``confidence_level``: pairs of low and high end for "accuracy",
+          "log_loss" and "kl" of "teacher" and "student", of their "difference", student -
+          teacher, and for "kl" and "agreement" of "fidelity".
 
     Raises
     ------
@@ -114,6 +129,7 @@ def fidelity_report(
 
     See Also
     --------
+    loss_interval : An interval of any loss, also for groups of samples.
     kl_loss : The mean divergence alone.
     d2_kl_score : The share of the divergence to the prior that a model explains.
     sklearn.metrics.classification_report : The report of one classifier's labels.
@@ -126,6 +142,11 @@ def fidelity_report(
     Times are medians of several runs after a warm-up, taken in about a second altogether;
     a model that is slow on ``X`` is timed on a part of its rows, evenly spaced. They depend
     on the machine, its load and the number of threads.
+
+    References
+    ----------
+    Wilson, E. B. (1927). Probable Inference, the Law of Succession, and Statistical
+    Inference. Journal of the American Statistical Association 22(158), 209-212.
 
     Examples
     --------
@@ -164,52 +185,128 @@ def fidelity_report(
     <BLANKLINE>
     log loss, kl, reverse kl and jensen shannon in nats;
     the kl of the classes adds up to that of fidelity
+
+    Of a model of which only predictions are at hand:
+
+    >>> y, proba = [0, 1, 1, 0], [[0.8, 0.2], [0.3, 0.7], [0.4, 0.6], [0.4, 0.6]]
+    >>> print(fidelity_report(None, proba, y=y, confidence_level=0.95, digits=2))
+                      student
+    <BLANKLINE>
+            accuracy     0.75
+            log loss     0.50
+                  kl     0.50
+                  d2     0.28
+    <BLANKLINE>
+       0.95 interval      low     high
+    <BLANKLINE>
+    student accuracy     0.30     0.95
+    student log loss     0.02     0.98
+          student kl     0.02     0.98
+    <BLANKLINE>
+    mean probability  student
+    <BLANKLINE>
+                   0     0.47
+                   1     0.53
+    <BLANKLINE>
+    log loss and kl in nats
     """
     check_options(base, on_zero)
     check("timing", timing, BOOLEAN)
     check("digits", digits, integer(0, 100))
     check("output_dict", output_dict, BOOLEAN)
+    check("confidence_level", confidence_level, INNER_SHARE.or_(None))
     models = {"teacher": teacher, "student": student}
+    given = {name: are_predictions(model) for name, model in models.items()}
+    if teacher is None:
+        if y is None:
+            raise ValueError("A report of one model needs y; pass y, or a teacher.")
+        models, given = {"student": student}, {"student": given["student"]}
     for name, model in models.items():
-        check_has_proba(model, name)
-    match_rows(X=X, y=y, sample_weight=sample_weight)
-    probas, costs = zip(*(_predict(*item, X, timing) for item in models.items()), strict=True)
-    classes = [np.asarray(model.classes_).tolist() for model in models.values()]
-    names = [_name(model) for model in models]
-    fidelity = compare(probas, classes, names, sample_weight, base, on_zero)
+        if not given[name]:
+            check_has_proba(model, name)
+    if X is None and not all(given.values()):
+        raise ValueError("X may be left out only if probabilities are given for all models.")
+    match_rows(
+        X=X, y=y, sample_weight=sample_weight, **{n: models[n] for n in models if given[n]}
+    )
+    answers, costs, own = [], [], []
+    for name, model in models.items():
+        proba, cost = (model, {}) if given[name] else _predict(name, model, X, timing)
+        answers.append(proba)
+        costs.append(cost)
+        own.append(None if given[name] else np.asarray(model.classes_).tolist())
+    names = [_name(name, given[name]) for name in models]
+    # A model alone is its own teacher.
+    twice = [2 * part if teacher is None else part for part in (answers, names, own)]
+    probas, columns = with_columns(twice[0], twice[1], classes, twice[2])
+    fidelity = compare(probas, columns, twice[1], sample_weight, base, on_zero)
     # Ties go to the class that is first in the model's own order, as in its predict.
     predicted = [
-        places(own, fidelity.classes)[proba.argmax(axis=1)]
-        for own, proba in zip(classes, probas, strict=True)
+        places(known, fidelity.classes)[proba.argmax(axis=1)]
+        for known, proba in zip(columns, probas, strict=True)
     ]
     options = {"sample_weight": fidelity.weight, "base": base, "on_zero": on_zero}
-    report = {name: {} for name in models}
+    report, rows = {name: {} for name in models}, {name: {} for name in models}
     if y is not None:
-        target = _check_y(y, classes[0], fidelity.classes)
+        target = _check_y(y, columns[0], fidelity.classes)
         both = fidelity.teacher_proba, fidelity.student_proba
-        for model, name, labels, proba in zip(models, names, predicted, both, strict=True):
-            hit = hits(target, labels)
-            report[model]["accuracy"] = float(np.average(hit, weights=fidelity.weight))
+        for model, name, labels, proba in zip(models, names, predicted, both, strict=False):
+            rows[model]["accuracy"] = hits(target, labels)
+            report[model]["accuracy"] = fidelity.mean(rows[model]["accuracy"])
             with named("y", name, fidelity.classes):
                 report[model] |= _scores(OF_TARGETS, target, proba, **options)
+                if confidence_level is not None:
+                    rows[model] |= _losses_of_rows(target, proba, fidelity, base, on_zero)
     for model, cost in zip(models, costs, strict=True):
         report[model] |= cost
-    with named(*names, fidelity.classes):
-        pair = fidelity.teacher_proba, fidelity.student_proba
-        scores = _scores(OF_TEACHER, *pair, **options)
-    agree = predicted[0] == predicted[1]
-    report["fidelity"] = {
-        "kl": fidelity.divergence,
-        **scores,
-        "agreement": float(np.average(agree, weights=fidelity.weight)),
+    if teacher is not None:
+        with named(*names, fidelity.classes):
+            pair = fidelity.teacher_proba, fidelity.student_proba
+            scores = _scores(OF_TEACHER, *pair, **options)
+        agree = predicted[0] == predicted[1]
+        rows["fidelity"] = {"kl": fidelity.row_divergences, "agreement": agree}
+        report["fidelity"] = {
+            "kl": fidelity.divergence,
+            **scores,
+            "agreement": fidelity.mean(agree),
+        }
+    report["classes"] = _of_classes(fidelity, list(models))
+    if confidence_level is not None:
+        report["intervals"] = _intervals(rows, fidelity.weight, confidence_level)
+    return report if output_dict else _as_text(report, base, digits, confidence_level)
+
+
+def _losses_of_rows(target, proba, fidelity, base, on_zero):
+    """Return the losses of all samples against the targets by key."""
+    options = {"base": base, "on_zero": on_zero, "counted": fidelity.weight > 0}
+    return {
+        key: row_losses(target, proba, find(name), **options)
+        for key, name in OF_TARGETS.items()
     }
-    report["classes"] = _of_classes(fidelity)
-    return report if output_dict else _as_text(report, base, digits)
 
 
-def _name(model):
+def _intervals(rows, weight, level):
+    """Return pairs of ends for the means of values of samples, by model and key."""
+    if rows["student"] and "teacher" in rows:
+        rows["difference"] = {
+            key: np.subtract(values, rows["teacher"][key], dtype=np.float64)
+            for key, values in rows["student"].items()
+        }
+
+    def interval_of(who, key):
+        is_share = key in ("accuracy", "agreement") and who != "difference"
+        return share_interval if is_share else mean_interval
+
+    return {
+        who: {key: interval_of(who, key)(values, weight, level) for key, values in of.items()}
+        for who, of in rows.items()
+        if of
+    }
+
+
+def _name(model, given):
     """Return the name of a model's probabilities in messages."""
-    return f"The {model}'s predict_proba"
+    return model if given else f"The {model}'s predict_proba"
 
 
 def _scores(divergences, target, proba, *, base, **options):
@@ -221,7 +318,7 @@ def _scores(divergences, target, proba, *, base, **options):
     return {**scores, "d2": d2_kl(target, proba, **options)}
 
 
-def _of_classes(fidelity):
+def _of_classes(fidelity, models):
     """Return for each class its mean probabilities, and its share of the divergence."""
     weight = fidelity.weight
     columns = {
@@ -229,6 +326,8 @@ def _of_classes(fidelity):
         "student": column_means(fidelity.student_proba, weight),
         "kl": fidelity.contributions,
     }
+    if len(models) < 2:
+        columns = {"student": columns["student"]}
     return {
         c: {key: float(column[j]) for key, column in columns.items()}
         for j, c in enumerate(fidelity.classes)
@@ -297,23 +396,35 @@ def _check_y(y, teacher_classes, known):
     return at[target.values] if target.hard else spread(classes, target.values, known)
 
 
-def _as_text(report, base, digits):
+def _as_text(report, base, digits, level):
     def row(name, values):
         # z: no minus sign before what rounds to 0
         numbers = [f"{v:,}" if isinstance(v, int) else f"{v:z,.{digits}f}" for v in values]
         return [str(name), *numbers]
 
-    teacher, student = report["teacher"], report["student"]
+    models = [name for name in ("teacher", "student") if name in report]
+    fidelity, intervals = report.get("fidelity", {}), report.get("intervals", {})
+    keys = dict.fromkeys(key for name in models for key in report[name])
+    nan = float("nan")
     table = [
-        ["", "teacher", "student"],
+        ["", *models],
         [],
-        *(row(key.replace("_", " "), (teacher[key], student[key])) for key in teacher),
+        *(
+            row(key.replace("_", " "), (report[name].get(key, nan) for name in models))
+            for key in keys
+        ),
         [],
-        ["", "fidelity"],
-        [],
-        *(row(key.replace("_", " "), (v,)) for key, v in report["fidelity"].items()),
-        [],
-        ["mean probability", "teacher", "student", "kl"],
+        *([["", "fidelity"], []] if fidelity else []),
+        *(row(key.replace("_", " "), (v,)) for key, v in fidelity.items()),
+        *([[]] if fidelity else []),
+        *([[f"{level:.4g} interval", "low", "high"], []] if intervals else []),
+        *(
+            row(f"{who} {key.replace('_', ' ')}", ends)
+            for who, of in intervals.items()
+            for key, ends in of.items()
+        ),
+        *([[]] if intervals else []),
+        ["mean probability", *models, *(["kl"] if fidelity else [])],
         [],
         *(row(c, numbers.values()) for c, numbers in report["classes"].items()),
         [],
@@ -321,6 +432,10 @@ def _as_text(report, base, digits):
     name_width = max(len(line[0]) for line in table if line)
     width = max(len(cell) for line in table for cell in line[1:])
     unit = {None: "nats", 2: "bits"}.get(base, f"units of base {base}")
+    of_fidelity = [
+        f"log loss, kl, reverse kl and jensen shannon in {unit};",
+        "the kl of the classes adds up to that of fidelity",
+    ]
     return "\n".join(
         [
             *(
@@ -329,7 +444,6 @@ def _as_text(report, base, digits):
                 else ""
                 for line in table
             ),
-            f"log loss, kl, reverse kl and jensen shannon in {unit};",
-            "the kl of the classes adds up to that of fidelity",
+            *(of_fidelity if fidelity else [f"log loss and kl in {unit}"]),
         ]
     )

@@ -14,14 +14,16 @@ from uuid import uuid4
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import get_scorer_names as sklearn_names
 
-from sklkl._core.classes import spread
+from sklkl._core.arrays import as_floating
+from sklkl._core.classes import frame_columns, spread
 from sklkl._core.devices import beside, namespace
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
-from sklkl._core.names import refuse_other_rows
+from sklkl._core.names import is_default_index, refuse_other_rows
 from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind, is_sparse
@@ -29,6 +31,7 @@ from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, OnZe
 from sklkl.batches import Batches
 from sklkl.batches._batches import refuse_others
 from sklkl.divergences._registry import DIVERGENCES, find
+from sklkl.metrics._fidelity import are_predictions
 from sklkl.metrics._losses import (
     KL,
     SlicedPredictions,
@@ -199,6 +202,41 @@ class FidelityScorer(DivergenceScorer):
         return spread(known, proba, union), union
 
 
+class NamedPredictions:
+    """Probabilities in a data frame as a model, which finds samples by their labels."""
+
+    def __init__(self, frame):
+        index = getattr(frame, "index", None)
+        if not hasattr(index, "get_indexer") or is_default_index(index):
+            raise ValueError(
+                "Probabilities of a teacher need a data frame of pandas whose index names the "
+                "samples, as X does: set its index, or pass the fitted teacher."
+            )
+        if not index.is_unique:
+            raise ValueError(
+                f"The teacher's probabilities name {index[index.duplicated()][0]!r} twice."
+            )
+        columns = frame_columns(frame, name="the teacher's probabilities")
+        self.classes_ = np.arange(frame.shape[1]) if columns is None else columns
+        self.index = index
+        self.proba = check_rows(as_floating(frame, "teacher"), "teacher")
+
+    def predict_proba(self, X):
+        """Return the probabilities of the samples in a data frame."""
+        index = getattr(X, "index", None)
+        if not hasattr(index, "get_indexer"):
+            raise ValueError(
+                "The teacher's probabilities are found by the labels of the rows of X; pass X "
+                "as a data frame of pandas."
+            )
+        rows = self.index.get_indexer(index)
+        if (rows < 0).any():
+            raise ValueError(
+                f"The teacher's probabilities have no row {index[rows < 0][0]!r}, as X has."
+            )
+        return self.proba[rows]
+
+
 class PredictionCache:
     """The probabilities that teachers predicted last, by teacher and samples.
 
@@ -291,7 +329,7 @@ def make_divergence_scorer(
 
 
 def make_fidelity_scorer(
-    teacher: Estimator,
+    teacher: Estimator | ArrayLike,
     divergence: DivergenceName = "kl",
     *,
     divergence_params: DivergenceParams | None = None,
@@ -307,9 +345,10 @@ def make_fidelity_scorer(
 
     Parameters
     ----------
-    teacher : estimator
+    teacher : estimator or data frame of shape (n_samples, n_classes)
         Fitted classifier with ``predict_proba``. It must not change while the scorer is in
-        use.
+        use. Or its probabilities, columns named by the classes and rows by the samples, by
+        which they are found: the scorer takes a data frame X with these labels then.
     divergence : str, default="kl"
         The divergence, of which the teacher is the first argument, as for
         ``divergence_loss``: "kl", "reverse_kl", "jensen_shannon", "hellinger", ... Or
@@ -334,7 +373,8 @@ def make_fidelity_scorer(
     TypeError
         If the teacher has no ``predict_proba``.
     ValueError
-        If it is not fitted, or if there is no such divergence, parameter or option.
+        If it is not fitted, if the rows of a data frame have no labels, or one twice, or if
+        there is no such divergence, parameter or option.
 
     See Also
     --------
@@ -367,6 +407,8 @@ def make_fidelity_scorer(
     >>> search.fit(X, teacher.predict_proba(X)).best_params_
     {'C': 100}
     """
+    if are_predictions(teacher):
+        teacher = NamedPredictions(teacher)
     check_has_proba(teacher, "teacher")
     if not hasattr(teacher, "classes_"):
         raise ValueError(f"The teacher {type(teacher).__name__} is not fitted; fit it first.")

@@ -204,6 +204,7 @@ def test_calibrated_teacher_that_is_always_wrong(proba, smoothing, temperature):
         assert_allclose(model.predict_proba(X), 1.0 / 3.0, atol=0.01)
 
 
+@pytest.mark.filterwarnings("ignore:The teacher's probabilities, at this temperature")
 @pytest.mark.parametrize("share", [0.0, 0.1])
 def test_calibrated_teacher_that_is_always_right(share):
     model = DistilledClassifier(None, calibrate=True)
@@ -303,7 +304,6 @@ def test_what_is_tried_without_a_grid(teacher, memorises):
     best = model.tuning_results_["mean_loss"][0]
     assert best == model.tuning_results_["mean_loss"].min()
     assert model.best_params_[C] == model.student_[-1].C
-    assert clone(model).set_params(tune=False).fit(X, Y).best_params_ == {}
 
 
 def test_standard_errors_are_those_of_the_mean_loss():
@@ -651,6 +651,35 @@ def test_teachers_that_are_all_frozen():
             assert_allclose(taught(model), said, rtol=1e-12)
 
 
+# Teachers that memorise
+
+
+def test_teacher_that_tells_the_labels():
+    """Whoever is taught by it at a temperature that leaves them as they are learns no more."""
+    tree = DecisionTreeClassifier(random_state=0)
+    sharp = tempered(0.99 * one_hot(Y) + 0.01 / 3.0, 0.3)
+    cases = [({"teacher": tree}, {}), ({"teacher": None}, {"teacher_proba": sharp})]
+    for params, given in cases:
+        with pytest.warns(UserWarning, match="are the labels, and the student learns nothing"):
+            DistilledClassifier(**params).fit(X, Y, **given)
+    DistilledClassifier(None, temperature=20.0).fit(X, Y, teacher_proba=sharp)
+    DistilledClassifier(tree, cross_fit=3).fit(X, Y)
+    DistilledClassifier(tree, unlabeled=-1).fit(X, MARKED)
+    DistilledClassifier(tree, tune={"hard_label_weight": [0.0, 1.0]}).fit(X, Y)
+
+
+def test_fitted_teacher_that_knows_the_labels():
+    tree = FrozenEstimator(DecisionTreeClassifier(random_state=0).fit(X[:45], Y[:45]))
+    model = DistilledClassifier(tree, tune={"student__C": [0.1, 1.0]})
+    with pytest.warns(
+        UserWarning, match=matches("seems to have been fitted to", "best student")
+    ):
+        model.fit(X[:45], Y[:45])
+    model.fit(X[45:], Y[45:])  # which it does not know
+    easy = X + 50.0 * one_hot(Y, X.shape[1])
+    model.fit(easy, Y, teacher_proba=one_hot(Y))  # so does any student
+
+
 # What a fit leaves behind
 
 
@@ -669,6 +698,7 @@ def test_fit_leaves_no_trace():
         fresh.fit(X, Y, sample_weight=WEIGHT)
         assert_array_equal(model.predict_proba(X), fresh.predict_proba(X))
         assert model.get_params(deep=False) == {**defaults, **settings}
+        assert model.best_params_.keys() == settings.get("tune", {}).keys()
     assert model.teacher is teacher
     assert model.student is student
     assert [pickle.dumps(e) for e in (teacher, student)] == states

@@ -16,12 +16,14 @@ from sklkl.inspection import (
     FidelityDisplay,
     ReliabilityDisplay,
     TemperatureDisplay,
+    TuningDisplay,
 )
 from tests._support.pictures import draw, legend, ticks
 from tests._support.problems import random_rows
 
 P, Q = random_rows(60, 3), random_rows(60, 3, seed=1)
 SCORES = np.random.default_rng(0).uniform(size=(2, 3, 5))
+TRIED = [{"temperature": t, "calibrate": t < 3.0} for t in (1.0, 2.0, 5.0)]
 # name -> (how to make one, how many axes)
 DISPLAYS = {
     "divergence": (lambda **kw: DivergenceDisplay.from_distributions(P[0], Q[0], **kw), 2),
@@ -36,6 +38,7 @@ DISPLAYS = {
         lambda **kw: TemperatureDisplay(np.array([1.0, 2.0, 4.0]), *SCORES).plot(**kw),
         2,
     ),
+    "tuning": (lambda **kw: TuningDisplay(TRIED, [0.4, 0.3, 0.5], [0.1] * 3).plot(**kw), 1),
 }
 each_display = pytest.mark.parametrize(("make", "n_axes"), DISPLAYS.values(), ids=DISPLAYS)
 

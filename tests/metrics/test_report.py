@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
+from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
@@ -439,3 +440,89 @@ def test_models_and_data_of_the_wrong_kind():
         full(TEACHER, STUDENT, {"a": 1})
     with pytest.raises(TypeError, match=r"^y is a sparse matrix"):
         full(TEACHER, STUDENT, samples(4), sparse.csr_array(np.eye(4, 3)))
+
+
+# Probabilities in the place of models
+
+
+@pytest.mark.parametrize("problem", ["binary", "numbers"])
+def test_probabilities_in_the_place_of_models(problem):
+    X, hard, *_ = data(problem)
+    models = fitted(problem)
+    said = [model.predict_proba(X) for model in models]
+    frames = [pd.DataFrame(p, columns=m.classes_) for p, m in zip(said, models, strict=True)]
+    wanted = full(*models, X, hard)
+    for of in ("teacher", "student"):
+        del wanted[of]["bytes"]
+    backwards = frames[0][frames[0].columns[::-1]]
+    classes = models[0].classes_
+    for teacher, student, options in (
+        (*frames, {}),
+        (backwards, frames[1], {}),
+        (*said, {"classes": classes}),
+        (frames[0], said[1], {}),
+    ):
+        found = flatten(full(teacher, student, y=hard, **options))
+        assert found == pytest.approx(flatten(wanted), rel=1e-9)
+    mixed = full(models[0], said[1], X, hard)
+    assert "bytes" in mixed["teacher"]
+    assert "bytes" not in mixed["student"]
+    assert mixed["fidelity"] == pytest.approx(wanted["fidelity"], rel=1e-9)
+    assert "nan" in fidelity_report(models[0], said[1], X, hard, timing=False)
+
+
+def test_intervals_are_those_of_the_losses():
+    X, hard, _, weight = data("numbers")[:4]
+    models = fitted("numbers")
+    options = {"sample_weight": weight, "base": 2}
+    report = full(*models, X, hard, confidence_level=0.9, **options)
+    said = [model.predict_proba(X) for model in models]
+    labels = {"labels": models[0].classes_, "confidence_level": 0.9, **options}
+    pairs = {"teacher": said[:1], "student": said[1:], "difference": said[::-1]}
+    for who, probas in pairs.items():
+        wanted = metrics.loss_interval(hard, *probas, **labels)
+        for key in ("log_loss", "kl"):
+            ends = report["intervals"][who][key]
+            assert ends == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+    wanted = metrics.loss_interval(said[0], said[1], confidence_level=0.9, **options)
+    ends = report["intervals"]["fidelity"]["kl"]
+    assert ends == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+    hit = models[1].predict(X) == hard
+    equal = full(*models, X, hard, confidence_level=0.9, sample_weight=np.full(len(X), 7.0))
+    wanted = binomtest(hit.sum(), len(hit)).proportion_ci(0.9, method="wilson")
+    ends = equal["intervals"]["student"]["accuracy"]
+    assert ends == pytest.approx(tuple(wanted), rel=1e-9)
+    low, high = report["intervals"]["student"]["accuracy"]
+    assert low < report["student"]["accuracy"] < high
+    assert high - low > ends[1] - ends[0]
+    text = fidelity_report(*models, X, hard, confidence_level=0.9, timing=False, **options)
+    assert "0.9 interval" in text
+    assert "difference log loss" in text
+    assert "intervals" not in full(*models, X, hard)
+
+
+def test_an_infinite_loss_has_no_interval():
+    report = full(
+        None, [[1.0, 0.0], [0.5, 0.5]], y=[1, 0], on_zero="inf", confidence_level=0.5
+    )
+    assert report["student"]["log_loss"] == np.inf
+    assert np.isnan(report["intervals"]["student"]["log_loss"]).all()
+    assert report["classes"] == {0: {"student": 0.75}, 1: {"student": 0.25}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "parts"),
+    [
+        ((None, [[0.5, 0.5]]), {}, ["needs y"]),
+        (([[0.5, 0.5]], Says(samples)), {}, ["X may be left out"]),
+        (([[0.5, 0.5]], [[0.5, 0.3]]), {}, ["student"]),
+        (([[0.5, 0.5]], [[0.5, 0.3, 0.2]]), {}, ["student has 3 columns"]),
+        (([[0.5, 0.5]], [[0.5, 0.5]] * 2), {}, ["inconsistent numbers of samples"]),
+        (([[0.5, 0.5]], [0.5]), {}, ["student must have shape"]),
+        (([[0.5, 0.5]], [[0.5, 0.5]]), {"confidence_level": 1.0}, ["confidence_level"]),
+        (([[0.5, 0.5]], [[0.5, 0.5]]), {"classes": [1]}, ["classes"]),
+    ],
+)
+def test_bad_probabilities_in_the_place_of_models(arguments, options, parts):
+    with pytest.raises(ValueError, match=matches(*parts)):
+        full(*arguments, **options)

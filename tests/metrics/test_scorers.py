@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 from sklearn import model_selection
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -22,7 +23,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.metrics import get_scorer as get_sklearn_scorer
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    StratifiedKFold,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.naive_bayes import BernoulliNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -908,3 +915,31 @@ def test_answers_are_not_changed_by_scoring():
         first, _, last = (score(w) for w in (None, weight, None))
         assert first == last
     assert (proba == kept).all()
+
+
+# Probabilities in the place of a teacher
+
+
+def test_probabilities_of_a_teacher_are_found_by_name():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X.index = [f"flower {i}" for i in range(150)]
+    teacher = GaussianNB().fit(X, y)
+    frame = pd.DataFrame(teacher.predict_proba(X), index=X.index)[[2, 0, 1]].sample(frac=1)
+    student = LogisticRegression(max_iter=1000).fit(X, y)
+    by_model, by_name = (make_fidelity_scorer(t, "reverse_kl") for t in (teacher, frame))
+    for part in (X, X[::3], X[:1]):
+        assert by_name(student, part) == pytest.approx(by_model(student, part), rel=1e-12)
+    scores = cross_val_score(student, X, y.to_numpy(), scoring=by_name, error_score="raise")
+    assert_allclose(scores, cross_val_score(student, X, y.to_numpy(), scoring=by_model))
+    with pytest.raises(ValueError, match="no row 'other'"):
+        by_name(student, X[:1].rename(index={"flower 0": "other"}))
+    with pytest.raises(ValueError, match="pass X as a data frame"):
+        by_name(clone(student).fit(X.to_numpy(), y), X.to_numpy())
+    for bad, message in (
+        (frame.to_numpy(), "index names the samples"),
+        (frame.reset_index(drop=True), "index names the samples"),
+        (pd.concat([frame[:1]] * 2), "twice"),
+        (2.0 * frame, "teacher"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_fidelity_scorer(bad)

@@ -1,0 +1,194 @@
+"""A picture of what a distillation tried, and what each value of a parameter gave at best."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from sklkl._core.typing import Axes, Estimator
+from sklkl.inspection._drawing import (
+    COLORS,
+    MARKERS,
+    VERMILLION,
+    axes_of,
+    check_ax,
+    number,
+    text_of,
+)
+
+
+class TuningDisplay:
+    r"""The least loss that each value of each tuned parameter led to, with its standard error.
+
+    Use ``from_estimator`` to make one. A point stands for the best of the candidates that have
+    the value, a bar on both sides for the standard error of its loss; the chosen values are
+    filled. The line is at the least loss of all.
+
+    Parameters
+    ----------
+    params : list of dict
+        The candidates: values by the name of the parameter.
+    mean_loss : array-like of shape (n_candidates,)
+        Their mean losses, in nats.
+    standard_error : array-like of shape (n_candidates,)
+        The standard errors of these.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : matplotlib Axes
+        The axes.
+    values_ : list of tuple
+        Name and value of each point.
+    losses_ : ndarray of shape (n_values,)
+        The least loss of each.
+    containers_ : list of matplotlib ErrorbarContainer
+        The points of each parameter.
+    least_ : matplotlib Line2D
+        The line at the least loss.
+
+    See Also
+    --------
+    sklkl.distillation.DistilledClassifier : The estimator with a ``tune``.
+    TemperatureDisplay : Losses and accuracies over one parameter, on folds of its own.
+
+    Notes
+    -----
+    Candidates share their samples, so that most of the error is common to all: a difference
+    of two losses is known better than each of them.
+
+    Examples
+    --------
+    >>> from sklkl.inspection import TuningDisplay
+    >>> params = [{"temperature": 1.0}, {"temperature": 2.0}, {"temperature": 5.0}]
+    >>> display = TuningDisplay(params, [0.4, 0.3, 0.35], [0.02, 0.01, 0.02]).plot()
+    >>> display.values_[1], display.losses_.min()
+    (('temperature', 2.0), np.float64(0.3))
+    """
+
+    def __init__(
+        self, params: list[dict[str, Any]], mean_loss: ArrayLike, standard_error: ArrayLike
+    ) -> None:
+        self.params = params
+        self.mean_loss = np.asarray(mean_loss)
+        self.standard_error = np.asarray(standard_error)
+        if not len(params) == len(self.mean_loss) == len(self.standard_error) > 0:
+            raise ValueError(
+                "params, mean_loss and standard_error must have an entry for each candidate; "
+                f"got {len(params)}, {len(self.mean_loss)} and {len(self.standard_error)}."
+            )
+
+    @classmethod
+    def from_estimator(cls, estimator: Estimator, *, ax: Axes = None) -> Self:
+        """Draw what a fitted estimator has tried.
+
+        Parameters
+        ----------
+        estimator : DistilledClassifier
+            Fitted with ``tune``.
+        ax : matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : TuningDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted without ``tune``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklkl.distillation import DistilledClassifier
+        >>> from sklkl.inspection import TuningDisplay
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = DistilledClassifier(GaussianNB(), tune={"temperature": [1, 2, 4]})
+        >>> TuningDisplay.from_estimator(model.fit(X, y)).values_
+        [('temperature', 1), ('temperature', 2), ('temperature', 4)]
+        """
+        check_ax(ax)
+        check_is_fitted(estimator)
+        results = getattr(estimator, "tuning_results_", None)
+        if results is None:
+            raise ValueError(
+                f"This {type(estimator).__name__} was fitted without tune, so that there is "
+                "nothing to compare; set tune=True and fit it again."
+            )
+        return cls(**results).plot(ax=ax)
+
+    def plot(self, *, ax: Axes = None) -> Self:
+        """Draw the least loss of each value.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; new ones if None.
+
+        Returns
+        -------
+        display : TuningDisplay
+            The display itself.
+        """
+        self.figure_, axes = axes_of(ax)
+        (self.ax_,) = axes
+        best = self.params[int(np.argmin(self.mean_loss))]
+        found = {}
+        for i, params in enumerate(self.params):
+            for name, value in params.items():
+                known = found.setdefault(name, {})
+                _, least = known.get(repr(value), (value, i))
+                known[repr(value)] = value, min(i, least, key=self.mean_loss.__getitem__)
+        self.values_, self.losses_, self.containers_, labels = [], [], [], []
+        for j, (name, known) in enumerate(found.items()):
+            values = sorted(known.values(), key=_order)
+            at = len(labels) + np.arange(len(values))
+            rows = np.array([i for _, i in values])
+            color, marker = COLORS[j % len(COLORS)], MARKERS[j % len(MARKERS)]
+            style = {"color": color, "linestyle": "", "capsize": 2, "marker": marker}
+            self.containers_.append(
+                self.ax_.errorbar(
+                    at,
+                    self.mean_loss[rows],
+                    self.standard_error[rows],
+                    markerfacecolor="white",
+                    **style,
+                )
+            )
+            chosen = [repr(value) == repr(best[name]) for value, _ in values]
+            self.ax_.plot(
+                at[chosen], self.mean_loss[rows][chosen], color=color, marker=marker, zorder=3
+            )
+            self.values_ += [(name, value) for value, _ in values]
+            self.losses_ += self.mean_loss[rows].tolist()
+            short = name.rpartition("__")[2].replace("_", " ")
+            labels += [text_of(f"{short} {_text(value)}") for value, _ in values]
+        self.losses_ = np.array(self.losses_)
+        self.least_ = self.ax_.axhline(
+            self.mean_loss.min(), color=VERMILLION, linestyle="--", linewidth=1, zorder=1
+        )
+        self.ax_.set_xticks(range(len(labels)), labels, rotation=90, fontsize="small")
+        self.ax_.set_title(
+            f"least loss {number(self.mean_loss.min())} nats", fontsize="medium"
+        )
+        self.ax_.set_ylabel("out-of-fold loss in nats")
+        return self
+
+
+def _order(item):
+    """Sort None, then numbers by size, then all else in the order that it came."""
+    value, _ = item
+    if value is None:
+        return -np.inf
+    return value if isinstance(value, int | float) else np.inf
+
+
+def _text(value):
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, int | float) else type(value).__name__

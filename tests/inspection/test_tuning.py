@@ -1,0 +1,41 @@
+"""The picture of what a distillation has tried."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.naive_bayes import GaussianNB
+
+from sklkl.distillation import DistilledClassifier
+from sklkl.inspection import TuningDisplay
+from tests._support.messages import matches
+from tests._support.pictures import draw, ticks
+from tests._support.problems import make_problem
+
+PROBLEM = make_problem(n_samples=60)
+GRID = {"temperature": [5, 1, 2], "student__C": [1.0, 0.1], "calibrate": [False, True]}
+
+
+def test_least_loss_of_each_value():
+    model = DistilledClassifier(GaussianNB(), tune=GRID).fit(PROBLEM.X, PROBLEM.hard)
+    display = draw(TuningDisplay.from_estimator(model))
+    results = model.tuning_results_
+    for (name, value), loss in zip(display.values_, display.losses_, strict=True):
+        of_value = [params[name] == value for params in results["params"]]
+        assert loss == results["mean_loss"][of_value].min()
+    heights = [container[0].get_ydata() for container in display.containers_]
+    assert_array_equal(np.concatenate(heights), display.losses_)
+    labels = ["temperature 1", "temperature 2", "temperature 5", "C 0.1", "C 1"]
+    assert ticks(display.ax_.xaxis) == [*labels, "calibrate no", "calibrate yes"]
+    filled = [
+        int(line.get_xdata()[0]) for line in display.ax_.lines if len(line.get_xdata()) == 1
+    ]
+    assert [display.values_[i] for i in filled] == list(model.best_params_.items())
+    assert display.least_.get_ydata()[0] == results["mean_loss"][0]
+
+
+def test_refusals():
+    model = DistilledClassifier(GaussianNB()).fit(PROBLEM.X, PROBLEM.hard)
+    with pytest.raises(ValueError, match="fitted without tune"):
+        TuningDisplay.from_estimator(model)
+    with pytest.raises(ValueError, match=matches("an entry for each", "got 1, 2 and 1")):
+        TuningDisplay([{"temperature": 1.0}], [0.1, 0.2], [0.1])
