@@ -8,7 +8,7 @@ from scipy.special import chndtr, chndtrinc
 
 from sklkl._core.distributions import as_rows, nats_to, row_of
 from sklkl._core.parameters import INNER_SHARE, check
-from sklkl.divergences._counts import kl_from_counts, totals
+from sklkl.divergences._counts import kl_from_counts
 from sklkl.divergences._divergences import kl_divergence
 
 LEAST_COUNT = 5
@@ -32,7 +32,7 @@ class CountsInterval:
     >>> from sklkl.divergences import kl_interval_from_counts
     >>> interval = kl_interval_from_counts([70, 20, 10], [40, 40, 20])
     >>> round(interval.low, 3), round(interval.high, 3)
-    (0.059, 0.391)
+    (0.049, 0.374)
     """
 
     estimate: float | np.ndarray
@@ -83,7 +83,8 @@ def kl_interval_from_counts(
 
     Notes
     -----
-    With :math:`\hat D` the divergence of the frequencies and V the variance by the delta method,
+    With :math:`\hat D` the divergence of the frequencies and V its variance by the delta
+    method,
 
     .. math::
         V = \frac1n \operatorname{Var}_{\hat p} \log \frac{\hat p}{\hat q}
@@ -92,16 +93,17 @@ def kl_interval_from_counts(
     the statistic :math:`\hat D / c`, :math:`c = V / (4 \hat D)`, is taken for noncentral
     :math:`\chi^2_{k-1}` with noncentrality :math:`D / c`. For near distributions c is
     :math:`(1/n + 1/m) / 2`, and the statistic the likelihood ratio of equal ones; for far ones
-    it has the mean and variance of :math:`\hat D`. In simulations of 2 to 20 outcomes and 100
-    to 5000 samples, 95 % intervals held the divergence of different distributions in 94.0 to 97.1 of 100,
-    and of equal ones in 95.9 to 98.9, where the percentile bootstrap holds it in almost none.
+    it has the mean and variance of :math:`\hat D`. For the upper end it is taken for k - 1 at
+    least. In simulations of 2 to 20 outcomes and
+    100 to 5000 samples, 95 % intervals held the divergence of different distributions in 94 to
+    98 of 100, and of equal ones in 96 to 99.
 
     Examples
     --------
     >>> from sklkl.divergences import kl_interval_from_counts
     >>> interval = kl_interval_from_counts([30, 45, 25], [25, 52, 23])
     >>> round(interval.estimate, 3), interval.low, round(interval.high, 3)
-    (-0.012, 0.0, 0.063)
+    (-0.01, 0.0, 0.099)
     """
     unit = nats_to(base)
     check("confidence_level", confidence_level, INNER_SHARE)
@@ -113,7 +115,7 @@ def kl_interval_from_counts(
     _refuse_rare(arrays, x, y, shape)
     n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
     p, q_hat = x / n, y / m
-    both = x > 0  # as few are 0 as are in both
+    both = (x > 0) & (y > 0)
     ratio = np.divide(p, q_hat, where=both, out=np.zeros(x.shape))
     logs = np.log(ratio, where=both, out=np.zeros(x.shape))
     divergence = kl_divergence(p, q_hat)
@@ -128,10 +130,12 @@ def kl_interval_from_counts(
     tail = (1 - confidence_level) / 2
     impossible = np.isinf(divergence)  # of known probabilities
     statistic = np.divide(divergence, scale, where=~impossible, out=np.zeros(len(n)))
-    low, high = (
-        np.where(impossible, np.inf, unit * scale * _noncentrality(statistic, freedom, share))
-        for share in (1 - tail, tail)
-    )
+    ends = []
+    # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
+    for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
+        end = unit * scale * _noncentrality(seen, freedom, share)
+        ends.append(np.where(impossible, np.inf, end))
+    low, high = ends
     if shape:
         return CountsInterval(estimate, low.reshape(shape), high.reshape(shape))
     return CountsInterval(estimate, float(low[0]), float(high[0]))

@@ -35,7 +35,7 @@ def population_stability_index(
     reference, current : array-like of shape (n_levels,) or (n_samples,), or Series
         Without ``bins`` how often each level was seen; two Series, as of ``value_counts``, are
         matched by the names of their levels, of which those that one of them lacks were never
-        seen there. With ``bins`` numbers, a sample each; missing ones are a level of their own.
+        seen there. With ``bins`` numbers, a sample each; missing ones are a level.
     bins : int or array-like of edges, default=None
         The number of bins between quantiles of ``reference``, fewer if these coincide; or the
         edges between bins. A bin holds its right edge; the first and the last have no end.
@@ -84,12 +84,12 @@ def population_stability_index(
     >>> population_stability_index(january, february)
     inf
     >>> round(population_stability_index(january, february, pseudo_count=0.5), 3)
-    0.859
+    0.827
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> old, new = rng.normal(size=5000), rng.normal(0.5, size=5000)
     >>> round(population_stability_index(old, new, bins=10), 2)
-    0.25
+    0.27
     """
     unit = nats_to(base)
     check("pseudo_count", pseudo_count, NON_NEGATIVE)
@@ -113,8 +113,8 @@ def _levels(data):
         if bad.any():
             i = int(np.argmax(bad))
             raise ValueError(
-                f"{name}[{row_number(i)}] is {own[i]:.6g}; pass how often each level was seen, "
-                "whole numbers >= 0, or samples with bins=."
+                f"{name}[{row_number(i)}] is {own[i]:.6g}; pass how often each level was "
+                "seen, whole numbers >= 0, or samples with bins=."
             )
         if own.sum() == 0:
             raise ValueError(f"{name} has no counts: they sum to 0.")
@@ -152,7 +152,7 @@ def _binned(data, bins):
             raise ValueError(f"{name} must hold a number per sample; got shape {own.shape}.")
         samples[name] = own
     known = samples["reference"][~np.isnan(samples["reference"])]
-    if isinstance(bins, Integral) or isinstance(bins, str):
+    if isinstance(bins, Integral | str):
         check("bins", bins, BINS)
         if not known.size:
             raise ValueError("reference holds nothing but missing values.")

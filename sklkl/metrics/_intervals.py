@@ -21,7 +21,7 @@ from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, encode_groups, relative
 from sklkl._core.typing import DivergenceParams, OnZero, RandomState
 from sklkl.divergences._registry import find
-from sklkl.metrics._losses import check_options, row_losses
+from sklkl.metrics._losses import check_options, refuse_words, row_losses
 
 METHOD = one_of(["delta", "bootstrap"])
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
@@ -194,6 +194,7 @@ def loss_interval(
     rng = _check_rng(random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
     target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    refuse_words(record, y_true, proba.shape[1])
     weight = relative(check_weights(sample_weight, target))
     counted = weight > 0
     options |= {"base": base, "on_zero": on_zero, "counted": counted}
