@@ -8,11 +8,13 @@ from sklkl.divergences._gaussian import gaussian_kl_divergence
 from sklkl.divergences._logits import kl_divergence_from_logits
 from sklkl.divergences._pairwise import pairwise_divergences
 from sklkl.divergences._sampled import sampled_kl
+from sklkl.divergences._several import jensen_shannon_of_several
 from sklkl.divergences._stability import population_stability_index
 
 __all__ = [
     "CountsInterval",
     "gaussian_kl_divergence",
+    "jensen_shannon_of_several",
     "kl_divergence_from_logits",
     "kl_from_counts",
     "kl_interval_from_counts",
