@@ -144,6 +144,16 @@ def _total_variation(pairs, kernel):
     return 0.5 * pairs.sum(pairs.xp.abs(pairs.d))
 
 
+def _squared_error(pairs, kernel):
+    return pairs.sum(pairs.d * pairs.d) / pairs.mass
+
+
+def _ranked_probability(pairs, kernel):
+    # Of all outcomes it is 0 but for rounding.
+    so_far = pairs.xp.cumulative_sum(pairs.d, axis=1)[:, :-1]
+    return pairs.sum(so_far * so_far) / pairs.mass
+
+
 def _power(pairs, kernel):
     """See power_term in ``divergences.h``: the second form where log(a / b) is small."""
     xp, a, b, d = pairs.xp, pairs.a, pairs.b, pairs.d
@@ -188,6 +198,8 @@ TERMS = {
     "total_variation": _total_variation,
     "bhattacharyya": _bhattacharyya,
     "power": _power,
+    "squared_error": _squared_error,
+    "ranked_probability": _ranked_probability,
 }
 
 

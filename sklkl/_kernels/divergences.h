@@ -2,7 +2,8 @@
 
    A formula is what one outcome adds; real.h tells how it is written so that nothing cancels.
    The first part of this file is included once, the second for each instruction set and
-   precision, after real.h. To add a divergence, write a row of DIVERGENCES and its TERM. */
+   precision, after real.h. To add a divergence, write a row of DIVERGENCES and its TERM; of
+   SQUARES, also what exact_squares in rows.h adds up. */
 #ifndef SKLKL_DIVERGENCES_H
 #define SKLKL_DIVERGENCES_H
 
@@ -38,8 +39,14 @@
 #define ENTROPIES(X) \
     X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0,        0) \
     X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0,        0)
+/* Sums of squared differences of probabilities, and of cumulative ones. They are no sums of terms
+   that scale with the rows, so that every row goes the careful way. */
+#define SQUARES(X) \
+    X(SQUARED_ERROR,      "squared_error",      0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1) \
+    X(RANKED_PROBABILITY, "ranked_probability", 0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1)
+#define IS_SQUARES(term) ((term) >= SQUARED_ERROR)
 #define SINGLE_PRECISION_TERMS(X) DIVERGENCES(X) ENTROPIES(X)
-#define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X)
+#define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X) SQUARES(X)
 
 #define CONSTANT(name, ...) name,
 enum { TERMS(CONSTANT) N_TERMS };

@@ -69,7 +69,7 @@ typedef struct {
         const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
         const ptrdiff_t *strides, void *out) \
     { return LEVEL(rows_of_dd)(term, f, p, q, n, k, strides, out); }
-TERMS(DEFINE)
+SINGLE_PRECISION_TERMS(DEFINE) POWERS(DEFINE)
 #undef DEFINE
 
 #define DEFINE(term, ...) \
@@ -86,6 +86,18 @@ static NOINLINE int LEVEL(POWER_float)(
 {
     return LEVEL(rows_of_fd)(POWER, f, p, q, n, k, strides, out);
 }
+
+#define DEFINE(term, ...) \
+    static int LEVEL(term##_double)( \
+        const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
+        const ptrdiff_t *strides, void *out) \
+    { return LEVEL(exact_rows_dd)(f, p, q, n, k, strides, out); } \
+    static int LEVEL(term##_float)( \
+        const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
+        const ptrdiff_t *strides, void *out) \
+    { return LEVEL(exact_rows_fd)(f, p, q, n, k, strides, out); }
+SQUARES(DEFINE)
+#undef DEFINE
 
 static int LEVEL(pairs_double)(
     rows_function *function, const settings *f, const char *p, const char *q, ptrdiff_t n,

@@ -133,13 +133,14 @@ static double IN(renyi_of_large)(
     return value > 0 ? value : 0;  /* rounding of equal rows */
 }
 
-INLINE double IN(exact_divergence)(
-    int term, const settings *f, const char *p, ptrdiff_t p_stride, const char *q,
-    ptrdiff_t q_stride, ptrdiff_t k, pieces *x)
+/* The masses of both rows, and their difference. Of a row of one piece, x holds the entries then.
+   Returns 0 if one is no distribution. */
+static NOINLINE int IN(masses)(
+    const char *p, ptrdiff_t p_stride, const char *q, ptrdiff_t q_stride, ptrdiff_t k, pieces *x,
+    double *p_mass, double *q_mass, double *difference)
 {
-    double p_sum = 0, q_sum = 0, gap = 0, S = 0, M = 0, excess = 0;
-    double above = 0, below = 0, above_q = 0, below_q = 0;
-    int p_negative = 0, q_negative = 0, p_zero = 0, q_zero = 0;
+    double p_sum = 0, q_sum = 0, gap = 0;
+    int p_negative = 0, q_negative = 0;
     for (ptrdiff_t start = 0; start < k; start += PIECE) {
         const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
         p_negative |= IN(load)(p + start * p_stride, p_stride, m, x->a);
@@ -150,8 +151,20 @@ INLINE double IN(exact_divergence)(
         q_sum += NAME(sum)(x->b, WHOLE(m));
         gap += NAME(sum)(x->c, WHOLE(m));
     }
-    if (!(IN(is_distribution)(p_negative, p_sum)
-            && IN(is_distribution)(q_negative, q_sum)))
+    *p_mass = p_sum;
+    *q_mass = q_sum;
+    *difference = gap;
+    return IN(is_distribution)(p_negative, p_sum) && IN(is_distribution)(q_negative, q_sum);
+}
+
+INLINE double IN(exact_divergence)(
+    int term, const settings *f, const char *p, ptrdiff_t p_stride, const char *q,
+    ptrdiff_t q_stride, ptrdiff_t k, pieces *x)
+{
+    double p_sum, q_sum, gap, S = 0, M = 0, excess = 0;
+    double above = 0, below = 0, above_q = 0, below_q = 0;
+    int p_zero = 0, q_zero = 0;
+    if (!IN(masses)(p, p_stride, q, q_stride, k, x, &p_sum, &q_sum, &gap))
         return NAN;
     const double rho = gap / q_sum;
     for (ptrdiff_t start = 0; start < k; start += PIECE) {
@@ -278,6 +291,60 @@ static NOINLINE double IN(exact_cross_entropy)(
     return q_zero ? INFINITY : result / p_sum * f->scale;
 }
 
+/* The sum of (p / A - q / B)^2, or the same of cumulative sums c and b of p - t and q. The
+   excess of (b) is part of each difference in proportion to q: sum (c - b excess / B)^2. */
+INLINE double IN(exact_squares)(
+    int term, const settings *f, const char *p, ptrdiff_t p_stride, const char *q,
+    ptrdiff_t q_stride, ptrdiff_t k, pieces *x)
+{
+    double p_sum, q_sum, gap, excess = 0, squares = 0, products = 0, of_q = 0;
+    double c_so_far = 0, lost = 0, b_so_far = 0;
+    if (!IN(masses)(p, p_stride, q, q_stride, k, x, &p_sum, &q_sum, &gap))
+        return NAN;
+    const double rho = gap / q_sum;
+    for (ptrdiff_t start = 0; start < k; start += PIECE) {
+        const ptrdiff_t m = k - start < PIECE ? k - start : PIECE;
+        if (k > PIECE) {
+            IN(load)(p + start * p_stride, p_stride, m, x->a);
+            IN(load)(q + start * q_stride, q_stride, m, x->b);
+        }
+        double *restrict a = x->a, *restrict b = x->b, *restrict c = x->c;
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++)
+            c[j] = NAME(minus_scaled)(a[j] - b[j], b[j], rho);
+        excess += NAME(sum)(c, WHOLE(m));
+        for (ptrdiff_t j = 0; term == RANKED_PROBABILITY && j < m; j++) {
+            /* Of the last outcome it is 0. What rounding loses is kept (Neumaier, 1974): of 50,000
+               outcomes it would be too much. */
+            const double before = c_so_far;
+            c_so_far += c[j];
+            lost += fabs(before) >= fabs(c[j]) ? (before - c_so_far) + c[j]
+                                               : (c[j] - c_so_far) + before;
+            b_so_far += b[j];
+            c[j] = start + j < k - 1 ? c_so_far + lost : 0;
+            b[j] = start + j < k - 1 ? b_so_far : 0;
+        }
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++)
+            a[j] = c[j] * c[j];
+        squares += NAME(sum)(a, WHOLE(m));
+        for (ptrdiff_t j = 0; j < WHOLE(m); j++) {
+            c[j] *= b[j];
+            b[j] *= b[j];
+        }
+        products += NAME(sum)(c, WHOLE(m));
+        of_q += NAME(sum)(b, WHOLE(m));
+    }
+    const double off = excess / q_sum, S = squares - off * (2 * products - off * of_q);
+    return (S > 0 ? S : 0) / p_sum / p_sum * f->scale;
+}
+
+#define DEFINE(term, ...) \
+    static NOINLINE double IN(exact_##term)( \
+        const settings *f, const char *p, ptrdiff_t p_stride, const char *q, \
+        ptrdiff_t q_stride, ptrdiff_t k, pieces *x) \
+    { return IN(exact_squares)(term, f, p, p_stride, q, q_stride, k, x); }
+SQUARES(DEFINE)
+#undef DEFINE
+
 #define DEFINE(term, ...) \
     static NOINLINE double IN(exact_##term)( \
         const settings *f, const char *p, ptrdiff_t p_stride, const char *q, \
@@ -294,11 +361,25 @@ static double IN(exact_row)(
     switch (f->term) {
 #define CASE(term, ...) \
     case term: return IN(exact_##term)(f, p, p_stride, q, q_stride, k, &x);
-    DIVERGENCES(CASE) POWERS(CASE)
+    DIVERGENCES(CASE) POWERS(CASE) SQUARES(CASE)
 #undef CASE
     default:
         return IN(exact_cross_entropy)(f, p, p_stride, q, q_stride, k, &x);
     }
+}
+
+/* Fill out[:n] the careful way. Returns 1 if a row is no probability vector. */
+static NOINLINE int IN(exact_rows)(
+    const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k,
+    const ptrdiff_t *strides, INPUT *out)
+{
+    int bad = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        out[i] = (INPUT)IN(exact_row)(
+            f, p + i * strides[0], strides[1], q + i * strides[2], strides[3], k);
+        bad |= out[i] != out[i];
+    }
+    return bad;
 }
 
 #define CAREFUL(x) IN(x)
@@ -618,7 +699,7 @@ INLINE int IN(rows_of)(
 }
 
 /* Fill out[:n] for the row p and n rows of q. Outcomes that p rules out may count as one, which
-   has the probability of them all: the divergence is the same. Where they are more than half it
+   has the probability of them all: the divergence is the same, unless it is one of SQUARES. Where they are more than half it
    takes less time, too. */
 INLINE int IN(row_with_rows)(
     rows_function *function, const settings *f, const char *p, const char *q, ptrdiff_t n,
@@ -628,7 +709,7 @@ INLINE int IN(row_with_rows)(
     INPUT ruled_out[BLOCK], p_merged[BLOCK], q_merged[BLOCK];
     ptrdiff_t kept = 0;
     int bad = 0;
-    if (k < LANES || k > BLOCK || strides[3] != sizeof(INPUT))
+    if (k < LANES || k > BLOCK || strides[3] != sizeof(INPUT) || IS_SQUARES(f->term))
         return function(f, p, q, n, k, strides, out);
     for (ptrdiff_t j = 0; j < k; j++) {
         const INPUT x = *(const INPUT *)(p + j * strides[1]);

@@ -120,14 +120,14 @@ def kl_from_counts(
     arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
     rows, shape = as_rows(arrays)
     x, y = (row.astype(np.float64, copy=False) for row in rows)
-    n = _totals(arrays, "p_counts", x, shape)
+    n = totals(arrays, "p_counts", x, shape)
     p = x / n
     if q_counts is None:
         refuse_bad_rows(q, "q")
         q = np.maximum(y, 0)
         q /= q.sum(axis=1, keepdims=True)
     else:
-        m = _totals(arrays, "q_counts", y, shape)
+        m = totals(arrays, "q_counts", y, shape)
         q = y / m
     if estimator == "zhang-grabchak":
         from scipy.special import psi  # not for all who import divergences: it takes a while
@@ -151,7 +151,7 @@ def kl_from_counts(
     return result.reshape(shape) if shape else float(result[0])
 
 
-def _totals(arrays, name, counts, shape):
+def totals(arrays, name, counts, shape):
     """Return the sum of each row of ``counts``, with a last axis; refuse what is no count."""
     whole = _whole(counts)
     if not whole.all():

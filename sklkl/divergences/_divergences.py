@@ -35,7 +35,9 @@ __all__ = [
     "jensen_shannon_divergence",
     "kl_contributions",
     "kl_divergence",
+    "ranked_probability",
     "renyi_divergence",
+    "squared_error",
     "total_variation_distance",
 ]
 
@@ -48,6 +50,8 @@ CHI2 = RowKernel("chi2")
 HELLINGER = RowKernel("hellinger", root=True)
 TOTAL_VARIATION = RowKernel("total_variation")
 BHATTACHARYYA = RowKernel("bhattacharyya")
+SQUARED_ERROR = RowKernel("squared_error")
+RANKED_PROBABILITY = RowKernel("ranked_probability")
 
 
 # Beyond it, the parts of order log(p / q) overflow.
@@ -661,6 +665,90 @@ def bhattacharyya_distance(
     0.161
     """
     return by_row(BHATTACHARYYA, p, q, axis=axis, base=base)
+
+
+@documented
+def squared_error(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
+    r"""Compute the squared error, Brier's, of each pair of distributions.
+
+    .. math::
+        \mathrm{SE}(P, Q) = \sum_j (p_j - q_j)^2
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+
+    Returns
+    -------
+    error : float or ndarray of shape (...)
+        Between 0 (equal rows) and 2 (each certain of another outcome), symmetric, without a
+        unit. The sum is over all outcomes, as Brier's [1]_: of two outcomes it is twice the
+        square of one difference. %(array)s
+
+    %(raises_bad_row)s
+
+    See Also
+    --------
+    ranked_probability : The same of cumulative probabilities, for ordered outcomes.
+    kl_divergence : Proper, too, but without a bound where q is near 0.
+    sklearn.metrics.brier_score_loss : The mean for labels, halved for two classes.
+
+    References
+    ----------
+    .. [1] Brier, G. W. (1950). Verification of Forecasts Expressed in Terms of Probability.
+       Monthly Weather Review 78(1), 1-3.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import squared_error
+    >>> round(squared_error([0.5, 0.5], [0.9, 0.1]), 3)
+    0.32
+    """
+    return by_row(SQUARED_ERROR, p, q, axis=axis)
+
+
+@documented
+def ranked_probability(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues:
+    r"""Compute the ranked probability score of each pair of distributions of ordered outcomes.
+
+    .. math::
+        \mathrm{RPS}(P, Q) = \sum_{j=1}^{k-1} \Bigl(\sum_{i \le j} (p_i - q_i)\Bigr)^2
+
+    A probability that is far from where it belongs costs more than one that is near: outcomes
+    are in the order of the axis, as grades from bad to good.
+
+    Parameters
+    ----------
+    %(pair)s
+    %(axis)s
+
+    Returns
+    -------
+    score : float or ndarray of shape (...)
+        Between 0 (equal rows) and k - 1 (all mass at opposite ends), symmetric, without a
+        unit. Divide by k - 1 for the normalised score. %(array)s
+
+    %(raises_bad_row)s
+
+    See Also
+    --------
+    squared_error : The same of outcomes without an order; twice this one for two outcomes.
+    scipy.stats.wasserstein_distance : The sum of absolute cumulative differences.
+
+    References
+    ----------
+    Epstein, E. S. (1969). A Scoring System for Probability Forecasts of Ranked Categories.
+    Journal of Applied Meteorology 8(6), 985-987.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import ranked_probability
+    >>> good, near, far = [0, 0, 1], [0, 1, 0], [1, 0, 0]
+    >>> ranked_probability(good, near), ranked_probability(good, far)
+    (1.0, 2.0)
+    """
+    return by_row(RANKED_PROBABILITY, p, q, axis=axis)
 
 
 @documented

@@ -35,6 +35,7 @@ class Divergence:
     # Whether it grows like ``-p_j log q_j`` as q_j -> 0 and all else stays bounded; scorers
     # then restore underflowed probabilities from ``predict_log_proba``.
     linear_in_log_q: bool = False
+    ordered: bool = False  # whether it depends on the order of the outcomes
     parameters: dict = field(init=False)  # each with its default or inspect.Parameter.empty
     has_unit: bool = field(init=False)  # whether ``function`` has a ``base``
 
@@ -145,6 +146,19 @@ DIVERGENCES = (
         lambda: functions.CROSS_ENTROPY,
         "cross-entropy",
         linear_in_log_q=True,
+    ),
+    Divergence(
+        "squared_error",
+        functions.squared_error,
+        lambda: functions.SQUARED_ERROR,
+        "squared error",
+    ),
+    Divergence(
+        "ranked_probability",
+        functions.ranked_probability,
+        lambda: functions.RANKED_PROBABILITY,
+        "ranked probability score",
+        ordered=True,
     ),
 )
 NAMES = [divergence.name for divergence in DIVERGENCES]

@@ -1,5 +1,6 @@
 """KL divergence estimated from samples."""
 
+from itertools import zip_longest
 from typing import get_args
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import AXIS, nats_to
-from sklkl._core.names import names_of, orders
+from sklkl._core.names import AS_IT_IS, names_of, orders
 from sklkl._core.parameters import check, one_of
 from sklkl._core.typing import RowValues, SampledEstimator
 from sklkl._kernels._rows import kl_terms
@@ -22,6 +23,7 @@ def sampled_kl(
     log_q: ArrayLike,
     *,
     estimator: SampledEstimator = "k3",
+    sample_weight: ArrayLike | None = None,
     axis: int = -1,
     base: float | None = None,
 ) -> RowValues:
@@ -43,6 +45,9 @@ def sampled_kl(
         "k1" is unbiased, of high variance, and may be negative; "k2" is biased, of low
         variance and non-negative; "k3" is unbiased, of low variance for near distributions,
         and non-negative. k3 needs :math:`E[r] = 1`: q must not have mass where p has none.
+    sample_weight : array-like of shape (..., n_samples), default=None
+        Weights of the samples, or a mask: what has weight 0, or False, as the padding of short
+        answers, is left out, whatever its logarithms are. It broadcasts with them.
     axis : int or None, default=-1
         The axis of samples; None for all.
     base : float, default=None
@@ -59,7 +64,7 @@ def sampled_kl(
     ValueError
         If there is no such estimator, if ``log_p`` is not finite (a sample of P has
         p > 0) or ``log_q`` is NaN or +inf, if one is beyond 1e300, if shapes or names do not
-        match, or if there are no samples.
+        match, if weights are negative or not finite, or if there are no samples.
 
     See Also
     --------
@@ -87,34 +92,43 @@ def sampled_kl(
     0.02
     >>> round(kl_divergence(p, q), 3)
     0.02
+
+    Answers of different lengths, of which the shorter one is padded:
+
+    >>> log_p, log_q = np.log([[0.5, 0.4], [0.8, np.nan]]), np.log([[0.4, 0.5], [0.9, np.nan]])
+    >>> sampled_kl(log_p, log_q, sample_weight=~np.isnan(log_p)).round(3)
+    array([0.025, 0.007])
     """
     unit = nats_to(base)
     check("estimator", estimator, ESTIMATOR)
     check("axis", axis, AXIS.or_(None))
-    names = [reversed(names_of(x) or []) for x in (log_p, log_q)]  # as axes broadcast
-    arrays = {"log_p": log_p, "log_q": log_q}
-    arrays = {name: as_floating(x, name) for name, x in arrays.items()}
-    for name, x in arrays.items():
-        bad = ~(abs(x) <= LARGEST_LOG)
-        if name == "log_q":
-            bad &= ~np.isneginf(x)
-        if bad.any():
-            index = tuple(int(j) for j in np.argwhere(bad)[0])
-            raise ValueError(
-                f"{name}{list(index)} is {x[index]}; samples of p have a finite log_p, and "
-                "log_q is finite or -inf, both within 1e300 of 0 where they are finite."
-            )
-    log_p, log_q = arrays.values()
-    for j, (of_p, of_q) in enumerate(zip(*names, strict=False)):
-        order = orders({"log_p": of_p, "log_q": of_q}, "samples")["log_q"]
-        log_q = np.moveaxis(np.moveaxis(log_q, -1 - j, 0)[order], 0, -1 - j)
+    given = {"log_p": log_p, "log_q": log_q}
+    if sample_weight is not None:
+        given["sample_weight"] = sample_weight
+    arrays = {name: as_floating(x, name) for name, x in given.items()}
+    counted = None
+    if sample_weight is None:
+        _refuse_bad_logs(arrays, counted)
+    names = [reversed(names_of(x) or []) for x in given.values()]  # as axes broadcast
+    for j, own in enumerate(zip_longest(*names)):
+        order = orders(dict(zip(arrays, own, strict=True)), "samples")
+        for name, x in arrays.items():
+            if order[name] is not AS_IT_IS:
+                x = np.moveaxis(np.moveaxis(x, -1 - j, 0)[order[name]], 0, -1 - j)
+                arrays[name] = x
+    if sample_weight is not None:
+        weight = arrays["sample_weight"].astype(np.float64)
+        if not ((weight >= 0) & (weight < np.inf)).all():
+            raise ValueError("sample_weight must hold finite numbers >= 0, or booleans.")
+        log_p, log_q, weight = _broadcast(arrays | {"sample_weight": weight})
+        counted = weight > 0
+        _refuse_bad_logs({"log_p": log_p, "log_q": log_q}, counted)
+        log_p, log_q = (np.where(counted, x, x.dtype.type(0)) for x in (log_p, log_q))
+        arrays = {"log_p": log_p, "log_q": log_q}
+    log_p, log_q = arrays["log_p"], arrays["log_q"]
     dtype = np.promote_types(log_p.dtype, log_q.dtype)
-    try:
-        log_r = np.asarray(log_q.astype(np.float64) - log_p)
-    except ValueError:
-        raise ValueError(
-            f"The shapes do not broadcast: log_p {log_p.shape}, log_q {log_q.shape}."
-        ) from None
+    log_p, log_q = _broadcast({"log_p": log_p, "log_q": log_q})
+    log_r = np.asarray(log_q.astype(np.float64) - log_p)
     if axis is not None and log_r.ndim == 0:
         raise ValueError("log_p and log_q are single numbers; pass vectors of samples.")
     if axis is not None and not -log_r.ndim <= axis < log_r.ndim:
@@ -133,8 +147,47 @@ def sampled_kl(
             values = 0.5 * log_r**2
         else:
             values = expm1_minus(log_r)
-        result = np.mean(values, axis=axis) * unit
+        if sample_weight is None:
+            result = np.mean(values, axis=axis) * unit
+        else:
+            result = _weighted_mean(values, weight, axis) * unit
         return result.astype(dtype, copy=False) if np.ndim(result) else float(result)
+
+
+def _broadcast(arrays):
+    """Return the arrays in one shape, or refuse them by their names."""
+    try:
+        return np.broadcast_arrays(*arrays.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {x.shape}" for name, x in arrays.items())
+        raise ValueError(f"The shapes do not broadcast: {shapes}.") from None
+
+
+def _refuse_bad_logs(arrays, counted):
+    """Refuse logarithms that no sample of P can have, among those that count."""
+    for name, x in arrays.items():
+        bad = ~(abs(x) <= LARGEST_LOG)
+        if name == "log_q":
+            bad &= ~np.isneginf(x)
+        if counted is not None:
+            bad &= counted
+        if bad.any():
+            index = tuple(int(j) for j in np.argwhere(bad)[0])
+            raise ValueError(
+                f"{name}{list(index)} is {x[index]}; samples of p have a finite log_p, and "
+                "log_q is finite or -inf, both within 1e300 of 0 where they are finite."
+            )
+
+
+def _weighted_mean(values, weight, axis):
+    """Return the weighted mean along an axis; refuse where no sample has a weight."""
+    total = weight.sum(axis=axis)
+    if not np.all(total > 0):
+        i = tuple(int(j) for j in np.argwhere(np.asarray(total) <= 0)[0])
+        where = f" in row {list(i)}" if i else ""
+        raise ValueError(f"sample_weight is zero for every sample{where}; drop such rows.")
+    values = np.where(weight > 0, values, 0.0)  # not 0 * inf
+    return np.sum(values * weight, axis=axis) / total
 
 
 def expm1_minus(x):

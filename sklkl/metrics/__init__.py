@@ -1,9 +1,11 @@
 """Losses, scores and scorers for probability targets, soft or hard."""
 
+from sklkl.metrics._calibration_error import CalibrationError, calibration_error
 from sklkl.metrics._intervals import LossInterval, loss_interval
 from sklkl.metrics._losses import (
     cross_entropy_loss,
     d2_kl_score,
+    d2_score,
     divergence_loss,
     jeffreys_loss,
     jensen_shannon_loss,
@@ -19,9 +21,12 @@ from sklkl.metrics._scorers import (
 )
 
 __all__ = [
+    "CalibrationError",
     "LossInterval",
+    "calibration_error",
     "cross_entropy_loss",
     "d2_kl_score",
+    "d2_score",
     "divergence_loss",
     "fidelity_report",
     "get_scorer",

@@ -28,7 +28,7 @@ from sklkl._core.typing import (
     RandomState,
 )
 from sklkl.divergences._registry import find
-from sklkl.metrics._losses import check_options, row_losses
+from sklkl.metrics._losses import check_options, refuse_words, row_losses
 
 METHOD = one_of(get_args(IntervalMethod))
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
@@ -239,6 +239,7 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     third array tells which rows count.
     """
     target, proba = check_y_and_proba(y_true, y_proba, labels, together, sparse=True)
+    refuse_words(options["divergence"], y_true, proba.shape[1])
     weight = check_weights(together["sample_weight"], target)
     counted = weight > 0
     options = options | {"counted": counted}

@@ -6,15 +6,18 @@ work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
 """
 
 from contextlib import nullcontext
+from functools import partial
 from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklkl._core.arrays import as_array
 from sklkl._core.devices import (
     beside,
     cast,
     namespace,
+    on_host,
     place_of,
     rows_at,
     slice_length,
@@ -27,7 +30,7 @@ from sklkl._core.models import predict_columns
 from sklkl._core.names import counting_from, row_number
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import check_weights, n_rows, relative, take
+from sklkl._core.samples import check_weights, holds_labels, n_rows, relative, take
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._core.topk import TopK, coarsened, refuse_bucket
 from sklkl._core.typing import DivergenceName, DivergenceParams, OnZero
@@ -36,12 +39,26 @@ from sklkl.divergences._registry import LISTS, find
 
 ON_ZERO = one_of(get_args(OnZero))
 KL = find("kl")
+OF_MEANS = ["kl", "squared_error", "ranked_probability"]  # least for the mean of the targets
 # Entries of a block of rows, of which hard labels are written as probabilities: 2 MB.
 BLOCK = 2**18
 # The same of sparse targets, for which an estimator may predict a block at a time: 8 MB.
 SPARSE_BLOCK = 2**20
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
+
+
+def refuse_words(record, y_true, n_classes):
+    """Refuse labels that are words where a divergence depends on the order of classes."""
+    if not record.ordered or n_classes <= 2 or not holds_labels(y_true) or is_sparse(y_true):
+        return
+    labels = as_array(on_host(y_true, "y_true"), "y_true")
+    if any(isinstance(v, str) for v in labels.ravel().tolist()):
+        raise ValueError(
+            f"{record.name!r} depends on the order of the classes, and the labels in y_true "
+            "are words, which would be sorted as in a dictionary. Pass numbers in order, as "
+            "codes of an ordered categorical, or targets whose columns are in order."
+        )
 
 
 def check_options(base=None, on_zero="clip", divergence=KL, divergence_params=None):
@@ -220,23 +237,26 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i, lists):
     )
 
 
-def d2_kl(target, proba, *, sample_weight=None, **options):
-    """Return the share of the KL divergence to the prior that a model explains.
+def d2_kl(target, proba, divergence=KL, *, sample_weight=None, **options):
+    """Return the share of the divergence to the prior that a model explains.
 
     The ``options`` are those of ``row_losses``.
     """
-    model_loss = mean_divergence(target, proba, sample_weight=sample_weight, **options)
+    loss = partial(mean_divergence, divergence=divergence, sample_weight=sample_weight)
+    model_loss = loss(target, proba, **options)
     mass = class_mass(target, relative(check_weights(sample_weight, target)), proba.shape[1])
     prior = mass / mass.sum()
-    if target.ndim == 1:
-        return d2_from(model_loss, entropy(prior))
-    return d2_from(model_loss, kl_of_prior(target, prior, sample_weight))
+    if target.ndim == 2:
+        return d2_from(model_loss, loss_of_prior(target, prior, loss))
+    rows = np.broadcast_to(prior, proba.shape)
+    of_prior = entropy(prior) if divergence is KL else loss(target, rows)
+    return d2_from(model_loss, of_prior)
 
 
-def kl_of_prior(target, prior, sample_weight):
-    """Return the mean KL divergence of probabilities to the same ones for every sample."""
+def loss_of_prior(target, prior, loss):
+    """Return the loss of probabilities for the same ones for every sample."""
     rows = namespace(target).broadcast_to(beside(target, prior), target.shape)
-    return mean_divergence(target, rows, sample_weight=sample_weight)
+    return loss(target, rows)
 
 
 def d2_from(model_loss, prior_loss):
@@ -252,6 +272,7 @@ def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=
     target, proba = check_y_and_proba(
         y_true, y_proba, labels, together, stacklevel=4, sparse=True, stays=True
     )
+    refuse_words(record, y_true, proba.shape[1])
     options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
     return mean_divergence(target, proba, record, divergence_params=params, **options)
 
@@ -579,3 +600,55 @@ def d2_kl_score(
         y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
     )
     return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)
+
+
+@documented
+def d2_score(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    divergence: str = "kl",
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    on_zero: OnZero = "clip",
+) -> float:
+    """Compute the share of the mean divergence from the class prior that a model explains.
+
+    As ``d2_kl_score``, of KL divergence, Brier's squared error or the ranked probability
+    score: those of which the mean of the targets, the prior, is the best constant prediction.
+
+    Parameters
+    ----------
+    %(y_and_proba)s
+    divergence : {"kl", "squared_error", "ranked_probability"}, default="kl"
+        The divergence, in any spelling of its name.
+    %(labels)s
+    %(sample_weight)s
+    %(on_zero_as_in_kl_loss)s
+
+    Returns
+    -------
+    score : float
+        1 for a perfect model, 0 for one that predicts the prior, negative for worse.
+
+    %(raises)s
+
+    See Also
+    --------
+    d2_kl_score : The same with the KL divergence; its scorer is "d2_kl".
+    sklearn.metrics.d2_brier_score : The squared error of labels.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import d2_score
+    >>> y_true = [[0.9, 0.1], [0.2, 0.8]]
+    >>> y_proba = [[0.8, 0.2], [0.3, 0.7]]
+    >>> round(d2_score(y_true, y_proba, divergence="squared_error"), 3)
+    0.918
+    """
+    record = find(divergence, among=OF_MEANS)
+    target, proba = check_y_and_proba(
+        y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
+    )
+    refuse_words(record, y_true, proba.shape[1])
+    return d2_kl(target, proba, record, sample_weight=sample_weight, on_zero=on_zero)

@@ -18,7 +18,7 @@ from sklkl._core.samples import check_weights, n_rows, refuse_total
 from sklkl._core.targets import check_kind, check_target, class_mass
 from sklkl.batches._batches import ahead, numbered
 from sklkl.divergences import entropy
-from sklkl.metrics._losses import d2_from, kl_of_prior
+from sklkl.metrics._losses import d2_from, loss_of_prior, mean_divergence
 
 
 class Samples(NamedTuple):
@@ -119,4 +119,5 @@ def _sums(part, first_row, mean, target_of=None):
 def _kl_of_prior(part, target_of, prior):
     values, classes = target_of(part)
     prior = np.array([prior[label] for label in np.asarray(classes).tolist()])
-    return kl_of_prior(values, prior, part.sample_weight)
+    loss = partial(mean_divergence, sample_weight=part.sample_weight)
+    return loss_of_prior(values, prior, loss)

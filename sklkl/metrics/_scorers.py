@@ -23,7 +23,7 @@ from sklkl._core.devices import beside, namespace
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
-from sklkl._core.names import is_default_index, refuse_other_rows
+from sklkl._core.names import is_default_index, refuse_other_rows, shown
 from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind, is_sparse
@@ -38,11 +38,13 @@ from sklkl.metrics._losses import (
     check_options,
     d2_kl,
     mean_divergence,
+    refuse_words,
 )
 from sklkl.metrics._parts import d2_of, mean_of, results_of
 
 D2 = "d2_kl"
 D2_SPELLINGS = (D2, "d2_kl_score")
+ORDERED = [d.name for d in DIVERGENCES if d.ordered]
 # Options of a metric with their defaults, which a scorer does not repeat.
 OPTIONS = {"divergence_params": None, "base": None, "on_zero": "clip"}
 
@@ -129,6 +131,8 @@ class DivergenceScorer(BaseScorer):
             cache[PREDICTIONS] = predict_columns(estimator, X, stays=True)
         proba = cache[PREDICTIONS]
         target, classes = self._target(X, y_true, estimator.classes_)
+        if self.name in ORDERED:
+            target, classes = self._in_order(y_true, target, classes, estimator.classes_)
         # A single row would be repeated.
         match_rows(y_true=target, y_proba=proba)
         target = beside(proba, target)
@@ -162,6 +166,21 @@ class DivergenceScorer(BaseScorer):
         if self.name == D2:
             return d2_kl
         return partial(mean_divergence, divergence=find(self.name))
+
+    def _in_order(self, y_true, target, classes, known):
+        """Return a target with classes in order: numbers sorted, words as in the model."""
+        refuse_words(find(self.name), y_true, len(classes))
+        labels = np.asarray(classes)
+        if any(isinstance(c, str) for c in labels.tolist()):
+            if len(labels) > max(2, len(known)):
+                raise ValueError(
+                    f"The order of the classes {shown(known)} has no place for "
+                    f"{shown(labels[len(known) :])}."
+                )
+            return target, classes
+        order = np.argsort(labels)
+        target = np.argsort(order)[target] if target.ndim == 1 else target[:, order]
+        return target, labels[order]
 
     def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")

@@ -203,6 +203,20 @@ def total_variation_distance(p, q):
     return sum(abs(x - y) for x, y in zip(normalised(p), normalised(q), strict=True)) / 2
 
 
+@in_many_digits
+def squared_error(p, q):
+    return sum((x - y) ** 2 for x, y in zip(normalised(p), normalised(q), strict=True))
+
+
+@in_many_digits
+def ranked_probability(p, q):
+    total = so_far = mpf(0)
+    for x, y in list(zip(normalised(p), normalised(q), strict=True))[:-1]:
+        so_far += x - y
+        total += so_far**2
+    return total
+
+
 def log_softmax(logits, *, digits=DIGITS):
     with mp.workdps(digits):
         exact = [mpf(float(z)) for z in logits]

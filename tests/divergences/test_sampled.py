@@ -4,6 +4,7 @@ import math
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from mpmath import expm1, mp, mpf
 from mpmath import inf as infinite
@@ -193,3 +194,67 @@ UNKNOWN = "estimator must be one of ('k1', 'k2', 'k3'); got "
 def test_refusals(log_p, log_q, options, parts):
     with pytest.raises(ValueError, match=matches(*parts)):
         sampled_kl(log_p, log_q, **options)
+
+
+# Weights and masks
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_weights_are_repetitions(estimator):
+    rng = np.random.default_rng(0)
+    log_p, log_q = -rng.exponential(size=(2, 3, 5))
+    times = rng.integers(0, 4, size=(3, 5))
+    times[:, 0] = 1
+    weighted = sampled_kl(log_p, log_q, sample_weight=times, estimator=estimator)
+    for row, (p, q, n) in enumerate(zip(log_p, log_q, times, strict=True)):
+        wanted = sampled_kl(np.repeat(p, n), np.repeat(q, n), estimator=estimator)
+        assert_allclose(weighted[row], wanted, rtol=1e-12)
+    whole = sampled_kl(log_p, log_q, sample_weight=times[0], axis=None, estimator=estimator)
+    by_hand = np.average(
+        [
+            sampled_kl([p], [q], estimator=estimator)
+            for p, q in zip(log_p.ravel(), log_q.ravel(), strict=True)
+        ],
+        weights=np.broadcast_to(times[0], (3, 5)).ravel(),
+    )
+    assert_allclose(whole, by_hand, rtol=1e-12)
+
+
+def test_what_is_masked_may_be_anything():
+    log_p, log_q = np.log([[0.5, 0.4], [0.8, 0.1]]), np.log([[0.4, 0.5], [0.9, 0.1]])
+    mask = np.array([[True, True], [True, False]])
+    wanted = [sampled_kl(log_p[0], log_q[0]), sampled_kl(log_p[1, :1], log_q[1, :1])]
+    for p, q in ((np.nan, 0.0), (-np.inf, np.inf), (1e301, -np.inf), (0.0, -np.inf)):
+        log_p[1, 1], log_q[1, 1] = p, q
+        assert_allclose(sampled_kl(log_p, log_q, sample_weight=mask), wanted, rtol=1e-13)
+    small = sampled_kl(log_p.astype("f4"), log_q.astype("f4"), sample_weight=mask)
+    assert small.dtype == np.float32
+
+
+def test_weights_by_name():
+    tokens = pd.Index(["a", "b", "c"])
+    log_p, log_q = pd.Series([-1.0, -2.0, -3.0], tokens), pd.Series([-2.0, -2.0, -1.0], tokens)
+    weight = pd.Series([1.0, 0.0, 3.0], tokens)
+    wanted = sampled_kl(log_p.to_numpy(), log_q.to_numpy(), sample_weight=weight.to_numpy())
+    for p, q, w in (
+        (log_p, log_q[::-1], weight[::-1]),
+        (log_p, log_q[::-1], weight.to_numpy()),
+        (log_p.to_numpy(), log_q, weight[::-1]),
+    ):
+        assert_allclose(sampled_kl(p, q, sample_weight=w), wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([[1, 1], [0, 0]], "zero for every sample in row [1]"),
+        ([1, -1], "finite numbers >= 0"),
+        ([1, np.nan], "finite numbers >= 0"),
+        ([1, 1, 1], "sample_weight (3,)"),
+    ],
+)
+def test_weights_that_are_refused(weight, message):
+    with pytest.raises(ValueError, match=matches(message)):
+        sampled_kl(-np.ones((2, 2)), -np.ones((2, 2)), sample_weight=weight)
+    with pytest.raises(ValueError, match=matches("log_p[0, 1] is nan")):
+        sampled_kl([[-1, np.nan]], [[-1, -1]], sample_weight=[1, 1])

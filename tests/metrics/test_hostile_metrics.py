@@ -44,7 +44,9 @@ REPORT = {"teacher": MODEL, "student": MODEL, "X": P, "y": [0, 1, 1], "sample_we
 ARGUMENTS = {
     "kl_loss": DATA | OPTIONS,
     "divergence_loss": DATA | OPTIONS | OWN,
+    "calibration_error": DATA | {"n_bins": 1, "classes": "all", "confidence_level": 0.9},
     "d2_kl_score": DATA | {"on_zero": "clip"},
+    "d2_score": DATA | {"on_zero": "clip", "divergence": "squared_error"},
     "loss_interval": DATA | OPTIONS | INTERVAL,
     "fidelity_report": REPORT | OPTIONS | {"timing": False, "digits": 3, "output_dict": True},
     "get_scorer": {"name": "neg_kl_loss"},
@@ -57,6 +59,7 @@ NAMED = ("reverse_kl_loss", "cross_entropy_loss", "jensen_shannon_loss", "jeffre
 ARGUMENTS |= {name: DATA | OPTIONS for name in NAMED}
 ARGUMENTS["jensen_shannon_loss"]["weight"] = 0.5
 VARIED.append(("jensen_shannon_loss", "weight"))
+RESULTS = metrics.LossInterval | metrics.CalibrationError | KLDecomposition
 FUNCTIONS = {name: getattr(metrics, name) for name in ARGUMENTS}
 FUNCTIONS["kl_decomposition"] = kl_decomposition
 ARGUMENTS["kl_decomposition"] = DATA | OPTIONS | {"method": "binning", "n_bins": 10}
@@ -65,7 +68,7 @@ VARIED += [("kl_decomposition", name) for name in ARGUMENTS["kl_decomposition"]]
 
 def numbers(result):
     """Return the numbers in a result."""
-    if isinstance(result, metrics.LossInterval | KLDecomposition):
+    if isinstance(result, RESULTS):
         result = asdict(result)
     if isinstance(result, dict):
         return [x for value in result.values() for x in numbers(value)]
@@ -87,4 +90,8 @@ def test_an_argument_is_answered_or_refused_by_name(function, argument):
 
 
 def test_every_function_is_here():
-    assert set(metrics.__all__) - {"LossInterval", "get_scorer_names"} < set(ARGUMENTS)
+    assert set(metrics.__all__) - {
+        "CalibrationError",
+        "LossInterval",
+        "get_scorer_names",
+    } < set(ARGUMENTS)

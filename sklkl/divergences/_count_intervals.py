@@ -1,0 +1,163 @@
+"""Confidence intervals of KL divergences of counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import chndtr, chndtrinc
+
+from sklkl._core.distributions import as_rows, nats_to, row_of
+from sklkl._core.parameters import INNER_SHARE, check
+from sklkl.divergences._counts import kl_from_counts
+from sklkl.divergences._divergences import kl_divergence
+
+LEAST_COUNT = 5
+
+
+@dataclass(frozen=True)
+class CountsInterval:
+    """An estimated divergence of counts, with its uncertainty.
+
+    The result of ``kl_interval_from_counts``.
+
+    Parameters
+    ----------
+    estimate : float or ndarray of shape (...)
+        The estimate, corrected for bias.
+    low, high : float or ndarray of shape (...)
+        Ends of the confidence interval, in the same unit.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import kl_interval_from_counts
+    >>> interval = kl_interval_from_counts([70, 20, 10], [40, 40, 20])
+    >>> round(interval.low, 3), round(interval.high, 3)
+    (0.049, 0.374)
+    """
+
+    estimate: float | np.ndarray
+    low: float | np.ndarray
+    high: float | np.ndarray
+
+
+def kl_interval_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike | None = None,
+    *,
+    q: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    base: float | None = None,
+) -> CountsInterval:
+    r"""Compute a confidence interval of a Kullback-Leibler divergence from counts.
+
+    Parameters
+    ----------
+    p_counts, q_counts : array-like of shape (..., n_outcomes)
+        How often each outcome was seen among samples of P, and of Q, as for
+        ``kl_from_counts``.
+    q : array-like of shape (..., n_outcomes), default=None
+        The probabilities Q, if they are known.
+    confidence_level : float, default=0.95
+        Share of samples for which the interval is to hold the divergence, between 0 and 1.
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits.
+
+    Returns
+    -------
+    interval : CountsInterval
+        With ``estimate``, that of ``kl_from_counts`` by "miller-madow", which may be negative,
+        ``low`` and ``high``: floats for 1-D inputs, otherwise arrays. ``low`` is 0
+        where the samples may be of one distribution.
+
+    Raises
+    ------
+    ValueError
+        If an outcome was seen fewer than 5 times in one sample, and is possible in the other:
+        no interval is known that covers then. What was never seen in Q may have any small
+        probability, and the divergence any size: with counts that rare, add up outcomes.
+        Also on what ``kl_from_counts`` refuses.
+
+    See Also
+    --------
+    kl_from_counts : The estimate alone, of any counts.
+
+    Notes
+    -----
+    With :math:`\hat D` the divergence of the frequencies and V its variance by the delta
+    method,
+
+    .. math::
+        V = \frac1n \operatorname{Var}_{\hat p} \log \frac{\hat p}{\hat q}
+        + \frac1m \operatorname{Var}_{\hat q} \frac{\hat p}{\hat q}
+
+    the statistic :math:`\hat D / c`, :math:`c = V / (4 \hat D)`, is taken for noncentral
+    :math:`\chi^2_{k-1}` with noncentrality :math:`D / c`. For near distributions c is
+    :math:`(1/n + 1/m) / 2`, and the statistic the likelihood ratio of equal ones; for far ones
+    it has the mean and variance of :math:`\hat D`. For the upper end it is taken for k - 1 at
+    least. In simulations of 2 to 20 outcomes and
+    100 to 5000 samples, 95 % intervals held the divergence of different distributions in 94 to
+    98 of 100, and of equal ones in 96 to 99.
+
+    Examples
+    --------
+    >>> from sklkl.divergences import kl_interval_from_counts
+    >>> interval = kl_interval_from_counts([30, 45, 25], [25, 52, 23])
+    >>> round(interval.estimate, 3), interval.low, round(interval.high, 3)
+    (-0.01, 0.0, 0.099)
+    """
+    unit = nats_to(base)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    estimate = kl_from_counts(p_counts, q_counts, q=q, estimator="miller-madow", base=base)
+    arrays = {"p_counts": p_counts}
+    arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
+    (x, y), shape = as_rows(arrays)
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    _refuse_rare(arrays, x, y, shape)
+    n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
+    p, q_hat = x / n, y / m
+    both = (x > 0) & (y > 0)
+    ratio = np.divide(p, q_hat, where=both, out=np.zeros(x.shape))
+    logs = np.log(ratio, where=both, out=np.zeros(x.shape))
+    divergence = kl_divergence(p, q_hat)
+    shift = (p * logs).sum(axis=1, keepdims=True)
+    variance = (p * (logs - shift) ** 2).sum(axis=1) / n[:, 0]
+    inverse = 1 / n[:, 0]
+    if q_counts is not None:
+        variance += (q_hat * (ratio - 1) ** 2).sum(axis=1) / m[:, 0]
+        inverse += 1 / m[:, 0]
+    scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=inverse / 2)
+    freedom = np.maximum(both.sum(axis=1) - 1.0, 1.0)
+    tail = (1 - confidence_level) / 2
+    impossible = np.isinf(divergence)  # of known probabilities
+    statistic = np.divide(divergence, scale, where=~impossible, out=np.zeros(len(n)))
+    ends = []
+    # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
+    for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
+        end = unit * scale * _noncentrality(seen, freedom, share)
+        ends.append(np.where(impossible, np.inf, end))
+    low, high = ends
+    if shape:
+        return CountsInterval(estimate, low.reshape(shape), high.reshape(shape))
+    return CountsInterval(estimate, float(low[0]), float(high[0]))
+
+
+def _noncentrality(statistic, freedom, share):
+    """Return the noncentrality at which a share lies below the statistic, 0 if none does."""
+    inside = chndtr(statistic, freedom, 0.0) > share
+    return np.where(inside, chndtrinc(statistic, freedom, share), 0.0)
+
+
+def _refuse_rare(arrays, x, y, shape):
+    """Refuse counts of outcomes that are too few."""
+    for name, own, other in (("p_counts", x, y), ("q_counts", y, x)):
+        if name in arrays:
+            rare = (own < LEAST_COUNT) & ((own > 0) | (other > 0))
+            if rare.any():
+                i = int(np.argmax(rare.any(axis=1)))
+                where, _ = row_of(arrays, name, shape, i)
+                j = int(np.argmax(rare[i]))
+                raise ValueError(
+                    f"{where} has {own[i, j]:.0f} of outcome {j}: with fewer than "
+                    f"{LEAST_COUNT} no interval is known to hold the divergence. Add up rare "
+                    "outcomes, or take kl_from_counts, without an interval."
+                )

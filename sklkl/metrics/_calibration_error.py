@@ -1,0 +1,200 @@
+"""The calibration error of predictions, without the bias of small bins, with an interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import chndtr, chndtrinc
+
+from sklkl._core.docs import documented
+from sklkl._core.parameters import INNER_SHARE, check, integer, one_of
+from sklkl._core.predictions import check_y_and_proba
+from sklkl._core.results import NumbersRepr
+from sklkl._core.samples import check_weights, relative
+from sklkl._core.targets import one_hot
+
+CLASSES = one_of(["all", "top"])
+MOST_BINS = 3000  # of all classes: the covariances of their means are a matrix
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationError(NumbersRepr):
+    """An estimated calibration error with its uncertainty.
+
+    The result of ``calibration_error``.
+
+    Parameters
+    ----------
+    estimate : float
+        The root mean square difference of predictions and targets over bins.
+    low, high : float
+        Ends of the confidence interval.
+    plugin : float
+        The same without the correction for bias, which is never 0.
+
+    Examples
+    --------
+    >>> from sklkl.metrics import calibration_error
+    >>> calibration_error([0, 1, 1, 0] * 10, [0.4, 0.6, 0.4, 0.6] * 10, n_bins=2).plugin
+    0.1
+    """
+
+    estimate: float
+    low: float
+    high: float
+    plugin: float
+
+
+@documented
+def calibration_error(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    n_bins: int = 15,
+    classes: str = "all",
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> CalibrationError:
+    r"""Estimate how far predicted probabilities are from the mean targets, with an interval.
+
+    Predictions of a class are put in bins with equally many samples. In a bin the mean
+    prediction should be the mean target; the calibration error is the root mean square of the
+    difference, over samples and classes:
+
+    .. math::
+        \mathrm{CE}^2 = \frac1K \sum_k \sum_b \frac{n_{kb}}{n} (\bar y_{kb} - \bar p_{kb})^2
+
+    Parameters
+    ----------
+    %(y_and_proba)s
+    n_bins : int, default=15
+        The number of bins of each class, at least 1; fewer where predictions coincide.
+    classes : {"all", "top"}, default="all"
+        "all" looks at the probabilities of all classes; "top" at those of the predicted class
+        only, the confidence.
+    %(labels)s
+    %(sample_weight)s
+    confidence_level : float, default=0.95
+        Share of samples for which the interval is to hold the error, between 0 and 1.
+
+    Returns
+    -------
+    result : CalibrationError
+        With the floats ``estimate``, ``low``, ``high``, in the unit of probabilities, and
+        ``plugin``. ``low`` is 0 where the predictions may be calibrated.
+
+    Raises
+    ------
+    TypeError
+        %(no_data)s
+    ValueError
+        If a parameter is out of range, or there are fewer than two samples per bin.
+        %(bad_data)s
+
+    Warns
+    -----
+    UserWarning
+        %(unsorted)s
+
+    See Also
+    --------
+    sklkl.calibration.kl_decomposition : What miscalibration costs, in nats.
+    sklkl.inspection.ReliabilityDisplay : The picture.
+
+    Notes
+    -----
+    The usual "expected calibration error" takes means over bins for what they are, although
+    they scatter: it is above 0 for perfect predictions, grows with the number of bins and
+    falls with the number of samples, so that it ranks models by how many predictions of
+    theirs differ. Here the variance of each mean is taken off its square [1]_, and the
+    estimate is 0 where nothing is left. What bins average out stays hidden: the error of the
+    predictions themselves is at least that of any bins, which are the same for models that
+    are to be compared only if these predict alike.
+
+    The interval takes the uncorrected square for a multiple of noncentral :math:`\chi^2`, with
+    the mean and variance of a quadratic form in the means of bins, whose covariance is that
+    of the residuals. In simulations of 2 and 5 classes and 300 and 2000 samples, intervals of
+    95 %% held the error of the bins in 94 to 98 of 100.
+
+    References
+    ----------
+    .. [1] Kumar, A., Liang, P. and Ma, T. (2019). Verified Uncertainty Calibration. NeurIPS.
+       arXiv:1909.10155.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.metrics import calibration_error
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=1000)
+    >>> y = rng.uniform(size=1000) < p
+    >>> calibration_error(y, p)
+    CalibrationError(estimate=0, low=0, high=0.0564376, plugin=0.0485967)
+    >>> calibration_error(y, p**2)
+    CalibrationError(estimate=0.189247, low=0.160702, high=0.21881, plugin=0.195727)
+    """
+    check("n_bins", n_bins, integer(1))
+    check("classes", classes, CLASSES)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    together = {"sample_weight": sample_weight}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    weight = relative(check_weights(sample_weight, target))
+    target, proba = (x[weight > 0] for x in (one_hot(target, proba.shape[1]), proba))
+    weight = weight[weight > 0]
+    proba = proba / proba.sum(axis=1, keepdims=True)
+    target = target / target.sum(axis=1, keepdims=True)
+    if classes == "top":
+        top = proba.argmax(axis=1)[:, np.newaxis]
+        target, proba = (np.take_along_axis(x, top, axis=1) for x in (target, proba))
+    n, n_classes = proba.shape
+    if n < 2 * n_bins or n_bins * n_classes > MOST_BINS:
+        raise ValueError(
+            f"n_bins={n_bins} is too many for {n} samples of {n_classes} classes: each bin "
+            f"needs two samples, and all classes together have at most {MOST_BINS} bins; "
+            "classes='top' takes one of them."
+        )
+    residual, of_bin = target - proba, [_bins(p, n_bins) for p in proba.T]
+    shares, means, deviations = [], [], []
+    for r, bins in zip(residual.T, of_bin, strict=True):
+        number, mass = np.bincount(bins), np.bincount(bins, weight)
+        mean = np.bincount(bins, weight * r) / mass
+        # Of each sample, what its scatter adds to the mean of its bin.
+        own = weight * (r - mean[bins]) / mass[bins]
+        own *= np.sqrt(number / np.maximum(number - 1, 1))[bins]
+        part = np.zeros((n, len(number)))
+        part[np.arange(n), bins] = own
+        shares.append(mass / (weight.sum() * n_classes))
+        means.append(mean)
+        deviations.append(part)
+    share, mean = np.concatenate(shares), np.concatenate(means)
+    deviation = np.concatenate(deviations, axis=1)
+    form = share[:, np.newaxis] * (deviation.T @ deviation)
+    square, bias = share @ mean**2, np.trace(form)
+    estimate = max(square - bias, 0.0)
+    null_variance = 2 * np.sum(form * form.T)
+    slope = (share * mean) @ form.T
+    far_variance = max(4 * slope @ mean - 2 * null_variance, 0.0)
+    tail = (1 - confidence_level) / 2
+    low = high = estimate
+    if bias > 0:
+        # Mean c (freedom + noncentrality), variance 2 c² (freedom + 2 noncentrality).
+        c = (null_variance + far_variance) / (2 * bias + 4 * estimate)
+        freedom = bias / c
+        ends = ((square / c, 1 - tail), (max(square / c, freedom), tail))
+        low, high = (c * _noncentrality(seen, freedom, q) for seen, q in ends)
+    roots = (float(np.sqrt(x)) for x in (estimate, low, high, square))
+    return CalibrationError(*roots)
+
+
+def _bins(p, n_bins):
+    """Return the bin of each prediction, from 0 on, none of them empty."""
+    levels = np.arange(1, n_bins) / n_bins
+    edges = np.unique(np.quantile(p, levels, method="inverted_cdf")) if n_bins > 1 else []
+    return np.unique(np.searchsorted(edges, p), return_inverse=True)[1].reshape(-1)
+
+
+def _noncentrality(statistic, freedom, share):
+    """Return the noncentrality at which a share lies below the statistic, 0 if none does."""
+    inside = chndtr(statistic, freedom, 0.0) > share
+    return float(chndtrinc(statistic, freedom, share)) if inside else 0.0

@@ -1,0 +1,71 @@
+"""Intervals of divergences of counts: coverage, definition, refusals."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import ncx2
+
+from sklkl.divergences import kl_divergence, kl_from_counts, kl_interval_from_counts
+from tests._support.messages import matches
+
+NEAR = [0.3, 0.25, 0.2, 0.15, 0.1], [0.27, 0.27, 0.2, 0.13, 0.13]
+FAR = [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "low", "high"),
+    [(*NEAR, 0.93, 0.985), (*FAR, 0.93, 0.97), (FAR[0], FAR[0], 0.93, 1)],
+)
+@pytest.mark.parametrize("known", [False, True])
+def test_coverage(p, q, low, high, known):
+    rng = np.random.default_rng(0)
+    x, y = rng.multinomial(400, p, size=4000), rng.multinomial(300, q, size=4000)
+    other = {"q": q} if known else {"q_counts": y}
+    interval = kl_interval_from_counts(x, **other)
+    truth = kl_divergence(p, q)
+    assert low <= np.mean((interval.low <= truth) & (truth <= interval.high)) <= high
+    if p == q and not known:  # as often as a likelihood-ratio test rejects
+        assert 0.01 <= np.mean(interval.low > 0) <= 0.04
+
+
+def test_definition():
+    x, y = np.array([70, 20, 10]), np.array([40, 40, 20])
+    p, q = x / 100, y / 100
+    interval = kl_interval_from_counts(x, y, confidence_level=0.9, base=2)
+    assert interval.estimate == kl_from_counts(x, y, estimator="miller-madow", base=2)
+    divergence, logs = kl_divergence(p, q), np.log(p / q)
+    variance = (p @ logs**2 - (p @ logs) ** 2 + q @ (p / q) ** 2 - 1) / 100
+    scale = variance / (4 * divergence)
+    for end, share in ((interval.low, 0.95), (interval.high, 0.05)):
+        noncentrality = end * np.log(2) / scale
+        assert_allclose(ncx2.cdf(divergence / scale, 2, noncentrality), share, rtol=1e-6)
+
+
+def test_equal_counts():
+    interval = kl_interval_from_counts([50, 50], [50, 50])
+    assert interval.low == 0
+    assert_allclose(ncx2.cdf(1, 1, 100 * interval.high), 0.025, rtol=1e-6)
+    one = kl_interval_from_counts([50, 0], [60, 0])
+    assert one.low == 0 < one.high
+    batch = kl_interval_from_counts([[50, 50], [80, 20]], [50, 50])
+    assert_allclose(batch.high[0], interval.high)
+    assert batch.low.shape == (2,)
+    assert batch.low[1] > 0
+    impossible = kl_interval_from_counts([50, 50], q=[1, 0])
+    assert impossible.low == impossible.high == np.inf
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        ([50, 4], {"q_counts": [30, 30]}, "p_counts has 4 of outcome 1"),
+        ([50, 9], {"q_counts": [30, 0]}, "q_counts has 0 of outcome 1"),
+        ([[50, 9], [3, 50]], {"q": [0.5, 0.5]}, "p_counts[1] has 3 of outcome 0"),
+        ([50, 50], {"q_counts": [50, 50], "confidence_level": 1}, "confidence_level"),
+        ([50.5, 50], {"q_counts": [50, 50]}, "whole numbers"),
+        ([50, 50], {}, "Pass either q_counts"),
+    ],
+)
+def test_refusals(x, options, message):
+    with pytest.raises(ValueError, match=matches(message)):
+        kl_interval_from_counts(x, **options)

@@ -1,0 +1,86 @@
+"""The population stability index: by hand, in bins of quantiles, with levels unseen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import chi2
+
+from sklkl.divergences import jeffreys_divergence, population_stability_index
+from tests._support.messages import matches
+
+
+def test_counts_by_hand():
+    p, q = np.array([500, 300, 200]) / 1000, np.array([40, 40, 20]) / 100
+    wanted = np.sum((p - q) * np.log(p / q))
+    assert_allclose(population_stability_index([500, 300, 200], [40, 40, 20]), wanted)
+    bits = population_stability_index([500, 300, 200], [40, 40, 20], base=2)
+    assert_allclose(bits, wanted / np.log(2))
+
+
+def test_levels_by_name_of_which_some_are_new_or_gone():
+    old = pd.Series({"a": 5, "b": 3, "gone": 2, "never": 0})
+    new = pd.Series({"new": 1, "b": 6, "a": 3, "never": 0})
+    assert population_stability_index(old, new) == np.inf
+    index = population_stability_index(old, new, pseudo_count=0.5)
+    wanted = jeffreys_divergence(
+        np.array([5.5, 3.5, 2.5, 0.5]) / 12, np.array([3.5, 6.5, 0.5, 1.5]) / 12
+    )
+    assert_allclose(index, wanted)
+    seen = pd.Series({"b": 1, "a": 1})
+    assert_allclose(population_stability_index(seen, pd.Series({"a": 3, "b": 3})), 0)
+
+
+def test_quantile_bins():
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(size=1003), rng.normal(0.3, size=500)
+    edges = np.quantile(old, [0.25, 0.5, 0.75], method="inverted_cdf")
+    bins = [-np.inf, *edges, np.inf]
+    counts = [pd.cut(x, bins).value_counts().to_numpy() for x in (old, new)]
+    wanted = population_stability_index(*counts)
+    assert_allclose(population_stability_index(old, new, bins=4), wanted)
+    assert_allclose(population_stability_index(old, new, bins=edges), wanted)
+    # As monotone maps change no bin.
+    assert_allclose(population_stability_index(np.exp(old), np.exp(new), bins=4), wanted)
+
+
+def test_ties_and_missing_numbers():
+    old = [0, 0, 0, 0, 0, 0, 1, 2, 3, 3]
+    # Bins: 0, from there to 1, to 2, to 3 and beyond.
+    index = population_stability_index(old, [0, 0, 0, 1, 2, 4], bins=10)
+    assert_allclose(index, population_stability_index([6, 1, 1, 2], [3, 1, 1, 1]))
+    with_missing = population_stability_index([*old, np.nan], [0, 1, 2, 3, np.nan], bins=10)
+    wanted = population_stability_index([6, 1, 1, 2, 1], [1, 1, 1, 1, 1])
+    assert_allclose(with_missing, wanted)
+    assert population_stability_index(old, [0, 1, 2, 3, np.nan], bins=10) == np.inf
+    assert population_stability_index([1, 1, 1], [1, 2, 0], bins=5) == 0.0
+
+
+def test_chance_alone():
+    rng = np.random.default_rng(0)
+    values = [
+        population_stability_index(rng.normal(size=200), rng.normal(size=200), bins=10)
+        for _ in range(1000)
+    ]
+    assert abs(np.mean(np.array(values) > 0.1) - chi2.sf(10, 9)) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "options", "message"),
+    [
+        ([0.5, 0.5], [0.4, 0.6], {}, "reference[0] is 0.5; pass how often"),
+        ([5, 5], [4, -1], {}, "current[1] is -1"),
+        ([5, 5], [0, 0], {}, "current has no counts"),
+        ([5, 5], [4, 1, 2], {}, "reference has 2 levels and current 3"),
+        ([[5, 5]], [4, 1], {}, "a count per level"),
+        (pd.Series([1, 2], ["a", "a"]), pd.Series([1, 2], ["a", "b"]), {}, "a level twice"),
+        ([5, 5], [4, 1], {"pseudo_count": -1}, "pseudo_count"),
+        ([5.0], [4.0], {"bins": 1}, "bins must be"),
+        ([5.0], [4.0], {"bins": [2, 1]}, "increasing"),
+        ([np.nan], [4.0], {"bins": 2}, "nothing but missing"),
+        ([], [4.0], {"bins": 2}, "a number per sample"),
+    ],
+)
+def test_refusals(reference, current, options, message):
+    with pytest.raises(ValueError, match=matches(message)):
+        population_stability_index(reference, current, **options)
