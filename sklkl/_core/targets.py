@@ -21,7 +21,16 @@ from sklkl._core.classes import (
     spread,
     unique,
 )
-from sklkl._core.devices import beside, floating, namespace, place_of, slices, to_host, widest
+from sklkl._core.devices import (
+    beside,
+    cast,
+    floating,
+    namespace,
+    place_of,
+    slices,
+    to_host,
+    widest,
+)
 from sklkl._core.distributions import check_rows
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -368,20 +377,28 @@ def class_factors(class_weight, classes, mass=None):
     return factors
 
 
-def apply_class_factors(factors, target, weight):
-    """Return the target and the sample weights that weights of classes turn these into."""
+def apply_class_factors(factors, target, weight, dtype=None):
+    """Return the target and the sample weights that weights of classes turn these into.
+
+    Probabilities get the dtype, of the library that they are of; by default theirs. They are
+    computed in slices of rows in the widest one, so that no other array is as large.
+    """
     if is_sparse(target):
         target, mass = topk.weighted(target, factors)
         return target, weight * mass
     if target.ndim == 1:
         return target, weight * factors[target]
-    xp = namespace(target)
-    target = widest(target) * widest(beside(target, factors))
-    mass = xp.sum(target, axis=1)
-    empty = mass == 0.0  # weight 0; any distribution serves
-    target = xp.where(empty[:, None], xp.zeros_like(target) + 1.0 / len(factors), target)
-    target = target / xp.where(empty, xp.ones_like(mass), mass)[:, None]
-    return target, weight * to_host(mass)
+    xp, factors = namespace(target), widest(beside(target, factors))
+    weighted, mass = xp.empty_like(target, dtype=dtype), np.empty(len(weight))
+    for part in slices(*target.shape):
+        rows = widest(target[part, :]) * factors
+        total = xp.sum(rows, axis=1)
+        mass[part] = to_host(total)
+        empty = total == 0.0  # weight 0; any distribution serves
+        rows = xp.where(empty[:, None], rows + 1.0 / rows.shape[1], rows)
+        rows = rows / xp.where(empty, xp.ones_like(total), total)[:, None]
+        weighted[part, :] = cast(rows, weighted.dtype)
+    return weighted, weight * mass
 
 
 def refuse_weightless(total):

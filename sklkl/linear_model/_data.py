@@ -211,9 +211,11 @@ def finished(data, factors, dtype=None):
     target, weight = data.target, data.weight
     labels, label_weight = data.labels, data.label_weight
     if factors is not None:
-        target, weight = apply_class_factors(factors, target, weight)
+        target, weight = apply_class_factors(factors, _beside(target, data.X), weight, dtype)
         if data.labelled:
-            labels, label_weight = apply_class_factors(factors, labels, label_weight)
+            labels, label_weight = apply_class_factors(
+                factors, _beside(labels, data.X), label_weight, dtype
+            )
     return replace(
         data,
         X=data.X.astype(dtype, copy=False) if issparse(data.X) else cast(data.X, dtype),
@@ -224,8 +226,8 @@ def finished(data, factors, dtype=None):
     )
 
 
-def _of_target(target, X, dtype):
-    """Return codes, or probabilities of a dtype, where X is."""
+def _beside(target, X):
+    """Return codes, or probabilities, where X is."""
     if is_sparse(target):
         if place_of(X, "X") is not None:
             raise TypeError(
@@ -233,8 +235,13 @@ def _of_target(target, X, dtype):
                 "NumPy as X, or a dense y."
             )
         return target
-    target = to_host(target) if issparse(X) else beside(X, target)
-    if target.ndim == 1:
+    return to_host(target) if issparse(X) else beside(X, target)
+
+
+def _of_target(target, X, dtype):
+    """Return codes, or probabilities of a dtype, where X is."""
+    target = _beside(target, X)
+    if target.ndim == 1 or is_sparse(target):
         return target
     if isinstance(target, np.ndarray):
         return np.ascontiguousarray(target, dtype=dtype)
