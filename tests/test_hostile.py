@@ -49,7 +49,7 @@ SHARES = {"item": ["a", "b"], "label": ["x", "y"], "weight": [1, 2], "items": ["
 SHARES |= {"classes": ["y", "x"]}
 CROWD = {
     "annotator": ["c", "d"],
-    "known": {"a": "x"},
+    "known": {"a": "x", "b": "y"},
     "prior": P,
     "tol": 1e-3,
     "max_iter": 9999,

@@ -107,38 +107,45 @@ def kl_interval_from_counts(
     """
     unit = nats_to(base)
     check("confidence_level", confidence_level, INNER_SHARE)
-    estimate = kl_from_counts(p_counts, q_counts, q=q, estimator="miller-madow", base=base)
+    with np.errstate(over="ignore"):  # of counts like 1e308
+        estimate = kl_from_counts(p_counts, q_counts, q=q, estimator="miller-madow", base=base)
     arrays = {"p_counts": p_counts}
     arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
     (x, y), shape = as_rows(arrays)
     x, y = x.astype(np.float64), y.astype(np.float64)
     _refuse_rare(arrays, x, y, shape)
-    n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
-    p, q_hat = x / n, y / m
-    both = (x > 0) & (y > 0)
-    ratio = np.divide(p, q_hat, where=both, out=np.zeros(x.shape))
-    logs = np.log(ratio, where=both, out=np.zeros(x.shape))
-    divergence = kl_divergence(p, q_hat)
-    shift = (p * logs).sum(axis=1, keepdims=True)
-    variance = (p * (logs - shift) ** 2).sum(axis=1) / n[:, 0]
-    inverse = 1 / n[:, 0]
-    if q_counts is not None:
-        variance += (q_hat * (ratio - 1) ** 2).sum(axis=1) / m[:, 0]
-        inverse += 1 / m[:, 0]
-    scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=inverse / 2)
-    freedom = np.maximum(both.sum(axis=1) - 1.0, 1.0)
-    tail = (1 - confidence_level) / 2
-    impossible = np.isinf(divergence)  # of known probabilities
-    statistic = np.divide(divergence, scale, where=~impossible, out=np.zeros(len(n)))
-    ends = []
-    # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
-    for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
-        end = unit * scale * _noncentrality(seen, freedom, share)
-        ends.append(np.where(impossible, np.inf, end))
-    low, high = ends
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = _ends(x, np.maximum(y, 0.0), q_counts is None, confidence_level)
+    low, high = low * unit, high * unit
     if shape:
         return CountsInterval(estimate, low.reshape(shape), high.reshape(shape))
     return CountsInterval(estimate, float(low[0]), float(high[0]))
+
+
+def _ends(x, y, known, confidence_level):
+    """Return both ends of the interval in nats; y are probabilities if Q is ``known``."""
+    n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
+    p, q = x / n, y / m
+    both = (x > 0) & (y > 0)
+    ratio = np.divide(p, q, where=both, out=np.zeros(x.shape))
+    logs = np.log(ratio, where=both, out=np.zeros(x.shape))
+    divergence = kl_divergence(p, q)
+    shift = (p * logs).sum(axis=1, keepdims=True)
+    variance, inverse = (p * (logs - shift) ** 2).sum(axis=1) / n[:, 0], 1 / n[:, 0]
+    if not known:
+        variance += (q * (ratio - 1) ** 2).sum(axis=1) / m[:, 0]
+        inverse += 1 / m[:, 0]
+    scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=inverse / 2)
+    freedom = np.maximum(both.sum(axis=1) - 1.0, 1.0)
+    statistic = np.where(np.isfinite(divergence / scale), divergence / scale, 0.0)
+    tail = (1 - confidence_level) / 2
+    ends = []
+    # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
+    for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
+        end = scale * _noncentrality(seen, freedom, share)
+        ends.append(np.where(np.isinf(divergence), np.inf, end))
+    ends[0][np.isinf(scale) & np.isfinite(divergence)] = 0.0
+    return ends
 
 
 def _noncentrality(statistic, freedom, share):

@@ -12,7 +12,7 @@ from sklkl._core.names import names_of, places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check
 from sklkl.divergences._divergences import jeffreys_divergence
 
-BINS = Rule("an integer >= 2, or a list of edges", Integral, lambda v: v >= 2).or_(None)
+BINS = Rule("an integer from 2 to 1e6, or edges", Integral, lambda v: 2 <= v <= 1e6)
 
 
 def population_stability_index(

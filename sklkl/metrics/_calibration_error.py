@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chndtr, chndtrinc
 
+from sklkl._core.distributions import normalized
 from sklkl._core.docs import documented
 from sklkl._core.parameters import INNER_SHARE, check, integer, one_of
 from sklkl._core.predictions import check_y_and_proba
@@ -139,11 +140,10 @@ def calibration_error(
     check("confidence_level", confidence_level, INNER_SHARE)
     together = {"sample_weight": sample_weight}
     target, proba = check_y_and_proba(y_true, y_proba, labels, together)
+    target = normalized(one_hot(target, proba.shape[1]), "y_true")
+    proba = normalized(proba, "y_proba")
     weight = relative(check_weights(sample_weight, target))
-    target, proba = (x[weight > 0] for x in (one_hot(target, proba.shape[1]), proba))
-    weight = weight[weight > 0]
-    proba = proba / proba.sum(axis=1, keepdims=True)
-    target = target / target.sum(axis=1, keepdims=True)
+    target, proba, weight = (x[weight > 0] for x in (target, proba, weight))
     if classes == "top":
         top = proba.argmax(axis=1)[:, np.newaxis]
         target, proba = (np.take_along_axis(x, top, axis=1) for x in (target, proba))

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
+from sklkl._core.arrays import as_array
 from sklkl._core.docs import documented_with
 from sklkl._core.names import names_of, places, shown
 from sklkl._core.parameters import NON_NEGATIVE, POSITIVE, check, integer
@@ -186,7 +187,8 @@ def dawid_skene(
     check("pseudo_count", pseudo_count, NON_NEGATIVE)
     check("tol", tol, POSITIVE)
     check("max_iter", max_iter, integer(1))
-    votes = check_votes(item, label, annotator, weight, items, classes)
+    columns = {"item": item, "annotator": annotator, "label": label}
+    votes = check_votes(weight, items, classes, **columns)
     known_at, known_class = _known(known, votes)
     prior = _prior(prior, votes)
     votes.refuse_without_votes(but=known_at)
@@ -201,7 +203,7 @@ def dawid_skene(
         before, change = change, abs(new - proba).max()
         proba = new
         # Changes shrink by a factor in the end, so that all later ones are a geometric series.
-        if n_iter > 1 and change * change <= tol * (before - change):
+        if change == 0.0 or (n_iter > 1 and change * change <= tol * (before - change)):
             break
     else:
         warnings.warn(
@@ -220,9 +222,8 @@ def _known(known, votes):
     """Return the places of the items whose class is known, and the numbers of the classes."""
     if known is None:
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    if not (isinstance(known, Mapping) or hasattr(known, "index")) or not hasattr(
-        known, "items"
-    ):
+    is_series = hasattr(known, "iloc") and known.ndim == 1
+    if not isinstance(known, Mapping) and not is_series:
         raise TypeError(
             "known must be a dictionary or a Series from items to classes; got a "
             f"{type(known).__name__}."
@@ -245,9 +246,12 @@ def _prior(prior, votes):
     """Return what a user passed as probabilities before any vote as rows for the items."""
     if prior is None:
         return None
+    shape = np.shape(prior if hasattr(prior, "shape") else as_array(prior, "prior"))
+    if len(shape) != 2 or shape[1] < 2:
+        raise ValueError(
+            f"prior must hold a row of probabilities per item; its shape is {shape}."
+        )
     target = check_target(prior, classes=votes.classes, name="prior")
-    if target.hard:
-        raise ValueError("prior must hold probabilities, a row per item; got labels.")
     values, names = target.values, names_of(prior)
     if names and names[0] is not None and not isinstance(names[0], range):
         at = places(votes.items, list(names[0]))

@@ -94,17 +94,16 @@ class Votes:
             )
 
 
-def check_votes(item, label, annotator, weight, items, classes):
-    """Return the ``Votes`` of a long table; refuse what does not belong together."""
-    match_rows(item=item, annotator=annotator, label=label, weight=weight)
-    columns = {"item": item, "annotator": annotator, "label": label}
-    values = {name: _column(x, name) for name, x in columns.items() if x is not None}
+def check_votes(weight, items, classes, **columns):
+    """Return the ``Votes`` of the columns of a long table; refuse what is none."""
+    match_rows(**columns, weight=weight)
+    values = {name: _column(x, name) for name, x in columns.items()}
     names = {name: list(dict.fromkeys(own)) for name, own in values.items()}
     for name in values.keys() - {"label"}:
         if any(map(is_missing, names[name])):
             i = next(i for i, value in enumerate(values[name]) if is_missing(value))
             raise ValueError(f"{name}[{row_number(i)}] is missing; drop such votes.")
-    item_names = names["item"] if items is None else _distinct(items)
+    item_names = names["item"] if items is None else _distinct(_column(items, "items"))
     annotators = names.get("annotator", [None])
     if classes is None:
         found = [label for label in names["label"] if not is_missing(label)]
@@ -120,7 +119,7 @@ def check_votes(item, label, annotator, weight, items, classes):
         (weight[voted], (of_item[voted], column[voted])),
         shape=(len(item_names), len(annotators) * len(classes)),
     )
-    library, name = _library(item, classes)
+    library, name = _library(columns["item"], classes)
     return Votes(item_names, annotators, classes, counts, library, name)
 
 
@@ -129,17 +128,21 @@ def _column(x, name):
     values = as_array(x, name)
     if values.ndim != 1:
         raise ValueError(
-            f"{name} must have shape (n_votes,), an entry per vote; got {values.shape}. A "
-            "table with a column per annotator becomes long by DataFrame.melt of pandas, or "
-            "unpivot of polars."
+            f"{name} must be a list of labels; its shape is {values.shape}. A table with a "
+            "column per annotator becomes long by DataFrame.melt of pandas, or unpivot of "
+            "polars."
         )
     if values.size == 0:
-        raise ValueError(f"{name} is empty: 0 votes.")
-    return values.tolist()
+        raise ValueError(f"{name} is empty.")
+    values = values.tolist()
+    try:
+        set(values)
+    except TypeError as error:
+        raise TypeError(f"{name} must hold labels: {error}.") from None
+    return values
 
 
-def _distinct(items):
-    names = as_array(items, "items").tolist()
+def _distinct(names):
     seen = set()
     for i, name in enumerate(names):
         if is_missing(name) or name in seen:
@@ -262,7 +265,7 @@ def vote_shares(
     >>> shares.n_votes.tolist()
     [3.0, 1.0]
     """
-    votes = check_votes(item, label, None, weight, items, classes)
+    votes = check_votes(weight, items, classes, item=item, label=label)
     added = _pseudo_counts(pseudo_count, votes.classes)
     if not added.any():
         votes.refuse_without_votes()

@@ -131,7 +131,7 @@ def test_prior_by_name():
         dawid_skene(*columns, prior=prior[1:])
     with pytest.raises(ValueError, match=r"prior has \d rows for \d+ items"):
         dawid_skene(*columns, prior=proba[1:])
-    with pytest.raises(ValueError, match="got labels"):
+    with pytest.raises(ValueError, match="a row of probabilities per item"):
         dawid_skene(*columns, prior=[0, 1, 2])
 
 

@@ -28,13 +28,17 @@ from sklkl.divergences import (
     gaussian_kl_divergence,
     hellinger_distance,
     jensen_shannon_divergence,
+    jensen_shannon_of_several,
     kl_contributions,
     kl_divergence,
     kl_divergence_from_logits,
     kl_from_counts,
+    kl_interval_from_counts,
     pairwise_divergences,
+    population_stability_index,
     renyi_divergence,
     sampled_kl,
+    squared_error,
     total_variation_distance,
 )
 from sklkl.inspection import (
@@ -47,7 +51,9 @@ from sklkl.inspection import (
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import (
     LossInterval,
+    calibration_error,
     d2_kl_score,
+    d2_score,
     divergence_loss,
     fidelity_report,
     get_scorer,
@@ -59,6 +65,16 @@ from sklkl.metrics import (
     make_fidelity_scorer,
 )
 from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
+from sklkl.targets import dawid_skene, vote_shares
+
+
+def targets(item: list[str], who: list[str], label: list[str]) -> Any:
+    shares = vote_shares(item, label, pseudo_count={"yes": 0.5}, classes=["no", "yes"])
+    assert_type(dawid_skene(item, who, label, known={"a": "yes"}).n_iter, int)
+    assert_type(calibration_error([0, 1], shares.proba, n_bins=1).high, float)
+    assert_type(d2_score([0, 1], shares.proba, divergence="squared_error"), float)
+    return shares.proba
+
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
@@ -68,6 +84,9 @@ def divergences(p: NDArray[np.float32], q: list[list[float]]) -> float:
     total = float(values.mean()) + float(entropy([0.5, 0.5]))
     total += float(np.sum(renyi_divergence(p, q, order=2)))
     total += float(np.sum(gaussian_kl_divergence([0.0], [1.0])))
+    total += float(squared_error(p, q).mean()) + population_stability_index([3, 1], [2, 2])
+    total += jensen_shannon_of_several(q, sample_weight=[1, 2])
+    total += float(np.sum(kl_interval_from_counts([30, 10], [20, 20]).high))
     total += float(kl_from_counts([3, 1], [2, 2])) + float(sampled_kl([-1.0], [-2.0]))
     params = {"order": 2}
     pairs = pairwise_divergences(p, divergence="renyi", divergence_params=params)
