@@ -33,6 +33,8 @@ DivergenceName: TypeAlias = (
         "total_variation",
         "bhattacharyya",
         "cross_entropy",
+        "squared_error",
+        "ranked_probability",
     ]
     | str
 )

@@ -1,6 +1,8 @@
 # Lists of numbers give a float, lists of lists an array. Of an array a type checker does not
 # know the number of axes, so that its result may be either (``RowValues``).
 # All else is annotated where it is defined; ``python -m mypy.stubtest`` compares.
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import overload
 
 from numpy.typing import ArrayLike
@@ -18,6 +20,7 @@ from sklkl._core.typing import (
 )
 
 __all__ = [
+    "CountsInterval",
     "alpha_divergence",
     "bhattacharyya_distance",
     "chi2_divergence",
@@ -28,13 +31,18 @@ __all__ = [
     "jeffreys_divergence",
     "jensen_shannon_distance",
     "jensen_shannon_divergence",
+    "jensen_shannon_of_several",
     "kl_contributions",
     "kl_divergence",
     "kl_divergence_from_logits",
     "kl_from_counts",
+    "kl_interval_from_counts",
     "pairwise_divergences",
+    "population_stability_index",
+    "ranked_probability",
     "renyi_divergence",
     "sampled_kl",
+    "squared_error",
     "total_variation_distance",
 ]
 
@@ -164,6 +172,18 @@ def total_variation_distance(p: Rows, q: ArrayLike, *, axis: int = -1) -> Floats
 @overload
 def total_variation_distance(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues: ...
 @overload
+def squared_error(p: Vector, q: Vector, *, axis: int = -1) -> float: ...
+@overload
+def squared_error(p: Rows, q: ArrayLike, *, axis: int = -1) -> Floats: ...
+@overload
+def squared_error(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues: ...
+@overload
+def ranked_probability(p: Vector, q: Vector, *, axis: int = -1) -> float: ...
+@overload
+def ranked_probability(p: Rows, q: ArrayLike, *, axis: int = -1) -> Floats: ...
+@overload
+def ranked_probability(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues: ...
+@overload
 def kl_divergence_from_logits(
     p_logits: Vector,
     q_logits: Vector,
@@ -196,6 +216,7 @@ def sampled_kl(
     log_q: Vector,
     *,
     estimator: SampledEstimator = "k3",
+    sample_weight: ArrayLike | None = None,
     axis: int = -1,
     base: float | None = None,
 ) -> float: ...
@@ -205,6 +226,7 @@ def sampled_kl(
     log_q: ArrayLike,
     *,
     estimator: SampledEstimator = "k3",
+    sample_weight: ArrayLike | None = None,
     axis: int = -1,
     base: float | None = None,
 ) -> Floats: ...
@@ -214,6 +236,7 @@ def sampled_kl(
     log_q: ArrayLike,
     *,
     estimator: SampledEstimator = "k3",
+    sample_weight: ArrayLike | None = None,
     axis: int = -1,
     base: float | None = None,
 ) -> RowValues: ...
@@ -264,3 +287,29 @@ def pairwise_divergences(
     divergence_params: DivergenceParams | None = None,
     base: float | None = None,
 ) -> Floats: ...
+def jensen_shannon_of_several(
+    P: ArrayLike, *, sample_weight: ArrayLike | None = None, base: float | None = None
+) -> float: ...
+def population_stability_index(
+    reference: ArrayLike,
+    current: ArrayLike,
+    *,
+    bins: int | Sequence[float] | None = None,
+    pseudo_count: float = 0.0,
+    base: float | None = None,
+) -> float: ...
+
+@dataclass(frozen=True)
+class CountsInterval:
+    estimate: float | Floats
+    low: float | Floats
+    high: float | Floats
+
+def kl_interval_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike | None = None,
+    *,
+    q: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    base: float | None = None,
+) -> CountsInterval: ...

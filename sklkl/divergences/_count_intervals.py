@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import chndtr, chndtrinc
 
 from sklkl._core.distributions import as_rows, nats_to, row_of
 from sklkl._core.parameters import INNER_SHARE, check
@@ -150,6 +149,8 @@ def _ends(x, y, known, confidence_level):
 
 def _noncentrality(statistic, freedom, share):
     """Return the noncentrality at which a share lies below the statistic, 0 if none does."""
+    from scipy.special import chndtr, chndtrinc  # divergences need NumPy alone
+
     inside = chndtr(statistic, freedom, 0.0) > share
     return np.where(inside, chndtrinc(statistic, freedom, share), 0.0)
 

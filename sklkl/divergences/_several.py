@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike
 from sklkl._core.arrays import as_floating
 from sklkl._core.distributions import check_rows, nats_to
 from sklkl._core.docs import documented
-from sklkl._core.samples import check_weights, match_rows
 from sklkl._kernels._arrays import Pairs
 from sklkl._kernels._rows import kl_terms
 
@@ -68,6 +67,8 @@ def jensen_shannon_of_several(
     >>> round(jensen_shannon_of_several([[1, 0, 0], [0, 1, 0], [0, 0, 1]], base=3), 3)
     1.0
     """
+    from sklkl._core.samples import check_weights, match_rows  # divergences need NumPy alone
+
     unit = nats_to(base)
     rows = as_floating(P, "P").astype(np.float64)
     if rows.ndim != 2:

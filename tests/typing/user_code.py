@@ -68,7 +68,7 @@ from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
 from sklkl.targets import dawid_skene, vote_shares
 
 
-def targets(item: list[str], who: list[str], label: list[str]) -> Any:
+def judgements(item: list[str], who: list[str], label: list[str]) -> Any:
     shares = vote_shares(item, label, pseudo_count={"yes": 0.5}, classes=["no", "yes"])
     assert_type(dawid_skene(item, who, label, known={"a": "yes"}).n_iter, int)
     assert_type(calibration_error([0, 1], shares.proba, n_bins=1).high, float)
