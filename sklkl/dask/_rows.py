@@ -90,6 +90,7 @@ class DaskParts:
         """See ``SummedRows``."""
         submit, n_parts = self.place.submit, self.n_parts
         first_places = np.cumsum([0, *(len(numbers) for _, numbers, _ in self.blocks)])
+        arguments = self.place.shared(arguments, len(self.blocks))
         results = []
         for (worker, numbers, parts), first in zip(self.blocks, first_places, strict=False):
             places = range(first, first + len(numbers)) if self.wide else numbers

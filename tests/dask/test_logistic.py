@@ -177,6 +177,22 @@ def test_all_that_travels_is_a_sample(client, monkeypatch):
     assert len(calls) < 10
 
 
+def test_large_coefficients_are_shared(client, monkeypatch):
+    expected = SoftLabelLogisticRegression(tol=1e-9).fit(array(X), array(P)).coef_
+    shared, share = [], _places.Workers.shared
+
+    def noted(self, arguments, copies):
+        shared.append(share(self, arguments, copies))
+        return shared[-1]
+
+    monkeypatch.setattr(_places, "SPARED", -np.inf)
+    monkeypatch.setattr(_places.Workers, "shared", noted)
+    found = SoftLabelLogisticRegression(tol=1e-9).fit(array(X), array(P)).coef_
+    assert_array_equal(found, expected)
+    assert {type(arguments) for arguments in shared} == {distributed.Future}
+    shared.clear()
+
+
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
 
 

@@ -4,11 +4,12 @@ import asyncio
 import time
 
 import distributed
+import numpy as np
 import pytest
 from dask.sizeof import sizeof
 from numpy.testing import assert_array_equal
 
-from sklkl.dask import SoftLabelLogisticRegression
+from sklkl.dask import SoftLabelLogisticRegression, _places
 from sklkl.dask._blocks import Shared
 from sklkl.dask._data import checked_collections
 from sklkl.dask._places import Here, place_in_use
@@ -44,6 +45,17 @@ def test_what_was_passed_is_not_held_beside_what_is_checked(client):
             time.sleep(0.01)
         assert not held()
         assert rows[0].stats.n_samples == len(X)
+
+
+def test_large_arguments_travel_once_to_each_worker(client):
+    W = np.zeros(_places.SPARED // 8)
+    with place_in_use() as place:
+        assert place.shared((W, 1), 2)[1] == 1  # as many as there are workers
+        assert place.shared((W[1:], 1), 3)[1] == 1
+        (found, _), expected = place.shared((W, 1), 3).result(), W
+    assert_array_equal(found, expected)
+    with Here() as place:
+        assert place.shared((W, 1), 3)[1] == 1
 
 
 def test_bytes_of_parts():
