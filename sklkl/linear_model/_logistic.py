@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
 from sklkl._core.classes import check_classes
-from sklkl._core.devices import on_host, place_of
+from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
@@ -400,8 +400,6 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         array([[1.8]])
         """
         self._check_parameters()
-        if place_of(X, "X") is not None:
-            raise TypeError("partial_fit needs X on the host; pass an array of NumPy.")
         classes = None if classes is None else check_classes(classes)
         posterior = getattr(self, "_posterior", None)
         with unchanged_on_error(self):

@@ -88,9 +88,7 @@ class Posterior:
         factors = np.array([(class_weight or {}).get(c, 1.0) for c in data.classes.tolist()])
         factors[factors == 0.0] = 1.0  # no weight is left of its rows
         weight = data.weight / data.weight.max()
-        target, weight = apply_class_factors(
-            1.0 / factors, data.target, weight, np.dtype(np.float64)
-        )
+        target, weight = apply_class_factors(1.0 / factors, data.target, weight)
         weight *= weight.sum() / np.vdot(weight, weight)
         batch = class_mass(target, weight, len(factors))
         n = batch.sum()

@@ -438,7 +438,7 @@ def test_models_and_data_of_the_wrong_kind():
         full(STUDENT, Table(random_rows(4, 2), [0, 1]), samples(4))
     with pytest.raises(TypeError, match=r"^X must be an array of samples; got"):
         full(TEACHER, STUDENT, {"a": 1})
-    with pytest.raises(TypeError, match=r"^y is a sparse matrix"):
+    with pytest.raises(ValueError, match=r"^Row 3 of y lists no class"):
         full(TEACHER, STUDENT, samples(4), sparse.csr_array(np.eye(4, 3)))
 
 

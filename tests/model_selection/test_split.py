@@ -274,7 +274,7 @@ TWICE = np.where(np.arange(40) == 0, 2, ONCE)
         (FOLDS, Y[:, 0], {}, ["Unknown label type"]),
         (FOLDS, TWICE_AS_MUCH, {}, ["y[3] sums to"]),
         (FOLDS, HOLE, {}, ["NaN"]),
-        (FOLDS, csr_array(Y), {}, ["sparse"]),
+        (FOLDS, csr_array(0.5 * Y), {}, ["Row 0 of y sums to 0.5"]),
         (FOLDS, Y, {"groups": np.arange(39)}, ["groups must hold a label for each of the 40"]),
         (FOLDS, Y, {"groups": ["a", None] * 20}, ["groups mixes labels"]),
         (FOLDS, Y, {"sample_weight": np.zeros(40)}, ["zero"]),
