@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from sklkl._optimize.solve import one_blas_thread
 from sklkl.distillation import DistilledClassifier
 from sklkl.divergences import jensen_shannon_divergence
 from sklkl.linear_model import SoftLabelLogisticRegression
@@ -114,6 +116,31 @@ def test_signals_end_a_fit_in_several_threads(name, monkeypatch):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == -getattr(signal, name)
     assert ("KeyboardInterrupt" in errors) == (name == "SIGINT")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_until_the_limit_of_blas_is_set():
+    """OpenBLAS has a lock, which a child would find locked."""
+    held, done = Event(), []
+
+    def limit():
+        with one_blas_thread.lock:
+            held.set()
+            time.sleep(0.1)
+            done.append(True)
+
+    thread = Thread(target=limit)
+    thread.start()
+    assert held.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if done else 1)
+    _, status = os.waitpid(child, 0)
+    thread.join()
+    assert status == 0
+    assert one_blas_thread.lock.acquire(timeout=10)
+    one_blas_thread.lock.release()
 
 
 FORKS = """

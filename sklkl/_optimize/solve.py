@@ -3,6 +3,7 @@
 import os
 import threading
 import warnings
+from contextlib import suppress
 from functools import cache
 from typing import get_args
 
@@ -36,13 +37,22 @@ class OneBlasThread:
     def __init__(self):
         self.begin()
         if hasattr(os, "register_at_fork"):
-            # While a child was made, another thread may have held the lock, or set the limit.
-            os.register_at_fork(after_in_child=self.begin)
+            # OpenBLAS sets its limit under a lock of its own: three of 152 children that were
+            # made meanwhile waited for it for ever.
+            os.register_at_fork(
+                before=lambda: self.lock.acquire(timeout=1.0),
+                after_in_parent=self._after_fork,
+                after_in_child=self.begin,
+            )
 
     def begin(self):
         """Begin anew, without any fit."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.fits = 0
+
+    def _after_fork(self):
+        with suppress(RuntimeError):  # it was not to be had
+            self.lock.release()
 
     def __enter__(self):
         with self.lock:
