@@ -69,7 +69,7 @@ def split(X, y, seed):
 def fit(X, y, labeled, pool):
     """Return the teacher, plain logistic regression and the student."""
     folds = list(StratifiedKFold(5).split(labeled, y[labeled]))
-    search = {"scoring": get_scorer("neg_kl_loss"), "n_jobs": 2}
+    search = {"scoring": get_scorer("neg_kl_loss")}
 
     teacher = GridSearchCV(
         make_pipeline(

@@ -95,7 +95,8 @@ plt.show()
 #
 # The map compares each month with each other. Off the diagonal nothing is 0, by chance alone;
 # November and December stand out from the months before October, and are near to each other.
-DivergenceMapDisplay.from_distributions(
+display = DivergenceMapDisplay.from_distributions(
     counts / 500, divergence="jensen_shannon", base=2, row_names=MONTHS
 )
+display.ax_.set_title("each month against each other")
 plt.show()

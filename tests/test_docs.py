@@ -27,7 +27,7 @@ NEEDS = {  # packages of extras
 LONG = ["directions", "distillation", "model_selection", "scoring", "soft_labels", "tour"]
 # A script, and what it prints, where that is shown. These pages show it of each.
 SCRIPT = re.compile(
-    r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE
+    r"^```python\n(.*?)^```\n(?:\n?```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE
 )
 WITH_OUTPUT = {"README.md", "docs/index.md"}
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
