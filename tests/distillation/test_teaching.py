@@ -318,6 +318,24 @@ def test_standard_errors_are_those_of_the_mean_loss():
     assert error == pytest.approx(wanted.standard_error, rel=0.01)
 
 
+def test_as_many_folds_as_hold_enough_samples(monkeypatch):
+    results = []
+    for enough, rows in ((18, slice(18)), (19, slice(36)), (1000, slice(None))):
+        monkeypatch.setattr("sklkl.distillation._tuning.ENOUGH", enough)
+        model = DistilledClassifier(None, exact(), cross_fit=None, tune={"temperature": [2.0]})
+        model.fit(X, Y, teacher_proba=SAID, sample_weight=WEIGHT)
+        tests = np.concatenate([test for _, test in StratifiedKFold(5).split(X, Y)])[rows]
+        of_rows = np.zeros(N)
+        for _, test in StratifiedKFold(5).split(X, Y):
+            keep = np.setdiff1d(np.arange(N), test)
+            fold = DistilledClassifier(None, exact(), temperature=2.0)
+            fold.fit(X[keep], Y[keep], teacher_proba=SAID[keep], sample_weight=WEIGHT[keep])
+            of_rows[test] = -np.log(fold.predict_proba(X[test])[np.arange(len(test)), Y[test]])
+        results.append(np.average(of_rows[tests], weights=WEIGHT[tests]))
+        assert model.tuning_results_["mean_loss"] == pytest.approx(results[-1], rel=1e-6)
+    assert len(set(results)) == 3
+
+
 class Nearest(GaussianNB):
     """The mean label of the nearest distinct sample, with weights."""
 
