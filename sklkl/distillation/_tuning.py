@@ -8,6 +8,11 @@ Out-of-fold teaching is judged by teachers that were fitted without two folds, o
 teacher of another fold knows the labels that the student is judged by, and passes them on:
 with 300 digits and a network a log loss of 0.32 looked like 0.09.
 
+Few samples cannot exclude what would cost an overconfident student most, so that the loss is
+of labels with a share 1/2n of the uniform distribution, with n labelled samples. With 31
+labels of wine, 1-nearest-neighbours as the teacher, and students that were right by luck on
+all folds, the loss of new samples fell from 0.86 to 0.20.
+
 The least mean loss wins. Candidates that replace another one only if they are better by a
 standard error of the paired difference kept poor ones: in 14 cases of four data sets, two
 teachers and two shares of labels, students were then worse by 0.010 nats in the mean.
@@ -26,6 +31,7 @@ from sklkl._core.sklearn import params_of_rows
 from sklkl._core.targets import one_hot
 from sklkl.distillation._composition import compose, has_weight
 from sklkl.distillation._pooling import FOLDS
+from sklkl.distillation._probability import smooth
 from sklkl.distillation._student import (
     LOSS_PARAMETERS,
     fit_student,
@@ -33,6 +39,7 @@ from sklkl.distillation._student import (
     predict_proba_at_1,
     soft_student_path,
 )
+from sklkl.divergences._registry import find
 from sklkl.metrics._losses import row_losses
 
 RULES = {
@@ -57,6 +64,7 @@ FACTORS = 0.1, 1.0, 10.0  # of C
 # Labelled samples that are enough to compare candidates: the standard error of the mean loss,
 # 0.034 nats with 300 digits, is a third of that with 2,000, and less where losses are paired.
 ENOUGH = 2000
+DOUBT = 0.5  # samples of which nobody knows the label
 TUNE = Rule("a dictionary of lists of values by parameter name", dict).or_(True, False)
 
 
@@ -208,7 +216,9 @@ class Students:
         student = with_settings(plan.student, settings)
         student = fit_student(student, take(plan.X, keep), classes, terms, params)
         q = predict_proba_at_1(student, take(plan.X, test), classes, terms[0].temperature)
-        return row_losses(one_hot(samples.labels[test], len(classes)), q)
+        truth = one_hot(samples.labels[test], len(classes))
+        truth = smooth(truth, DOUBT / samples.labeled.sum())
+        return row_losses(truth, q, find("cross_entropy"))
 
     def least(self):
         """Return the least mean loss."""
