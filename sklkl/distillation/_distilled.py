@@ -493,7 +493,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                     stacklevel=3,
                 )
         elif plan.given is not None or is_frozen(plan.teacher):
-            known, honest = kl_loss(truth, teacher.proba[rows]), students.least()
+            known, honest = kl_loss(truth, teacher.proba[rows]), students.log_loss()
             if known < min(KNOWN, MEMORY * honest) and honest > KNOWN:
                 warnings.warn(
                     "The teacher seems to have been fitted to the labelled samples, of which "

@@ -148,7 +148,8 @@ class Students:
     teacher: object  # ``TeacherPredictions``, with columns for the classes of the student
     samples: object  # ``SampleTargets``
     divergence: object
-    found: dict = field(default_factory=dict)  # settings, mean loss and standard error
+    # Settings, mean loss, standard error, and the mean loss of labels without a doubt.
+    found: dict = field(default_factory=dict)
 
     @property
     def folds(self):
@@ -161,21 +162,22 @@ class Students:
         """Return the mean loss in nats, infinite where the student learns nothing."""
         key = self._key(settings)
         if key not in self.found:
-            self.found[key] = settings, *self._mean_and_error(self._losses(settings))
-        _, mean, _ = self.found[key]
-        return mean
+            self.found[key] = settings, *self._means(self._losses(settings))
+        return self.found[key][1]
 
-    def _mean_and_error(self, losses):
-        """Return the weighted mean of the losses of samples, and its standard error."""
+    def _means(self, losses):
+        """Return the weighted mean and its standard error of losses, and the other mean."""
         if losses is None:
-            return np.inf, np.nan
+            return np.inf, np.nan, np.inf
+        losses, plain = losses
         tests = np.concatenate([fold.test for fold in self.folds])
         weight = self.samples.weight
         weight = np.ones(len(tests)) if weight is None else weight[tests]
         weight = weight / (weight.max() or 1.0)
         total = weight.sum() or 1.0
         mean = (weight @ losses) / total
-        return mean, np.sqrt(np.sum((weight * (losses - mean)) ** 2)) / total
+        error = np.sqrt(np.sum((weight * (losses - mean)) ** 2)) / total
+        return mean, error, (weight @ plain) / total
 
     @staticmethod
     def _key(settings):
@@ -185,7 +187,10 @@ class Students:
         return (alone, *((name, repr(settings[name])) for name in names))
 
     def _losses(self, settings):
-        """Return the loss of each sample of the folds, None if there is nothing to learn."""
+        """Return losses of the samples of folds, of shape (2, n), None if nothing is learned.
+
+        In the first row labels are in doubt.
+        """
         if not self._can_learn(settings):
             return None
         composition = compose(settings, self.teacher, self.samples, self.divergence)
@@ -196,7 +201,7 @@ class Students:
             if of_fold is None:
                 return None
             losses.append(of_fold)
-        return np.concatenate(losses)
+        return np.concatenate(losses, axis=1)
 
     def _can_learn(self, settings):
         """Return whether a student and a teacher can do what the settings ask."""
@@ -217,12 +222,12 @@ class Students:
         student = fit_student(student, take(plan.X, keep), classes, terms, params)
         q = predict_proba_at_1(student, take(plan.X, test), classes, terms[0].temperature)
         truth = one_hot(samples.labels[test], len(classes))
-        truth = smooth(truth, DOUBT / samples.labeled.sum())
-        return row_losses(truth, q, find("cross_entropy"))
+        doubted = smooth(truth, DOUBT / samples.labeled.sum())
+        return np.stack([row_losses(t, q, find("cross_entropy")) for t in (doubted, truth)])
 
-    def least(self):
-        """Return the least mean loss."""
-        return min(mean for _, mean, _ in self.found.values())
+    def log_loss(self):
+        """Return the mean log loss of the best candidate."""
+        return min(self.found.values(), key=itemgetter(1))[-1]
 
     def results(self):
         """Return settings, mean losses and standard errors of candidates, the best first.
@@ -231,7 +236,7 @@ class Students:
         """
         found = sorted(self.found.values(), key=itemgetter(1))
         found = [candidate for candidate in found if candidate[1] < np.inf] or found
-        params, means, errors = zip(*found, strict=True)
+        params, means, errors, _ = zip(*found, strict=True)
         return {
             "params": [{name: of[name] for name in self.plan.grid} for of in params],
             "mean_loss": np.array(means),
