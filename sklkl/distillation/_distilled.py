@@ -205,8 +205,10 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         The parameters that ``tune`` has chosen, empty without it.
     tuning_results_ : dict or None
         Candidates that ``tune`` has tried, the best first: "params", a list of dicts;
-        "mean_loss", an array of mean log losses in nats, of divergences from soft targets;
-        and "standard_error" of each. None without ``tune``.
+        "mean_loss", an array of mean log losses in nats, of cross-entropies for soft targets;
+        and "standard_error" of each. Labels count with a share 1/2n of the uniform
+        distribution, n being their number: few samples cannot exclude what is improbable.
+        None without ``tune``.
     n_features_in_ : int
         Number of features, if the student counts them.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -500,7 +502,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                     stacklevel=3,
                 )
         elif plan.given is not None or is_frozen(plan.teacher):
-            known, honest = kl_loss(truth, teacher.proba[rows]), students.least()
+            known, honest = kl_loss(truth, teacher.proba[rows]), students.log_loss()
             if known < min(KNOWN, MEMORY * honest) and honest > KNOWN:
                 warnings.warn(
                     "The teacher seems to have been fitted to the labelled samples, of which "

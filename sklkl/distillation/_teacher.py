@@ -16,8 +16,9 @@ from sklkl._core.targets import check_target, of_classes, one_hot
 from sklkl._core.topk import TopK
 from sklkl.metrics import kl_loss
 
-# A teacher memorises if its mean log loss of the samples that it was fitted to is this share
-# of its loss of others. Forests are at 0.2 to 0.4, 1-nearest-neighbours at 0.
+# A teacher memorises if its mean log loss of the samples that it was fitted to is below this
+# share of its loss of others. With 300 digits and with wine forests were at 0.27 and 0.30,
+# networks of 512 units and boosted trees at 0.004 to 0.03, 1-nearest-neighbours at 0.
 MEMORY = 0.1
 
 

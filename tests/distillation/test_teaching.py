@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import kl_loss, loss_interval
+from sklkl.metrics import loss_interval
 from sklkl.model_selection import soft_cross_val_predict
 from tests._support.messages import matches
 from tests._support.models import Altered, Recorder, exact, routing, taught, tempered
@@ -274,7 +274,7 @@ def test_choice_is_the_best_on_the_folds(params, grid):
                 others = [t for t, of in zip(others, splits, strict=True) if of is not test]
                 fold.cross_fit = [(np.setdiff1d(every, t), t) for t in others]
             fold.fit(X[keep], MARKED[keep], sample_weight=WEIGHT[keep])
-            of_rows[test] = -np.log(fold.predict_proba(X[test])[np.arange(len(test)), Y[test]])
+            of_rows[test] = doubtful_losses(fold.predict_proba(X[test]), Y[test], len(rows))
         losses.append(np.average(of_rows[rows], weights=WEIGHT[rows]))
         assert chosen.keys() == grid.keys()
     assert_allclose(results["mean_loss"], losses, rtol=1e-6)
@@ -312,10 +312,35 @@ def test_standard_errors_are_those_of_the_mean_loss():
     q = soft_cross_val_predict(
         SoftLabelLogisticRegression(), X, Y, cv=5, params={"sample_weight": WEIGHT}
     )
-    wanted = loss_interval(Y, q, sample_weight=WEIGHT)
+    target = smoothed(one_hot(Y), 0.5 / N)
+    wanted = loss_interval(target, q, divergence="cross_entropy", sample_weight=WEIGHT)
     (mean,), (error,) = (model.tuning_results_[k] for k in ("mean_loss", "standard_error"))
     assert mean == pytest.approx(wanted.estimate, rel=1e-6)
     assert error == pytest.approx(wanted.standard_error, rel=0.01)
+
+
+def test_as_many_folds_as_hold_enough_samples(monkeypatch):
+    results = []
+    for enough, rows in ((18, slice(18)), (19, slice(36)), (1000, slice(None))):
+        monkeypatch.setattr("sklkl.distillation._tuning.ENOUGH", enough)
+        model = DistilledClassifier(None, exact(), cross_fit=None, tune={"temperature": [2.0]})
+        model.fit(X, Y, teacher_proba=SAID, sample_weight=WEIGHT)
+        tests = np.concatenate([test for _, test in StratifiedKFold(5).split(X, Y)])[rows]
+        of_rows = np.zeros(N)
+        for _, test in StratifiedKFold(5).split(X, Y):
+            keep = np.setdiff1d(np.arange(N), test)
+            fold = DistilledClassifier(None, exact(), temperature=2.0)
+            fold.fit(X[keep], Y[keep], teacher_proba=SAID[keep], sample_weight=WEIGHT[keep])
+            of_rows[test] = doubtful_losses(fold.predict_proba(X[test]), Y[test], N)
+        results.append(np.average(of_rows[tests], weights=WEIGHT[tests]))
+        assert model.tuning_results_["mean_loss"] == pytest.approx(results[-1], rel=1e-6)
+    assert len(set(results)) == 3
+
+
+def doubtful_losses(q, y, n):
+    """Return log losses of labels, of which half of an n-th is anything."""
+    known = -np.log(q[np.arange(len(y)), y])
+    return (1.0 - 0.5 / n) * known - 0.5 / n * np.log(q).mean(axis=1)
 
 
 class Nearest(GaussianNB):
@@ -358,7 +383,7 @@ def test_choice_leaks_no_label(cv):
         for _, test in (cv or StratifiedKFold(5)).split(rows, y[rows]):
             keep = np.setdiff1d(np.arange(160), rows[test])
             q = clone(fold).fit(twins[keep], y[keep]).predict_proba(twins[rows[test]])
-            losses[-1] += len(test) * kl_loss(one_hot(y[rows[test]], 2), q)
+            losses[-1] += doubtful_losses(q, y[rows[test]], len(rows)).sum()
     model = DistilledClassifier(
         teacher, Nearest(), tune={"hard_label_weight": SHARES}, **params
     )
