@@ -105,7 +105,8 @@ for setting, (voters, guesses) in SETTINGS.items():
 # these say is nearer to uniform than the truth; the model learns that faithfully. The
 # certainty that the majority adds happens to undo some of it. The class is still found more
 # often by the shares, so here the remedy is to calibrate them on samples whose classes are
-# known, not to throw votes away.
+# known, not to throw votes away. Where it is known who voted, ``sklkl.targets.dawid_skene``
+# finds out whose votes are guesses.
 fig, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
 styles = (("#D55E00", "//"), ("#0072B2", ""), ("#E69F00", ".."), ("#009E73", "\\\\"))
 for j, (name, (color, hatch)) in enumerate(zip(models, styles, strict=True)):

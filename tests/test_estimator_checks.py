@@ -30,6 +30,7 @@ MODULES = [
     "linear_model",
     "metrics",
     "model_selection",
+    "targets",
     *(["dask"] if find_spec("distributed") else []),
 ]
 

@@ -39,14 +39,16 @@
 #define ENTROPIES(X) \
     X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0,        0) \
     X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0,        0)
-/* Sums of squared differences of probabilities, and of cumulative ones. They are no sums of terms
-   that scale with the rows, so that every row goes the careful way. */
-#define SQUARES(X) \
-    X(SQUARED_ERROR,      "squared_error",      0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1) \
+/* Sums of squared differences of probabilities, and of cumulative ones, of which every row goes the
+   careful way. They do not scale with the rows. */
+#define SQUARED(X) \
+    X(SQUARED_ERROR,      "squared_error",      0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1)
+#define RANKED(X) \
     X(RANKED_PROBABILITY, "ranked_probability", 0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1)
-#define IS_SQUARES(term) ((term) >= SQUARED_ERROR)
-#define SINGLE_PRECISION_TERMS(X) DIVERGENCES(X) ENTROPIES(X)
-#define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X) SQUARES(X)
+#define SQUARES(X) SQUARED(X) RANKED(X)
+#define IS_SQUARES(term) ((term) == SQUARED_ERROR || (term) == RANKED_PROBABILITY)
+#define SINGLE_PRECISION_TERMS(X) DIVERGENCES(X) ENTROPIES(X) SQUARED(X)
+#define TERMS(X) SINGLE_PRECISION_TERMS(X) POWERS(X) RANKED(X)
 
 #define CONSTANT(name, ...) name,
 enum { TERMS(CONSTANT) N_TERMS };
@@ -197,6 +199,11 @@ TERM(BHATTACHARYYA)
 TERM(TOTAL_VARIATION)
 {
     return (REAL)0.5 * (d < 0 ? -d : d);
+}
+
+TERM(SQUARED_ERROR)
+{
+    return d * d;
 }
 
 TERM(CROSS_ENTROPY)

@@ -96,7 +96,7 @@ static NOINLINE int LEVEL(POWER_float)(
         const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
         const ptrdiff_t *strides, void *out) \
     { return LEVEL(exact_rows_fd)(f, p, q, n, k, strides, out); }
-SQUARES(DEFINE)
+RANKED(DEFINE)
 #undef DEFINE
 
 static int LEVEL(pairs_double)(

@@ -41,6 +41,8 @@ enum {
    one by one are off by more than 2^-48. Largest share in a sum of the excess, known to 1e-3. */
 #define GROWTH_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-44 : 0x1p-21)
 #define EXCESS_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-37 : 0x1p-13)
+/* Largest (A - B)^2 as part of a sum of squares. */
+#define SQUARE_LIMIT(type) (sizeof(type) == sizeof(double) ? 0x1p-92 : 0x1p-43)
 
 typedef struct {
     double a[PIECE], b[PIECE], c[PIECE];
@@ -595,6 +597,9 @@ INLINE REAL IN(finished)(
     } else if (term == TOTAL_VARIATION) {
         value = S * inverse;
         good = (size <= (REAL)GROWTH_LIMIT(INPUT) * S) & (S >= least);
+    } else if (term == SQUARED_ERROR) {
+        value = S * inverse * inverse;  /* to 2 (A - B) / sqrt(S) */
+        good = (D * D <= (REAL)SQUARE_LIMIT(INPUT) * S) & (S >= least);
     } else {
         /* The factor of curvature should be (A - B)^2 / A, or kl_term(A, B). */
         const REAL excess = curvature * (D * D);

@@ -33,7 +33,8 @@ class DawidSkene:
     items : index or series of shape (n_items,)
         The items, in the order of the rows.
     accuracy : series of shape (n_annotators,)
-        The probability that an annotator is right on items like these.
+        The probability that an annotator is right on items like these; in polars, a data frame
+        with the annotators as its first column.
     confusion : data frame of shape (n_annotators * n_classes, n_classes)
         The probability of each vote, given the annotator and the true class, which are the
         levels of the index, or the first two columns in polars.
@@ -68,10 +69,10 @@ def dawid_skene(
     label: ArrayLike,
     *,
     weight: ArrayLike | None = None,
-    known: Mapping[Any, Any] | Any | None = None,
-    prior: ArrayLike | None = None,
     items: ArrayLike | Iterable[Any] | None = None,
     classes: ArrayLike | None = None,
+    known: Mapping[Any, Any] | Any | None = None,
+    prior: ArrayLike | None = None,
     pseudo_count: float = 0.1,
     tol: float = 1e-6,
     max_iter: int = 1000,
@@ -120,7 +121,7 @@ def dawid_skene(
         If columns differ in length or in the labels of their rows, an item or annotator is
         missing, a label is none of ``classes`` or an item none of ``items`` (the message names
         the row), if ``known`` names other items or classes, ``prior`` has no row for an item,
-        or an item has no vote and is not known.
+        or an item has no vote, is not known and has no prior.
 
     Warns
     -----
@@ -191,8 +192,11 @@ def dawid_skene(
     votes = check_votes(weight, items, classes, **columns)
     known_at, known_class = _known(known, votes)
     prior = _prior(prior, votes)
-    votes.refuse_without_votes(but=known_at)
     shares = votes.of_classes()
+    if prior is None:
+        votes.refuse_without_votes("pass a prior", but=known_at)
+    else:  # of items without a vote it is all there is
+        shares = np.where(votes.n_votes[:, np.newaxis] > 0, shares, prior)
     proba = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     proba[known_at] = np.eye(len(votes.classes))[known_class]
     before = change = np.inf
@@ -297,7 +301,10 @@ def _result(votes: Votes, proba, confusion, log_likelihood, n_iter):
         names = [name for name in votes.annotators for _ in classes]
         keys = {"annotator": names, "true": classes * len(votes.annotators)}
         table = library.DataFrame(keys).hstack(votes.frame(flat))
+        of_annotators = {"annotator": votes.annotators, "accuracy": accuracy}
+        accuracy = library.DataFrame(of_annotators)
     else:
+        accuracy = votes.series(accuracy, "accuracy", votes.annotators)
         keys = {"names": ["annotator", "true"]}
         index = library.MultiIndex.from_product([votes.annotators, classes], **keys)
         table = votes.frame(flat, index)
@@ -305,7 +312,7 @@ def _result(votes: Votes, proba, confusion, log_likelihood, n_iter):
         proba=votes.frame(proba),
         n_votes=votes.series(votes.n_votes, "n_votes"),
         items=votes.index,
-        accuracy=votes.series(accuracy, "accuracy", votes.annotators),
+        accuracy=accuracy,
         confusion=table,
         log_likelihood=log_likelihood,
         n_iter=n_iter,

@@ -84,13 +84,13 @@ class Votes:
             return self.library.Series(self.item_name, self.items)
         return self.library.Index(self.items, name=self.item_name)
 
-    def refuse_without_votes(self, but=()):
+    def refuse_without_votes(self, advice, but=()):
         """Refuse items that nobody voted on, of which nothing is known."""
         empty = np.setdiff1d(np.flatnonzero(self.n_votes == 0), but)
         if empty.size:
             raise ValueError(
                 f"Without a vote: {shown([self.items[i] for i in empty])}. Drop these items, "
-                "or give every class a pseudo_count."
+                f"or {advice}."
             )
 
 
@@ -268,7 +268,7 @@ def vote_shares(
     votes = check_votes(weight, items, classes, item=item, label=label)
     added = _pseudo_counts(pseudo_count, votes.classes)
     if not added.any():
-        votes.refuse_without_votes()
+        votes.refuse_without_votes("give every class a pseudo_count")
     counts = votes.of_classes() + added
     proba = counts / counts.sum(axis=1, keepdims=True)
     return VoteShares(votes.frame(proba), votes.series(votes.n_votes, "n_votes"), votes.index)

@@ -127,8 +127,12 @@ def test_prior_by_name():
     wanted = dawid_skene(*columns, prior=proba)
     assert_array_equal(dawid_skene(*columns, prior=prior.iloc[::-1, ::-1]).proba, wanted.proba)
     assert abs(wanted.proba - plain.proba).to_numpy().max() > 0.01
+    prior.loc[99] = [0.2, 0.3, 0.5]  # which has no vote
+    more = dawid_skene(*columns, prior=prior, items=prior.index)
+    assert_allclose(more.proba.loc[99], prior.loc[99], rtol=1e-12)
+    assert_allclose(more.proba.iloc[:-1], wanted.proba, atol=0.05)
     with pytest.raises(ValueError, match="prior has no row for the items"):
-        dawid_skene(*columns, prior=prior[1:])
+        dawid_skene(*columns, prior=prior[1:])  # named by items
     with pytest.raises(ValueError, match=r"prior has \d rows for \d+ items"):
         dawid_skene(*columns, prior=proba[1:])
     with pytest.raises(ValueError, match="a row of probabilities per item"):

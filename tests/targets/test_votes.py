@@ -67,6 +67,7 @@ def test_polars():
     wanted = dawid_skene(ITEM, votes["who"].to_list(), LABEL)
     assert_array_equal(result.proba.to_numpy(), wanted.proba)
     assert_array_equal(result.confusion.drop("annotator", "true"), wanted.confusion)
+    assert result.accuracy.rows() == list(wanted.accuracy.items())
     assert result.confusion["true"].to_list() == ["maybe", "no", "yes"] * 2
     with pytest.raises(TypeError, match="Columns of polars are named by strings"):
         vote_shares(table["item"], [0, 1, 0, 1, 0, 1])
