@@ -12,7 +12,7 @@ X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0)
 y[300:] = -1  # the other labels are unknown
 forest = RandomForestClassifier(random_state=0)
-model = DistilledClassifier(forest, calibrate=True, hard_label_weight="auto", unlabeled=-1)
+model = DistilledClassifier(forest, tune=True, unlabeled=-1)
 model.fit(X, y)
 
 teacher, student = model.teacher_.predict_proba(X_test), model.predict_proba(X_test)
