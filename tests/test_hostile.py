@@ -25,7 +25,7 @@ from sklkl.calibration import (
 )
 from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.linear_model import SoftLabelLogisticRegression
+from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import jeffreys_loss, kl_loss
 from sklkl.model_selection import soft_cross_val_predict
 
@@ -198,6 +198,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: TopK.from_dicts(np.array("a")), "rows must be a list of dicts"),
         (lambda: TopK.from_dicts(memoryview(b"a")), r"rows\[0\] must be a dict"),
         (lambda: TopK([[0]], [[1.0]], csr_array(P), classes=[0, 1]), "n_classes must be"),
+        (lambda: SoftLabelLogisticRegressionCV(Cs=2**63).fit(P, P), "Cs must be an integer"),
         (lambda: soft_cross_val_predict({}, P, P), "estimator must be an estimator with fit"),
         (lambda: soft_cross_val_predict(GaussianNB, P, P), "estimator must be an estimator"),
         (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=csr_array(P)), "cv must be"),

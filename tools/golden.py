@@ -16,6 +16,7 @@ import numpy as np
 DIVERGENCES = (
     *("kl", "reverse_kl", "cross_entropy", "jensen_shannon", "jeffreys", "renyi", "alpha"),
     *("chi2", "hellinger", "total_variation", "bhattacharyya", "jensen_shannon_distance"),
+    *("squared_error", "ranked_probability"),
 )
 
 
@@ -47,8 +48,9 @@ def calls(dtype):
     row_functions = [
         name
         for name in sorted(divergences.__all__)
-        if name.startswith(("kl_divergence", "kl_contributions", "jeffreys", "jensen"))
-        or name.startswith(("renyi", "alpha", "chi2", "hellinger", "total", "bhatt", "cross"))
+        if name.startswith(("kl_divergence", "kl_contributions", "jeffreys", "alpha", "chi2"))
+        or name.startswith(("jensen_shannon_d", "renyi", "hellinger", "total", "bhatt"))
+        or name in ("cross_entropy", "squared_error", "ranked_probability")
     ]
     for name in row_functions:
         function, options = getattr(divergences, name), own.get(name, {})
@@ -59,6 +61,7 @@ def calls(dtype):
     yield "entropy", divergences.entropy(p, base=2)
     yield "pairwise", divergences.pairwise_divergences(p, q)
     counts = rng.integers(0, 20, size=(2, 6))
+    yield "several", divergences.jensen_shannon_of_several(near)
     yield "counts", divergences.kl_from_counts(counts[0] + 1, counts[1] + 1)
     mean, covariance = rng.normal(size=(2, 3)), np.stack([np.eye(3), 2 * np.eye(3)])
     yield (

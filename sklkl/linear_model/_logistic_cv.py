@@ -504,8 +504,8 @@ def check_penalties(estimator):
     """Return the arrays of C and of l1_ratio that an estimator is to try."""
     Cs = estimator.Cs
     if isinstance(Cs, Integral) and not isinstance(Cs, bool):
-        check("Cs", Cs, integer(1))
-        Cs = np.logspace(-4, 4, Cs)
+        check("Cs", Cs, integer(1, 10**6))
+        Cs = np.logspace(-4, 4, int(Cs))
     Cs = _checked_list("Cs", Cs, "C")
     l1_ratios = _checked_list("l1_ratios", estimator.l1_ratios, "l1_ratio")
     check_solver(estimator.solver, l1_ratios.max())

@@ -446,7 +446,7 @@ def test_verbose_prints_the_mean_scores(capsys):
 
 
 REFUSED = [
-    ("Cs", 0, "must be an integer >= 1; got"),
+    ("Cs", 0, "must be an integer from 1 to 1000000; got"),
     *(("Cs", bad, "must be a list of numbers; got") for bad in (True, "1", [[1.0]])),
     ("Cs", [], "is empty"),
     ("Cs", [1.0, -1.0], "[1] must be a number > 0"),
