@@ -87,8 +87,8 @@ for name, rows in chosen.items():
 # of that: it is more accurate than what the labels alone teach, its log loss is lower, and it
 # is as small, and as fast, as any logistic regression. The forest is no better than logistic
 # regression here, and the log loss of its raw probabilities is much higher. ``tune`` finds
-# that its student does best by learning the labels alone. A student learns from a teacher what it does not know; where
-# there is nothing, no pool helps.
+# that its student does best by learning the labels alone. A student learns from a teacher
+# what it does not know; where there is nothing, no pool helps.
 #
 # Student and teacher
 # -------------------
