@@ -86,10 +86,9 @@ for name, rows in chosen.items():
 # The SVM learns more from the labels than logistic regression does, and its student has most
 # of that: it is more accurate than what the labels alone teach, its log loss is lower, and it
 # is as small, and as fast, as any logistic regression. The forest is no better than logistic
-# regression here, and the log loss of its raw probabilities is much higher. Calibration, with
-# a temperature far below 1, and a share of labels keep that from its student, which is about
-# as good as the labels alone. A student learns from a teacher what it does not know; where
-# there is nothing, no pool helps.
+# regression here, and the log loss of its raw probabilities is much higher. ``tune`` finds
+# that its student does best by learning the labels alone. A student learns from a teacher
+# what it does not know; where there is nothing, no pool helps.
 #
 # Student and teacher
 # -------------------

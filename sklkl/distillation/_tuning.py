@@ -125,8 +125,7 @@ def choose(settings, grid, loss):
     """Return the settings of least loss that a coordinate search finds.
 
     First every change of one parameter is tried on its own, then, from the best of them on,
-    one parameter after another. With 48 combinations in the grid that tried 20, and its choice
-    was as good as the best of all.
+    one parameter after another: with ``tune=True`` 18 to 45 candidates instead of 360.
     """
     best = min(
         (settings, *(settings | {name: v} for name, values in grid.items() for v in values)),
