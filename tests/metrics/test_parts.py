@@ -134,4 +134,4 @@ def of(*targets):
 def test_a_distilled_student_with_unlabelled_samples():
     model = DistilledClassifier(HARD, unlabeled=-1)
     with pytest.raises(TypeError, match="Batches are for fit and score"):
-        model.score(batches(X, LABELS)[0], None)
+        model.fit(X, LABELS).score(batches(X, LABELS)[0], None)
