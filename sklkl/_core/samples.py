@@ -34,7 +34,7 @@ def n_rows(x, name):
         if isinstance(x, str | bytes | dict | set):  # which have a length
             raise TypeError
         return num_samples(x)
-    except TypeError:
+    except Exception:  # whatever the library that x is from may raise
         raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
 
 
