@@ -31,6 +31,7 @@ from sklkl.model_selection import soft_cross_val_predict
 
 P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
 FRAME = pd.DataFrame(P, columns=["a", "b"])
+COMPLEX = np.array([[np.complex64(0.2), 0.8], [0.8, 0.2]], dtype=object)
 DOK = csr_array(P).todok()
 MODEL = GaussianNB().fit(P, [0, 1])
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
@@ -177,6 +178,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: TopK.from_dicts(memoryview(b"a")), r"rows\[0\] must be a dict"),
         (lambda: TopK([[0]], [[1.0]], csr_array(P), classes=[0, 1]), "n_classes must be"),
         (lambda: SoftLabelLogisticRegressionCV(Cs=2**63).fit(P, P), "Cs must be an integer"),
+        (lambda: kl_loss([0, 1], COMPLEX), "y_proba"),
         (lambda: kl_loss([0, 1], P, base=np.timedelta64(2, "s")), "base must be"),
         (lambda: DistilledClassifier(MODEL).fit(P, {"a": [1, 2]}), "y must hold an entry"),
         (lambda: fidelity_report(MODEL, MODEL, np.float64(1.0)), "X must be an array"),
