@@ -26,11 +26,13 @@ from sklkl.calibration import (
 from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.metrics import jeffreys_loss, kl_loss
+from sklkl.metrics import divergence_loss, fidelity_report, jeffreys_loss, kl_loss
 from sklkl.model_selection import soft_cross_val_predict
 
 P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
 FRAME = pd.DataFrame(P, columns=["a", "b"])
+COMPLEX = np.array([[np.complex64(0.2), 0.8], [0.8, 0.2]], dtype=object)
+DOK = csr_array(P).todok()
 MODEL = GaussianNB().fit(P, [0, 1])
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
 NO_UNIT = {"p": P, "q": Q, "axis": -1}
@@ -199,6 +201,12 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: TopK.from_dicts(memoryview(b"a")), r"rows\[0\] must be a dict"),
         (lambda: TopK([[0]], [[1.0]], csr_array(P), classes=[0, 1]), "n_classes must be"),
         (lambda: SoftLabelLogisticRegressionCV(Cs=2**63).fit(P, P), "Cs must be an integer"),
+        (lambda: kl_loss([0, 1], COMPLEX), "y_proba"),
+        (lambda: kl_loss([0, 1], P, base=np.timedelta64(2, "s")), "base must be"),
+        (lambda: DistilledClassifier(MODEL).fit(P, {"a": [1, 2]}), "y must hold an entry"),
+        (lambda: fidelity_report(MODEL, MODEL, np.float64(1.0)), "X must be an array"),
+        (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=bytearray(2)), "cv must be"),
+        (lambda: divergence_loss([0, 1], P, divergence_params=DOK), "divergence_params"),
         (lambda: soft_cross_val_predict({}, P, P), "estimator must be an estimator with fit"),
         (lambda: soft_cross_val_predict(GaussianNB, P, P), "estimator must be an estimator"),
         (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=csr_array(P)), "cv must be"),

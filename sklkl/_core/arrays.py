@@ -108,7 +108,7 @@ def _of_objects(x, name):
     for index, value in np.ndenumerate(x):
         missing = value is None or type(value).__name__ == "NAType"  # pandas.NA
         try:
-            if isinstance(value, str | bytes):
+            if isinstance(value, str | bytes | np.complexfloating):  # which would be cut
                 raise TypeError
             out[index] = np.nan if missing else float(value)
         except (TypeError, ValueError, OverflowError):

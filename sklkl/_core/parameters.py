@@ -29,8 +29,9 @@ class Rule:
         """Return whether a value obeys the rule."""
         if any(type(value) is type(word) and value == word for word in self.words):
             return True
-        boolean = isinstance(value, bool | np.bool_) and self.kind is not bool
-        return isinstance(value, self.kind) and not boolean and bool(self.good(value))
+        # NumPy's time spans count as integers.
+        strange = isinstance(value, bool | np.bool_ | np.timedelta64) and self.kind is not bool
+        return isinstance(value, self.kind) and not strange and bool(self.good(value))
 
 
 def number(text, good):

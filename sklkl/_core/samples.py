@@ -34,7 +34,7 @@ def n_rows(x, name):
         if isinstance(x, str | bytes | dict | set):  # which have a length
             raise TypeError
         return num_samples(x)
-    except TypeError:
+    except Exception:  # whatever the library that x is from may raise
         raise TypeError(f"{name} must be an array of samples; got {x!r}.") from None
 
 
@@ -183,7 +183,7 @@ def check_same_rows(**named):
 
 def _length(name, value):
     holds = any(hasattr(value, name) for name in ("__len__", "shape", "__array__"))
-    if isinstance(value, str) or not holds:
+    if isinstance(value, str | bytes | dict | set) or not holds:
         raise TypeError(f"{name} must hold an entry for each sample; got {value!r}.")
     return num_samples(value)
 

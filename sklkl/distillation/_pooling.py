@@ -466,7 +466,7 @@ def check_pool_weights(weights, names, kept):
     if isinstance(weights, str):
         raise ValueError(f"weights must be numbers, None or 'learned'; got {weights!r}.")
     if isinstance(weights, dict):
-        if set(weights) != set(names):
+        if set(dict(weights)) != set(names):  # of a DOK matrix, which is a dict, too
             raise ValueError(
                 f"weights names {list(weights)}, but the estimators are {names}; give each "
                 "a weight."

@@ -67,7 +67,7 @@ class Divergence:
     def check(self, params=None, base=None):
         """Return ``params`` as a dictionary; refuse other ones than the divergence takes."""
         check("divergence_params", params, PARAMS)
-        params = params or {}
+        params = {} if params is None else dict(params)  # of SciPy's DOK matrices, too
         if not self.required <= set(params) <= set(self.parameters):
             takes = sorted(self.parameters) or "no parameters"
             needs = f", of which it needs {sorted(self.required)}" if self.required else ""

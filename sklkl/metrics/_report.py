@@ -14,7 +14,7 @@ from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
 from sklkl._core.parameters import BOOLEAN, INNER_SHARE, check, integer
 from sklkl._core.predictions import hits
-from sklkl._core.samples import column_means, match_rows, take
+from sklkl._core.samples import column_means, match_rows, n_rows, take
 from sklkl._core.targets import check_target, is_sparse
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
@@ -226,6 +226,8 @@ def fidelity_report(
             check_has_proba(model, name)
     if X is None and not all(given.values()):
         raise ValueError("X may be left out only if probabilities are given for all models.")
+    if X is not None:
+        n_rows(X, "X")  # a single number has none
     match_rows(
         X=X, y=y, sample_weight=sample_weight, **{n: models[n] for n in models if given[n]}
     )
@@ -343,13 +345,13 @@ def _predict(name, model, X, timing):
     seconds = perf_counter() - start
     if not timing:
         return proba, {"bytes": _size(model)}
-    n_rows = len(proba)
+    n = len(proba)
     if seconds > SECONDS_PER_RUN:
-        n_rows = max(1, int(n_rows * SECONDS_PER_RUN / seconds))
-    rows = np.linspace(0, len(proba) - 1, n_rows).astype(np.intp)
+        n = max(1, int(n * SECONDS_PER_RUN / seconds))
+    rows = np.linspace(0, len(proba) - 1, n).astype(np.intp)
     return proba, {
         "bytes": _size(model),
-        "microseconds_per_row": 1e6 * _seconds(model, take(X, rows)) / n_rows,
+        "microseconds_per_row": 1e6 * _seconds(model, take(X, rows)) / n,
         "microseconds_single_row": 1e6 * single,
     }
 

@@ -616,7 +616,11 @@ def check_soft_cv(cv, target, groups=None):
         if target.ndim == 2 or groups is not None:
             return StratifiedSoftKFold(n_folds)
     # Strings, arrays and tensors have a method of this name, too.
-    elif isinstance(cv, str | bytes) or hasattr(cv, "__array__") or not hasattr(cv, "split"):
+    elif (
+        isinstance(cv, str | bytes | bytearray)
+        or hasattr(cv, "__array__")
+        or not hasattr(cv, "split")
+    ):
         given = cv
         try:
             cv = [
