@@ -232,13 +232,18 @@ def test_what_is_no_file():
         predict_to_parquet(MODEL, FRAME, "a", method=[1])
 
 
-def test_a_failed_fit_leaves_nothing_that_looks_fitted():
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [({"X": np.eye(3)[:2]}, "X has 3 columns"), ({"sample_weight": [1, -1]}, "sample_weight")],
+)
+def test_a_failed_fit_leaves_the_model_as_it_was(bad, named):
     model = DirichletScaling()
-    with pytest.raises(ValueError, match="columns"):
-        model.fit(np.eye(3), [0, 1, 1])
-    with pytest.raises(NotFittedError):
-        model.predict_proba(np.eye(3))
-    assert vars(model).keys() == vars(DirichletScaling()).keys()
+    for _ in range(2):  # before a fit, and after one
+        before = dict(vars(model))
+        with pytest.raises(ValueError, match=named):
+            model.fit(**{"X": P, "y": ["b", "c"], **bad})
+        assert vars(model) == before
+        model.fit(P, ["a", "b"])
 
 
 @pytest.mark.parametrize(

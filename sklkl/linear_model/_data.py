@@ -250,17 +250,11 @@ def _of_target(target, X, dtype):
 
 @contextmanager
 def unchanged_on_error(estimator):
-    """Let an error or an interrupt leave the estimator as it was.
-
-    Checking X sets the attributes that describe the features; everything else is set once
-    a fit has succeeded.
-    """
-    names = ("n_features_in_", "feature_names_in_")
-    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    """Let an error or an interrupt leave the estimator as it was."""
+    before = dict(vars(estimator))
     try:
         yield
     except BaseException:
-        for name in names:
-            vars(estimator).pop(name, None)
+        vars(estimator).clear()
         vars(estimator).update(before)
         raise
