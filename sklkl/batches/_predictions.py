@@ -9,7 +9,7 @@ from sklkl._core.names import shown
 from sklkl._core.parameters import Rule, check, integer, one_of
 from sklkl._core.typing import Estimator, ProbaMethod
 from sklkl.batches._batches import Batches, frame_of
-from sklkl.batches._sources import column_names, names_of, open_source
+from sklkl.batches._sources import column_names, module_of_arrow, names_of, open_source
 
 METHODS = get_args(ProbaMethod)
 
@@ -75,8 +75,8 @@ def predict_to_parquet(
     ...     list(pd.read_parquet(path))
     ['id', 'ham', 'spam']
     """
+    ParquetWriter = module_of_arrow("parquet", "Writing").ParquetWriter
     from pyarrow import table as arrow_table
-    from pyarrow.parquet import ParquetWriter
 
     check("batch_size", batch_size, integer(1))
     check("method", method, one_of(METHODS))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from os import PathLike, fspath
 from typing import Any
 
@@ -105,7 +106,7 @@ def refuse_strange(columns, name):
             hash(column)
             named = column == column or isinstance(column, float)  # NaN
             strange = isinstance(column, np.void) or not isinstance(named, bool | np.bool_)
-        except TypeError:
+        except Exception:  # whatever refuses to be hashed or compared raises
             strange = True
         if strange:
             raise TypeError(f"{name} must name columns; got {column!r}.")
@@ -117,12 +118,16 @@ def _slicer(table):
     return table.slice
 
 
-def _dataset_of(paths):
+def module_of_arrow(name, doing):
+    """Return a module of pyarrow, or say what to install for reading or writing files."""
     try:
-        from pyarrow.dataset import dataset
+        return import_module(f"pyarrow.{name}")
     except ImportError as error:
-        raise ImportError("Reading files takes pyarrow: pip install pyarrow") from error
+        raise ImportError(f"{doing} files takes pyarrow: pip install pyarrow") from error
 
+
+def _dataset_of(paths):
+    dataset = module_of_arrow("dataset", "Reading").dataset
     listed = paths if isinstance(paths, list) else [paths]
     if not all(isinstance(path, str | PathLike) for path in listed):
         raise TypeError(f"source must be {KINDS}; got a list of other things.")

@@ -1,5 +1,7 @@
 """Batches give the rows of their source, in order, whatever holds them."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from scipy.sparse import csr_array, issparse
 
-from sklkl.batches import Batches, _sources
+from sklkl.batches import Batches, _sources, predict_to_parquet
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -266,6 +268,9 @@ def test_only_columns_that_are_needed_are_read(tmp_path):
 
 
 def test_without_pyarrow(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow.dataset", None)
-    with pytest.raises(ImportError, match="pip install pyarrow"):
+    for name in ("dataset", "parquet"):
+        monkeypatch.setitem(sys.modules, f"pyarrow.{name}", None)
+    with pytest.raises(ImportError, match="Writing files takes pyarrow: pip install pyarrow"):
+        predict_to_parquet(None, FRAME, "a")
+    with pytest.raises(ImportError, match="Reading files takes pyarrow: pip install pyarrow"):
         Batches("x.parquet", target="y")
