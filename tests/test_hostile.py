@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
 
@@ -23,7 +23,7 @@ from sklkl.calibration import (
     SoftCalibratedClassifierCV,
     TemperatureScaling,
 )
-from sklkl.distillation import DistilledClassifier, PooledClassifier
+from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import divergence_loss, fidelity_report, jeffreys_loss, kl_loss
@@ -33,6 +33,7 @@ P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
 FRAME = pd.DataFrame(P, columns=["a", "b"])
 COMPLEX = np.array([[np.complex64(0.2), 0.8], [0.8, 0.2]], dtype=object)
 DOK = csr_array(P).todok()
+LINE, VIEW = coo_array(np.ones(2)), memoryview(bytearray(2))
 MODEL = GaussianNB().fit(P, [0, 1])
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
 NO_UNIT = {"p": P, "q": Q, "axis": -1}
@@ -214,6 +215,14 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: Batches(FRAME, target=np.array("a")), "target must be a list of columns"),
         (lambda: Batches(FRAME, target=np.zeros(2, "i4,f8")), "target must name columns"),
         (lambda: Batches(FRAME, target="a", sample_weight=[1]), "sample_weight must name col"),
+        (lambda: Batches(FRAME, target="a", sample_weight=VIEW), "sample_weight must name"),
+        (
+            lambda: targets.vote_shares([1, 2], [3, 4], pseudo_count=DOK),
+            "pseudo_count must be",
+        ),
+        (lambda: SoftLabelLogisticRegressionCV(l1_ratios=LINE).fit(P, P), "l1_ratios must be"),
+        (lambda: munge(P, n_samples=2**63), "n_samples must be"),
+        (lambda: TopK(np.ma.array(np.zeros((1, 2), "i4,f8"), mask=1), P, 2), "indices cannot"),
         (lambda: TemperatureScaling().fit([[0.5, 0.5], [1.0]], [0, 1]), "X must be an array"),
     ],
 )

@@ -42,10 +42,9 @@ def as_array(x, name):
     """
     if is_sparse_matrix(x):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array: {name}.toarray().")
-    if np.ma.is_masked(x):
-        raise ValueError(f"{name} has masked entries; fill or drop them.")
     x = without_tensor(x, name)
     try:
+        masked = np.ma.is_masked(x)
         array = np.asarray(x)
         if array.dtype.kind in "SU" and not hasattr(x, "__array__"):
             objects = np.asarray(x, dtype=object)
@@ -56,6 +55,8 @@ def as_array(x, name):
         raise ValueError(f"{name} must be an array: its rows differ in length.") from None
     except Exception as error:  # whatever the library that x is from may raise
         raise TypeError(f"{name} cannot be read as an array: {error}") from None
+    if masked:
+        raise ValueError(f"{name} has masked entries; fill or drop them.")
     return array
 
 

@@ -112,7 +112,7 @@ def munge(
     >>> round(model.score(X, y), 2)
     0.97
     """
-    check("n_samples", n_samples, integer(1).or_(None))
+    check("n_samples", n_samples, integer(1, 2**48).or_(None))
     check("swap_probability", swap_probability, SHARE)
     check("local_variance", local_variance, number("a number > 0", lambda v: v > 0))
     check("random_state", random_state, SEED)

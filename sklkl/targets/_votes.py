@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from sklkl._core.arrays import as_array, is_missing
+from sklkl._core.arrays import as_array, is_missing, is_sparse_matrix
 from sklkl._core.classes import check_classes
 from sklkl._core.docs import documented_with
 from sklkl._core.names import places, row_number, shown
@@ -276,7 +276,7 @@ def vote_shares(
 
 def _pseudo_counts(pseudo_count, classes):
     """Return the pseudo-count of each class."""
-    if not isinstance(pseudo_count, Mapping):
+    if not isinstance(pseudo_count, Mapping) or is_sparse_matrix(pseudo_count):  # DOK
         check("pseudo_count", pseudo_count, NON_NEGATIVE)
         return np.full(len(classes), float(pseudo_count))
     labels = classes.tolist()
