@@ -216,10 +216,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: Batches(FRAME, target=np.zeros(2, "i4,f8")), "target must name columns"),
         (lambda: Batches(FRAME, target="a", sample_weight=[1]), "sample_weight must name col"),
         (lambda: Batches(FRAME, target="a", sample_weight=VIEW), "sample_weight must name"),
-        (
-            lambda: targets.vote_shares([1, 2], [3, 4], pseudo_count=DOK),
-            "pseudo_count must be",
-        ),
+        (lambda: targets.vote_shares([1, 2], [3, 4], pseudo_count=DOK), "pseudo_count must"),
         (lambda: SoftLabelLogisticRegressionCV(l1_ratios=LINE).fit(P, P), "l1_ratios must be"),
         (lambda: munge(P, n_samples=2**63), "n_samples must be"),
         (lambda: TopK(np.ma.array(np.zeros((1, 2), "i4,f8"), mask=1), P, 2), "indices cannot"),
