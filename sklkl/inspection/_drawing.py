@@ -114,7 +114,7 @@ def check_ax(ax, n=1):
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "Pictures need matplotlib; install it with: pip install 'sklkl[plot]'"
+            "Pictures need matplotlib; install it with: pip install matplotlib"
         ) from error
     axes = np.ravel(np.asarray(ax, dtype=object))
     if ax is not None and (len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes)):
