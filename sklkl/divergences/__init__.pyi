@@ -1,7 +1,6 @@
 # Lists of numbers give a float, lists of lists an array. Of an array a type checker does not
 # know the number of axes, so that its result may be either (``RowValues``).
 # All else is annotated where it is defined; ``python -m mypy.stubtest`` compares.
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -294,7 +293,7 @@ def population_stability_index(
     reference: ArrayLike,
     current: ArrayLike,
     *,
-    bins: int | Sequence[float] | None = None,
+    bins: int | ArrayLike | None = None,
     pseudo_count: float = 0.0,
     base: float | None = None,
 ) -> float: ...

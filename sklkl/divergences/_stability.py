@@ -1,6 +1,5 @@
 """The population stability index, of counts or of samples in bins."""
 
-from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -19,7 +18,7 @@ def population_stability_index(
     reference: ArrayLike,
     current: ArrayLike,
     *,
-    bins: int | Sequence[float] | None = None,
+    bins: int | ArrayLike | None = None,
     pseudo_count: float = 0.0,
     base: float | None = None,
 ) -> float:

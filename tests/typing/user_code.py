@@ -23,10 +23,13 @@ from sklkl.calibration import (
 )
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.divergences import (
+    CountsInterval,
     alpha_divergence,
+    chi2_divergence,
     entropy,
     gaussian_kl_divergence,
     hellinger_distance,
+    jeffreys_divergence,
     jensen_shannon_divergence,
     jensen_shannon_of_several,
     kl_contributions,
@@ -36,6 +39,7 @@ from sklkl.divergences import (
     kl_interval_from_counts,
     pairwise_divergences,
     population_stability_index,
+    ranked_probability,
     renyi_divergence,
     sampled_kl,
     squared_error,
@@ -47,6 +51,7 @@ from sklkl.inspection import (
     FidelityDisplay,
     ReliabilityDisplay,
     TemperatureDisplay,
+    TuningDisplay,
 )
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import (
@@ -64,7 +69,11 @@ from sklkl.metrics import (
     make_divergence_scorer,
     make_fidelity_scorer,
 )
-from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
+from sklkl.model_selection import (
+    StratifiedSoftKFold,
+    StratifiedSoftShuffleSplit,
+    soft_cross_val_predict,
+)
 from sklkl.targets import dawid_skene, vote_shares
 
 
@@ -84,7 +93,8 @@ def divergences(p: NDArray[np.float32], q: list[list[float]]) -> float:
     total = float(values.mean()) + float(entropy([0.5, 0.5]))
     total += float(np.sum(renyi_divergence(p, q, order=2)))
     total += float(np.sum(gaussian_kl_divergence([0.0], [1.0])))
-    total += float(squared_error(p, q).mean()) + population_stability_index([3, 1], [2, 2])
+    total += float(squared_error(p, q).mean()) + float(ranked_probability(p, q)[0])
+    total += population_stability_index([3, 1], [2, 2], bins=np.linspace(0.0, 1.0, 5))
     total += jensen_shannon_of_several(q, sample_weight=[1, 2])
     total += float(np.sum(kl_interval_from_counts([30, 10], [20, 20]).high))
     total += float(kl_from_counts([3, 1], [2, 2])) + float(sampled_kl([-1.0], [-2.0]))
@@ -103,12 +113,15 @@ def floats_or_arrays(p: NDArray[np.float64], named: Any) -> None:
     assert_type(entropy(two, axis=0), Floats)
     assert_type(jensen_shannon_divergence(one, one, weight=0.3), float)
     assert_type(renyi_divergence(two, two, order=np.inf), Floats)
+    assert_type(chi2_divergence(one, one), float)
+    assert_type(jeffreys_divergence(two, one), Floats)
     assert_type(alpha_divergence(p=one, q=one, alpha=0.5), float)
     assert_type(hellinger_distance(one, one), float)
     assert_type(total_variation_distance(two, p), Floats)
     assert_type(kl_divergence_from_logits([0.0, 1.0], [1.0, 0.0], temperature=2), float)
     assert_type(sampled_kl([-1.0], [-2.0], estimator="k2"), float)
     assert_type(kl_from_counts([3, 1], [2, 2]), float)
+    assert_type(kl_interval_from_counts([3, 1], [2, 2]), CountsInterval)
     assert_type(kl_from_counts([3, 1], q=one, estimator="plugin"), float)
     assert_type(kl_from_counts([[3, 1], [2, 2]], [1, 1]), Floats)
     assert_type(kl_contributions(one, one), Floats)
@@ -160,7 +173,8 @@ def scorers(teacher: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> float
 def folds(model: Any, X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floating]:
     for train, test in StratifiedSoftKFold(5, shuffle=True, random_state=0).split(X, y):
         model.fit(X[train], y[train]).predict(X[test])
-    return soft_cross_val_predict(model, X, y, cv=3)
+    cv = StratifiedSoftShuffleSplit(3, test_size=0.2)
+    return soft_cross_val_predict(model, X, y, cv=3) / cv.get_n_splits()
 
 
 def students(X: NDArray[np.float64], y: NDArray[np.float64], labels: list[str]) -> float:
@@ -200,6 +214,7 @@ def pictures(model: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> list[o
         FidelityDisplay.from_estimator(model, model, X, n_rows=3).worst_rows_,
         ReliabilityDisplay.from_estimator(model, X, y).decomposition.refinement,
         TemperatureDisplay.from_estimator(model, X, y, temperatures=[1, 2]).best_temperature_,
+        TuningDisplay.from_estimator(model).figure_,
     ]
 
 
