@@ -156,6 +156,9 @@ def main():
     parser.add_argument("--list", action="store_true", help="only check and count the lists")
     options = parser.parse_args()
     mutants = [m for path in sorted(LISTS.glob("*.txt")) for m in read(path)]
+    for text in options.only:
+        if not any(text in m.name for m in mutants):
+            parser.error(f"No fault has {text!r} in its name.")
     if options.only:
         mutants = [m for m in mutants if any(text in m.name for text in options.only)]
     if options.list:
