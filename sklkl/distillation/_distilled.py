@@ -440,12 +440,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
     def _check_parameters(self):
         check_parameters(self, **RULES)
         check_memory(self.memory)
-        divergence = resolve_divergence(self.divergence, self.divergence_params)
-        if self.loss_correction > 0.0 and divergence.name != "kl":
-            raise ValueError(
-                "loss_correction is for divergence='kl', whose loss is linear in the target; "
-                f"got {self.divergence!r}."
-            )
+        resolve_divergence(self.divergence, self.divergence_params)
         if self.teacher is not None:
             check_has_proba(as_teacher(self.teacher), "teacher")
 
