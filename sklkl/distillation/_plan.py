@@ -127,6 +127,7 @@ class Plan:
             self.splits,
             everywhere=bool(self.grid),
             nested=self._nested(options),
+            n_judged=_tuning.n_judged([test for _, test in self.splits]),
             verbose=options.verbose,
         )
 

@@ -176,6 +176,12 @@ def choose(settings, grid, loss):
     return best
 
 
+def n_judged(tests):
+    """Return how many folds candidates are compared on: as many as hold enough samples."""
+    sizes = np.cumsum([len(test) for test in tests])
+    return min(int(np.searchsorted(sizes, ENOUGH)) + 1, len(tests))
+
+
 @dataclass
 class Students:
     """Losses of labelled samples under students that were not fitted to their fold."""
@@ -191,8 +197,7 @@ class Students:
     def folds(self):
         """The folds that candidates are compared on: as many as hold enough samples."""
         folds = self.teacher.folds
-        sizes = np.cumsum([len(fold.test) for fold in folds])
-        return folds[: np.searchsorted(sizes, ENOUGH) + 1]
+        return folds[: n_judged([fold.test for fold in folds])]
 
     def loss(self, settings):
         """Return the mean loss in nats, infinite where the student learns nothing."""

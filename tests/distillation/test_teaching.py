@@ -387,6 +387,27 @@ def test_as_many_folds_as_hold_enough_samples(monkeypatch):
     assert len(set(results)) == 3
 
 
+def test_pairs_of_folds_that_are_not_judged_need_no_teacher(monkeypatch):
+    monkeypatch.setattr("sklkl.distillation._tuning.ENOUGH", 20)  # of 18 in each fold
+    monkeypatch.setattr(Altered, "n_fits", 0)
+    teacher = Altered(GaussianNB())
+    model = DistilledClassifier(
+        teacher, exact(), tune={"cross_fit": [5], "temperature": [2.0]}
+    )
+    model.fit(X, Y)
+    assert Altered.n_fits == 1 + 5 + 4 + 3
+    folds, of_rows = list(StratifiedKFold(5).split(X, Y)), np.zeros(N)
+    for _, test in folds[:2]:
+        keep = np.setdiff1d(np.arange(N), test)
+        others = [np.searchsorted(keep, t) for _, t in folds if t is not test]
+        cv = [(np.setdiff1d(np.arange(len(keep)), t), t) for t in others]
+        fold = DistilledClassifier(GaussianNB(), exact(), cross_fit=cv, temperature=2.0)
+        fold.fit(X[keep], Y[keep])
+        of_rows[test] = doubtful_losses(fold.predict_proba(X[test]), Y[test], N)
+    wanted = of_rows[np.concatenate([test for _, test in folds[:2]])].mean()
+    assert model.tuning_results_["mean_loss"] == pytest.approx(wanted, rel=1e-6)
+
+
 def doubtful_losses(q, y, n):
     """Return log losses of labels, of which half of an n-th is anything."""
     known = -np.log(q[np.arange(len(y)), y])
