@@ -9,7 +9,7 @@ teacher of another fold knows the labels that the student is judged by, and pass
 with 300 digits and a network a log loss of 0.32 looked like 0.09.
 
 Few samples cannot exclude what would cost an overconfident student most, so that the loss is
-of labels with a share 1/2n of the uniform distribution, with n labelled samples. With 31
+of labels with a share 1/(2n) of the uniform distribution, with n labelled samples. With 31
 labels of wine, 1-nearest-neighbours as the teacher, and students that were right by luck on
 all folds, the loss of new samples fell from 0.86 to 0.20.
 
