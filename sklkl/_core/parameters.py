@@ -1,7 +1,7 @@
 """The one mechanism that checks parameters: a value, its name, and the rule it obeys."""
 
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 
 import numpy as np
 
@@ -80,3 +80,9 @@ def check_parameters(estimator, **rules):
     """Refuse parameters of an estimator that break their rules."""
     for name, rule in rules.items():
         check(name, getattr(estimator, name), rule)
+
+
+def same(a, b):
+    """Return whether two values are one object, or equal numbers or strings."""
+    plain = Number | np.generic | str
+    return a is b or (isinstance(a, plain) and isinstance(b, plain) and bool(a == b))

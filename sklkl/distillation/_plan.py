@@ -23,6 +23,7 @@ from sklkl._core.models import (
     weight_params,
 )
 from sklkl._core.names import shown
+from sklkl._core.parameters import same
 from sklkl._core.samples import (
     check_same_rows,
     check_weights,
@@ -45,6 +46,7 @@ from sklkl.distillation._student import (
     check_weights_arrive,
     classes_of_student,
     learns_from_probabilities,
+    refuse_several_terms,
 )
 from sklkl.distillation._teacher import TeacherPredictions, fit_and_predict_folds, kept
 from sklkl.linear_model import SoftLabelLogisticRegression
@@ -125,6 +127,7 @@ class Plan:
             self.splits,
             everywhere=bool(self.grid),
             nested=self._nested(options),
+            n_judged=_tuning.n_judged([test for _, test in self.splits]),
             verbose=options.verbose,
         )
 
@@ -134,7 +137,8 @@ class Plan:
             return False
         if options.tune is True and "cross_fit" in self.grid:
             return None
-        return self.settings["cross_fit"] is not None or "cross_fit" in self.grid
+        tried = self.grid.get("cross_fit", [self.settings["cross_fit"]])
+        return any(folds is not None for folds in tried)
 
 
 def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
@@ -147,8 +151,11 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
             f"This {type(options).__name__} needs X on the host; pass an array of NumPy."
         )
     teacher, student = _frozen(as_teacher(options.teacher)), as_student(options.student)
-    check_student(student, _several_terms(options), needs_proba=bool(options.tune))
-    grid = _tuning.grid_of(options, student)
+    fitted = is_frozen(teacher) or teacher_proba is not None
+    check_student(student, needs_proba=bool(options.tune))
+    grid = _tuning.grid_of(options, student, fitted)
+    refuse_several_terms(student, _several_terms(options, grid))
+    _refuse_correction(options, grid)
     weights = {} if isinstance(sample_weight, Real) else {"sample_weight": sample_weight}
     check_same_rows(X=X, y=y, teacher_proba=teacher_proba, **weights)
     X, y = indexed(X, y)
@@ -169,7 +176,6 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     if of_teacher and not is_frozen(teacher):
         refuse_extreme_weights(sample_weight, teacher)
     refuse_extreme_weights(weight, student)
-    fitted = is_frozen(teacher) or teacher_proba is not None
     if is_frozen(teacher) and teacher_proba is None:
         check_is_fitted(teacher)
     given = classes = None
@@ -202,13 +208,24 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     )
 
 
-def _several_terms(options):
+def _several_terms(options, grid):
     """Return why the loss is no cross-entropy of one target, for a message, or ""."""
     if resolve_divergence(options.divergence, options.divergence_params).name != "kl":
         return "Divergences other than 'kl'"
-    if not _tuning.several_terms(_tuning.settings_of(options)):
+    if not _tuning.always_several_terms(_tuning.settings_of(options), grid):
         return ""
     return "Labels mixed in at a temperature other than 1"
+
+
+def _refuse_correction(options, grid):
+    """Refuse a correction of a loss that is not linear in the target."""
+    divergence = resolve_divergence(options.divergence, options.divergence_params)
+    strongest = max(grid.get("loss_correction", [options.loss_correction]))
+    if strongest > 0.0 and divergence.name != "kl":
+        raise ValueError(
+            "loss_correction is for divergence='kl', whose loss is linear in the target; "
+            f"got {options.divergence!r}."
+        )
 
 
 def _chosen(options):
@@ -344,15 +361,20 @@ def _uses_of_every_class(options):
 
 def _splits(options, grid, target, fitted, params):
     """Return the folds of the labelled samples, if any are needed."""
-    cross_fit, chosen = options.cross_fit, _chosen(options)
-    if fitted and cross_fit is not None:
+    chosen = _chosen(options)
+    tried = [v for v in (options.cross_fit, *grid.get("cross_fit", [])) if v is not None]
+    if fitted and tried:
         raise ValueError(
             "cross_fit fits the teacher to parts of the samples, but it is fitted already; "
             "pass probabilities by teachers that do not know a sample as teacher_proba, or "
             "set cross_fit=None."
         )
-    if cross_fit is None:
-        cross_fit = next((v for v in grid.get("cross_fit", []) if v is not None), None)
+    cross_fit = tried[0] if tried else None
+    if not all(same(folds, cross_fit) for folds in tried):
+        raise ValueError(
+            "tune compares all candidates on the same folds; it can try cross_fit with one "
+            f"set of folds, and with None, but not {tried!r}."
+        )
     if target is None or (cross_fit is None and not chosen):
         return []
     try:

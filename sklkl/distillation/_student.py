@@ -23,24 +23,16 @@ from sklkl.linear_model._loss import KL_SPELLINGS, ResolvedDivergence
 LOSS_PARAMETERS = ("classes", "divergence", "divergence_params", "temperature")
 
 
-def check_student(student, several_terms, needs_proba):
-    """Refuse a student that cannot learn what is asked, before a teacher is fitted.
+def check_student(student, needs_proba):
+    """Refuse a student that cannot learn from a teacher, before one is fitted.
 
-    ``several_terms`` is the reason, for the message, why the loss is no cross-entropy of a
-    single target, empty if the loss is one. ``needs_proba`` is true if the student has to
-    predict probabilities.
+    ``needs_proba`` is true if the student has to predict probabilities.
     """
     name = type(student).__name__
     if isinstance(student, type) or not hasattr(student, "fit"):
         raise TypeError(f"The student must be a classifier, an instance; got {student!r}.")
     if is_regressor(student):
         raise TypeError(f"The student {name} is a regressor; use a classifier.")
-    if several_terms and not learns_from_probabilities(student):
-        raise ValueError(
-            f"{several_terms} are for SoftLabelLogisticRegression, also at the end of a "
-            f"pipeline or in a search; got the student {name}. Set temperature=1 and "
-            "divergence='kl'."
-        )
     _check_loss(student)
     for search in searches(student):
         _check_search(search)
@@ -65,6 +57,16 @@ def check_student(student, several_terms, needs_proba):
         raise TypeError(
             f"tune compares log losses, but the student {name} has no predict_proba; set "
             "tune=False."
+        )
+
+
+def refuse_several_terms(student, reason):
+    """Refuse a student that learns one target at a time, if the loss has more for a reason."""
+    if reason and not learns_from_probabilities(student):
+        raise ValueError(
+            f"{reason} are for SoftLabelLogisticRegression, also at the end of a pipeline or "
+            f"in a search; got the student {type(student).__name__}. Set temperature=1 and "
+            "divergence='kl'."
         )
 
 

@@ -98,7 +98,7 @@ def predict(teacher, X):
 
 
 def fit_and_predict_folds(
-    teacher, X, y, rows, params, splits, everywhere, nested, verbose=False
+    teacher, X, y, rows, params, splits, everywhere, nested, n_judged=0, verbose=False
 ):
     """Fit a teacher, and one without each fold, and return their ``TeacherPredictions``.
 
@@ -116,6 +116,8 @@ def fit_and_predict_folds(
     nested : bool or None
         Whether the predictions for one fold, where another is left out, come from a teacher
         that was fitted to neither. Both folds share it. None: if the teacher memorises.
+    n_judged : int
+        How many folds, from the first on, have such ``nested`` predictions.
     verbose : bool
         Whether to print how long each fit took.
     """
@@ -145,14 +147,18 @@ def fit_and_predict_folds(
         nested = found.memorises(every, check_target(y, classes=classes).values)
     if not nested:
         return found
-    for fold in folds:
+    judged = folds[:n_judged]
+    for fold in judged:
         fold.nested = fold.proba.copy()
     for (i, (train, test)), (j, (_, other)) in combinations(enumerate(splits), 2):
+        if i >= len(judged):
+            break
         both = np.concatenate([test, other])
         task = f"folds {i + 1} and {j + 1}"
         of_both = without(both, np.setdiff1d(train, other), take(labeled, both), task)
         folds[i].nested[every[other]] = of_both[len(test) :]
-        folds[j].nested[every[test]] = of_both[: len(test)]
+        if j < len(judged):
+            folds[j].nested[every[test]] = of_both[: len(test)]
     return found
 
 

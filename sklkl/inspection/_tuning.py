@@ -1,11 +1,13 @@
 """A picture of what a distillation tried, and what each value of a parameter gave at best."""
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from sklkl._core.parameters import same
 from sklkl._core.typing import Axes, Estimator
 from sklkl.inspection._drawing import (
     COLORS,
@@ -137,18 +139,15 @@ class TuningDisplay:
         """
         self.figure_, axes = axes_of(ax)
         (self.ax_,) = axes
-        best = self.params[int(np.argmin(self.mean_loss))]
-        found = {}
-        for i, params in enumerate(self.params):
-            for name, value in params.items():
-                known = found.setdefault(name, {})
-                _, least = known.get(repr(value), (value, i))
-                known[repr(value)] = value, min(i, least, key=self.mean_loss.__getitem__)
+        best = int(np.argmin(self.mean_loss))
+        names = dict.fromkeys(name for params in self.params for name in params)
         self.values_, self.losses_, self.containers_, labels = [], [], [], []
-        for j, (name, known) in enumerate(found.items()):
-            values = sorted(known.values(), key=_order)
+        for j, name in enumerate(names):
+            rows = np.array(
+                sorted(self._rows(name), key=lambda i: _order(self.params[i][name]))
+            )
+            values = [self.params[i][name] for i in rows]
             at = len(labels) + np.arange(len(values))
-            rows = np.array([i for _, i in values])
             color, marker = COLORS[j % len(COLORS)], MARKERS[j % len(MARKERS)]
             style = {"color": color, "linestyle": "", "capsize": 2, "marker": marker}
             self.containers_.append(
@@ -160,14 +159,14 @@ class TuningDisplay:
                     **style,
                 )
             )
-            chosen = [repr(value) == repr(best[name]) for value, _ in values]
+            chosen = rows == best
             self.ax_.plot(
                 at[chosen], self.mean_loss[rows][chosen], color=color, marker=marker, zorder=3
             )
-            self.values_ += [(name, value) for value, _ in values]
+            self.values_ += [(name, value) for value in values]
             self.losses_ += self.mean_loss[rows].tolist()
             short = name.rpartition("__")[2].replace("_", " ")
-            labels += [text_of(f"{short} {_text(value)}") for value, _ in values]
+            labels += [text_of(f"{short} {_text(short, value)}") for value in values]
         self.losses_ = np.array(self.losses_)
         self.least_ = self.ax_.axhline(
             self.mean_loss.min(), color=VERMILLION, linestyle="--", linewidth=1, zorder=1
@@ -179,16 +178,35 @@ class TuningDisplay:
         self.ax_.set_ylabel("out-of-fold loss in nats")
         return self
 
+    def _rows(self, name):
+        """Return the best candidate of each value of a parameter."""
+        rows = []
+        for i in np.argsort(self.mean_loss, kind="stable"):
+            params = self.params[i]
+            if name in params and not any(
+                _is_point(params[name], self.params[k][name]) for k in rows
+            ):
+                rows.append(i)
+        return rows
 
-def _order(item):
-    """Sort None, then numbers by size, then all else in the order that it came."""
-    value, _ = item
+
+def _is_point(a, b):
+    """Return whether two values are one point: 1 and 1.0 may be two, as of max_features."""
+    return type(a) is type(b) and same(a, b)
+
+
+def _order(value):
+    """Sort None, then numbers by size, then all else from the least loss on."""
     if value is None:
         return -np.inf
-    return value if isinstance(value, int | float) else np.inf
+    return value if isinstance(value, Real | np.bool_) else np.inf
 
 
-def _text(value):
-    if isinstance(value, bool) or value is None:
+def _text(name, value):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, int | float) else type(value).__name__
+    if value is None:
+        return "no" if name == "cross fit" else "none"
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, Real) else type(value).__name__

@@ -39,6 +39,8 @@ def compare(probas, classes, names, sample_weight, base, on_zero):
     probabilities in messages.
     """
     probas = [check_rows(proba, name) for proba, name in zip(probas, names, strict=True)]
+    if len(probas[0]) == 0:
+        raise ValueError(f"{names[0]} is empty: 0 samples.")
     weight = relative(check_weights(sample_weight, probas[0]))
     known = list(dict.fromkeys([*classes[0], *classes[1]]))
     check_classes(known, "The list of the teacher's and student's classes")

@@ -271,15 +271,16 @@ def mean_interval(values, weight, confidence_level):
 def share_interval(values, weight, confidence_level):
     """Return both ends of Wilson's interval of a share, a mean of values from 0 to 1.
 
-    Where all samples agree it still has a width. Weights count as so many samples of equal
-    weight as have a mean of the same variance.
+    Where all samples agree it still has a width. Values between 0 and 1 vary less than those
+    of a share, 0 and 1, so that their interval is rather too wide. Weights count as so many
+    samples of equal weight as have a mean of the same variance.
     """
     share = float(np.average(values, weights=weight))
     n = weight.sum() ** 2 / np.sum(weight**2)
     z = float(ndtri((1 + confidence_level) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return centre - half, centre + half
+    return float(centre - half), float(centre + half)
 
 
 def _check_rng(random_state):

@@ -82,8 +82,8 @@ def fidelity_report(
         What to do where a zero makes a loss infinite, as in ``kl_loss``.
     confidence_level : float, default=None
         Level of confidence intervals, as 0.95: of losses by the delta method, as in
-        ``loss_interval``, of shares of samples by that of Wilson (1927). By default there are
-        none.
+        ``loss_interval``, of shares of samples by that of Wilson (1927), which is rather too
+        wide for the "accuracy" of soft targets. By default there are none.
     timing : bool, default=True
         Measure how long predictions take, about a second in all. Otherwise each model predicts
         once.

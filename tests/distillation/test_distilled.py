@@ -621,6 +621,34 @@ REFUSED = {
     "no values": ({"tune": {"temperature": 2.0}}, {}, "tune['temperature'] must be a list"),
     "bad value": ({"tune": {"smoothing": [0.0, 1.0]}}, {}, "tune['smoothing'] must be a num"),
     "correction": ({"loss_correction": 0.5, "divergence": "jeffreys"}, {}, "is for diver"),
+    "grid of corrections": (
+        {"tune": {"loss_correction": [0.0, 0.5]}, "divergence": "jeffreys"}, {},
+        "is for divergence='kl'",
+    ),
+    "grid of numbers": ({"tune": {1: [1.0]}}, {}, "tune names 1, which it cannot choose"),
+    "values for a student": (
+        {"tune": {"student__C": [1.0, -1.0]}}, {}, "tune['student__C'] has -1.0: C must be",
+    ),
+    "two grids of folds": ({"tune": {"cross_fit": [3, 10]}}, {}, "one set of folds"),
+    "folds besides a grid": (
+        {"cross_fit": 10, "tune": {"cross_fit": [None, 5]}}, {}, "but not [10, 5]",
+    ),
+    "folds for a fitted teacher": (
+        {"teacher": FROZEN, "tune": {"cross_fit": [None, 5]}}, {"y": CODES}, "fitted already",
+    ),
+    "grid that no tree learns": (
+        {
+            "student": DecisionTreeClassifier(), "hard_label_weight": 0.5,
+            "tune": {"temperature": [2.0, 5.0]},
+        }, {},
+        "Labels mixed in at a temperature other than 1 are for SoftLabel",
+    ),
+    "nothing to choose": (
+        {
+            "student": DecisionTreeClassifier(), "tune": True, "hard_label_weight": 0.5,
+            "temperature": 2.0, "calibrate": True, "smoothing": 0.1, "cross_fit": 3,
+        }, {}, "leaves nothing to choose",
+    ),
 }  # fmt: skip
 PARAMETERS = {
     "temperature": [0, 1e-7, 1e7, np.nan, np.inf, "2", True, [1.0]],

@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer
@@ -26,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import loss_interval
+from sklkl.metrics import loss_interval, make_divergence_scorer
 from sklkl.model_selection import soft_cross_val_predict
 from tests._support.messages import matches
 from tests._support.models import Altered, Recorder, exact, routing, taught, tempered
@@ -249,16 +250,19 @@ REVERSE = {"divergence": "reverse_kl", "smoothing": 0.05}
         (CORRECTED, {"hard_label_weight": SHARES}),
         ({}, {"temperature": [2.0, 4.0], "hard_label_weight": [0.5, 0.0]}),
         (REVERSE, {"hard_label_weight": SHARES, "smoothing": [0.05, 0.2]}),
-        ({"cross_fit": KFold(5)}, {"student__C": [0.01, 0.1, 1.0], "smoothing": [0.0, 0.3]}),
+        (
+            {"cross_fit": KFold(5)},
+            {"student__C": [0.01, 0.1, 1.0], "calibrate": [False, True]},
+        ),
+        ({"teacher": FROZEN}, {"calibrate": [True, False], "smoothing": [0.0, 0.3]}),
     ],
     ids=str,
 )
 def test_choice_is_the_best_on_the_folds(params, grid):
     """Whatever was tried has the loss of fits that know nothing of a fold."""
-    params = {"unlabeled": -1, **params}
+    params = {"teacher": LogisticRegression(C=0.01), "unlabeled": -1, **params}
     rows = np.flatnonzero(LABELED)
-    teacher = LogisticRegression(C=0.01)
-    model = DistilledClassifier(teacher, exact(), tune=grid, **params)
+    model = DistilledClassifier(student=exact(), tune=grid, **params)
     model.fit(X, MARKED, sample_weight=WEIGHT)
     cv, losses = params.get("cross_fit", StratifiedKFold(5)), []
     splits = [rows[test] for _, test in cv.split(rows, Y[rows])]
@@ -267,7 +271,7 @@ def test_choice_is_the_best_on_the_folds(params, grid):
         of_rows = np.zeros(N)
         for test in splits:
             keep = np.setdiff1d(np.arange(N), test)
-            fold = DistilledClassifier(teacher, exact(), **params).set_params(**chosen)
+            fold = DistilledClassifier(student=exact(), **params).set_params(**chosen)
             if "cross_fit" in params:  # by teachers without one more fold
                 others = [np.searchsorted(keep[LABELED[keep]], t) for t in splits]
                 every = np.arange(len(rows) - len(test))
@@ -306,6 +310,52 @@ def test_what_is_tried_without_a_grid(teacher, memorises):
     assert model.best_params_[C] == model.student_[-1].C
 
 
+def test_candidates_that_print_the_same():
+    noise = np.zeros((N, 31))
+    few, more = (
+        ColumnTransformer([("", "passthrough", list(range(n)))]) for n in (31, 31 + X.shape[1])
+    )
+    assert repr(few) == repr(more)
+    model = DistilledClassifier(FROZEN.estimator, make_pipeline(few, exact()))
+    model.set_params(tune={"student__columntransformer": [few, more]})
+    model.fit(np.hstack([noise, X]), Y)
+    assert [p["student__columntransformer"] for p in model.tuning_results_["params"]] == [
+        more,
+        few,
+    ]
+
+
+def test_values_that_cannot_be_compared():
+    folds = list(StratifiedKFold(4).split(X, Y))  # some of 22 samples, some of 23
+    grid = {"cross_fit": [None, folds], "temperature": np.array([2.0, 2.0, 1.0])}
+    model = DistilledClassifier(GaussianNB(), tune=grid).fit(X, Y)
+    tried = model.tuning_results_["params"]
+    assert len(tried) == 4
+    assert {type(params["temperature"]) for params in tried} == {float}
+    assert all(params["cross_fit"] in (None, folds) for params in tried)
+
+
+def test_what_is_infinite_loses():
+    """Where the teacher predicts a zero, reverse KL is infinite without smoothing."""
+    tree = DecisionTreeClassifier(random_state=0)
+    model = DistilledClassifier(tree, divergence="reverse_kl", tune={"smoothing": [0.0, 0.05]})
+    assert model.fit(X.astype(np.float32), Y).tuning_results_["params"] == [
+        {"smoothing": 0.05}
+    ]
+    with pytest.raises(ValueError, match=matches("nothing of finite loss", "smoothing above")):
+        model.set_params(tune={"temperature": [1.0, 2.0]}).fit(X, Y)
+
+
+def test_what_is_tried_without_use():
+    """Neither C of a search, which chooses it, nor folds for a teacher that is fitted."""
+    scoring = make_divergence_scorer()
+    search = GridSearchCV(
+        SoftLabelLogisticRegression(), {"C": [0.1, 1.0]}, scoring=scoring, cv=2
+    )
+    model = DistilledClassifier(FROZEN, search, temperature=2.0, smoothing=0.1, tune=True)
+    assert list(model.fit(X, Y).best_params_) == ["hard_label_weight", "calibrate"]
+
+
 def test_standard_errors_are_those_of_the_mean_loss():
     model = DistilledClassifier(None, tune={"hard_label_weight": [1.0]})
     model.fit(X, Y, teacher_proba=SAID, sample_weight=WEIGHT)
@@ -335,6 +385,27 @@ def test_as_many_folds_as_hold_enough_samples(monkeypatch):
         results.append(np.average(of_rows[tests], weights=WEIGHT[tests]))
         assert model.tuning_results_["mean_loss"] == pytest.approx(results[-1], rel=1e-6)
     assert len(set(results)) == 3
+
+
+def test_pairs_of_folds_that_are_not_judged_need_no_teacher(monkeypatch):
+    monkeypatch.setattr("sklkl.distillation._tuning.ENOUGH", 20)  # of 18 in each fold
+    monkeypatch.setattr(Altered, "n_fits", 0)
+    teacher = Altered(GaussianNB())
+    model = DistilledClassifier(
+        teacher, exact(), tune={"cross_fit": [5], "temperature": [2.0]}
+    )
+    model.fit(X, Y)
+    assert Altered.n_fits == 1 + 5 + 4 + 3
+    folds, of_rows = list(StratifiedKFold(5).split(X, Y)), np.zeros(N)
+    for _, test in folds[:2]:
+        keep = np.setdiff1d(np.arange(N), test)
+        others = [np.searchsorted(keep, t) for _, t in folds if t is not test]
+        cv = [(np.setdiff1d(np.arange(len(keep)), t), t) for t in others]
+        fold = DistilledClassifier(GaussianNB(), exact(), cross_fit=cv, temperature=2.0)
+        fold.fit(X[keep], Y[keep])
+        of_rows[test] = doubtful_losses(fold.predict_proba(X[test]), Y[test], N)
+    wanted = of_rows[np.concatenate([test for _, test in folds[:2]])].mean()
+    assert model.tuning_results_["mean_loss"] == pytest.approx(wanted, rel=1e-6)
 
 
 def doubtful_losses(q, y, n):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklkl.distillation import DistilledClassifier
 from sklkl.inspection import TuningDisplay
@@ -31,6 +33,21 @@ def test_least_loss_of_each_value():
     ]
     assert [display.values_[i] for i in filled] == list(model.best_params_.items())
     assert display.least_.get_ydata()[0] == results["mean_loss"][0]
+
+
+def test_values_of_all_kinds():
+    """Each has a point of its own, and a name, also where two print the same."""
+    few, more = (
+        make_pipeline(FunctionTransformer(kw_args={"v": list(range(n))})) for n in (31, 32)
+    )
+    assert repr(few) == repr(more)
+    values = [few, "gini", np.int64(3), more, None, np.True_, 0.5, np.int64(3)]
+    display = draw(TuningDisplay([{"a": v} for v in values], np.arange(8), np.zeros(8)).plot())
+    assert display.losses_.tolist() == [4, 6, 5, 2, 0, 1, 3]
+    names = ["none", "0.5", "yes", "3", "Pipeline", "gini", "Pipeline"]
+    assert ticks(display.ax_.xaxis) == [f"a {name}" for name in names]
+    display = draw(TuningDisplay([{"cross_fit": None}], [0.0], [0.0]).plot())
+    assert ticks(display.ax_.xaxis) == ["cross fit no"]
 
 
 def test_refusals():

@@ -492,6 +492,7 @@ def test_intervals_are_those_of_the_losses():
     wanted = binomtest(hit.sum(), len(hit)).proportion_ci(0.9, method="wilson")
     ends = equal["intervals"]["student"]["accuracy"]
     assert ends == pytest.approx(tuple(wanted), rel=1e-9)
+    assert {type(end) for end in ends} == {float}
     low, high = report["intervals"]["student"]["accuracy"]
     assert low < report["student"]["accuracy"] < high
     assert high - low > ends[1] - ends[0]
@@ -519,6 +520,7 @@ def test_an_infinite_loss_has_no_interval():
         (([[0.5, 0.5]], [[0.5, 0.3, 0.2]]), {}, ["student has 3 columns"]),
         (([[0.5, 0.5]], [[0.5, 0.5]] * 2), {}, ["inconsistent numbers of samples"]),
         (([[0.5, 0.5]], [0.5]), {}, ["student must have shape"]),
+        ((np.empty((0, 2)), np.empty((0, 2))), {}, ["teacher is empty: 0 samples"]),
         (([[0.5, 0.5]], [[0.5, 0.5]]), {"confidence_level": 1.0}, ["confidence_level"]),
         (([[0.5, 0.5]], [[0.5, 0.5]]), {"classes": [1]}, ["classes"]),
     ],
