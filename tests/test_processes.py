@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sklkl._optimize.solve import one_blas_thread
+from sklkl._optimize.solve import one_blas_thread, threadpool_controller
 from sklkl.distillation import DistilledClassifier
 from sklkl.divergences import jensen_shannon_divergence
 from sklkl.linear_model import SoftLabelLogisticRegression
@@ -141,6 +141,27 @@ def test_a_fork_waits_until_the_limit_of_blas_is_set():
     assert status == 0
     assert one_blas_thread.lock.acquire(timeout=10)
     one_blas_thread.lock.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_of_a_fit_has_no_limit_of_blas():
+    def state():
+        pools = threadpool_controller().info()
+        threads = [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
+        return one_blas_thread.fits, threads
+
+    with threadpool_controller().limit(limits=2, user_api="blas"):
+        before, found = state(), []
+        with one_blas_thread:
+            child = os.fork()
+            found.append(state())
+        found.append(state())
+        if child == 0:
+            os._exit(0 if found == [before, before] else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert found[1] == before
 
 
 FORKS = """

@@ -40,15 +40,23 @@ class OneBlasThread:
             # OpenBLAS sets its limit under a lock of its own: three of 152 children that were
             # made meanwhile waited for it for ever.
             os.register_at_fork(
-                before=lambda: self.lock.acquire(timeout=1.0),
+                before=self._before_fork,
                 after_in_parent=self._after_fork,
-                after_in_child=self.begin,
+                after_in_child=self._in_child,
             )
 
     def begin(self):
         """Begin anew, without any fit."""
         self.lock = threading.RLock()
         self.fits = 0
+
+    def _before_fork(self):
+        self.held = self.lock.acquire(timeout=1.0)
+
+    def _in_child(self):
+        if self.held and self.fits:  # which go on in the parent alone
+            self.limit.restore_original_limits()
+        self.begin()
 
     def _after_fork(self):
         with suppress(RuntimeError):  # it was not to be had
@@ -62,6 +70,8 @@ class OneBlasThread:
 
     def __exit__(self, *exception):
         with self.lock:
+            if self.fits == 0:  # in a child that was made meanwhile
+                return
             self.fits -= 1
             if self.fits == 0:
                 self.limit.restore_original_limits()

@@ -9,17 +9,16 @@ import numpy as np
 from sklkl import metrics
 from sklkl._core.classes import check_classes
 from sklkl._core.names import counting_from, refuse_other_rows, shown
-from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import n_rows, refuse_total
+from sklkl._core.samples import n_rows, refuse_total, relative
 from sklkl._core.targets import align, align_target, check_target
 from sklkl._core.typing import T
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection
 from sklkl.dask._docs import on_collections
 from sklkl.metrics._intervals import (
-    METHOD,
     LossInterval,
+    check_method,
     delta_of_sums,
     loss_options,
     losses_of,
@@ -90,21 +89,22 @@ def loss_interval(
     groups=None,
     confidence_level=0.95,
     method="delta",
+    n_resamples=9999,
+    random_state=None,
     base=None,
     on_zero="clip",
-    **options,
 ):
     named = {"y_true": y_true, "y_proba": y_proba, "y_proba_other": y_proba_other}
     named["sample_weight"] = sample_weight
     loss = {"divergence_params": divergence_params, "base": base, "on_zero": on_zero}
     if not any(map(is_collection, [*named.values(), groups])):
-        options |= {"groups": groups, "confidence_level": confidence_level, "method": method}
+        options = {"groups": groups, "confidence_level": confidence_level, "method": method}
+        options |= {"n_resamples": n_resamples, "random_state": random_state}
         return metrics.loss_interval(
             **named, labels=labels, divergence=divergence, **loss, **options
         )
     loss = loss_options(divergence, **loss)
-    check("method", method, METHOD)
-    check("confidence_level", confidence_level, INNER_SHARE)
+    check_method(method, confidence_level, n_resamples, random_state)
     if groups is not None or method != "delta":
         raise ValueError(
             "groups, and method='bootstrap', need all rows in one place; compute the "
@@ -114,10 +114,12 @@ def loss_interval(
         known = classes_of(parts, "y_true", labels)
         losses = partial(_losses, labels=known, options=loss)
         sums = parts.results(partial(_extent, losses=losses), parts.first_rows)
-        n_rows, weights, totals, most, least_loss, most_loss = zip(*sums, strict=True)
+        n_rows, weights, means, most, least_loss, most_loss = zip(*sums, strict=True)
         refuse_total(sum(weights), "sample_weight")
         refuse_few(sum(n_rows), "rows")
-        weight, estimate = fsum(weights), float(sum(totals)) / fsum(weights)
+        weight = fsum(weights)
+        # Not of products with weights, which may overflow.
+        estimate = sum(own / weight * mean for own, mean in zip(weights, means, strict=True))
         if not isfinite(estimate):
             return LossInterval(estimate, nan, nan, nan)
         scale = max(max(most_loss) - estimate, estimate - min(least_loss))
@@ -202,12 +204,12 @@ def _losses(part, first_row, labels, options):
 
 
 def _extent(part, first_row, losses):
-    """Return how many rows count, sums and the largest weight, and the ends of the losses."""
+    """Return how many rows count, their weight, mean, largest weight and ends of losses."""
     losses, weight = losses(part, first_row)
     with np.errstate(invalid="ignore"):
-        total = float(np.sum(weight * losses))
+        mean = float(np.average(losses, weights=relative(weight))) if len(weight) else 0.0
     ends = losses.min(initial=np.inf), losses.max(initial=-np.inf)
-    return len(weight), float(weight.sum()), total, weight.max(initial=0.0), *ends
+    return len(weight), float(weight.sum()), mean, weight.max(initial=0.0), *ends
 
 
 def _squares(part, first_row, losses, at, units):

@@ -14,8 +14,8 @@ from sklkl.linear_model._summed import SummedRows, add
 
 FAN_IN = 8  # results that are added at one place
 
-# Bytes of the largest results of all parts, beyond which the order of sums follows the places
-# of the parts: elsewhere each block sends one result for every part without a neighbour.
+# Bytes of the results of all parts, beyond which the order of sums follows the places of the
+# parts: elsewhere each block sends one result for every part without a neighbour.
 WIDE = 1 << 28
 
 
@@ -81,19 +81,22 @@ def change(parts, method, arguments):
 class DaskParts:
     """Objects in blocks on workers, or here, one for each part of the data."""
 
-    wide = False  # see ``WIDE``
-
     def __init__(self, place, blocks, n_parts):
         self.place, self.blocks, self.n_parts = place, blocks, n_parts
 
+    def numbers_of(self, method):
+        """Return how many numbers a result of a method holds at most, 0 if hardly any."""
+        return 0
+
     def total(self, combine, method, *arguments):
         """See ``SummedRows``."""
+        wide = 8 * self.numbers_of(method) * self.n_parts > WIDE
         submit, n_parts = self.place.submit, self.n_parts
         first_places = np.cumsum([0, *(len(numbers) for _, numbers, _ in self.blocks)])
         arguments = self.place.shared(arguments, len(self.blocks))
         results = []
         for (worker, numbers, parts), first in zip(self.blocks, first_places, strict=False):
-            places = range(first, first + len(numbers)) if self.wide else numbers
+            places = range(first, first + len(numbers)) if wide else numbers
             own = (places, n_parts, combine, method, arguments)
             results.append(submit(evaluate, parts, *own, worker=worker))
         while len(results) > FAN_IN:
@@ -142,8 +145,15 @@ class DaskRows(DaskParts, SummedRows):
         DaskParts.__init__(self, place, blocks, len(lengths))
         SummedRows.__init__(self, shape, dtype, dense=dense)
         self.lengths = lengths
-        size, n_logits = shape
-        self.wide = 8 * size * (size + n_logits) * len(lengths) > WIDE
+
+    def numbers_of(self, method):
+        """See ``DaskParts``."""
+        size, n_logits = self.shape
+        if method == "class_curvature":
+            return n_logits * size**2
+        if method in ("hessian", "score_products"):
+            return 2 * (n_logits * size) ** 2
+        return size * (size + n_logits)
 
     def changed(self, method, *arguments):
         """See ``SummedRows``."""

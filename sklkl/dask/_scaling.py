@@ -149,7 +149,9 @@ class CollectionData(DaskParts):
 
     def sums(self):
         """See ``Data``."""
-        return CollectionSums(self.place, self.blocks_of("sums"), self.n_parts)
+        sums = CollectionSums(self.place, self.blocks_of("sums"), self.n_parts)
+        sums.n_classes = self.n_classes
+        return sums
 
 
 def _mass(data):
@@ -164,6 +166,12 @@ def _rows_at(data, at):
 
 class CollectionSums(DaskParts):
     """``ScalingSums`` of parts on their workers."""
+
+    n_classes = None
+
+    def numbers_of(self, method):
+        """See ``DaskParts``."""
+        return 3 * self.n_classes**2 if method == "curvature" else 0
 
     def sum_of_weights(self):
         """See ``ScalingSums``."""

@@ -241,7 +241,7 @@ class LocalRows:
         for start in range(0, n_samples, step):
             some = self._some(slice(start, start + step))
             some.stats = self.stats  # for sums by the same way as of all rows
-            total = total + some.class_curvature(W, full)
+            total += some.class_curvature(W, full)
         return total
 
     def _variances(self, W):

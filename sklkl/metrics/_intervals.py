@@ -193,10 +193,7 @@ def loss_interval(
     True
     """
     options = loss_options(divergence, divergence_params, base, on_zero)
-    check("method", method, METHOD)
-    check("confidence_level", confidence_level, INNER_SHARE)
-    check("n_resamples", n_resamples, N_RESAMPLES)
-    rng = _check_rng(random_state)
+    rng = check_method(method, confidence_level, n_resamples, random_state)
     together = {"sample_weight": sample_weight, "groups": groups}
     losses, weight, counted = losses_of(
         y_true, y_proba, y_proba_other, labels, together, options
@@ -283,7 +280,11 @@ def share_interval(values, weight, confidence_level):
     return float(centre - half), float(centre + half)
 
 
-def _check_rng(random_state):
+def check_method(method, confidence_level, n_resamples, random_state):
+    """Return the checked source of resamples; refuse what is bad of the others."""
+    check("method", method, METHOD)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    check("n_resamples", n_resamples, N_RESAMPLES)
     try:
         return check_random_state(random_state)
     except ValueError as error:

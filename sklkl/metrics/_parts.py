@@ -42,7 +42,7 @@ def results_of(batches):
 def mean_of(results, mean):
     """Return the weighted mean over all rows of what has the mean ``mean(part)``."""
     sums = results(partial(_sums, mean=mean))
-    return _quotient([(weight, total) for weight, total, _ in sums])
+    return _mean([own[:2] for own in sums])
 
 
 def d2_of(results, loss, target_of):
@@ -56,7 +56,7 @@ def d2_of(results, loss, target_of):
         ``target_of(part)`` returns the values of its target and the classes of their columns.
     """
     sums = results(partial(_sums, mean=loss, target_of=target_of))
-    model_loss = _quotient([(weight, total) for weight, total, _ in sums])
+    model_loss = _mean([own[:2] for own in sums])
     targets = [target for *_, target in sums if target is not None]
     mass = {}
     for hard, of_part in targets:
@@ -90,14 +90,15 @@ def weight_of(part):
     return weight if weight.any() else None
 
 
-def _quotient(sums):
-    weight, total = map(fsum, zip(*sums, strict=True))
+def _mean(sums):
+    weight = sum(own for own, _ in sums)
     refuse_total(weight, "sample_weight")
-    return total / weight
+    # Not of products with weights, which may overflow.
+    return fsum(own / weight * mean for own, mean in sums)
 
 
 def _sums(part, first_row, mean, target_of=None):
-    """Return the sum of the weights, of what has the mean ``mean(part)``, and the target's.
+    """Return the sum of the weights, ``mean(part)``, and the sum of the target.
 
     The last is whether the target holds labels, and its sum by class; None without
     ``target_of``, or if no row has a weight.
@@ -113,7 +114,7 @@ def _sums(part, first_row, mean, target_of=None):
             labels = np.asarray(classes).tolist()
             mass = class_mass(values, weight, len(labels)).tolist()
             target = values.ndim == 1, dict(zip(labels, mass, strict=True))
-        return weight.sum(), weight.sum() * mean(part), target
+        return float(weight.sum()), mean(part), target
 
 
 def _kl_of_prior(part, target_of, prior):

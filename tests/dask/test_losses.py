@@ -128,7 +128,7 @@ INTERVALS = {
 }
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e200])
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e305])
 @pytest.mark.parametrize("case", INTERVALS)
 def test_intervals(case, scale):
     arguments, weight = INTERVALS[case], scale * WEIGHT
@@ -160,10 +160,25 @@ def test_intervals_refused():
     for options in ({"method": "jackknife"}, {"confidence_level": 1.0}, {"on_zero": "no"}):
         with pytest.raises(ValueError, match="must be"):
             sklkl.dask.loss_interval(*both, **options)
+    with pytest.raises(ValueError, match="n_resamples must be"):
+        sklkl.dask.loss_interval(*both, n_resamples=1)
+    with pytest.raises(TypeError, match="confidence_leve"):
+        sklkl.dask.loss_interval(*both, confidence_leve=0.5)
+    with pytest.raises(ValueError, match="has an infinite sum"):
+        sklkl.dask.loss_interval(*both, sample_weight=array(np.full(N, 1e306)))
     bad = Q.copy()
     bad[123] = 0.5
     with pytest.raises(ValueError, match=r"y_proba_other\[123\]"):
         sklkl.dask.loss_interval(*both, array(bad))
+
+
+@pytest.mark.parametrize("name", ["kl_loss", "d2_kl_score"])
+def test_weights_near_the_end_of_the_range(name):
+    loss, plain = (getattr(module, name) for module in (sklkl.dask, metrics))
+    q, weight = np.where(P > P.max(axis=1, keepdims=True) - 1e-9, 0.0, P), 1e305 * WEIGHT
+    q /= q.sum(axis=1, keepdims=True)
+    found = loss(array(P), array(q), sample_weight=array(weight))
+    assert_allclose(found, plain(P, q, sample_weight=weight), rtol=1e-12)
 
 
 def test_bad_row_has_its_number():
@@ -171,8 +186,9 @@ def test_bad_row_has_its_number():
     bad[123] = 0.5
     with pytest.raises(ValueError, match=r"y_proba\[123\]"):
         sklkl.dask.kl_loss(array(P), array(bad))
-    with pytest.raises(ValueError, match="is zero for every sample"):
-        sklkl.dask.kl_loss(array(P), array(Q), sample_weight=array(np.zeros(N)))
+    for weight, message in ((0.0, "is zero for every sample"), (1e306, "an infinite sum")):
+        with pytest.raises(ValueError, match=message):
+            sklkl.dask.kl_loss(array(P), array(Q), sample_weight=array(np.full(N, weight)))
 
 
 def test_d2_of_equal_targets():

@@ -13,6 +13,7 @@ from sklkl.dask._data import checked_collections
 from sklkl.dask._rows import joined
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.linear_model._rows import LocalRows
+from sklkl.linear_model._summed import add as add_results
 from tests.dask.test_logistic import CHUNKS, NAMES, WEIGHT, P, X, array
 
 
@@ -99,3 +100,20 @@ def test_order_of_a_tree(n_parts):
 
 def paired(a, b):
     return f"({a}{b})"
+
+
+def test_how_much_results_hold():
+    """By that they are kept from travelling one for each part."""
+    model = SoftLabelLogisticRegression()
+    with checked_collections(model, {"X": array(X), "y": array(P)}) as data:
+        (rows,) = data.stages(resolve_divergence("kl", None), 1.0, True)
+        W = np.zeros(rows.shape)
+        for method, arguments in {
+            "class_curvature": (W, True),
+            "hessian": (W,),
+            "score_products": (W[:, 1:], np.ones(len(W)), None),
+            "curvature": (W, True, True),
+        }.items():
+            result = rows.total(add_results, method, *arguments)
+            size = sum(map(np.size, result if isinstance(result, tuple) else [result]))
+            assert size / 2.5 < rows.numbers_of(method) < 2.5 * size

@@ -12,6 +12,7 @@ import sklkl.dask
 from sklkl import calibration
 from sklkl.calibration import _objective as objectives
 from sklkl.dask import _places
+from sklkl.dask._scaling import CollectionSums
 from tests.dask.test_logistic import array, frame
 
 CHUNKS = (1, 399, 0, 200, 2400)
@@ -102,6 +103,24 @@ def test_only_the_sample_travels(client, monkeypatch):
     assert sample < max(sizes) < 1.1 * sample
     assert sum(sizes) - max(sizes) < sample
     assert_same(model, calibration.DirichletScaling().fit(Q, P, WEIGHT), atol=1e-6)
+
+
+def test_how_much_the_curvature_holds(monkeypatch):
+    """By that it is kept from travelling one for each part."""
+    seen, total = [], CollectionSums.total
+
+    def noted(self, combine, method, *arguments):
+        result = total(self, combine, method, *arguments)
+        if method == "curvature" and arguments[-1]:
+            seen.append((sum(map(np.size, result)), self.numbers_of(method)))
+        return result
+
+    monkeypatch.setattr(objectives, "ENOUGH", 0)
+    monkeypatch.setattr(objectives, "FUSED", 0)
+    monkeypatch.setattr(objectives, "PER_PARAMETER", np.inf)
+    monkeypatch.setattr(CollectionSums, "total", noted)
+    sklkl.dask.VectorScaling(smoothing=0.1).fit(*collections((Q, P)))
+    assert max(seen) == (3 * 3 * 3 + 3 * 3, 3 * 3 * 3)
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])

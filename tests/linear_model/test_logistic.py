@@ -259,6 +259,19 @@ def test_X_that_is_not_aligned_is_copied_once():
     assert check_data(SoftLabelLogisticRegression(), X, y, None).X is X
 
 
+@pytest.mark.parametrize("n_classes", [2, 5, 520])
+def test_dependent_features_in_float32(n_classes):
+    """Coefficients that nothing determines do not grow with the rounding of gradients."""
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(1000, 4))
+    y = softmax(Z @ rng.normal(size=(4, n_classes)), axis=1)
+    for column in (Z[:, :1], Z[:, :2] @ [[1.0], [2.0]]):
+        X = np.hstack([Z, column])
+        models = [SoftLabelLogisticRegression(C=np.inf).fit(X.astype(t), y) for t in "fd"]
+        sizes = [np.abs(model.coef_).max() for model in models]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("kind", "n_classes", "container"),
     [("soft", 2, np.asarray), ("hard", 3, np.asarray), ("soft", 3, csc_array)],
