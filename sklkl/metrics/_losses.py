@@ -146,8 +146,8 @@ def row_losses(
 class SlicedPredictions:
     """What a method of an estimator predicts for rows of X, when it is asked for them."""
 
-    def __init__(self, estimator, X, method="predict_proba"):
-        self.estimator, self.X, self.method = estimator, X, method
+    def __init__(self, estimator, X, method="predict_proba", columns=slice(None)):
+        self.estimator, self.X, self.method, self.columns = estimator, X, method, columns
         self.shape = n_rows(X, "X"), len(estimator.classes_)
 
     def __len__(self):
@@ -157,7 +157,8 @@ class SlicedPredictions:
         """Return the predictions of the rows of a slice: ``[rows, :]`` or ``[rows, ...]``."""
         rows, _ = places
         rows = np.arange(*rows.indices(len(self)))
-        return predict_columns(self.estimator, take(self.X, rows), self.method)
+        proba = predict_columns(self.estimator, take(self.X, rows), self.method)
+        return proba[:, self.columns]
 
 
 def _losses_of_block(kernel, p, q, log_q, counted, lists, name, base, on_zero):
