@@ -38,7 +38,7 @@ from sklkl.metrics._losses import (
     KL,
     SlicedPredictions,
     check_options,
-    d2_kl,
+    d2,
     mean_divergence,
     refuse_words,
 )
@@ -170,7 +170,7 @@ class DivergenceScorer(BaseScorer):
     def _metric(self):
         """The function of a target and probabilities that scores are, or losses to negate."""
         if self.name == D2:
-            return d2_kl
+            return d2
         return partial(mean_divergence, divergence=find(self.name))
 
     def _in_order(self, y_true, target, classes, known):
