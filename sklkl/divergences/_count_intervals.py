@@ -11,6 +11,8 @@ from sklkl.divergences._counts import kl_from_counts
 from sklkl.divergences._divergences import kl_divergence
 
 LEAST_COUNT = 5
+# From about 1e10 on chndtrinc of SciPy returns NaN; the normal limit is right to 1e-7 at this.
+LARGEST_STATISTIC = 1e8
 
 
 @dataclass(frozen=True)
@@ -141,18 +143,21 @@ def _ends(x, y, known, confidence_level):
     ends = []
     # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
     for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
-        end = scale * _noncentrality(seen, freedom, share)
+        end = scale * noncentrality(seen, freedom, share)
         ends.append(np.where(np.isinf(divergence), np.inf, end))
     ends[0][np.isinf(scale) & np.isfinite(divergence)] = 0.0
     return ends
 
 
-def _noncentrality(statistic, freedom, share):
+def noncentrality(statistic, freedom, share):
     """Return the noncentrality at which a share lies below the statistic, 0 if none does."""
-    from scipy.special import chndtr, chndtrinc  # divergences need NumPy alone
+    from scipy.special import chndtr, chndtrinc, ndtri  # divergences need NumPy alone
 
-    inside = chndtr(statistic, freedom, 0.0) > share
-    return np.where(inside, chndtrinc(statistic, freedom, share), 0.0)
+    near = np.minimum(statistic, LARGEST_STATISTIC)
+    inside = chndtr(near, freedom, 0.0) > share
+    beyond = statistic - freedom - 2.0 * ndtri(share) * np.sqrt(statistic)
+    found = np.where(near < statistic, beyond, chndtrinc(near, freedom, share))
+    return np.where(inside, found, 0.0)
 
 
 def _refuse_rare(arrays, x, y, shape):

@@ -716,7 +716,8 @@ def ranked_probability(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValu
         \mathrm{RPS}(P, Q) = \sum_{j=1}^{k-1} \Bigl(\sum_{i \le j} (p_i - q_i)\Bigr)^2
 
     A probability that is far from where it belongs costs more than one that is near: outcomes
-    are in the order of the axis, as grades from bad to good.
+    are in the order of the axis, as grades from bad to good; where names of outcomes are
+    matched, in that of the first argument.
 
     Parameters
     ----------

@@ -181,6 +181,8 @@ def _refuse_bad_logs(arrays, counted):
 
 def _weighted_mean(values, weight, axis):
     """Return the weighted mean along an axis; refuse where no sample has a weight."""
+    largest = weight.max(axis=axis, keepdims=True)  # the sum of such might overflow
+    weight = weight / np.where(largest > 0, largest, 1.0)
     total = weight.sum(axis=axis)
     if not np.all(total > 0):
         i = tuple(int(j) for j in np.argwhere(np.asarray(total) <= 0)[0])

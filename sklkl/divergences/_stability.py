@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_array, as_floating
 from sklkl._core.distributions import nats_to
-from sklkl._core.names import names_of, places, row_number, shown
+from sklkl._core.names import names_of, orders, places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check
+from sklkl.divergences._counts import totals
 from sklkl.divergences._divergences import jeffreys_divergence
 
 BINS = Rule("an integer from 2 to 1e6, or edges", Integral, lambda v: 2 <= v <= 1e6)
@@ -34,10 +35,12 @@ def population_stability_index(
     reference, current : array-like of shape (n_levels,) or (n_samples,), or Series
         Without ``bins`` how often each level was seen; two Series, as of ``value_counts``, are
         matched by the names of their levels, of which those that one of them lacks were never
-        seen there. With ``bins`` numbers, a sample each; missing ones are a level.
+        seen there; the default names 0, 1, ... are none. With ``bins`` numbers, a sample each;
+        missing ones are a level.
     bins : int or array-like of edges, default=None
-        The number of bins between quantiles of ``reference``, fewer if these coincide; or the
-        edges between bins. A bin holds its right edge; the first and the last have no end.
+        The number of bins between quantiles of ``reference``, fewer if these coincide, with
+        edges halfway between a quantile and the next value; or the edges between bins. A bin
+        holds its right edge; the first and the last have no end.
     pseudo_count : float, default=0.0
         What is added to the count of every level, so that none is 0. Levels that neither of
         the two has seen are left out before.
@@ -54,7 +57,8 @@ def population_stability_index(
     ------
     ValueError
         If a count is no whole number >= 0, one of the two holds nothing, lengths of counts
-        without names differ, or ``bins`` or ``pseudo_count`` is out of range.
+        without names differ, names of levels may be none, ``reference`` has a single value
+        to make bins of, or ``bins`` or ``pseudo_count`` is out of range.
 
     See Also
     --------
@@ -115,12 +119,12 @@ def _levels(data):
                 f"{name}[{row_number(i)}] is {own[i]:.6g}; pass how often each level was "
                 "seen, whole numbers >= 0, or samples with bins=."
             )
-        if own.sum() == 0:
-            raise ValueError(f"{name} has no counts: they sum to 0.")
+        totals(data, name, own[np.newaxis], ())
     p, q = counts.values()
-    names = [names_of(x) for x in data.values()]
-    if None not in names:
-        (mine,), (theirs,) = names
+    mine, theirs = ((names_of(x) or [None])[0] for x in data.values())
+    if isinstance(mine, range) or isinstance(theirs, range):
+        orders(dict(zip(data, (mine, theirs), strict=True)), "levels")
+    elif mine is not None and theirs is not None:
         levels = list(dict.fromkeys([*mine, *theirs]))
         for name, own in zip(data, (mine, theirs), strict=True):
             if len(set(own)) < len(own):
@@ -157,10 +161,22 @@ def _binned(data, bins):
             raise ValueError("reference holds nothing but missing values.")
         levels = np.arange(1, bins) / bins
         edges = np.unique(np.quantile(known, levels, method="inverted_cdf"))
-        edges = edges[edges < known.max()]  # beyond the largest there would be none
+        values = np.unique(known)
+        if len(values) == 1:
+            raise ValueError(
+                f"reference holds the single value {values[0]:.6g}, of which there are no "
+                "bins; pass edges, or counts of levels."
+            )
+        edges = edges[edges < values[-1]]  # beyond the largest there would be none
+        edges = edges if edges.size else values[-2:-1]  # nearly all are the largest
+        # Halfway to the next value: an edge at a value itself would part it from its rounding.
+        at, halves = np.searchsorted(values, edges), np.nan_to_num(values) / 2
+        halfway = halves[at] + halves[at + 1]
+        edges = np.where(halfway < values[at + 1], halfway, edges)
     else:
         edges = as_floating(as_array(bins, "bins"), "bins").astype(np.float64)
-        if edges.ndim != 1 or not edges.size or not (np.diff(edges) > 0).all():
+        wrong = edges.ndim != 1 or not edges.size or np.isnan(edges).any()
+        if wrong or not (np.diff(edges) > 0).all():
             raise ValueError(f"bins must be {BINS.text}, increasing; got {bins!r}.")
     n = len(edges) + 1
     return [

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import chndtr, chndtrinc
+from scipy.sparse import csr_array, hstack
 
 from sklkl._core.distributions import normalized
 from sklkl._core.docs import documented
@@ -13,6 +13,7 @@ from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
+from sklkl.divergences._count_intervals import noncentrality
 
 CLASSES = one_of(["all", "top"])
 MOST_BINS = 3000  # of all classes: the covariances of their means are a matrix
@@ -115,8 +116,10 @@ def calibration_error(
 
     The interval takes the uncorrected square for a multiple of noncentral :math:`\chi^2`, with
     the mean and variance of a quadratic form in the means of bins, whose covariance is that
-    of the residuals. In simulations of 2 and 5 classes and 300 and 2000 samples, intervals of
-    95 %% held the error of the bins in 94 to 98 of 100.
+    of the residuals; where the labels of a bin agree, that of labels drawn from the
+    predictions. In simulations of 2 and 5 classes and 300 and 2000 samples, intervals of
+    95 %% held the error of the bins in 93 to 99 of 100, and of 60 samples of one prediction
+    between 0.9 and 0.997 in 95 and more.
 
     References
     ----------
@@ -131,9 +134,9 @@ def calibration_error(
     >>> p = rng.uniform(size=1000)
     >>> y = rng.uniform(size=1000) < p
     >>> calibration_error(y, p)
-    CalibrationError(estimate=0, low=0, high=0.0564376, plugin=0.0485967)
+    CalibrationError(estimate=0, low=0, high=0.0563418, plugin=0.0485967)
     >>> calibration_error(y, p**2)
-    CalibrationError(estimate=0.189247, low=0.160702, high=0.21881, plugin=0.195727)
+    CalibrationError(estimate=0.189094, low=0.160498, high=0.218707, plugin=0.195727)
     """
     check("n_bins", n_bins, integer(1))
     check("classes", classes, CLASSES)
@@ -154,22 +157,27 @@ def calibration_error(
             f"needs two samples, and all classes together have at most {MOST_BINS} bins; "
             "classes='top' takes one of them."
         )
-    residual, of_bin = target - proba, [_bins(p, n_bins) for p in proba.T]
+    labels = ((target == 0) | (target == 1)).all()
     shares, means, deviations = [], [], []
-    for r, bins in zip(residual.T, of_bin, strict=True):
+    for y, p in zip(target.T, proba.T, strict=True):
+        r, bins = y - p, _bins(p, n_bins)
         number, mass = np.bincount(bins), np.bincount(bins, weight)
         mean = np.bincount(bins, weight * r) / mass
+        scatter = (r - mean[bins]) * np.sqrt(number / np.maximum(number - 1, 1))[bins]
+        # Labels of a bin that agree tell nothing of their scatter: that of calibrated ones.
+        hits = np.bincount(bins, y)
+        alike = (hits == 0) | (hits == number) if labels else number == 1
+        expected = np.sign(r) * np.sqrt(p * (1 - p)) if labels else r
+        scatter = np.where(alike[bins], expected, scatter)
         # Of each sample, what its scatter adds to the mean of its bin.
-        own = weight * (r - mean[bins]) / mass[bins]
-        own *= np.sqrt(number / np.maximum(number - 1, 1))[bins]
-        part = np.zeros((n, len(number)))
-        part[np.arange(n), bins] = own
+        own = weight * scatter / mass[bins]
+        part = csr_array((own, (np.arange(n), bins)), shape=(n, len(number)))
         shares.append(mass / (weight.sum() * n_classes))
         means.append(mean)
         deviations.append(part)
     share, mean = np.concatenate(shares), np.concatenate(means)
-    deviation = np.concatenate(deviations, axis=1)
-    form = share[:, np.newaxis] * (deviation.T @ deviation)
+    deviation = hstack(deviations, format="csr")
+    form = share[:, np.newaxis] * (deviation.T @ deviation).toarray()
     square, bias = share @ mean**2, np.trace(form)
     estimate = max(square - bias, 0.0)
     null_variance = 2 * np.sum(form * form.T)
@@ -182,7 +190,7 @@ def calibration_error(
         c = (null_variance + far_variance) / (2 * bias + 4 * estimate)
         freedom = bias / c
         ends = ((square / c, 1 - tail), (max(square / c, freedom), tail))
-        low, high = (c * _noncentrality(seen, freedom, q) for seen, q in ends)
+        low, high = (c * noncentrality(seen, freedom, q) for seen, q in ends)
     roots = (float(np.sqrt(x)) for x in (estimate, low, high, square))
     return CalibrationError(*roots)
 
@@ -192,9 +200,3 @@ def _bins(p, n_bins):
     levels = np.arange(1, n_bins) / n_bins
     edges = np.unique(np.quantile(p, levels, method="inverted_cdf")) if n_bins > 1 else []
     return np.unique(np.searchsorted(edges, p), return_inverse=True)[1].reshape(-1)
-
-
-def _noncentrality(statistic, freedom, share):
-    """Return the noncentrality at which a share lies below the statistic, 0 if none does."""
-    inside = chndtr(statistic, freedom, 0.0) > share
-    return float(chndtrinc(statistic, freedom, share)) if inside else 0.0

@@ -16,7 +16,7 @@ from sklkl._core.targets import align, align_target, check_target, is_sparse
 from sklkl._core.typing import Samples
 from sklkl.batches import Batches
 from sklkl.batches._batches import refuse_others
-from sklkl.metrics._losses import SlicedPredictions, d2_kl
+from sklkl.metrics._losses import SlicedPredictions, d2
 from sklkl.metrics._parts import accuracy_of, mean_of, results_of
 from sklkl.metrics._scorers import D2, DivergenceScorer
 
@@ -68,10 +68,10 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         if is_sparse(y):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
             match_rows(y=target, X=X)
-            return d2_kl(target, SlicedPredictions(self, X), sample_weight=sample_weight)
+            return d2(target, SlicedPredictions(self, X), sample_weight=sample_weight)
         if not check_target(y, stays=True).hard:
             target, proba = align(y, self.predict_proba(X), self.classes_, "y")
-            return d2_kl(target, proba, sample_weight=sample_weight)
+            return d2(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)
         predicted = on_host(self.predict(X), "predict")
         return float(accuracy_score(on_host(y, "y"), predicted, sample_weight=weight))

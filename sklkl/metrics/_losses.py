@@ -2,7 +2,7 @@
 
 A loss is the weighted mean over samples of a divergence between target and prediction. The
 public functions turn what users pass into ``(target, proba)`` with matching columns; the
-work on those, ``mean_divergence`` and ``d2_kl``, is shared with the scorers.
+work on those, ``mean_divergence`` and ``d2``, is shared with the scorers.
 """
 
 from contextlib import nullcontext
@@ -44,7 +44,8 @@ OF_MEANS = ["kl", "squared_error", "ranked_probability"]  # least for the mean o
 BLOCK = 2**18
 # The same of sparse targets, for which an estimator may predict a block at a time: 8 MB.
 SPARSE_BLOCK = 2**20
-# The largest mean KL divergence of equal rows, each entry rounded four times in float32.
+# The largest mean KL divergence of equal rows, each entry rounded four times in float32, which
+# their squared error does not exceed.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
 
 
@@ -146,8 +147,8 @@ def row_losses(
 class SlicedPredictions:
     """What a method of an estimator predicts for rows of X, when it is asked for them."""
 
-    def __init__(self, estimator, X, method="predict_proba"):
-        self.estimator, self.X, self.method = estimator, X, method
+    def __init__(self, estimator, X, method="predict_proba", columns=slice(None)):
+        self.estimator, self.X, self.method, self.columns = estimator, X, method, columns
         self.shape = n_rows(X, "X"), len(estimator.classes_)
 
     def __len__(self):
@@ -157,7 +158,8 @@ class SlicedPredictions:
         """Return the predictions of the rows of a slice: ``[rows, :]`` or ``[rows, ...]``."""
         rows, _ = places
         rows = np.arange(*rows.indices(len(self)))
-        return predict_columns(self.estimator, take(self.X, rows), self.method)
+        proba = predict_columns(self.estimator, take(self.X, rows), self.method)
+        return proba[:, self.columns]
 
 
 def _losses_of_block(kernel, p, q, log_q, counted, lists, name, base, on_zero):
@@ -237,7 +239,7 @@ def _raise_infinite(kernel, p, q, p_name, q_name, i, lists):
     )
 
 
-def d2_kl(target, proba, divergence=KL, *, sample_weight=None, **options):
+def d2(target, proba, divergence=KL, *, sample_weight=None, **options):
     """Return the share of the divergence to the prior that a model explains.
 
     The ``options`` are those of ``row_losses``.
@@ -599,7 +601,7 @@ def d2_kl_score(
     target, proba = check_y_and_proba(
         y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
     )
-    return d2_kl(target, proba, sample_weight=sample_weight, on_zero=on_zero)
+    return d2(target, proba, sample_weight=sample_weight, on_zero=on_zero)
 
 
 @documented
@@ -629,7 +631,9 @@ def d2_score(
     Returns
     -------
     score : float
-        1 for a perfect model, 0 for one that predicts the prior, negative for worse.
+        1 for a perfect model, 0 for one that predicts the prior, negative for worse. If all
+        targets are equal, up to the rounding of float32, so that the prior is perfect: 1
+        for a perfect model, otherwise 0.
 
     %(raises)s
 
@@ -651,4 +655,4 @@ def d2_score(
         y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
     )
     refuse_words(record, y_true, proba.shape[1])
-    return d2_kl(target, proba, record, sample_weight=sample_weight, on_zero=on_zero)
+    return d2(target, proba, record, sample_weight=sample_weight, on_zero=on_zero)

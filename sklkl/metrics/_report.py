@@ -20,7 +20,7 @@ from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
 from sklkl.metrics._fidelity import are_predictions, compare, named, with_columns
 from sklkl.metrics._intervals import mean_interval, share_interval
-from sklkl.metrics._losses import check_options, d2_kl, mean_divergence, row_losses
+from sklkl.metrics._losses import check_options, d2, mean_divergence, row_losses
 
 # Key in the report -> name of the divergence.
 OF_TARGETS = {"log_loss": "cross_entropy", "kl": "kl"}
@@ -317,7 +317,7 @@ def _scores(divergences, target, proba, *, base, **options):
     for key, name in divergences.items():
         unit = {"base": base} if find(name).has_unit else {}
         scores[key] = mean_divergence(target, proba, find(name), **options, **unit)
-    return {**scores, "d2": d2_kl(target, proba, **options)}
+    return {**scores, "d2": d2(target, proba, **options)}
 
 
 def _of_classes(fidelity, models):

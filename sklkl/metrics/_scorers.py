@@ -17,16 +17,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import get_scorer_names as sklearn_names
 
+from sklkl._core import topk
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.devices import beside, namespace
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
-from sklkl._core.names import is_default_index, refuse_other_rows, shown
+from sklkl._core.names import is_default_index, places, refuse_other_rows, shown
 from sklkl._core.samples import match_rows
 from sklkl._core.sklearn import BaseScorer
 from sklkl._core.targets import align_target, check_kind, is_sparse
+from sklkl._core.topk import TopK
 from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, OnZero
 from sklkl.batches import Batches
 from sklkl.batches._batches import refuse_others
@@ -36,7 +38,7 @@ from sklkl.metrics._losses import (
     KL,
     SlicedPredictions,
     check_options,
-    d2_kl,
+    d2,
     mean_divergence,
     refuse_words,
 )
@@ -117,11 +119,15 @@ class DivergenceScorer(BaseScorer):
         exact = options.get("on_zero", "clip") != "clip"
         has_logs = hasattr(estimator, "predict_log_proba")
         if is_sparse(y_true):
-            target, _ = self._target(X, y_true, estimator.classes_)
+            target, classes = self._target(X, y_true, estimator.classes_)
+            columns = slice(None)
+            if self.name in ORDERED:
+                target, classes = self._in_order(y_true, target, classes, estimator.classes_)
+                columns = places(list(classes), estimator.classes_.tolist())
             match_rows(y_true=target, X=X)
-            proba = SlicedPredictions(estimator, X)
+            proba = SlicedPredictions(estimator, X, columns=columns)
             if exact and has_logs:
-                logs = SlicedPredictions(estimator, X, "predict_log_proba")
+                logs = SlicedPredictions(estimator, X, "predict_log_proba", columns)
                 options["log_proba"] = logs
             return self._sign * self._metric(target, proba, **options)
         # Several scorers of an estimator share its predictions, which are not in slices.
@@ -164,23 +170,39 @@ class DivergenceScorer(BaseScorer):
     def _metric(self):
         """The function of a target and probabilities that scores are, or losses to negate."""
         if self.name == D2:
-            return d2_kl
+            return d2
         return partial(mean_divergence, divergence=find(self.name))
 
     def _in_order(self, y_true, target, classes, known):
-        """Return a target with classes in order: numbers sorted, words as in the model."""
+        """Return a target and its classes in order: that of its columns, or sorted numbers."""
         refuse_words(find(self.name), y_true, len(classes))
-        labels = np.asarray(classes)
-        if any(isinstance(c, str) for c in labels.tolist()):
-            if len(labels) > max(2, len(known)):
-                raise ValueError(
-                    f"The order of the classes {shown(known)} has no place for "
-                    f"{shown(labels[len(known) :])}."
-                )
-            return target, classes
-        order = np.argsort(labels)
-        target = np.argsort(order)[target] if target.ndim == 1 else target[:, order]
-        return target, labels[order]
+        labels = np.asarray(classes).tolist()
+        order, chosen = self._order(y_true, known)
+        order = np.asarray(order).tolist()
+        lacks = [c for c in labels if c not in order]
+        if not any(isinstance(c, str) for c in labels):
+            order = sorted(labels) if target.ndim == 1 or lacks else order
+        elif len(labels) == 2:
+            order = labels  # either one gives the same
+        elif lacks:
+            raise ValueError(
+                f"The order of the classes {shown(order)} has no place for {shown(lacks)}."
+            )
+        elif order == sorted(order) and not chosen:
+            raise ValueError(
+                f"{self.name!r} depends on the order of the classes, and {shown(order)} are "
+                "words, sorted as in a dictionary. Pass targets, or what a teacher predicts, "
+                "as a data frame whose columns are in order."
+            )
+        at = places(order, labels)
+        if is_sparse(target):
+            return topk.named(topk.renamed(target, np.asarray(labels)), order, "y_true"), order
+        return np.argsort(at)[target] if target.ndim == 1 else target[:, at], order
+
+    def _order(self, y_true, known):
+        """Return the classes of the columns of a target, and whether it names them itself."""
+        named = y_true.classes if isinstance(y_true, TopK) else frame_columns(y_true, known)
+        return (known, False) if named is None else (named, True)
 
     def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")
@@ -212,6 +234,9 @@ class FidelityScorer(DivergenceScorer):
     def _check_given(self, estimator, X, y_true, weight):
         """Check what is used."""
         refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
+
+    def _order(self, y_true, known):
+        return self.teacher.classes_, isinstance(self.teacher, NamedPredictions)
 
     def _target(self, X, y_true, classes):
         proba = TEACHER_PREDICTIONS.predict(self._token, self.teacher, X)

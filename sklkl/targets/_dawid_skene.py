@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.exceptions import ConvergenceWarning
 
 from sklkl._core.arrays import as_array
@@ -97,7 +97,9 @@ def dawid_skene(
     prior : array-like of shape (n_items, n_classes), or data frame, default=None
         The probabilities of the classes of each item before any vote, as a model predicts them
         from other data. By default those of all items together are estimated. The rows and
-        columns of a data frame are matched to the items and classes by name.
+        columns of a data frame are matched to the items and classes by name, and rows with
+        the default names 0, 1, ... where the items are just these numbers; arrays need
+        ``items``, in the order of their rows.
     pseudo_count : float, default=0.1
         Votes that each annotator is taken to have cast besides, for each vote and true class;
         and items of each class. With 0 a single observation can make a vote impossible.
@@ -195,8 +197,11 @@ def dawid_skene(
     shares = votes.of_classes()
     if prior is None:
         votes.refuse_without_votes("pass a prior", but=known_at)
-    else:  # of items without a vote it is all there is
-        shares = np.where(votes.n_votes[:, np.newaxis] > 0, shares, prior)
+    else:
+        prior[known_at] = np.eye(len(votes.classes))[known_class]
+        shares *= prior > 0
+        # Of items without a vote that may be right it is all there is.
+        shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, prior)
     proba = shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     proba[known_at] = np.eye(len(votes.classes))[known_class]
     before = change = np.inf
@@ -217,8 +222,9 @@ def dawid_skene(
             stacklevel=2,
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_parameters = pseudo_count * (np.log(rates).sum() + np.log(confusion).sum())
-    log_likelihood += of_parameters if pseudo_count else 0.0
+        of_parameters = np.log(confusion).sum()
+        of_parameters += np.log(rates).sum() if prior is None else 0.0
+    log_likelihood += pseudo_count * of_parameters if pseudo_count else 0.0
     return _result(votes, proba, confusion, float(log_likelihood), n_iter)
 
 
@@ -229,7 +235,7 @@ def _known(known, votes):
     is_series = hasattr(known, "iloc") and known.ndim == 1
     if not isinstance(known, Mapping) and not is_series:
         raise TypeError(
-            "known must be a dictionary or a Series from items to classes; got a "
+            "known must be a dictionary or a Series of pandas from items to classes; got a "
             f"{type(known).__name__}."
         )
     names, labels = map(list, zip(*known.items(), strict=True)) if len(known) else ([], [])
@@ -257,8 +263,10 @@ def _prior(prior, votes):
         )
     target = check_target(prior, classes=votes.classes, name="prior")
     values, names = target.values, names_of(prior)
-    if names and names[0] is not None and not isinstance(names[0], range):
-        at = places(votes.items, list(names[0]))
+    own = list(names[0]) if names and names[0] is not None else None
+    # Default names are names where the items are just these numbers.
+    if own is not None and (not isinstance(names[0], range) or set(own) == set(votes.items)):
+        at = places(votes.items, own)
         if (at < 0).any():
             missing = [votes.items[i] for i in np.flatnonzero(at < 0)]
             raise ValueError(f"prior has no row for the items {shown(missing)}.")
@@ -289,8 +297,7 @@ def _expect(votes, prior, confusion, known_at, known_class):
     logs[known_at] = np.where(
         np.arange(n_classes) == known_class[:, np.newaxis], logs[known_at], -np.inf
     )
-    total = logsumexp(logs, axis=1, keepdims=True)
-    return np.exp(logs - total), total.sum()
+    return softmax(logs, axis=1), logsumexp(logs, axis=1).sum()
 
 
 def _result(votes: Votes, proba, confusion, log_likelihood, n_iter):

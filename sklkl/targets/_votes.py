@@ -32,10 +32,12 @@ DOCS = {
             The items in the order of the result, as ``X.index``; by default those of ``item``,
             in the order in which they first occur.
         classes : array-like of shape (n_classes,), default=None
-            The classes in the order of the result; by default those of ``label``, sorted.""",
+            The classes in the order of the result; by default the categories of ``label`` if
+            it is an ordered categorical, otherwise what it holds, sorted.""",
     "frames": """
         Frames and series are of polars if ``item`` is, otherwise of pandas, with the items as
-        their index.""",
+        their index. Arrays and frames of polars have no names of rows: where X is one, pass
+        ``items`` in its order.""",
 }
 
 
@@ -106,7 +108,13 @@ def check_votes(weight, items, classes, **columns):
     item_names = names["item"] if items is None else _distinct(_column(items, "items"))
     annotators = names.get("annotator", [None])
     if classes is None:
+        classes = _ordered_categories(columns["label"])
+    if classes is None:
         found = [label for label in names["label"] if not is_missing(label)]
+        if len(found) < 2:
+            raise ValueError(
+                f"label names fewer than two classes, {found}; name all by classes=."
+            )
         classes = np.array(sorted(check_classes(found, "The list of labels").tolist()))
     classes = check_classes(classes)
     of_item = _codes("item", values["item"], item_names, "items")
@@ -121,6 +129,13 @@ def check_votes(weight, items, classes, **columns):
     )
     library, name = _library(columns["item"], classes)
     return Votes(item_names, annotators, classes, counts, library, name)
+
+
+def _ordered_categories(label):
+    """Return the classes of an ordered categorical of pandas or an Enum of polars, or None."""
+    dtype = getattr(label, "dtype", None)
+    ordered = getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
+    return list(dtype.categories) if ordered else None
 
 
 def _column(x, name):

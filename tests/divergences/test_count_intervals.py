@@ -33,12 +33,28 @@ def test_definition():
     p, q = x / 100, y / 100
     interval = kl_interval_from_counts(x, y, confidence_level=0.9, base=2)
     assert interval.estimate == kl_from_counts(x, y, estimator="miller-madow", base=2)
-    divergence, logs = kl_divergence(p, q), np.log(p / q)
-    variance = (p @ logs**2 - (p @ logs) ** 2 + q @ (p / q) ** 2 - 1) / 100
+    divergence = kl_divergence(p, q)
+    variance = variance_of(p, q) / 100
     scale = variance / (4 * divergence)
     for end, share in ((interval.low, 0.95), (interval.high, 0.05)):
         noncentrality = end * np.log(2) / scale
         assert_allclose(ncx2.cdf(divergence / scale, 2, noncentrality), share, rtol=1e-6)
+
+
+def test_counts_as_large_as_they_come():
+    x, y = np.array([7, 2, 1]), np.array([4, 4, 2])
+    for many in (1e6, 1e9, 1e12, 1e100):  # of which the first has no normal limit
+        interval = kl_interval_from_counts(x * many, y * many)
+        half = 1.96 * np.sqrt(variance_of(x / 10, y / 10) / (10 * many))
+        truth = kl_divergence(x / 10, y / 10)
+        ends = interval.low, interval.high
+        assert_allclose(ends, [truth - half, truth + half], rtol=1e-3 * half / truth + 1e-13)
+
+
+def variance_of(p, q):
+    """Return n times the variance of the divergence of frequencies among n samples each."""
+    logs = np.log(p / q)
+    return p @ logs**2 - (p @ logs) ** 2 + q @ (p / q) ** 2 - 1
 
 
 def test_equal_counts():

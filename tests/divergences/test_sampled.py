@@ -218,6 +218,9 @@ def test_weights_are_repetitions(estimator):
         weights=np.broadcast_to(times[0], (3, 5)).ravel(),
     )
     assert_allclose(whole, by_hand, rtol=1e-12)
+    for scale in (5e307, 2.0**-1070):  # their sum overflows, or loses digits
+        scaled = sampled_kl(log_p, log_q, sample_weight=scale * times, estimator=estimator)
+        assert_allclose(scaled, weighted, rtol=1e-12)
 
 
 def test_what_is_masked_may_be_anything():

@@ -34,14 +34,33 @@ def test_levels_by_name_of_which_some_are_new_or_gone():
 def test_quantile_bins():
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=1003), rng.normal(0.3, size=500)
-    edges = np.quantile(old, [0.25, 0.5, 0.75], method="inverted_cdf")
+    old.sort()
+    edges = [(old[i] + old[i + 1]) / 2 for i in (250, 501, 752)]  # after the quantiles
     bins = [-np.inf, *edges, np.inf]
     counts = [pd.cut(x, bins).value_counts().to_numpy() for x in (old, new)]
     wanted = population_stability_index(*counts)
     assert_allclose(population_stability_index(old, new, bins=4), wanted)
     assert_allclose(population_stability_index(old, new, bins=edges), wanted)
-    # As monotone maps change no bin.
-    assert_allclose(population_stability_index(np.exp(old), np.exp(new), bins=4), wanted)
+
+
+def test_rounding_is_no_drift():
+    grid = np.random.default_rng(0).integers(1, 21, size=500) / 20
+    for values in ([0.1, 0.2, 0.3], grid, [-np.inf, 0.1, np.inf]):
+        for dtypes in ((np.float64, np.float32), (np.float32, np.float64)):
+            old, new = (np.array(values, dtype) for dtype in dtypes)
+            assert population_stability_index(old, new, bins=3) == 0.0
+    near = [1.0, np.nextafter(1, 2)]
+    index = population_stability_index(near, near[:1] * 3 + near[1:], bins=2)
+    assert_allclose(index, population_stability_index([1, 1], [3, 1]))
+
+
+def test_default_names_are_no_names():
+    named, default = pd.Series([10, 20, 30], list("xyz")), pd.Series([30, 20, 10])
+    wanted = population_stability_index([10, 20, 30], [30, 20, 10])
+    for pair in ((named, default), (default, named)):
+        assert_allclose(population_stability_index(*pair), wanted)
+    with pytest.raises(ValueError, match="which may be no names at all"):
+        population_stability_index(named.set_axis([2, 1, 0]), default)
 
 
 def test_ties_and_missing_numbers():
@@ -53,7 +72,8 @@ def test_ties_and_missing_numbers():
     wanted = population_stability_index([6, 1, 1, 2, 1], [1, 1, 1, 1, 1])
     assert_allclose(with_missing, wanted)
     assert population_stability_index(old, [0, 1, 2, 3, np.nan], bins=10) == np.inf
-    assert population_stability_index([1, 1, 1], [1, 2, 0], bins=5) == 0.0
+    few = population_stability_index([0, 1] + [2] * 38, [0, 1, 2, 3], bins=10)
+    assert_allclose(few, population_stability_index([2, 38], [2, 2]))
 
 
 def test_chance_alone():
@@ -78,6 +98,9 @@ def test_chance_alone():
         ([5.0], [4.0], {"bins": 1}, "bins must be"),
         ([5.0], [4.0], {"bins": [2, 1]}, "increasing"),
         ([np.nan], [4.0], {"bins": 2}, "nothing but missing"),
+        ([1, np.nan, 1], [1, 2, 0], {"bins": 5}, "reference holds the single value 1,"),
+        ([1, 2, 3], [10, 20], {"bins": [np.nan]}, "bins must be"),
+        ([1e308, 1e308], [4, 5], {}, "reference has counts whose sum is too large"),
         ([], [4.0], {"bins": 2}, "a number per sample"),
     ],
 )

@@ -32,7 +32,10 @@ def by_hand(y, q, n_bins, weight):
             share = weight[here].sum() / weight.sum() / q.shape[1]
             mean = w @ r
             plugin += share * mean**2
-            debiased += share * (mean**2 - n / (n - 1) * np.sum(w**2 * (r - mean) ** 2))
+            variance = n / (n - 1) * np.sum(w**2 * (r - mean) ** 2)
+            if np.ptp(y[here, k]) == 0:  # labels that agree
+                variance = np.sum(w**2 * q[here, k] * (1 - q[here, k]))
+            debiased += share * (mean**2 - variance)
     return plugin, debiased
 
 
@@ -46,7 +49,9 @@ def test_definition(weighted):
     plugin, debiased = by_hand(np.eye(3)[y], q, 8, weight)
     assert_allclose([result.plugin**2, result.estimate**2], [plugin, debiased], rtol=1e-12)
     assert 0 < result.low < result.estimate < result.high
-    soft = calibration_error(0.5 * np.eye(3)[y] + 0.5 * q, q, n_bins=8, sample_weight=weight)
+    options = {"n_bins": 3, "sample_weight": weight}  # in whose bins labels differ
+    result = calibration_error(y, q, **options)
+    soft = calibration_error(0.5 * np.eye(3)[y] + 0.5 * q, q, **options)
     assert_allclose(soft.estimate, result.estimate / 2, rtol=1e-12)
     assert_allclose(soft.high, result.high / 2, rtol=1e-9)
 
@@ -84,6 +89,19 @@ def test_bias_and_coverage(power, least, most):
         np.mean([getattr(r, name) for r in results]) for name in ("estimate", "plugin")
     )
     assert abs(estimates - truth) < 0.6 * abs(plugins - truth)
+
+
+@pytest.mark.parametrize("p", [0.97, 0.99])
+def test_very_sure_predictions(p):
+    """Labels of a bin that all agree are no proof of an error."""
+    rng = np.random.default_rng(0)
+    draws = [(rng.random(60) < p).astype(int) for _ in range(100)]
+    results = [calibration_error(y, np.full(60, p), labels=[0, 1]) for y in draws]
+    assert np.mean([result.low == 0 < result.high for result in results]) >= 0.95
+    # One sample alone in its bin.
+    q = np.array([0.5] * 99 + [0.99])
+    for y in (np.arange(100) % 2, np.column_stack([1 - q, q])):
+        assert calibration_error(y, q, classes="top", labels=[0, 1]).low == 0.0
 
 
 def test_predictions_that_coincide():

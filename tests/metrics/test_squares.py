@@ -5,11 +5,20 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
+from sklkl import TopK
+from sklkl.batches import Batches
 from sklkl.linear_model import SoftLabelLogisticRegression
-from sklkl.metrics import d2_score, divergence_loss, get_scorer, loss_interval
+from sklkl.metrics import (
+    d2_score,
+    divergence_loss,
+    get_scorer,
+    loss_interval,
+    make_fidelity_scorer,
+)
 from tests._support.problems import random_rows
 
 RNG = np.random.default_rng(0)
@@ -83,10 +92,50 @@ def test_the_order_of_words_is_not_guessed():
     student = SoftLabelLogisticRegression(C=1e-9).fit(X, frame)
     wanted = by_hand("ranked_probability", SOFT, student.predict_proba(X))
     assert_allclose(-get_scorer("ranked_probability")(student, X, frame), wanted, rtol=1e-12)
-    with pytest.raises(ValueError, match="has no place for"):
-        get_scorer("ranked_probability")(
-            student, X, frame.rename(columns={"mid": "other"}).assign(mid=0.0)
+
+
+@pytest.mark.parametrize("names", [["low", "mid", "high", "top"], [2, 0, 3, 1]])
+def test_scorers_take_the_order_of_the_target(names):
+    X = RNG.normal(size=(60, 2))
+    options = {"divergence": "ranked_probability"}
+    score = get_scorer("ranked_probability")
+    frame = pd.DataFrame(SOFT, columns=names)
+    model = LogisticRegression().fit(X, np.array(names)[Y])  # whose classes are sorted
+    student = SoftLabelLogisticRegression().fit(X, frame)  # whose classes are in order
+    listed = np.tile(np.arange(4), (60, 1))
+    top = TopK(listed, SOFT, 4, classes=names)
+    for fitted in (model, student):
+        proba = pd.DataFrame(fitted.predict_proba(X), columns=fitted.classes_)
+        wanted = by_hand("ranked_probability", SOFT, proba[names].to_numpy())
+        for y in (frame, top):
+            assert_allclose(divergence_loss(y, proba, **options), wanted, rtol=1e-12)
+            assert_allclose(-score(fitted, X, y), wanted, rtol=1e-12)
+        assert_allclose(
+            -score(fitted, Batches(lambda: iter([(X, frame)]))), wanted, rtol=1e-12
         )
+        rows = [f"r{i}" for i in range(60)]
+        samples, said = pd.DataFrame(X, index=rows), frame.set_axis(rows)
+        model_of_arrays = make_fidelity_scorer(said, **options)
+        assert_allclose(-model_of_arrays(fitted, samples), wanted, rtol=1e-12)
+    # The columns of arrays are the classes of the model.
+    proba = student.predict_proba(X)
+    wanted = divergence_loss(SOFT, proba, **options)
+    for y in (SOFT, csr_array(SOFT)):
+        assert_allclose(-score(student, X, y), wanted, rtol=1e-12)
+    other = pd.DataFrame(model.predict_proba(X), columns=model.classes_)[names]
+    taught = divergence_loss(proba, other.to_numpy(), **options)
+    assert_allclose(-make_fidelity_scorer(student, **options)(model, X), taught, rtol=1e-12)
+    if isinstance(names[0], str):
+        for refused in (
+            lambda: score(model, X, SOFT),
+            lambda: score(model, X, csr_array(SOFT)),
+            lambda: make_fidelity_scorer(model, **options)(student, X),
+        ):
+            with pytest.raises(ValueError, match="sorted as in a dictionary"):
+                refused()
+        few = LogisticRegression().fit(X[Y != 1], np.array(names)[Y][Y != 1])
+        with pytest.raises(ValueError, match="has no place for"):
+            make_fidelity_scorer(few, **options)(student, X)
 
 
 def test_other_divergences_have_no_share():

@@ -1,5 +1,7 @@
 """The EM algorithm against its definition in many digits, and what it is good for."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +129,13 @@ def test_prior_by_name():
     wanted = dawid_skene(*columns, prior=proba)
     assert_array_equal(dawid_skene(*columns, prior=prior.iloc[::-1, ::-1]).proba, wanted.proba)
     assert abs(wanted.proba - plain.proba).to_numpy().max() > 0.01
+    # Default names are the items' where these are just the numbers 0, 1, ...
+    default = prior.sort_index().reset_index(drop=True)
+    assert plain.items.tolist() != default.index.tolist()
+    assert_array_equal(dawid_skene(*columns, prior=default).proba, wanted.proba)
+    words = [f"item {i}" for i in columns[0]]
+    by_position = dawid_skene(words, *columns[1:], prior=prior.reset_index(drop=True))
+    assert_array_equal(by_position.proba, wanted.proba)
     prior.loc[99] = [0.2, 0.3, 0.5]  # which has no vote
     more = dawid_skene(*columns, prior=prior, items=prior.index)
     assert_allclose(more.proba.loc[99], prior.loc[99], rtol=1e-12)
@@ -137,6 +146,36 @@ def test_prior_by_name():
         dawid_skene(*columns, prior=proba[1:])
     with pytest.raises(ValueError, match="a row of probabilities per item"):
         dawid_skene(*columns, prior=[0, 1, 2])
+
+
+def test_priors_of_zero():
+    """What is known is certain whatever the prior says; what that excludes is impossible."""
+    columns = list("aabbcc"), list("uvuvuv"), list("xyyyxy")
+    prior = pd.DataFrame([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]], ["a", "b", "c"], ["x", "y"])
+    result = dawid_skene(*columns, prior=prior, known={"a": "y"}, pseudo_count=0.1)
+    assert_array_equal(result.proba.loc[["a", "b"]], [[0, 1], [1, 0]])
+    assert np.isfinite(result.log_likelihood)
+    result = dawid_skene(*columns, prior=prior, known={"c": "y"}, pseudo_count=0)
+    assert_array_equal(result.proba, [[1, 0], [1, 0], [0, 1]])
+
+
+def test_probabilities_of_many_votes_sum_to_1():
+    _, votes = crowd(6)
+    proba = dawid_skene(*zip(*votes, strict=True), weight=np.full(len(votes), 1e12)).proba
+    assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_the_likelihood_never_falls(with_prior):
+    _, votes = crowd(7, n_items=15)
+    columns = list(zip(*votes, strict=True))
+    items = list(dict.fromkeys(columns[0]))
+    prior = np.random.default_rng(0).dirichlet([0.3] * 3, len(items)) if with_prior else None
+    options = {"prior": prior, "pseudo_count": 10.0, "tol": 1e-15}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = [dawid_skene(*columns, max_iter=m, **options) for m in range(1, 12)]
+    assert (np.diff([result.log_likelihood for result in found]) > -1e-9).all()
 
 
 def test_students_of_shares_of_em_and_of_both_together():

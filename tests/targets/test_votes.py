@@ -30,6 +30,15 @@ def test_order_of_items_and_classes():
     assert_array_equal(shares.proba, [[0, 0, 1, 0], [0, 1, 0, 0], [0.5, 0.5, 0, 0]])
 
 
+def test_order_of_an_ordered_categorical():
+    levels = ["poor", "fair", "good", "best"]
+    label = pd.Categorical(["good", "poor", "fair"], levels, ordered=True)
+    for own in (label, pd.Series(label)):
+        assert vote_shares([0, 0, 1], own).proba.columns.tolist() == levels
+    unordered = label.as_unordered()
+    assert vote_shares([0, 0, 1], unordered).proba.columns.tolist() == ["fair", "good", "poor"]
+
+
 def test_weights_and_pseudo_counts():
     shares = vote_shares(ITEM, LABEL, weight=[3, 1, 1, 9, 0, 2], pseudo_count={"no": 1})
     assert_allclose(shares.proba, [[0, 2 / 5, 3 / 5], [0, 1, 0], [2 / 3, 1 / 3, 0]])
@@ -69,6 +78,8 @@ def test_polars():
     assert_array_equal(result.confusion.drop("annotator", "true"), wanted.confusion)
     assert result.accuracy.rows() == list(wanted.accuracy.items())
     assert result.confusion["true"].to_list() == ["maybe", "no", "yes"] * 2
+    levels = polars.Series(["yes", "no"], dtype=polars.Enum(["yes", "no", "maybe"]))
+    assert vote_shares([0, 1], levels).proba.columns.tolist() == ["yes", "no", "maybe"]
     with pytest.raises(TypeError, match="Columns of polars are named by strings"):
         vote_shares(table["item"], [0, 1, 0, 1, 0, 1])
 
@@ -93,7 +104,12 @@ def test_results_are_targets():
         ([*ITEM[:5], None], LABEL, {}, "item[5] is missing"),
         ([ITEM], [LABEL], {}, "item must be a list of labels"),
         ([], [], {}, "item is empty."),
-        (ITEM, ["no"] * 6, {}, "must name at least two classes"),
+        (
+            ITEM,
+            ["no"] * 6,
+            {},
+            "label names fewer than two classes, ['no']; name all by classes=",
+        ),
         (ITEM, LABEL, {"classes": ["no", "yes"]}, "label[5] is 'maybe', none of classes"),
         (ITEM, LABEL, {"items": ["a", "b"]}, "item[5] is 'c', none of items"),
         (ITEM, LABEL, {"items": ["a", "b", "a"]}, "items[2] names 'a' again"),
