@@ -373,7 +373,7 @@ def _splits(options, grid, target, fitted, params):
     if not all(same(folds, cross_fit) for folds in tried):
         raise ValueError(
             "tune compares all candidates on the same folds; it can try cross_fit with one "
-            f"set of folds, and with None, but not with {len(tried)}."
+            "set of folds, and with None, but got several."
         )
     if target is None or (cross_fit is None and not chosen):
         return []

@@ -634,7 +634,7 @@ REFUSED = {
     ),
     "two grids of folds": ({"tune": {"cross_fit": [3, 10]}}, {}, "one set of folds"),
     "folds besides a grid": (
-        {"cross_fit": 10, "tune": {"cross_fit": [None, 5]}}, {}, "but not with 2",
+        {"cross_fit": 10, "tune": {"cross_fit": [None, 5]}}, {}, "but got several",
     ),
     "folds for a fitted teacher": (
         {"teacher": FROZEN, "tune": {"cross_fit": [None, 5]}}, {"y": CODES}, "fitted already",
