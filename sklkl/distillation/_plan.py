@@ -373,7 +373,7 @@ def _splits(options, grid, target, fitted, params):
     if not all(same(folds, cross_fit) for folds in tried):
         raise ValueError(
             "tune compares all candidates on the same folds; it can try cross_fit with one "
-            f"set of folds, and with None, but not {tried!r}."
+            "set of folds, and with None, but got several."
         )
     if target is None or (cross_fit is None and not chosen):
         return []
@@ -381,10 +381,11 @@ def _splits(options, grid, target, fitted, params):
         cv = check_soft_cv(cross_fit, target.values)
         splits = list(cv.split(np.zeros((len(target), 1)), target.values, **params))
     except ValueError as error:
-        default = f" (5, for {', '.join(chosen)})" if options.cross_fit is None else ""
+        folds = 5 if cross_fit is None else cross_fit
+        why = f" (for {', '.join(chosen)})" if options.cross_fit is None else ""
         raise ValueError(
             f"The {len(target)} labelled samples could not be divided into the folds of "
-            f"cross_fit={options.cross_fit!r}{default}: {error} Set cross_fit to fewer folds, "
+            f"cross_fit={folds!r}{why}: {error} Set cross_fit to fewer folds, "
             "or to a list of pairs of indices."
         ) from error
     check_partition([test for _, test in splits], len(target))

@@ -611,9 +611,12 @@ REFUSED = {
     "many folds": (
         {"cross_fit": 1000}, {}, "the folds of cross_fit=1000:", "Set cross_fit to fewer",
     ),
+    "many folds of a grid": (
+        {"tune": {"cross_fit": [1000]}}, {}, "cross_fit=1000 (for tune):",
+    ),
     "default folds": (
         {"calibrate": True, "tune": True}, {"X": X[:6], "y": CODES[:6] % 2},
-        "(5, for calibrate, tune):",
+        "cross_fit=5 (for calibrate, tune):",
     ),
     "grid": ({"tune": {"divergence": ["kl"]}}, {}, "tune names 'divergence'"),
     "grid of a loss": ({"tune": {"student__temperature": [2]}}, {}, "tune names 'student__t"),
@@ -631,7 +634,7 @@ REFUSED = {
     ),
     "two grids of folds": ({"tune": {"cross_fit": [3, 10]}}, {}, "one set of folds"),
     "folds besides a grid": (
-        {"cross_fit": 10, "tune": {"cross_fit": [None, 5]}}, {}, "but not [10, 5]",
+        {"cross_fit": 10, "tune": {"cross_fit": [None, 5]}}, {}, "but got several",
     ),
     "folds for a fitted teacher": (
         {"teacher": FROZEN, "tune": {"cross_fit": [None, 5]}}, {"y": CODES}, "fitted already",

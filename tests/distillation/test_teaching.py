@@ -311,13 +311,15 @@ def test_what_is_tried_without_a_grid(teacher, memorises):
 
 
 def test_candidates_that_print_the_same():
+    """Where labels are all, only what the student is makes a difference."""
     noise = np.zeros((N, 31))
     few, more = (
         ColumnTransformer([("", "passthrough", list(range(n)))]) for n in (31, 31 + X.shape[1])
     )
     assert repr(few) == repr(more)
     model = DistilledClassifier(FROZEN.estimator, make_pipeline(few, exact()))
-    model.set_params(tune={"student__columntransformer": [few, more]})
+    grid = {"student__columntransformer": [few, more], "temperature": [1.0, 2.0]}
+    model.set_params(hard_label_weight=1.0, tune=grid)
     model.fit(np.hstack([noise, X]), Y)
     assert [p["student__columntransformer"] for p in model.tuning_results_["params"]] == [
         more,
