@@ -590,8 +590,8 @@ def _counts_in_turns(data, n_folds):
 def refuse_lone_folds(counts, classes, numbers, advice):
     """Refuse folds one of which has a class for itself, with rows enough for all folds.
 
-    As where labels come in turns, too. No other fold could learn the class, and the penalty
-    would be chosen by what nothing was learned of. Of fewer rows it may be so by chance.
+    As where labels come in turns, too. The model that is scored on it has never seen the
+    class, so that the score chooses a wrong penalty. Of fewer rows it may be so by chance.
     """
     alone = (counts > 0.0).sum(axis=0) == 1
     alone &= counts.sum(axis=0) >= len(counts)
