@@ -61,7 +61,7 @@ from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import counting_from, places, refuse_other_rows, row_number, shown
 from sklkl._core.parameters import BOOLEAN, POSITIVE_OR_INFINITE, check_parameters, number
 from sklkl._core.samples import check_weights, n_rows, refuse_missing
-from sklkl._core.targets import Target, check_target
+from sklkl._core.targets import Target, check_target, refuse_single_class
 from sklkl._core.typing import Floats, Samples
 from sklkl._optimize.solve import one_blas_thread
 from sklkl.calibration._objective import (
@@ -223,6 +223,8 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         elif self.classes is None and columns is not None and target.hard:
             target = Target(columns, encode(classes, target.values, columns))
         classes = target.classes
+        if len(classes) < 2:
+            refuse_single_class(classes, "y")
         refuse_other_width(values.shape[1], classes)
         self._columns = classes if columns is None else columns
         target = target.ordered()

@@ -1,21 +1,30 @@
 """The student on Dask collections, with a penalty that is chosen by cross-validation."""
 
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import dask.array as da
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl import linear_model
 from sklkl._core.docs import documented, documented_with
 from sklkl._core.names import counting_from, refuse_other_rows
 from sklkl._core.parameters import BOOLEAN, check_parameters, integer
+from sklkl._core.samples import check_weights, n_rows, refuse_missing
+from sklkl._core.targets import check_target
 from sklkl._core.typing import ClassWeight, DivergenceName, DivergenceParams, Samples, Solver
 from sklkl.dask._blocks import gathered
 from sklkl.dask._collections import is_collection, is_frame
 from sklkl.dask._docs import entries_of
 from sklkl.dask._logistic import OfStudent, SoftLabelLogisticRegression
-from sklkl.linear_model._logistic_cv import best_of, check_penalties, fits_of_folds
+from sklkl.linear_model._logistic_cv import (
+    best_of,
+    check_penalties,
+    fits_of_folds,
+    refuse_lone_folds,
+)
 from sklkl.metrics import get_scorer
 from sklkl.metrics._scorers import DivergenceScorer
 
@@ -158,16 +167,11 @@ class SoftLabelLogisticRegressionCV(OfStudent):
             If an argument is no collection, or ``scoring`` no scorer of ``sklkl.metrics``.
         ValueError
             On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter; or if
-            there is one fold only, or a fold has no weight.
+            there is one fold only, a fold has no weight, or a class has all its rows, as many
+            as there are folds at least, in one.
         """
         check_parameters(self, cv=integer(2), fit_intercept=BOOLEAN)
-        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
-        if not isinstance(scorer, DivergenceScorer):
-            raise TypeError(
-                f"scoring={self.scoring!r} does not score collections; take a name of "
-                "sklkl.metrics.get_scorer_names(), or what make_divergence_scorer or "
-                "make_fidelity_scorer makes."
-            )
+        scorer = self._scorer()
         Cs, l1_ratios = check_penalties(self)
         if not is_collection(X):
             raise TypeError(
@@ -189,6 +193,7 @@ class SoftLabelLogisticRegressionCV(OfStudent):
             fold_of, numbers = _in_turns(self.cv, lengths)
         else:
             fold_of, numbers = _given(folds, lengths)
+        _refuse_lone_folds(arguments, fold_of, numbers, self.classes)
         weight = _weights(sample_weight, lengths)
 
         def train(fold):
@@ -210,11 +215,53 @@ class SoftLabelLogisticRegressionCV(OfStudent):
         self._describe(["coef_", "intercept_", "loss_"])
         return self
 
+    def _scorer(self):
+        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        if not isinstance(scorer, DivergenceScorer):
+            raise TypeError(
+                f"scoring={self.scoring!r} does not score collections; take a name of "
+                "sklkl.metrics.get_scorer_names(), or what make_divergence_scorer or "
+                "make_fidelity_scorer makes."
+            )
+        return scorer
+
+    @documented
+    def score(
+        self, X: Samples, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Score predictions by ``scoring``.
+
+        Parameters
+        ----------
+        %(X)s
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row; a collection if ``X`` is one.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples; a collection if ``X`` is one.
+
+        Returns
+        -------
+        score : float
+            Larger is better.
+        """
+        check_is_fitted(self)
+        return self._scorer()(self, X, y, sample_weight=sample_weight)
+
 
 class Folded(NamedTuple):
     """Some rows of what a user passes, with the numbers of their folds."""
 
     X: Any
+    y: Any
+    sample_weight: Any = None
+    labels: Any = None
+    label_weight: Any = None
+    folds: Any = None
+
+
+class Counted(NamedTuple):
+    """Some rows of the targets and their weights, with the numbers of their folds."""
+
     y: Any
     sample_weight: Any = None
     labels: Any = None
@@ -229,12 +276,45 @@ def _in_turns(n_folds, lengths):
     return da.arange(sum(lengths), chunks=(lengths,)) % n_folds, range(n_folds)
 
 
+def _refuse_lone_folds(arguments, fold_of, numbers, classes):
+    """Refuse folds one of which has a class for itself."""
+    named = {name: arguments[name] for name in Counted._fields[:-1]} | {"folds": fold_of}
+    counts = {}
+    with gathered(Counted, named) as parts:
+        counted = partial(_counted, classes=classes)
+        for of_part in parts.results(counted, parts.first_rows):
+            for key, count in of_part.items():
+                counts[key] = counts.get(key, 0.0) + count
+    always = {label for (label, fold), count in counts.items() if fold < 0 and count > 0.0}
+    labels = list(dict.fromkeys(label for label, _ in counts if label not in always))
+    counts = [[counts.get((label, fold), 0.0) for label in labels] for fold in numbers]
+    refuse_lone_folds(np.array(counts), labels, numbers, ", or pass folds=")
+
+
+def _counted(part, first_row, classes):
+    """Return how many rows there are by class and fold, of those that count."""
+    counts = {}
+    pairs = {"y": part.sample_weight, "labels": part.label_weight}
+    with counting_from(first_row):
+        for name, weight in pairs.items():
+            y = getattr(part, name)
+            if y is None or n_rows(y, name) == 0:
+                continue
+            target = check_target(y, classes=classes, name=name, of_part=True)
+            counts_here = check_weights(weight, target, zeros=True) > 0.0
+            for fold in np.unique(part.folds).tolist():
+                mass = target.mass((counts_here & (part.folds == fold)).astype(np.float64))
+                for label, count in zip(target.classes.tolist(), mass.tolist(), strict=True):
+                    counts[label, fold] = counts.get((label, fold), 0.0) + count
+    return counts
+
+
 def _given(folds, lengths):
     """As ``_in_turns``, of folds that a user chose."""
     if folds.ndim != 1 or folds.dtype.kind not in "iu":
+        got = f"dtype {folds.dtype}" if folds.ndim == 1 else f"{folds.ndim} dimensions"
         raise ValueError(
-            "folds must hold an integer for each row, the number of its fold; got "
-            f"{folds.ndim} dimensions of dtype {folds.dtype}."
+            f"folds must hold an integer for each row, the number of its fold; got {got}."
         )
     fold_of = _weights(folds, lengths)
     numbers = da.unique(fold_of).compute()
@@ -254,6 +334,8 @@ def _lengths_of(arguments):
 def _refuse_other_rows(part, first_row):
     with counting_from(first_row):
         refuse_other_rows(part._asdict(), strict=False)
+        if part.folds is not None:
+            refuse_missing(np.asarray(part.folds)[:, np.newaxis], "folds")
 
 
 def _weights(weight, lengths):

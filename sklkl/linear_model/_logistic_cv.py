@@ -28,6 +28,7 @@ from sklkl._core.sklearn import (
     scorer_with,
     with_callbacks,
 )
+from sklkl._core.targets import class_mass
 from sklkl._core.typing import (
     ClassWeight,
     DivergenceName,
@@ -39,7 +40,7 @@ from sklkl._core.typing import (
 )
 from sklkl._optimize.solve import check_solver, solve_stages
 from sklkl.batches import Batches
-from sklkl.batches._batches import numbered, refuse_others
+from sklkl.batches._batches import ahead, numbered, refuse_others
 from sklkl.linear_model._batched import check_batches
 from sklkl.linear_model._data import RULES, check_data, check_numbers, unchanged_on_error
 from sklkl.linear_model._logistic import SoftLabelLogisticRegression
@@ -238,7 +239,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             If metadata other than ``groups`` are passed, and metadata routing is not enabled.
         ValueError
             On bad data, as ``SoftLabelLogisticRegression.fit``, or a bad parameter; or if no
-            score is a finite number.
+            score is a finite number. If of ``Batches`` a class has all its rows, as many as
+            there are folds at least, in one fold.
 
         Warns
         -----
@@ -316,6 +318,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         whole = check_batches(student, batches)
         if whole.n_samples < n_folds:
             raise ValueError(f"cv={n_folds} folds need as many rows; X has {whole.n_samples}.")
+        counts = _counts_in_turns(whole, n_folds)
+        refuse_lone_folds(counts, whole.classes.tolist(), range(n_folds), "")
         whole.describe(self)
         grid = n_folds, len(l1_ratios), len(Cs)
         scores, n_iter = np.empty(grid), np.empty(grid, dtype=np.int32)
@@ -569,6 +573,35 @@ def in_turns(batches, n_folds, fold, *, held_out):
             yield X, y, weight, labels, label_weight
 
     return Batches(weighted)
+
+
+def _counts_in_turns(data, n_folds):
+    """Return how many rows each class has in each fold, of those that count."""
+    counts = np.zeros((n_folds, len(data.classes)))
+    for own in ahead(data.parts()):
+        for fold in range(n_folds):
+            rows = slice((fold - own.first_row) % n_folds, None, n_folds)
+            pairs = [(own.target, own.weight), (own.labels, own.label_weight)]
+            for target, weight in pairs[: 1 + (own.labels is not None)]:
+                counted = (weight[rows] > 0.0).astype(np.float64)
+                counts[fold] += class_mass(target[rows], counted, len(data.classes))
+    return counts
+
+
+def refuse_lone_folds(counts, classes, numbers, advice):
+    """Refuse folds one of which has a class for itself, with rows enough for all folds.
+
+    As where labels come in turns, too. The model that is scored on it has never seen the
+    class, so that the score chooses a wrong penalty. Of fewer rows it may be so by chance.
+    """
+    alone = (counts > 0.0).sum(axis=0) == 1
+    alone &= counts.sum(axis=0) >= len(counts)
+    if alone.any() and counts.any(axis=1).all():  # empty folds are refused where they score
+        k = int(np.argmax(alone))
+        raise ValueError(
+            f"All rows of class {classes[k]!r} are in fold "
+            f"{numbers[np.argmax(counts[:, k])]}; take another number of folds{advice}."
+        )
 
 
 def best_of(scores):

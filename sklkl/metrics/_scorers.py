@@ -68,6 +68,8 @@ class DivergenceScorer(BaseScorer):
     Made by ``make_divergence_scorer`` and ``get_scorer``. Greater is better.
     """
 
+    _name_of_y = "y_true"  # in messages
+
     def __init__(self, name, **kwargs):
         self.name = name
         super().__init__(refuse_labels, 1 if name == D2 else -1, kwargs, "predict_proba")
@@ -152,15 +154,17 @@ class DivergenceScorer(BaseScorer):
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 
     def score_parts(self, estimator, results):
-        """Score rows in parts: see ``sklkl.metrics._parts``."""
+        """Score rows in parts, which have a ``y``: see ``sklkl.metrics._parts``."""
+        scorer = copy(self)
+        scorer._name_of_y = "y"
         if self.name != D2:
-            return mean_of(results, partial(self._of_part, estimator=estimator))
-        loss = copy(self)
+            return mean_of(results, partial(scorer._of_part, estimator=estimator))
+        loss = copy(scorer)
         loss.name, loss._sign = KL.name, -1
         return d2_of(
             results,
             lambda part: -loss._of_part(part, estimator),
-            lambda part: self._target(part.X, part.y, estimator.classes_),
+            lambda part: scorer._target(part.X, part.y, estimator.classes_),
         )
 
     def _of_part(self, part, estimator):
@@ -210,7 +214,7 @@ class DivergenceScorer(BaseScorer):
 
     def _target(self, X, y_true, classes):
         """Return the target, and the classes of its columns or codes."""
-        return align_target(y_true, classes, sparse=True)
+        return align_target(y_true, classes, self._name_of_y, sparse=True)
 
 
 class FidelityScorer(DivergenceScorer):

@@ -46,6 +46,10 @@ def test_scores(case):
     assert_array_equal(model.classes_, expected.classes_)
     assert_array_equal(model.predict(arguments[0]), expected.predict(arguments[0]))
     assert model.to_local().C == model.C_
+    x, y, weight, *_ = [*arguments, None]
+    score = expected.score(x, y, sample_weight=weight)
+    rows = [frame(x) if hasattr(x, "iloc") else array(x) for x in arguments[:3]]
+    assert model.score(*rows) == pytest.approx(score, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, pd.Series])
@@ -70,12 +74,32 @@ def test_given_folds(kind):
         (np.arange(N) % 2.0, "must hold an integer for each row"),
         (np.arange(N - 1) % 2, "inconsistent numbers of samples"),
         ((np.arange(N) < 50).astype(int), "is zero for every sample"),
+        (FRAME.iloc[:, :1], "got 2 dimensions"),
+        (pd.Series([0, 1, None] + [0] * (N - 3), dtype="Int64"), "folds"),
     ],
 )
 def test_bad_folds_are_refused(folds, message):
-    rows = array(X), array(P), array(WEIGHT)
+    if isinstance(folds, np.ndarray):
+        rows, folds = (array(X), array(P), array(WEIGHT)), array(folds, (len(folds),))
+    else:
+        rows, folds = map(frame, (FEATURES, FRAME, pd.Series(WEIGHT))), frame(folds)
     with pytest.raises(ValueError, match=message):
-        SoftLabelLogisticRegressionCV(Cs=1).fit(*rows, folds=array(folds, (len(folds),)))
+        SoftLabelLogisticRegressionCV(Cs=1).fit(*rows, folds=folds)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_folds_that_keep_a_class(soft):
+    """The penalty would be chosen by rows of a class that was never learned."""
+    codes, mixed = np.arange(N) % 3, np.r_[2, 0, 1, np.arange(3, N) % 3]
+    weight = (np.arange(N) >= 3) + 0.0
+    y, mixed = (np.eye(3)[own] if soft else own for own in (codes, mixed))
+    model = SoftLabelLogisticRegressionCV(Cs=[0.1, 1.0], cv=3)
+    for rows in ((X, y), (X, mixed, weight)):
+        with pytest.raises(ValueError, match=r"class (\d) are in fold \1; .* folds="):
+            model.fit(*map(array, rows))
+    folds = np.where(np.arange(N) < 9, -1, codes)
+    model.fit(array(X), array(y), folds=array(folds))
+    assert model.scores_.shape == (3, 1, 2)
 
 
 def test_refused():

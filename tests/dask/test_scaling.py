@@ -162,6 +162,7 @@ REFUSED = {
     "target": ({}, (Q, with_row(P, 703, 0.5)), r"y\[703\]"),
     "weight": ({}, (Q, P, with_row(WEIGHT, 704, -1.0)), "at row 704"),
     "width": ({"smoothing": 0.0}, (Q, CODES == 1), "X has 3 columns, but there are 2 classes"),
+    "one class": ({}, (Q, 0 * CODES), "y holds only 1 class, 0"),
     "columns": ({}, (FRAME.rename(columns={"ham": "jam"}), pd.Series(NAMES)), "ham"),
     "parameter": ({"smoothing": 1.0}, (Q, P), "smoothing must be"),
     "order": (
@@ -174,11 +175,15 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case, monkeypatch):
+    """In memory, too."""
     monkeypatch.setattr(objectives, "ENOUGH", 0)
     params, arguments, message = REFUSED[case]
     model = sklkl.dask.TemperatureScaling(**params)
     with pytest.raises(ValueError, match=message):
         model.fit(*collections(arguments))
+    message = "have different labels" if case == "order" else message
+    with pytest.raises(ValueError, match=message):
+        calibration.TemperatureScaling(**params).fit(*arguments)
     assert not [name for name in vars(model) if name.endswith("_")]
 
 

@@ -403,3 +403,17 @@ def test_cross_validation_refuses(params, arguments, message):
     with pytest.raises(ValueError, match=message):
         model.fit(Batches(Source(X, P)), **arguments)
     assert vars(model) == vars(SoftLabelLogisticRegressionCV(**params))
+
+
+@pytest.mark.parametrize(
+    "make", [np.asarray, np.eye(3).__getitem__, lambda y: csr_array(np.eye(3)[y])]
+)
+def test_cross_validation_refuses_folds_that_keep_a_class(make):
+    """The penalty would be chosen by rows of a class that was never learned."""
+    codes, weight = np.arange(N) % 3, (np.arange(N) >= 3) + 0.0
+    y = make(codes)
+    codes = np.r_[2, 0, 1, codes[3:]]  # otherwise, without a weight
+    for source in (Source(X, y), Source(X, make(codes), weight)):
+        with pytest.raises(ValueError, match="All rows of class 0 are in fold 0;"):
+            SoftLabelLogisticRegressionCV(cv=3).fit(Batches(source))
+    SoftLabelLogisticRegressionCV(cv=3, Cs=1).fit(Batches(Source(X, make(codes))))

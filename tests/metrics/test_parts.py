@@ -118,7 +118,8 @@ def test_labels_of_small_batches():
         (lambda given: SOFT.score(batches(X, np.arange(N) % 3)[0]), "of different types"),
         (lambda given: SOFT.score(of(LABELS, P)), "y holds labels in some parts"),
         (lambda given: SOFT.score(of(P, LABELS)), "y holds labels in some parts"),
-        (lambda given: SOFT.score(of(P, P * 2)), r"y_true\[90\] sums to 2"),
+        (lambda given: SOFT.score(of(P, P * 2)), r"y\[90\] sums to 2"),
+        (lambda given: get_scorer("kl")(SOFT, of(P, P * 2)), r"^y\[90\] sums to 2"),
         (lambda given: SOFT.score(X), "requires y to be passed"),
     ],
 )
