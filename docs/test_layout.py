@@ -31,15 +31,24 @@ document.head.append(style);
 # Text whose contrast is below the minimum of WCAG 2 (AA): 4.5, or 3 if it is large.
 TOO_FAINT = """
 const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+// Each pair of colours is painted once, each ground found once: a page has thousands of texts.
+const painted = new Map(), grounds = new Map([[null, [255, 255, 255]]]);
 const over = (color, ground) => {
-  for (const style of [`rgb(${ground})`, color]) {
-    canvas.fillStyle = style;
-    canvas.fillRect(0, 0, 1, 1);
+  const key = `${color} ${ground}`;
+  if (!painted.has(key)) {
+    for (const style of [`rgb(${ground})`, color]) {
+      canvas.fillStyle = style;
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    painted.set(key, [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3));
   }
-  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  return painted.get(key);
 };
-const groundOf = (e) =>
-  e ? over(getComputedStyle(e).backgroundColor, groundOf(e.parentElement)) : [255, 255, 255];
+const groundOf = (e) => {
+  if (!grounds.has(e))
+    grounds.set(e, over(getComputedStyle(e).backgroundColor, groundOf(e.parentElement)));
+  return grounds.get(e);
+};
 const luminance = (color) => color
   .map((c) => c / 255)
   .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
