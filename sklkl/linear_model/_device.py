@@ -215,6 +215,11 @@ class DeviceRows:
             predicted.append(function(self.xp, logits))
         return predicted[0] if len(predicted) == 1 else self.xp.concat(predicted)
 
+    @property
+    def eps(self):
+        """See ``Rows``."""
+        return float(self.xp.finfo(self.dtype).eps)
+
     def widen(self):
         """See ``Rows``."""
         if self.dtype == self.place.wide:

@@ -434,7 +434,7 @@ class KLObjective(Objective):
         The rounding of a gradient in float32, about 6e-8, must not be blown up where nothing
         else determines coefficients. A penalty that does would be lost beside so much.
         """
-        loose = self.rows.dtype == np.float32 and penalty < 1e-9 * diagonal.mean()
+        loose = self.rows.eps > 1e-10 and penalty < 1e-9 * diagonal.mean()
         return 1e-5 if loose else 1e-10
 
     def _penalties(self, mean_A, mean_M):

@@ -58,6 +58,7 @@ class Rows(Protocol):
     shape: tuple  # (size, n_logits), of coefficients
     stats: Stats
     center: np.ndarray | None  # (n_features,), what is taken off every row of X
+    eps: float  # of the numbers that they compute with
 
     def objective(self, W):
         """Return the summed loss, nats, and its gradient.
@@ -403,6 +404,11 @@ class LocalRows:
     def predict(self, W, what):
         """See ``Rows``."""
         return self.kernel.predict(W, what)
+
+    @property
+    def eps(self):
+        """See ``Rows``."""
+        return np.finfo(self.dtype).eps
 
     def widen(self):
         """See ``Rows``."""

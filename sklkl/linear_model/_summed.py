@@ -90,6 +90,11 @@ class SummedRows(ABC):
             raise ValueError("groups: pass the rows in memory, where groups can be gathered.")
         return self.total(add, "score_products", V, scale, None)
 
+    @property
+    def eps(self):
+        """See ``Rows``."""
+        return np.finfo(self.dtype).eps
+
     def widen(self):
         """See ``Rows``."""
         if self.dtype == np.float64:

@@ -14,7 +14,7 @@ from sklkl.linear_model._summed import SummedRows
 class NumpyRows:
     """See ``sklkl.linear_model._rows.Rows``; dense X, and forward or reverse KL."""
 
-    center = None
+    center, eps = None, np.finfo(float).eps
 
     def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
         self.X, self.dtype = X.astype(float), X.dtype
