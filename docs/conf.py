@@ -81,7 +81,9 @@ LESSONS = [
     "plot_distill_pool.py",
     "plot_temperature.py",
     "plot_forward_reverse_student.py",
+    "plot_language_model.py",
     "plot_drift.py",
+    "plot_drift_dashboard.py",
     "plot_gaussian_vae.py",
     "plot_policy_penalty.py",
 ]

@@ -64,6 +64,11 @@ FUNCTIONS = {
     d.function: (PAIR if d.has_unit else NO_UNIT) | dict.fromkeys(d.parameters, 0.3)
     for d in DIVERGENCES
 } | {
+    divergences.divergence_from_logits: LOGITS | {"divergence": "hellinger"},
+    divergences.entropy_from_counts: {"counts": [3, 1], "estimator": "plugin", "base": None},
+    divergences.entropy_interval_from_counts: {"counts": [30, 10], "confidence_level": 0.9},
+    divergences.jensen_shannon_from_counts: {"p_counts": [3, 1], "q_counts": [2, 2]},
+    divergences.jensen_shannon_interval_from_counts: INTERVAL,
     divergences.entropy: {"p": P, "axis": -1, "base": None},
     divergences.gaussian_kl_divergence: GAUSSIAN,
     divergences.kl_contributions: PAIR,

@@ -39,8 +39,8 @@
 #define ENTROPIES(X) \
     X(CROSS_ENTROPY,   "cross_entropy",   0.5,       0.0, 0, 1,    0, 1,    0,     1,    0,        0) \
     X(ENTROPY,         "entropy",         0.5,       0.0, 0, 0,    0, 0,    0,     1,    0,        0)
-/* Sums of squared differences of probabilities, and of cumulative ones, of which every row goes the
-   careful way. They do not scale with the rows. */
+/* Sums of squared differences of probabilities, and of cumulative ones, which have a loop of their
+   own. They do not scale with the rows. */
 #define SQUARED(X) \
     X(SQUARED_ERROR,      "squared_error",      0.0, 0.0, 0, 0, 0, 0, 0, 1, 0, 1)
 #define RANKED(X) \

@@ -91,11 +91,11 @@ static NOINLINE int LEVEL(POWER_float)(
     static int LEVEL(term##_double)( \
         const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
         const ptrdiff_t *strides, void *out) \
-    { return LEVEL(exact_rows_dd)(f, p, q, n, k, strides, out); } \
+    { return LEVEL(ranked_rows_dd)(f, p, q, n, k, strides, out); } \
     static int LEVEL(term##_float)( \
         const settings *f, const char *p, const char *q, ptrdiff_t n, ptrdiff_t k, \
         const ptrdiff_t *strides, void *out) \
-    { return LEVEL(exact_rows_fd)(f, p, q, n, k, strides, out); }
+    { return LEVEL(ranked_rows_fd)(f, p, q, n, k, strides, out); }
 RANKED(DEFINE)
 #undef DEFINE
 

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 
 from sklkl._core.distributions import by_row, nats_to
-from sklkl._core.docs import documented
+from sklkl._core.docs import documented_with
 from sklkl._core.models import check_partition
 from sklkl._core.parameters import Rule, check, integer
 from sklkl._core.predictions import check_y_and_proba
@@ -24,7 +24,7 @@ from sklkl._core.targets import class_mass, one_hot
 from sklkl._core.typing import Estimator, Folds, OnZero
 from sklkl.calibration._calibrated import METHODS as MAPS
 from sklkl.divergences import entropy
-from sklkl.divergences._divergences import KL as KL_KERNEL
+from sklkl.divergences._registry import find
 from sklkl.metrics._losses import check_options, clip, mean_divergence
 from sklkl.model_selection._split import check_soft_cv
 
@@ -76,7 +76,39 @@ class KLDecomposition(NumbersRepr):
     resolution: float
 
 
-@documented
+DOCS = {
+    "method": """
+        method : str or estimator, default="dirichlet"
+            How c is estimated:
+
+            - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by
+              one passed as an instance, or by another estimator that learns from soft targets:
+              c is its prediction from q.
+            - "isotonic": as an increasing function of the probability of the second of two
+              classes, fitted to all samples (Dimitriadis, Gneiting and Jordan, 2021).
+            - "binning": samples of the same predicted class are put into bins by its
+              probability. The miscalibration is the divergence of the mean target to the mean
+              prediction of each bin, less what is expected by chance: a lower bound, as
+              differences within bins do not count, and a loose one with many classes.
+        cv : int, splitter or iterable, default=5
+            Folds in which a map is fitted to other samples than those whose c it gives, so
+            that the miscalibration does not include what it overfits. None fits it to all
+            samples. Not used by "isotonic" and "binning".
+        n_bins : int, default=10
+            Number of bins for each predicted class, of equal weight if no two predictions are
+            equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by
+            "binning" only.""",
+    "raises": """
+        Raises
+        ------
+        ValueError
+            If a row is not a probability vector, if classes, columns or names of rows do not
+            match, if an argument is bad, if there are fewer samples than folds, or if the
+            method does not fit the number of classes""",
+}
+
+
+@documented_with(**DOCS)
 def kl_decomposition(
     y_true: ArrayLike,
     y_proba: ArrayLike,
@@ -106,26 +138,7 @@ def kl_decomposition(
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
         Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
         to.
-    method : str or estimator, default="dirichlet"
-        How c is estimated:
-
-        - "dirichlet", "vector", "temperature": by the maps of ``sklkl.calibration``, or by
-          one passed as an instance, or by another estimator that learns from soft targets: c
-          is its prediction from q.
-        - "isotonic": as an increasing function of the probability of the second of two
-          classes, fitted to all samples (Dimitriadis, Gneiting and Jordan, 2021).
-        - "binning": samples of the same predicted class are put into bins by its
-          probability. The miscalibration is the divergence of the mean target to the mean
-          prediction of each bin, less what is expected by chance: a lower bound, as
-          differences within bins do not count, and a loose one with many classes.
-    cv : int, splitter or iterable, default=5
-        Folds in which a map is fitted to other samples than those whose c it gives, so that
-        the miscalibration does not include what it overfits. None fits it to all samples.
-        Not used by "isotonic" and "binning".
-    n_bins : int, default=10
-        Number of bins for each predicted class, of equal weight if no two predictions are
-        equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by
-        "binning" only.
+    %(method)s
     %(labels)s
     %(sample_weight)s
     %(base)s
@@ -139,17 +152,13 @@ def kl_decomposition(
         never negative: a map that makes the divergence larger is taken for the identity.
         The resolution can be negative: c may be a worse prediction than the mean target.
 
-    Raises
-    ------
-    ValueError
-        If a row is not a probability vector, if classes, columns or names of rows do not
-        match, if an argument is bad, if there are fewer samples than folds, or if the method
-        does not fit the number of classes; on zeros, if ``on_zero="raise"`` and the
-        divergence is infinite.
+    %(raises)s;
+        on zeros, if ``on_zero="raise"`` and the divergence is infinite.
 
     See Also
     --------
     sklkl.metrics.kl_loss : The sum of the first two parts.
+    squared_error_decomposition : The same of the squared error, Brier's score.
     SoftCalibratedClassifierCV : Mend miscalibration.
 
     Notes
@@ -182,6 +191,154 @@ def kl_decomposition(
     (0.11, 0.0, 0.832)
     """
     check_options(base, on_zero)
+    kl, *parts = _parts(
+        "kl", y_true, y_proba, method, cv, n_bins, labels, sample_weight, base, on_zero
+    )
+    miscalibration, refinement, own, uncertainty = parts
+    return KLDecomposition(
+        cross_entropy=kl + own,
+        kl=kl,
+        miscalibration=miscalibration,
+        refinement=refinement,
+        entropy=own,
+        uncertainty=uncertainty,
+        resolution=uncertainty - refinement,
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class SquaredErrorDecomposition(NumbersRepr):
+    """Parts of a mean squared error of predictions, or Brier score, of targets.
+
+    The result of ``squared_error_decomposition``: ``squared_error = miscalibration +
+    refinement``, and ``brier = squared_error + impurity``.
+
+    Parameters
+    ----------
+    brier : float
+        Mean Brier score of labels that are drawn from the targets; of labels, theirs.
+    squared_error : float
+        Mean squared distance of the targets from the predictions.
+    miscalibration : float
+        The part that recalibration would take off; also called reliability.
+    refinement : float
+        The rest: the squared distance of the targets from calibrated predictions.
+    impurity : float
+        Mean of ``1 - sum(y**2)`` over the targets, which no model can take off; of labels 0.
+    uncertainty : float
+        Mean squared distance of the targets from their mean: the ``squared_error`` of a model
+        that knows nothing.
+    resolution : float
+        ``uncertainty - refinement``: what the model knows, calibrated.
+
+    Examples
+    --------
+    >>> from sklkl.calibration import squared_error_decomposition
+    >>> y_proba = [[0.9, 0.1]] * 40 + [[0.1, 0.9]] * 40
+    >>> y_true = ([0] * 3 + [1]) * 10 + ([1] * 3 + [0]) * 10
+    >>> parts = squared_error_decomposition(y_true, y_proba, method="isotonic")
+    >>> round(parts.miscalibration, 3), round(parts.refinement, 3)
+    (0.045, 0.375)
+    """
+
+    brier: float
+    squared_error: float
+    miscalibration: float
+    refinement: float
+    impurity: float
+    uncertainty: float
+    resolution: float
+
+
+@documented_with(**DOCS)
+def squared_error_decomposition(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    method: str | Estimator = "dirichlet",
+    cv: Folds = 5,
+    n_bins: int = 10,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> SquaredErrorDecomposition:
+    r"""Split the squared error of predictions, the Brier score of labels, into its parts.
+
+    .. math::
+        \underbrace{\mathrm{E}\, \|y' - q\|^2}_{\text{Brier score}}
+        = \underbrace{\mathrm{E}\, \|c - q\|^2}_{\text{miscalibration}}
+        + \underbrace{\mathrm{E}\, \|y - c\|^2}_{\text{refinement}}
+        + \underbrace{\mathrm{E}\, (1 - \|y\|^2)}_{\text{impurity}}
+
+    where c is the mean target given the prediction q, and y' a label drawn from the target y.
+    The first two parts are the squared error of the targets; for labels the last is 0. The
+    sum over classes is that of Brier, between 0 and 2: for two classes the double of
+    scikit-learn's ``brier_score_loss`` by default.
+
+    Parameters
+    ----------
+    %(y_true)s
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or data frame
+        Predicted probabilities, as for ``kl_loss``, of samples that the model was not fitted
+        to.
+    %(method)s
+    %(labels)s
+    %(sample_weight)s
+
+    Returns
+    -------
+    parts : SquaredErrorDecomposition
+        With the floats ``brier``, ``squared_error``, ``miscalibration``, ``refinement``,
+        ``impurity``, ``uncertainty`` and ``resolution``. Miscalibration and refinement are
+        never negative: a map that makes the squared error larger is taken for the identity.
+
+    %(raises)s.
+
+    See Also
+    --------
+    kl_decomposition : The same of the KL divergence, with notes on the methods.
+    sklkl.metrics.divergence_loss : With ``"squared_error"``, the sum of the first two parts.
+
+    References
+    ----------
+    Brier, G. W. (1950). Verification of Forecasts Expressed in Terms of Probability. Monthly
+    Weather Review 78, 1-3.
+
+    Murphy, A. H. (1973). A New Vector Partition of the Probability Score. Journal of Applied
+    Meteorology 12, 595-600.
+
+    Bröcker, J. (2009). Reliability, Sufficiency, and the Decomposition of Proper Scores.
+    Quarterly Journal of the Royal Meteorological Society 135, 1512-1519.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.calibration import TemperatureScaling, squared_error_decomposition
+    >>> truth = np.random.default_rng(0).dirichlet([1, 1, 1], size=10_000)
+    >>> overconfident = truth**2 / (truth**2).sum(axis=1, keepdims=True)
+    >>> parts = squared_error_decomposition(truth, overconfident, method=TemperatureScaling())
+    >>> round(parts.miscalibration, 3), round(parts.refinement, 3), round(parts.impurity, 3)
+    (0.035, 0.0, 0.499)
+    """
+    error, *parts = _parts(
+        "squared_error", y_true, y_proba, method, cv, n_bins, labels, sample_weight
+    )
+    miscalibration, refinement, own, uncertainty = parts
+    return SquaredErrorDecomposition(
+        brier=error + own,
+        squared_error=error,
+        miscalibration=miscalibration,
+        refinement=refinement,
+        impurity=own,
+        uncertainty=uncertainty,
+        resolution=uncertainty - refinement,
+    )
+
+
+def _parts(
+    name, y_true, y_proba, method, cv, n_bins, labels, sample_weight, base=None, on_zero="clip"
+):
+    """Return a mean divergence, its two parts, the spread within targets, and between."""
+    record = find(name)
     check("n_bins", n_bins, integer(1))
     calibrator = _check_method(method)
     together = {"sample_weight": sample_weight}
@@ -196,19 +353,23 @@ def kl_decomposition(
 
     def divergence(q, on_zero="clip"):
         options = {"sample_weight": weight, "base": base, "on_zero": on_zero}
-        return mean_divergence(target, q, **options)
+        return mean_divergence(target, q, record, **options)
 
-    kl = divergence(proba, on_zero)
-    if on_zero == "clip":
+    def spread(p):
+        """Return the mean divergence of what is drawn from each row of p to the row."""
+        return entropy(p, base=base) if name == "kl" else (p * (1.0 - p)).sum(axis=-1)
+
+    total = divergence(proba, on_zero)
+    if on_zero == "clip" and name == "kl":
         proba = clip(rows, proba, "y_proba")
     rows, proba = (x.astype(np.float64, copy=False) for x in (rows, proba))
     target = target if hard else rows
     if calibrator is None and method == "binning":
         bins = _bins(proba, weight, n_bins)
-        miscalibration, refinement = _of_bins(rows, proba, weight, bins, base)
-        miscalibration = min(max(0.0, miscalibration), kl)
+        miscalibration, refinement = _of_bins(record, rows, proba, weight, bins, base)
+        miscalibration = min(max(0.0, miscalibration), total)
         if np.isfinite(miscalibration):
-            refinement = kl - miscalibration
+            refinement = total - miscalibration
     else:
         if calibrator is None:
             calibrated = _isotonic(rows, proba, weight)
@@ -218,24 +379,16 @@ def kl_decomposition(
             calibrated = mapped(target, proba)
         else:
             calibrated = mapped(rows, proba)
-        refinement = min(divergence(calibrated), kl)
-        miscalibration = kl - refinement
+        refinement = min(divergence(calibrated), total)
+        miscalibration = total - refinement
     mass = class_mass(target, weight, n_classes)
     prior = mass / mass.sum()
     if hard:
-        own, uncertainty = 0.0, entropy(prior, base=base)
+        own, uncertainty = 0.0, float(spread(prior))
     else:
-        own = float(np.average(entropy(target, base=base), weights=weight))
+        own = float(np.average(spread(target), weights=weight))
         uncertainty = divergence(np.broadcast_to(prior, target.shape))
-    return KLDecomposition(
-        cross_entropy=kl + own,
-        kl=kl,
-        miscalibration=miscalibration,
-        refinement=refinement,
-        entropy=own,
-        uncertainty=uncertainty,
-        resolution=uncertainty - refinement,
-    )
+    return total, miscalibration, refinement, own, uncertainty
 
 
 def _check_method(method):
@@ -290,12 +443,12 @@ def _bins(proba, weight, n_bins):
     return bins
 
 
-def _of_bins(target, proba, weight, bins, base):
+def _of_bins(record, target, proba, weight, bins, base):
     """Return mean divergences: of mean targets to mean predictions, and of targets to means.
 
     The first is less what chance alone would give: the difference of the means has the
-    variance of the residuals divided by their number, and the divergence is half the sum of
-    its squares relative to the mean target.
+    variance of the residuals divided by their number, and the KL divergence is half the sum
+    of its squares relative to the mean target.
     """
     counted = weight > 0.0
     target, proba, weight = target[counted], proba[counted], weight[counted]
@@ -307,14 +460,15 @@ def _of_bins(target, proba, weight, bins, base):
         return np.stack(columns, axis=1)
 
     mean = means(target)
-    divergence = by_row(KL_KERNEL, mean, means(proba), base=base)
+    divergence = by_row(record.kernel(), mean, means(proba), base=base)
     share = weight / mass[bins]  # squares of huge or tiny weights are no numbers
     size = 1.0 / np.bincount(bins, share**2)  # of as many equal weights
     residual = target - proba
     variance = np.maximum(0.0, means(residual**2) - means(residual) ** 2)
-    relative = np.divide(variance, mean, where=mean > 0.0, out=np.zeros_like(mean))
-    chance = relative.sum(axis=1) / (2.0 * np.maximum(size - 1.0, 1.0)) * nats_to(base)
-    left = by_row(KL_KERNEL, target, mean[bins], base=base)
+    if record.name == "kl":
+        variance = np.divide(variance, 2 * mean, where=mean > 0.0, out=np.zeros_like(mean))
+    chance = variance.sum(axis=1) / np.maximum(size - 1.0, 1.0) * nats_to(base)
+    left = by_row(record.kernel(), target, mean[bins], base=base)
     return (
         float(np.average(divergence - chance, weights=mass)),
         float(np.average(left, weights=weight)),

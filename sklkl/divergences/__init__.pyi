@@ -11,10 +11,12 @@ from sklkl._core.typing import (
     CovarianceType,
     DivergenceName,
     DivergenceParams,
+    EntropyEstimator,
     Floats,
     Rows,
     RowValues,
     SampledEstimator,
+    SecondOrderEstimator,
     Vector,
 )
 
@@ -24,12 +26,17 @@ __all__ = [
     "bhattacharyya_distance",
     "chi2_divergence",
     "cross_entropy",
+    "divergence_from_logits",
     "entropy",
+    "entropy_from_counts",
+    "entropy_interval_from_counts",
     "gaussian_kl_divergence",
     "hellinger_distance",
     "jeffreys_divergence",
     "jensen_shannon_distance",
     "jensen_shannon_divergence",
+    "jensen_shannon_from_counts",
+    "jensen_shannon_interval_from_counts",
     "jensen_shannon_of_several",
     "kl_contributions",
     "kl_divergence",
@@ -183,6 +190,39 @@ def ranked_probability(p: Rows, q: ArrayLike, *, axis: int = -1) -> Floats: ...
 @overload
 def ranked_probability(p: ArrayLike, q: ArrayLike, *, axis: int = -1) -> RowValues: ...
 @overload
+def divergence_from_logits(
+    p_logits: Vector,
+    q_logits: Vector,
+    *,
+    divergence: DivergenceName = "kl",
+    divergence_params: DivergenceParams | None = None,
+    temperature: float = 1.0,
+    axis: int = -1,
+    base: float | None = None,
+) -> float: ...
+@overload
+def divergence_from_logits(
+    p_logits: Rows,
+    q_logits: ArrayLike,
+    *,
+    divergence: DivergenceName = "kl",
+    divergence_params: DivergenceParams | None = None,
+    temperature: float = 1.0,
+    axis: int = -1,
+    base: float | None = None,
+) -> Floats: ...
+@overload
+def divergence_from_logits(
+    p_logits: ArrayLike,
+    q_logits: ArrayLike,
+    *,
+    divergence: DivergenceName = "kl",
+    divergence_params: DivergenceParams | None = None,
+    temperature: float = 1.0,
+    axis: int = -1,
+    base: float | None = None,
+) -> RowValues: ...
+@overload
 def kl_divergence_from_logits(
     p_logits: Vector,
     q_logits: Vector,
@@ -266,6 +306,45 @@ def kl_from_counts(
     estimator: CountsEstimator = "zhang-grabchak",
     base: float | None = None,
 ) -> RowValues: ...
+@overload
+def entropy_from_counts(
+    counts: Vector, *, estimator: EntropyEstimator = "grassberger", base: float | None = None
+) -> float: ...
+@overload
+def entropy_from_counts(
+    counts: Rows, *, estimator: EntropyEstimator = "grassberger", base: float | None = None
+) -> Floats: ...
+@overload
+def entropy_from_counts(
+    counts: ArrayLike,
+    *,
+    estimator: EntropyEstimator = "grassberger",
+    base: float | None = None,
+) -> RowValues: ...
+@overload
+def jensen_shannon_from_counts(
+    p_counts: Vector,
+    q_counts: Vector,
+    *,
+    estimator: SecondOrderEstimator = "miller-madow",
+    base: float | None = None,
+) -> float: ...
+@overload
+def jensen_shannon_from_counts(
+    p_counts: Rows,
+    q_counts: ArrayLike,
+    *,
+    estimator: SecondOrderEstimator = "miller-madow",
+    base: float | None = None,
+) -> Floats: ...
+@overload
+def jensen_shannon_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike,
+    *,
+    estimator: SecondOrderEstimator = "miller-madow",
+    base: float | None = None,
+) -> RowValues: ...
 def gaussian_kl_divergence(
     mean_p: ArrayLike,
     cov_p: ArrayLike,
@@ -309,6 +388,16 @@ def kl_interval_from_counts(
     q_counts: ArrayLike | None = None,
     *,
     q: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    base: float | None = None,
+) -> CountsInterval: ...
+def entropy_interval_from_counts(
+    counts: ArrayLike, *, confidence_level: float = 0.95, base: float | None = None
+) -> CountsInterval: ...
+def jensen_shannon_interval_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike,
+    *,
     confidence_level: float = 0.95,
     base: float | None = None,
 ) -> CountsInterval: ...

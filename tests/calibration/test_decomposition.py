@@ -1,4 +1,4 @@
-"""kl_decomposition: exact identities, known truths, methods against each other, refusals."""
+"""Decompositions: exact identities, known truths, methods against each other, refusals."""
 
 from dataclasses import asdict
 
@@ -8,7 +8,8 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose
 from scipy.special import rel_entr, softmax, xlogy
-from sklearn.metrics import log_loss
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import KFold
 
 from sklkl.calibration import (
@@ -16,6 +17,7 @@ from sklkl.calibration import (
     TemperatureScaling,
     VectorScaling,
     kl_decomposition,
+    squared_error_decomposition,
 )
 from sklkl.metrics import kl_loss
 from tests._support.messages import matches
@@ -86,6 +88,61 @@ def test_parts_add_up_and_are_not_negative(n_classes, method, kind, weighted, ba
         expected = np.average(-xlogy(y, y).sum(axis=1), weights=weight) / unit
         assert_allclose(parts.entropy, expected, rtol=1e-12)
     assert min(parts.miscalibration, parts.resolution) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "method", "kind"),
+    [
+        (4, "binning", "hard"),
+        (2, "isotonic", "soft"),
+        (3, "temperature", "hard"),
+        (3, "vector", "soft"),
+    ],
+)
+def test_parts_of_the_squared_error(n_classes, method, kind):
+    y, proba, weight = problem(n_classes, kind)
+    proba[0] = np.eye(n_classes)[0]  # zeros cost what they cost
+    options = {"method": METHODS[method], "sample_weight": weight}
+    parts = squared_error_decomposition(y, proba, **options)
+    rows = np.eye(n_classes)[y] if kind == "hard" else y
+
+    def mean_square(p):
+        return np.average(((rows - p) ** 2).sum(axis=1), weights=weight)
+
+    assert_allclose(parts.squared_error, mean_square(proba), rtol=1e-12)
+    assert_allclose(parts.miscalibration + parts.refinement, parts.squared_error, rtol=1e-12)
+    prior = np.average(rows, axis=0, weights=weight)
+    assert_allclose(parts.uncertainty, mean_square(prior), rtol=1e-12)
+    assert_allclose(parts.resolution, parts.uncertainty - parts.refinement, rtol=1e-12)
+    impurity = np.average(1 - (rows**2).sum(axis=1), weights=weight)
+    assert_allclose(parts.impurity, impurity, rtol=1e-12, atol=1e-15)
+    assert_allclose(parts.brier, parts.squared_error + impurity, rtol=1e-12)
+    assert min(parts.miscalibration, parts.resolution) > 0.01
+
+
+def test_squared_error_of_labels_and_of_targets_they_are_drawn_from():
+    """Murphy's parts by isotonic regression; labels have the Brier score of their targets."""
+    y, proba, _ = problem(2, n_samples=20_000)
+    drawn = draw(y, np.random.default_rng(1))
+    parts = squared_error_decomposition(drawn, proba, method="isotonic")
+    c = IsotonicRegression().fit_transform(proba[:, 1], drawn)
+    assert_allclose(parts.brier, 2 * brier_score_loss(drawn, proba[:, 1]), rtol=1e-12)
+    assert_allclose(parts.refinement, 2 * brier_score_loss(drawn, c), rtol=1e-9)
+    soft = squared_error_decomposition(y, proba, method="isotonic")
+    for name in ("brier", "miscalibration", "resolution"):
+        assert_allclose(getattr(parts, name), getattr(soft, name), atol=0.01)
+    assert_allclose(parts.refinement, soft.refinement + soft.impurity, atol=0.01)
+
+
+@pytest.mark.parametrize("method", ["binning", "dirichlet"])
+def test_little_of_the_squared_error_is_made_up_by_chance(method):
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        truth = rng.dirichlet(np.ones(2), size=500)
+        parts = squared_error_decomposition(draw(truth, rng), truth, method=method)
+        found.append(parts.miscalibration)
+    assert np.mean(found) < 0.003
 
 
 @each_method

@@ -5,7 +5,17 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import ncx2
 
-from sklkl.divergences import kl_divergence, kl_from_counts, kl_interval_from_counts
+from sklkl.divergences import (
+    entropy,
+    entropy_from_counts,
+    entropy_interval_from_counts,
+    jensen_shannon_divergence,
+    jensen_shannon_from_counts,
+    jensen_shannon_interval_from_counts,
+    kl_divergence,
+    kl_from_counts,
+    kl_interval_from_counts,
+)
 from tests._support.messages import matches
 
 NEAR = [0.3, 0.25, 0.2, 0.15, 0.1], [0.27, 0.27, 0.2, 0.13, 0.13]
@@ -85,3 +95,54 @@ def test_equal_counts():
 def test_refusals(x, options, message):
     with pytest.raises(ValueError, match=matches(message)):
         kl_interval_from_counts(x, **options)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "high"), [(*NEAR, 0.985), (*FAR, 0.97), (FAR[0], FAR[0], 0.985)]
+)
+def test_coverage_of_jensen_shannon(p, q, high):
+    rng = np.random.default_rng(0)
+    x, y = rng.multinomial(400, p, size=4000), rng.multinomial(300, q, size=4000)
+    interval = jensen_shannon_interval_from_counts(x, y, base=2)
+    truth = jensen_shannon_divergence(p, q, base=2)
+    assert 0.93 <= np.mean((interval.low <= truth) & (truth <= interval.high)) <= high
+    assert_allclose(interval.estimate, jensen_shannon_from_counts(x, y, base=2))
+    if p == q:
+        assert 0.01 <= np.mean(interval.low > 0) <= 0.04
+
+
+@pytest.mark.parametrize(
+    ("p", "low", "high"),
+    [(FAR[0], 0.93, 0.97), ([0.97, 0.03], 0.92, 0.96), ([0.25] * 4, 0.93, 0.985)],
+)
+def test_coverage_of_entropy(p, low, high):
+    x = np.random.default_rng(0).multinomial(600, p, size=4000)
+    x = x[(x >= 5).all(axis=1)]
+    interval = entropy_interval_from_counts(x, base=2)
+    truth = entropy(p, base=2)
+    held = (interval.low <= truth + 1e-12) & (truth <= interval.high + 1e-12)
+    assert low <= np.mean(held) <= high
+    assert_allclose(
+        interval.estimate, entropy_from_counts(x, estimator="miller-madow", base=2)
+    )
+
+
+def test_limits_of_entropy_and_jensen_shannon():
+    """The logarithm of the number of outcomes, and a bit."""
+    assert entropy_interval_from_counts([50, 50], base=2).high == 1.0
+    one = entropy_interval_from_counts([50])
+    assert one.low == one.high == 0.0
+    apart = jensen_shannon_interval_from_counts([[500, 5], [30, 30]], [5, 700], base=2)
+    assert apart.low.shape == (2,)
+    assert apart.low[0] < apart.high[0] <= 1.0
+
+
+def test_refusals_of_entropy_and_jensen_shannon():
+    message = matches("counts[1] has 0 of outcome 1", "or take entropy_from_counts")
+    with pytest.raises(ValueError, match=message):
+        entropy_interval_from_counts([[50, 9], [50, 0]])
+    message = matches("q_counts has 4 of outcome 0", "or take jensen_shannon_from_counts")
+    with pytest.raises(ValueError, match=message):
+        jensen_shannon_interval_from_counts([50, 9], [4, 30])
+    with pytest.raises(ValueError, match="confidence_level"):
+        entropy_interval_from_counts([50, 50], confidence_level=1)

@@ -1,4 +1,4 @@
-"""kl_from_counts: values in exact arithmetic, expectations, bias, bad input."""
+"""Estimates from counts: values in exact arithmetic, expectations, bias, bad input."""
 
 import math
 from fractions import Fraction
@@ -13,7 +13,14 @@ from mpmath import log, mpf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multinomial
 
-from sklkl.divergences import kl_divergence, kl_from_counts
+from sklkl.divergences import (
+    entropy,
+    entropy_from_counts,
+    jensen_shannon_divergence,
+    jensen_shannon_from_counts,
+    kl_divergence,
+    kl_from_counts,
+)
 from tests._support.messages import matches
 from tests._support.problems import random_rows
 from tests._support.reference import error, in_many_digits
@@ -227,3 +234,74 @@ def test_refusals(p_counts, options, parts):
         kl_from_counts(p_counts, **options)
     with pytest.raises(TypeError, match="takes from 1 to 2 positional"):
         kl_from_counts(p_counts, None, [0.5, 0.5])  # which would be counts
+
+
+# Entropy and Jensen-Shannon divergence
+
+
+def test_entropy_by_definition():
+    """Grassberger's G by its recursion: G(i + 1) = G(i), G(i + 2) = G(i) + 2 / (i + 1)."""
+    g = {0: -np.euler_gamma - math.log(2)}
+    for i in range(0, 40, 2):
+        g[i + 1], g[i + 2] = g[i], g[i] + 2 / (i + 1)
+    x = np.array([7, 12, 1, 0, 20])
+    n = x.sum()
+    expected = math.log(n) - sum(v * g[v] for v in x) / n
+    assert_allclose(entropy_from_counts(x), expected, rtol=1e-13)
+    plain = entropy_from_counts(x, estimator="plugin")
+    assert_allclose(plain, entropy(x / n), rtol=1e-14)
+    corrected = entropy_from_counts([x, x], estimator="miller-madow", base=2)
+    assert_allclose(corrected, [(plain + 3 / (2 * n)) / np.log(2)] * 2, rtol=1e-14)
+
+
+def mean_and_truth(function, truth, *distributions, n_samples, **options):
+    rng = np.random.default_rng(0)
+    counts = [rng.multinomial(n_samples, p, size=20_000) for p in distributions]
+    return function(*counts, **options).mean() - truth(*distributions)
+
+
+@pytest.mark.parametrize("p", [[0.4, 0.3, 0.2, 0.1], [0.25] * 4])
+def test_estimates_of_entropy_have_less_bias(p):
+    bias = {
+        e: mean_and_truth(entropy_from_counts, entropy, p, n_samples=50, estimator=e)
+        for e in ("plugin", "miller-madow", "grassberger")
+    }
+    assert_allclose(bias["plugin"], -3 / 100, rtol=0.1)
+    assert abs(bias["miller-madow"]) < 0.1 * abs(bias["plugin"])
+    assert abs(bias["grassberger"]) < 0.4 * abs(bias["plugin"])
+
+
+@pytest.mark.parametrize(
+    ("p", "q"), [([0.4, 0.3, 0.3], [0.4, 0.3, 0.3]), ([0.7, 0.2, 0.1], [0.2, 0.3, 0.5])]
+)
+def test_estimates_of_jensen_shannon_have_less_bias(p, q):
+    bias = {
+        e: mean_and_truth(
+            jensen_shannon_from_counts,
+            jensen_shannon_divergence,
+            *(p, q),
+            n_samples=80,
+            estimator=e,
+        )
+        for e in ("plugin", "miller-madow")
+    }
+    assert bias["plugin"] > 0.002
+    assert abs(bias["miller-madow"]) < 0.1 * bias["plugin"]
+
+
+def test_jensen_shannon_of_disjoint_counts():
+    assert jensen_shannon_from_counts([5, 0], [0, 9], base=2) == 1.0
+
+
+@pytest.mark.parametrize("function", [entropy_from_counts, jensen_shannon_from_counts])
+def test_refusals_of_other_estimates(function):
+    names = ("p_counts", "q_counts") if function is jensen_shannon_from_counts else ("counts",)
+    good = [[3, 1], [2, 2]]
+    for i, name in enumerate(names):
+        for bad, message in (([[3, 1], [2, 0.5]], "has 0.5"), ([[3, 1], [0, 0]], "no counts")):
+            arguments = [good] * len(names)
+            arguments[i] = bad
+            with pytest.raises(ValueError, match=matches(f"{name}[1]", message)):
+                function(*arguments)
+    with pytest.raises(ValueError, match="estimator must be one of"):
+        function(*[good] * len(names), estimator="zhang-grabchak")

@@ -1,4 +1,4 @@
-"""kl_divergence_from_logits: values in many digits, memory, bad input."""
+"""Divergences from logits: values in many digits, memory, bad input."""
 
 import tracemalloc
 from collections import Counter
@@ -7,11 +7,11 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from mpmath import exp, log, mp, mpf
+from mpmath import exp, fsum, log, mp, mpf, sqrt
 from mpmath import inf as infinite
 from numpy.testing import assert_array_equal
 
-from sklkl.divergences import kl_divergence_from_logits
+from sklkl.divergences import divergence_from_logits, entropy, kl_divergence_from_logits
 from tests._support.messages import matches
 from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
 
@@ -283,3 +283,113 @@ def test_unit_of_huge_logits():
         )
         assert bits * np.log(2) == pytest.approx(nats, rel=1e-14)
     assert np.isfinite(bits)
+
+
+# Other divergences
+
+
+def exact_softmax(x, temperature):
+    largest = mpf(max(x))
+    weights = [exp((mpf(z) - largest) / mpf(temperature)) for z in x]
+    return [w / fsum(weights) for w in weights]
+
+
+def kl(p, q):
+    return fsum(a * log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def js(p, q, weight=0.5):
+    weight = mpf(weight)
+    m = [weight * a + (1 - weight) * b for a, b in zip(p, q, strict=True)]
+    return weight * kl(p, m) + (1 - weight) * kl(q, m)
+
+
+def squares(p, q):
+    return fsum((a - b) ** 2 for a, b in zip(p, q, strict=True))
+
+
+DEFINITIONS = {
+    "kl": kl,
+    "reverse_kl": lambda p, q: kl(q, p),
+    "jeffreys": lambda p, q: kl(p, q) + kl(q, p),
+    "cross_entropy": lambda p, q: -fsum(a * log(b) for a, b in zip(p, q, strict=True)),
+    "jensen_shannon": js,
+    "jensen_shannon_distance": lambda p, q: sqrt(js(p, q)),
+    "hellinger": lambda p, q: sqrt(squares(map(sqrt, p), map(sqrt, q)) / 2),
+    "total_variation": lambda p, q: fsum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2,
+    "squared_error": squares,
+}
+
+
+@pytest.mark.parametrize("divergence", DEFINITIONS)
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_other_divergences(divergence, temperature):
+    """Of far, near-equal and shifted logits, and those of a probability that underflows."""
+    for k in (1, 2, 9):
+        x, y = random_logits(1, k)
+        spot = spike(x)
+        pairs = [(x, y), (5e3 * x, 5e3 * y), (x, x + 1e4 * spot), (x - 1e4 * spot, y)]
+        for e in (1e-1, 1e-6, 1e-12):
+            pairs += [(x, x + e * y), (x + 2.0**20, (x + 2.0**20) - 2.0**20 + e * y)]
+        for p, q in pairs:
+            options = {"divergence": divergence, "temperature": temperature}
+            (value,) = divergence_from_logits(p, q, **options)
+            with mp.workdps(80):
+                rows = (exact_softmax(row[0], temperature) for row in (p, q))
+                exact = DEFINITIONS[divergence](*rows)
+            assert value >= 0
+            assert error(value, exact, atol=1e-60) <= 1e-13, (k, p, q)
+
+
+def test_other_divergences_by_parameters_and_units():
+    x, y = random_logits(3, 5)
+    with mp.workdps(60):
+        exact = js(exact_softmax(x[0], 1), exact_softmax(y[0], 1), 0.3) / log(2)
+    options = {"divergence": "jensen_shannon", "divergence_params": {"weight": 0.3}, "base": 2}
+    found = divergence_from_logits(x, y, **options)
+    assert error(found[0], exact) < 1e-13
+    assert_array_equal(found, divergence_from_logits(x.T, y.T, axis=0, **options))
+    narrow = divergence_from_logits(*(z.astype(np.float32) for z in (x, y)), **options)
+    assert narrow.dtype == np.float32
+    root = divergence_from_logits(x, y, divergence="jensen_shannon_distance", base=2) ** 2
+    assert root == pytest.approx(
+        divergence_from_logits(x, y, divergence="jensen_shannon", base=2)
+    )
+    own = divergence_from_logits(x, x, divergence="cross_entropy")
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    assert own == pytest.approx(entropy(p), rel=1e-14)
+
+
+def test_logits_of_no_mass_and_huge_ones():
+    x, y = [0.0, 1.0, -inf], [0.0, -inf, 1.0]
+    names = ("cross_entropy", "kl", "jeffreys")
+    assert all(divergence_from_logits(x, y, divergence=name) == inf for name in names)
+    # exp(-2000) underflows, and is not 0
+    far = [0.0, -2000.0], [0.0, -inf]
+    assert divergence_from_logits(*far, divergence="cross_entropy") == inf
+    bounded = {"total_variation": 1 / (1 + np.exp(-1)), "jensen_shannon": None}
+    for name, value in bounded.items():
+        found = divergence_from_logits(x, y, divergence=name)
+        assert value is None or found == pytest.approx(value, rel=1e-14)
+        assert 0 < found < 1
+        assert divergence_from_logits(x, x, divergence=name) == 0.0
+        largest = np.finfo(float).max
+        apart = divergence_from_logits(
+            [largest, -largest], [-largest, largest], divergence=name
+        )
+        assert apart == pytest.approx(1.0 if name == "total_variation" else np.log(2))
+
+
+def test_refusals_of_other_divergences():
+    good, bad = [[0.0, 1.0]] * 2, [[0.0, 1.0], [nan, 1.0]]
+    for options in ({"divergence": "reverse_kl"}, {"divergence": "hellinger"}):
+        with pytest.raises(ValueError, match=r"^q_logits\[1\] contains NaN"):
+            divergence_from_logits(good, bad, **options)
+        with pytest.raises(ValueError, match=r"^p_logits\[1\] contains NaN"):
+            divergence_from_logits(bad, good, **options)
+    with pytest.raises(ValueError, match="divergence must be one of"):
+        divergence_from_logits(good, good, divergence="chi2")
+    with pytest.raises(ValueError, match="takes no parameters"):
+        divergence_from_logits(good, good, divergence_params={"weight": 0.3})
+    with pytest.raises(ValueError, match="has no unit"):
+        divergence_from_logits(good, good, divergence="hellinger", base=2)

@@ -26,11 +26,15 @@ from sklkl.divergences import (
     CountsInterval,
     alpha_divergence,
     chi2_divergence,
+    divergence_from_logits,
     entropy,
+    entropy_from_counts,
+    entropy_interval_from_counts,
     gaussian_kl_divergence,
     hellinger_distance,
     jeffreys_divergence,
     jensen_shannon_divergence,
+    jensen_shannon_from_counts,
     jensen_shannon_of_several,
     kl_contributions,
     kl_divergence,
@@ -121,6 +125,10 @@ def floats_or_arrays(p: NDArray[np.float64], named: Any) -> None:
     assert_type(kl_divergence_from_logits([0.0, 1.0], [1.0, 0.0], temperature=2), float)
     assert_type(sampled_kl([-1.0], [-2.0], estimator="k2"), float)
     assert_type(kl_from_counts([3, 1], [2, 2]), float)
+    assert_type(divergence_from_logits([[0.0, 1.0]], [1.0, 0.0]), Floats)
+    assert_type(entropy_from_counts([3, 1]), float)
+    assert_type(entropy_interval_from_counts([30, 10]), CountsInterval)
+    assert_type(jensen_shannon_from_counts([[3, 1]], [2, 2]), Floats)
     assert_type(kl_interval_from_counts([3, 1], [2, 2]), CountsInterval)
     assert_type(kl_from_counts([3, 1], q=one, estimator="plugin"), float)
     assert_type(kl_from_counts([[3, 1], [2, 2]], [1, 1]), Floats)
