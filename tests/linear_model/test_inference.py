@@ -450,11 +450,13 @@ def test_names_of_features_behind_transformers():
 
 def test_inference_behind_transformers():
     X, y = table()
-    model = make_pipeline(encoder(), SoftLabelLogisticRegression(C=1.0, tol=1e-8)).fit(X, y)
+    student = SoftLabelLogisticRegression(C=1.0, tol=1e-8)
+    model = make_pipeline(encoder(), make_pipeline(MaxAbsScaler(), student)).fit(X, y)
     weight, groups = np.ones(len(X)), groups_for(X)
     options = {"groups": groups, "confidence_level": 0.8}
     frame = coef_inference(model, X, y, weight, **options)
-    expected = model[-1].coef_inference(model[:-1].transform(X), y, weight, **options)
+    transformed = model[-1][0].transform(model[0].transform(X))
+    expected = model[-1][-1].coef_inference(transformed, y, weight, **options)
     assert_array_equal(frame, expected)
     assert list(frame.loc[1].index) == NAMES
 
