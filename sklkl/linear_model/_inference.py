@@ -246,7 +246,10 @@ def _names_out(front, names):
 
 def _contrast(classes, base):
     """Return the matrix of differences from one class, and the other classes."""
-    (at,) = places([base], classes.tolist())
+    try:
+        (at,) = places([base], classes.tolist())
+    except TypeError:  # not hashable
+        at = -1
     if at < 0:
         raise ValueError(f"base must be one of the classes {shown(classes)}; got {base!r}.")
     others = np.delete(np.eye(len(classes)), at, axis=0)
