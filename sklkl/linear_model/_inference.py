@@ -11,26 +11,33 @@ the diagonal of what is penalised. The covariance of the coefficients is
 The mean of u is 0 without a penalty. With one it is not: the penalty, a constant, balances it.
 
 All is computed for the logits against the first class, ``V[:, k] = W[:, k + 1] - W[:, 0]``,
-which the data determine. What is reported, ``W - W.mean(axis=1)``, is a linear function of V:
-``W = V @ T.T``. A binary model has the single logit to begin with, and T is 1.
+which the data determine. What is reported, ``W - W.mean(axis=1)`` or the differences from a
+base class, is a linear function of V: ``W = V @ T.T``. A binary model has the single logit to
+begin with, and T is 1, or -1 where the second class is the base.
 
 Numbers may be of any size: features are divided by their largest values, their widths,
 weights by the largest one, and the matrices by the diagonal of A.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpocon
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.names import refuse_other_rows
+from sklkl._core.models import inner_estimator
+from sklkl._core.names import places, refuse_other_rows, shown
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
 from sklkl._core.sklearn import feature_names
+from sklkl._core.typing import Estimator, Samples
 from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
 from sklkl.linear_model._loss import LossTerm, resolve_divergence
@@ -52,23 +59,138 @@ MAX_SHIFT = 0.5
 MAX_BIAS = 0.25
 
 
-def coef_frame(model):
-    """Return the coefficients as a data frame; see ``LinearSoftmaxMixin.coef_frame``."""
-    check_is_fitted(model)
+def coef_frame(model: Estimator, *, base: Any = None) -> Any:
+    """Return the coefficients of a model that ends in a logistic student, by name.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted ``SoftLabelLogisticRegression`` or ``SoftLabelLogisticRegressionCV``; or a
+        pipeline, a search or a ``DistilledClassifier`` that ends in one. Features have the
+        names that the transformers in front of it give them, by ``get_feature_names_out``.
+    base : label, default=None
+        The class that the others are compared with: coefficients are differences from its own.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        As the method ``coef_frame`` of the student returns it.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    TypeError
+        If the model does not end in a logistic student, or a transformer has no
+        ``get_feature_names_out``.
+    ValueError
+        If ``base`` is none of the classes.
+
+    See Also
+    --------
+    coef_inference : With standard errors.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklkl.distillation import DistilledClassifier
+    >>> from sklkl.linear_model import SoftLabelLogisticRegression, coef_frame
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> student = make_pipeline(StandardScaler(), SoftLabelLogisticRegression())
+    >>> model = DistilledClassifier(GaussianNB(), student).fit(X, y)
+    >>> coef_frame(model, base=0).round(1)
+    class                1    2
+    feature
+    sepal length (cm)  1.4  1.9
+    sepal width (cm)  -1.6 -1.2
+    petal length (cm)  1.8  3.8
+    petal width (cm)   0.9  4.4
+    intercept          2.2 -1.2
+    """
+    student, _, names = _student_behind(model)
     pandas = import_pandas("coef_frame")
+    coef, classes = student._coefficients(), student.classes_
+    if base is None:
+        columns = classes[-student.coef_.shape[0] :]
+    else:
+        contrast, columns = _contrast(classes, base)
+        logits = np.hstack([0.0 * coef, coef]) if coef.shape[1] == 1 else coef
+        coef = (logits @ contrast.T).astype(coef.dtype, copy=False)
     return pandas.DataFrame(
-        model._coefficients(),
-        index=pandas.Index(_row_names(model), name="feature"),
-        columns=pandas.Index(_column_names(model), name="class"),
+        coef,
+        index=pandas.Index(_row_names(student, names), name="feature"),
+        columns=pandas.Index(columns, name="class"),
     )
 
 
-def coef_inference(model, X, y, sample_weight, groups, confidence_level):
-    """Return estimates and errors; see ``LinearSoftmaxMixin.coef_inference``."""
-    check_is_fitted(model)
+def coef_inference(
+    model: Estimator,
+    X: Samples,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+    base: Any = None,
+) -> Any:
+    """Compute standard errors for a model that ends in a logistic student, by name.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted student or what holds one, as for ``coef_frame``. The student must have been
+        fitted to ``y``: one that was distilled, to the teacher's probabilities.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples of the fit of the whole model; its transformers are applied to them, and taken
+        as given.
+    y, sample_weight, groups, confidence_level
+        As for the method ``coef_inference`` of the student.
+    base : label, default=None
+        The class that the others are compared with: coefficients are differences from its
+        own, with the errors of these.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        As the method returns it.
+
+    Raises
+    ------
+    ImportError, TypeError, ValueError
+        As ``coef_frame`` and the method.
+
+    See Also
+    --------
+    coef_frame : Coefficients alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklkl.linear_model import SoftLabelLogisticRegression, coef_inference
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> X = X[["petal length (cm)"]]
+    >>> model = make_pipeline(StandardScaler(), SoftLabelLogisticRegression()).fit(X, y)
+    >>> coef_inference(model, X, y, base=1)[["coef", "std_error"]].round(1)
+                             coef  std_error
+    class feature
+    0     petal length (cm)  -3.7        0.1
+          intercept          -2.0        0.2
+    2     petal length (cm)   4.2        0.2
+          intercept          -2.6        0.2
+    """
+    student, transformers, names = _student_behind(model)
     pandas = import_pandas("coef_inference")
     check("confidence_level", confidence_level, INNER_SHARE)
-    coef, covariance, scale = sandwich_covariance(model, X, y, sample_weight, groups)
+    for transformer in transformers:
+        X = transformer.transform(X)
+    coef, covariance, scale, classes = sandwich_covariance(
+        student, X, y, sample_weight, groups, base
+    )
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0)) / scale
     with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0, of a perfect fit
         z = coef / error
@@ -83,12 +205,59 @@ def coef_inference(model, X, y, sample_weight, groups, confidence_level):
             "high": coef + half,
         },
         index=pandas.MultiIndex.from_product(
-            [_column_names(model), _row_names(model)], names=["class", "feature"]
+            [classes, _row_names(student, names)], names=["class", "feature"]
         ),
     )
 
 
-def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
+def _student_behind(model):
+    """Return a fitted student, the transformers in front of it, and names of its features."""
+    check_is_fitted(model)
+    whole, transformers, names = model, [], None
+    while not hasattr(model, "coef_inference"):
+        if hasattr(model, "student_"):  # of a distilled classifier
+            model = model.student_
+        elif isinstance(model, FrozenEstimator):
+            model = model.estimator
+        elif (inner := inner_estimator(model)) is not None:
+            if isinstance(model, Pipeline) and len(model) > 1:
+                front = model[:-1]
+                transformers.append(front)
+                names = _names_out(front, names)
+            _, model = inner
+        else:
+            raise TypeError(
+                f"This {type(whole).__name__} ends in a {type(model).__name__}, not in a "
+                "SoftLabelLogisticRegression, whose coefficients have these methods."
+            )
+    return model, transformers, getattr(model, "feature_names_in_", names)
+
+
+def _names_out(front, names):
+    try:
+        return front.get_feature_names_out(names)
+    except AttributeError as error:
+        raise TypeError(
+            f"A transformer in front of the student does not name its features: {error} Give "
+            "it get_feature_names_out, as FunctionTransformer has with feature_names_out; or "
+            "ask the last step of the pipeline, whose features are x0, x1, ..."
+        ) from error
+
+
+def _contrast(classes, base):
+    """Return the matrix of differences from one class, and the other classes."""
+    try:
+        (at,) = places([base], classes.tolist())
+    except TypeError:  # not hashable
+        at = -1
+    if at < 0:
+        raise ValueError(f"base must be one of the classes {shown(classes)}; got {base!r}.")
+    others = np.delete(np.eye(len(classes)), at, axis=0)
+    others[:, at] = -1.0
+    return others, np.delete(classes, at)
+
+
+def sandwich_covariance(model, X, y, sample_weight=None, groups=None, base=None):
     """Return the coefficients and their covariance; see ``LinearSoftmaxMixin.coef_inference``.
 
     Returns
@@ -96,12 +265,17 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     coef : ndarray of shape (n_logits * size,)
         Class after class, each with a coefficient per feature and then, with
         ``fit_intercept``, the intercept; one logit if binary. With more classes, they sum to
-        0 over the classes: a constant is taken off where a fit started elsewhere.
+        0 over the classes: a constant is taken off where a fit started elsewhere. With a
+        ``base``, differences from that class, which is left out.
     covariance : ndarray of shape (n_logits * size, n_logits * size)
         In this order, of the coefficients times ``scale``, lest it overflow or vanish.
     scale : ndarray of shape (n_logits * size,)
+    classes : ndarray of shape (n_logits,)
     """
     C = _check_model(model)
+    classes = model.classes_[-model.coef_.shape[0] :]
+    if base is not None:
+        contrast, classes = _contrast(model.classes_, base)
     refuse_other_rows({"X": X, "groups": groups}, strict=False)
     data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
     W = model._coefficients().astype(np.float64)
@@ -137,6 +311,9 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     all_logits = step if n_logits == 1 else np.hstack([np.zeros((size, 1)), step])
     _check_optimum(rows.largest_change(all_logits / width[:, np.newaxis]), step, error)
     scale = scale.reshape(-1, size)
+    if base is not None:
+        T = contrast[:, 1:]  # the first logit of V is 0
+        W = V @ T.T
     least = scale.min(axis=0)
     covariance = covariance.reshape(len(scale), size, len(scale), size)
     covariance *= (least / scale)[:, :, np.newaxis, np.newaxis] * (least / scale)
@@ -144,7 +321,8 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     return (
         (W / width[:, np.newaxis]).T.reshape(-1),
         covariance.reshape(W.size, W.size),
-        np.tile(least * width, n_logits),
+        np.tile(least * width, len(classes)),
+        classes,
     )
 
 
@@ -157,13 +335,9 @@ def import_pandas(caller):
     return pandas
 
 
-def _row_names(model):
-    names = feature_names(model).tolist()
+def _row_names(model, names):
+    names = list(feature_names(model) if names is None else names)
     return [*names, "intercept"] if model.fit_intercept else names
-
-
-def _column_names(model):
-    return model.classes_[-model.coef_.shape[0] :]
 
 
 def _check_model(model):

@@ -147,19 +147,30 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             self.coef_ = self.coef_.toarray()
         return self
 
-    def coef_frame(self) -> Any:
+    def coef_frame(self, *, base: Any = None) -> Any:
         """Return the coefficients as a data frame.
+
+        The function ``coef_frame`` does the same for a pipeline, a search or a
+        ``DistilledClassifier`` that ends in such a model.
+
+        Parameters
+        ----------
+        base : label, default=None
+            The class that the others are compared with: coefficients are differences from its
+            own, and it has no column.
 
         Returns
         -------
         frame : pandas.DataFrame
             A row per feature, by name or as x0, x1, ..., the intercept last if there is one;
-            a column per class, if binary one for ``classes_[1]`` alone.
+            a column per class, if binary and without a ``base`` one for ``classes_[1]`` alone.
 
         Raises
         ------
         ImportError
             If pandas is not installed.
+        ValueError
+            If ``base`` is none of the classes.
 
         Examples
         --------
@@ -173,7 +184,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         x0         1.36
         intercept -1.88
         """
-        return _inference.coef_frame(self)
+        return _inference.coef_frame(self, base=base)
 
     def coef_inference(
         self,
@@ -183,6 +194,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         *,
         groups: ArrayLike | None = None,
         confidence_level: float = 0.95,
+        base: Any = None,
     ) -> Any:
         r"""Compute robust standard errors and confidence intervals of the coefficients.
 
@@ -206,6 +218,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             the independent units [3]_, otherwise the rows are.
         confidence_level : float, default=0.95
             Share of samples for which an interval is to hold the true value, between 0 and 1.
+        base : label, default=None
+            The class that the others are compared with: coefficients are differences from its
+            own, with the errors of these.
 
         Returns
         -------
@@ -214,7 +229,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             with the columns ``coef``, ``std_error``, ``z``, their quotient, ``p_value``, of
             the two-sided test for 0, ``low`` and ``high``. If binary, the class is
             ``classes_[1]``; with more, coefficients are differences from their mean over the
-            classes.
+            classes. With a ``base``, all other classes.
 
         Raises
         ------
@@ -223,9 +238,10 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         ValueError
             If the penalty has an L1 norm, after which there are no valid standard errors; if
             the divergence is not "kl", or the temperature not 1; if the coefficients are not
-            determined, because features are linearly dependent or classes separable; if they
-            are not near the optimum for these data, as on other data than the fit had;
-            if there are more than 5000 coefficients; or on bad data.
+            determined, because features are linearly dependent or classes separable; if
+            they are not near the optimum for these data, as on other data than the fit had;
+            if there are more than 5000 coefficients; if ``base`` is none of the classes; or on
+            bad data.
 
         Warns
         -----
@@ -274,7 +290,15 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
               x1         0.01       0.06 -0.10  0.13
               intercept  0.01       0.06 -0.10  0.13
         """
-        return _inference.coef_inference(self, X, y, sample_weight, groups, confidence_level)
+        return _inference.coef_inference(
+            self,
+            X,
+            y,
+            sample_weight,
+            groups=groups,
+            confidence_level=confidence_level,
+            base=base,
+        )
 
     def to_sklearn(self) -> Estimator:
         """Convert to a fitted ``sklearn.linear_model.LogisticRegression``.

@@ -8,13 +8,29 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    OneHotEncoder,
+    StandardScaler,
+)
 
+from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
     _rows,
+    coef_frame,
+    coef_inference,
 )
+from sklkl.linear_model._inference import sandwich_covariance
+from sklkl.metrics import get_scorer
 from tests._support.messages import matches
 
 
@@ -123,6 +139,64 @@ def test_as_plain_formula(n_classes, params, clustered, chunk, container, monkey
     expected = plain_errors(model, X, y, weight, groups if clustered else np.arange(len(X)))
     assert_allclose(frame["std_error"], expected, rtol=1e-6)
     assert_allclose(frame["coef"], model.coef_frame().to_numpy().T.ravel(), rtol=0, atol=1e-12)
+
+
+# -- contrasts to a class ------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [0, 2])
+def test_contrasts_as_statsmodels_mnlogit(base):
+    sm = pytest.importorskip("statsmodels.api")
+    X, y = make_problem(n_classes=4, soft=False)
+    frame = fit(X, y).coef_inference(X, y, base=base)
+    order = [base, *(k for k in range(4) if k != base)]
+    codes = np.argsort(order)[y]  # its base is the least label
+    peer = sm.MNLogit(codes, np.column_stack([X, np.ones(len(X))]))
+    result = peer.fit(disp=False, tol=1e-14, maxiter=100, cov_type="HC0")
+    assert_allclose(frame["coef"], result.params.T.ravel(), rtol=1e-6, atol=1e-8)
+    assert_allclose(frame["std_error"], result.bse.T.ravel(), rtol=1e-6)
+    assert frame.index.unique("class").tolist() == order[1:]
+
+
+@pytest.mark.parametrize("C", [np.inf, 0.05])
+def test_contrasts_to_the_first_of_two_classes_are_the_coefficients(C):
+    X, y = make_problem()
+    model = fit(X, y, weights_for(X), C=C, classes=["no", "yes"])
+    data = X, y, weights_for(X)
+    expected = model.coef_inference(*data)
+    pd.testing.assert_frame_equal(model.coef_inference(*data, base="no"), expected)
+    other = model.coef_inference(*data, base="yes")
+    assert_array_equal(other["coef"], -expected["coef"])
+    assert_array_equal(other["std_error"], expected["std_error"])
+    assert other.index.unique("class").tolist() == ["no"]
+
+
+def test_contrasts_of_a_penalised_model_are_differences():
+    """Their errors are those of the covariance by the plain formula."""
+    X, y = make_problem(n_classes=3)
+    X = X.astype(np.float32)
+    model = fit(X, y, C=0.05, tol=1e-6, classes=["a", "b", "c"])
+    every, contrast = model.coef_frame(), model.coef_frame(base="b")
+    assert list(contrast) == ["a", "c"]
+    assert (contrast.dtypes == np.float32).all()
+    assert_allclose(contrast, every[["a", "c"]].sub(every["b"], axis=0), rtol=1e-6)
+    frame = model.coef_inference(X, y, base="b")
+    assert_allclose(frame.loc["c", "coef"], contrast["c"], rtol=1e-6)
+    _, covariance, scale, _ = sandwich_covariance(model, X, y)
+    covariance = covariance / np.outer(scale, scale)
+    change = np.kron([[0.0, -1.0, 1.0]], np.eye(4))
+    error = np.sqrt(np.diag(change @ covariance @ change.T))
+    assert_allclose(frame.loc["c", "std_error"], error, rtol=1e-9)
+
+
+def test_other_bases_are_refused(binary):
+    model, *data = binary
+    for base in (2, [1]):
+        message = matches("base must be one of the classes [0, 1]; got", base)
+        with pytest.raises(ValueError, match=message):
+            model.coef_frame(base=base)
+        with pytest.raises(ValueError, match=message):
+            coef_inference(model, *data, base=base)
 
 
 # -- simulations ---------------------------------------------------------------
@@ -323,6 +397,96 @@ def test_targets_without_noise_have_no_errors():
     frame = fit(X, y).coef_inference(X, y)
     assert_array_equal(frame[["coef", "std_error", "low", "high"]], 0.0)
     assert frame[["z", "p_value"]].isna().all(axis=None)
+
+
+# -- students behind transformers ----------------------------------------------
+
+
+def table(n_samples=200):
+    X, y = make_problem(n_samples=n_samples)
+    frame = pd.DataFrame(X, columns=["age", "height", "dose"])
+    return frame.assign(town=np.array(["Bonn", "Ulm", "Jena"])[np.arange(len(X)) % 3]), y
+
+
+def encoder():
+    return ColumnTransformer(
+        [
+            ("n", StandardScaler(), ["age", "dose"]),
+            ("c", OneHotEncoder(drop="first"), ["town"]),
+        ]
+    )
+
+
+NAMES = ["n__age", "n__dose", "c__town_Jena", "c__town_Ulm", "intercept"]
+
+
+def test_names_of_features_behind_transformers():
+    """Of pipelines in pipelines, searches, and distilled students, by name."""
+    X, y = table()
+    student = SoftLabelLogisticRegression(tol=1e-8)
+    nested = make_pipeline(encoder(), make_pipeline(MaxAbsScaler(), student))
+    pipeline = nested.fit(X, y)
+    search = GridSearchCV(
+        make_pipeline(encoder(), student),
+        {"softlabellogisticregression__C": [0.1]},
+        scoring=get_scorer("neg_kl_loss"),
+    ).fit(X, y)
+    distilled = DistilledClassifier(
+        FrozenEstimator(pipeline), make_pipeline(encoder(), student)
+    )
+    for model, last in (
+        (pipeline, pipeline[-1][-1]),
+        (search, search.best_estimator_[-1]),
+        (distilled.fit(X), distilled.student_[-1]),
+        (FrozenEstimator(pipeline), pipeline[-1][-1]),
+    ):
+        frame = coef_frame(model)
+        assert list(frame.index) == NAMES
+        assert_array_equal(frame, last.coef_frame())
+    own = encoder().set_output(transform="pandas").set_params(c__sparse_output=False)
+    model = make_pipeline(own, student).fit(X, y)
+    assert list(coef_frame(model).index) == list(model[-1].coef_frame().index) == NAMES
+
+
+def test_inference_behind_transformers():
+    X, y = table()
+    student = SoftLabelLogisticRegression(C=1.0, tol=1e-8)
+    model = make_pipeline(encoder(), make_pipeline(MaxAbsScaler(), student)).fit(X, y)
+    weight, groups = np.ones(len(X)), groups_for(X)
+    options = {"groups": groups, "confidence_level": 0.8}
+    frame = coef_inference(model, X, y, weight, **options)
+    transformed = model[-1][0].transform(model[0].transform(X))
+    expected = model[-1][-1].coef_inference(transformed, y, weight, **options)
+    assert_array_equal(frame, expected)
+    assert list(frame.loc[1].index) == NAMES
+
+
+def test_inference_of_a_student_fitted_to_the_teacher():
+    X, y = make_problem()
+    student = fit(X, y)
+    model = DistilledClassifier(
+        FrozenEstimator(student), SoftLabelLogisticRegression(tol=1e-8)
+    )
+    proba = student.predict_proba(X) * 0.9 + 0.05
+    model.fit(X, teacher_proba=proba)
+    frame = coef_inference(model, X, proba)
+    pd.testing.assert_frame_equal(frame, model.student_.coef_inference(X, proba))
+
+
+def test_models_that_do_not_end_in_a_student_are_refused():
+    X, y = make_problem(soft=False)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    with pytest.raises(
+        TypeError, match="This Pipeline ends in a LogisticRegression, not in a"
+    ):
+        coef_frame(model)
+    nameless = FunctionTransformer(np.asarray)
+    model = make_pipeline(nameless, SoftLabelLogisticRegression()).fit(X, y)
+    with pytest.raises(TypeError, match=r"does not name its features.*feature_names_out"):
+        coef_frame(model)
+    assert list(model[-1].coef_frame().index) == ["x0", "x1", "x2", "intercept"]
+    with pytest.raises(NotFittedError):
+        coef_frame(make_pipeline(StandardScaler(), SoftLabelLogisticRegression()))
 
 
 # -- errors and warnings -------------------------------------------------------

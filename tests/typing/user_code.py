@@ -57,7 +57,12 @@ from sklkl.inspection import (
     TemperatureDisplay,
     TuningDisplay,
 )
-from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
+from sklkl.linear_model import (
+    SoftLabelLogisticRegression,
+    SoftLabelLogisticRegressionCV,
+    coef_frame,
+    coef_inference,
+)
 from sklkl.metrics import (
     LossInterval,
     calibration_error,
@@ -211,6 +216,7 @@ def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.f
     assert_type(VectorScaling().fit(X, y).score(X, y), float)
     proba = DirichletScaling(C=1, smoothing=0).fit(proba, y).predict_log_proba(proba)
     calibrated = SoftCalibratedClassifierCV(teacher, method="vector").fit(X, y)
+    coef_inference(model, X, proba, base=coef_frame(model).columns[0])
     return proba + calibrated.predict_proba(X)
 
 
