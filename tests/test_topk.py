@@ -44,6 +44,28 @@ def test_dense_rows(rest):
     assert_allclose(example(rest).to_dense().sum(axis=1), 1.0, rtol=1e-15)
 
 
+def test_dicts_by_the_class_of_keys():
+    """Keys of one class are added up as probabilities, those of none belong to the rest."""
+    rows = [{"Yes": 0.5, " yes": 0.2, "No": 0.1, "The": 0.1}, {"no": 0.75, "I": 0.25}]
+    logs = [{key: np.log(p) for key, p in row.items()} for row in rows]
+
+    def class_of(key):
+        return {"yes": 1, "no": 0}.get(key.strip().lower())
+
+    y = TopK.from_dicts(logs, classes=[0, 1, 2], class_of=class_of)
+    assert_allclose(y.to_dense(), [[0.1, 0.7, 0.2], [0.75, 0.125, 0.125]], rtol=1e-14)
+    for bad, message in (
+        ([logs[0], {"I": -1.0}], r"finds no class in rows\[1\], \['I'\]"),
+        ([logs[0], {"no": np.nan, "No": -1.0}], r"Row 1 of rows has the log-probability nan"),
+        ([logs[0], {"no": -0.1, "No": -0.2}], r"Row 1 of rows has the log-probability 0.54"),
+        ([{"yes": "a"}], r"rows\[0\]"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            TopK.from_dicts(bad, classes=[0, 1, 2], class_of=class_of)
+    with pytest.raises(ValueError, match="class_of must be a function"):
+        TopK.from_dicts(logs, classes=[0, 1], class_of={"yes": 1})
+
+
 def test_of_a_sparse_matrix_and_of_dicts():
     stored = csr_array(np.array(DENSE["renormalize"]))
     assert_allclose(TopK.from_csr(coo_array(stored)).to_dense(), stored.toarray())

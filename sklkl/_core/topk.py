@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any, get_args
 
@@ -18,11 +18,12 @@ from sklkl._core.arrays import (
 )
 from sklkl._core.classes import check_classes
 from sklkl._core.names import places, row_number, shown
-from sklkl._core.parameters import check, integer, one_of
+from sklkl._core.parameters import Rule, check, integer, one_of
 from sklkl._core.sparse import canonical, check_entries
 from sklkl._core.typing import Floats, Rest
 
 RESTS = one_of(get_args(Rest))
+FUNCTION = Rule("a function of a key", good=callable)
 N_CLASSES = integer(2, np.iinfo(np.int32).max)
 
 
@@ -208,6 +209,7 @@ class TopK:
         rows: Iterable[Mapping[Any, float]],
         *,
         classes: ArrayLike | None = None,
+        class_of: Callable[[Any], Any] | None = None,
         rest: Rest = "uniform",
     ) -> TopK:
         """Make targets of a dictionary of log-probabilities per sample.
@@ -222,6 +224,11 @@ class TopK:
             For each sample the natural logarithms of the probabilities of some classes.
         classes : array-like of shape (n_classes,), default=None
             All classes, by default those that occur, sorted.
+        class_of : callable, default=None
+            Takes a key of the dictionaries, and returns the class that it stands for, or None
+            if it stands for none. The probabilities of keys of one class, as of " Yes" and
+            "yes", are added up; those of no class belong to the rest. By default each key is
+            a class.
         rest : {"uniform", "bucket", "renormalize"}, default="uniform"
             What becomes of the rest, as in the class.
 
@@ -244,6 +251,17 @@ class TopK:
         >>> y.to_dense().round(3)
         array([[0.905, 0.082, 0.013],
                [0.005, 0.99 , 0.005]])
+
+        Spellings of one answer, and a token that is none:
+
+        >>> rows = [{"Yes": -0.4, " yes": -2.0, "The": -3.0}, {"no": -0.2, "No": -2.0}]
+        >>> answer = {"yes": "yes", "no": "no"}
+        >>> def class_of(token):
+        ...     return answer.get(token.strip().lower())
+        >>> y = TopK.from_dicts(rows, classes=["no", "yes"], class_of=class_of)
+        >>> y.to_dense().round(3)
+        array([[0.194, 0.806],
+               [0.954, 0.046]])
         """
         try:
             rows = list(rows)
@@ -254,6 +272,9 @@ class TopK:
                 raise TypeError(
                     f"rows[{row_number(i)}] must be a dict of log-probabilities; got {row!r}."
                 )
+        if class_of is not None:
+            check("class_of", class_of, FUNCTION)
+            rows = [_by_class(row, i, class_of) for i, row in enumerate(rows)]
         labels = [label for row in rows for label in row]
         if classes is None:
             classes = sorted(check_classes(list(dict.fromkeys(labels))).tolist())
@@ -266,7 +287,8 @@ class TopK:
             i = int(np.searchsorted(starts, j, side="right")) - 1
             raise ValueError(
                 f"rows[{row_number(i)}] has {labels[j]!r}, which is none of the classes "
-                f"{shown(classes)}. Leave it out: its probability then belongs to the rest."
+                f"{shown(classes)}. Leave it out, here or by class_of=: its probability then "
+                "belongs to the rest."
             )
         logs = as_floating([value for row in rows for value in row.values()], "rows")
         values = _exponentials(logs, starts, "rows")
@@ -435,6 +457,22 @@ class TopK:
         dense = self.share[:, np.newaxis] * self.shares
         dense[self.samples, self.listed] = self.proba
         return dense
+
+
+def _by_class(row, i, class_of):
+    """Return a row with the logarithms of the sums of the probabilities of each class."""
+    logs = {}
+    for key, value in row.items():
+        if (label := class_of(key)) is not None:
+            logs.setdefault(label, []).append(value)
+    if not logs:
+        raise ValueError(
+            f"class_of finds no class in rows[{row_number(i)}], {shown(list(row))}; leave out "
+            "such samples."
+        )
+    values = {label: as_floating(own, f"rows[{row_number(i)}]") for label, own in logs.items()}
+    with np.errstate(invalid="ignore"):  # NaN is refused with the rest
+        return {label: float(np.logaddexp.reduce(own)) for label, own in values.items()}
 
 
 def exact(proba, name):
