@@ -9,27 +9,33 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows
 from sklkl._core.names import is_named
+from sklkl._core.parameters import check, integer
 from sklkl._core.typing import Axes, Floats
 from sklkl.divergences import kl_contributions, kl_divergence
 from sklkl.inspection._drawing import (
     BLUE,
-    EDGE,
-    MOST_LABELS,
+    INCHES_PER_LABEL,
+    MOST_BARS,
     ORANGE,
     axes_of,
     check_ax,
+    edge_of,
     inches_for,
     inches_of,
+    ink_of,
     labels_of,
+    largest,
     margin_for,
     number,
     rotation_for,
     signed,
     signed_style,
     text_of,
-    ticks_of,
+    texts_of,
+    thinned,
     to_the_edge,
     unit_of,
+    values_of,
 )
 
 
@@ -39,7 +45,9 @@ class DivergenceDisplay:
 
     Use ``from_distributions`` to make one. It has two axes: the probabilities; and the
     signed contributions :math:`p_j \log (p_j / q_j)`, negative where Q gives an outcome more
-    than P does. An infinite contribution is drawn as the longest bar, with its label.
+    than P does. An infinite contribution is drawn as the longest bar, with its label. Of many
+    outcomes those are drawn that contribute most, the largest contribution first, and the
+    others as one, so that bars add up to the divergence.
 
     Parameters
     ----------
@@ -55,6 +63,8 @@ class DivergenceDisplay:
         Names of the outcomes; 0, 1, ... if None.
     names : pair of str, default=("P", "Q")
         Names of the distributions.
+    n_outcomes : int, default=16
+        How many bars to draw at most, the sum of the others being the last of them.
 
     Attributes
     ----------
@@ -64,6 +74,8 @@ class DivergenceDisplay:
         Axes of the probabilities and of the contributions.
     p_bars_, q_bars_, contribution_bars_ : matplotlib BarContainer
         The bars.
+    drawn_ : ndarray of shape (n_drawn,)
+        The outcomes that have bars of their own, in the order of these.
 
     See Also
     --------
@@ -91,6 +103,7 @@ class DivergenceDisplay:
     base: float | None = None
     outcomes: Sequence[str] | None = None
     names: Sequence[str] = ("P", "Q")
+    n_outcomes: int = MOST_BARS
 
     @classmethod
     def from_distributions(
@@ -101,6 +114,7 @@ class DivergenceDisplay:
         base: float | None = None,
         outcomes: Sequence[str] | None = None,
         names: Sequence[str] = ("P", "Q"),
+        n_outcomes: int = MOST_BARS,
         ax: Axes = None,
     ) -> Self:
         r"""Compute the contributions to :math:`D(P \| Q)` and draw them.
@@ -117,6 +131,9 @@ class DivergenceDisplay:
             otherwise 0, 1, ...
         names : pair of str, default=("P", "Q")
             Names of the distributions.
+        n_outcomes : int, default=16
+            How many bars to draw at most. Of more outcomes all but the last are those whose
+            contributions have the largest absolute values; the last is the sum of the others.
         ax : pair of matplotlib Axes, default=None
             Where to draw the probabilities and the contributions; new ones if None.
 
@@ -129,7 +146,8 @@ class DivergenceDisplay:
         ------
         ValueError
             If p or q is not one probability vector, their labels differ, the names do not
-            match their number, or ``ax`` is not a pair of axes.
+            match their number, ``n_outcomes`` is no integer above 1, or ``ax`` is not a
+            pair of axes.
 
         Examples
         --------
@@ -141,6 +159,7 @@ class DivergenceDisplay:
         check_ax(ax, 2)
         if len(names) != 2:
             raise ValueError(f"names must be a pair; got {names!r}.")
+        check("n_outcomes", n_outcomes, integer(2))
         contributions = kl_contributions(p, q, base=base)
         if contributions.ndim != 1:
             raise ValueError(
@@ -164,6 +183,7 @@ class DivergenceDisplay:
             base=base,
             outcomes=outcomes,
             names=names,
+            n_outcomes=n_outcomes,
         ).plot(ax=ax)
 
     def plot(self, *, ax: Axes = None) -> Self:
@@ -179,17 +199,34 @@ class DivergenceDisplay:
         display : DivergenceDisplay
             The display itself.
         """
-        k = len(self.p)
+        self.drawn_, others = largest(self.contributions, self.n_outcomes)
+        p, q, contributions = (
+            values_of(values, self.drawn_, others)
+            for values in (self.p, self.q, self.contributions)
+        )
+        outcomes = texts_of(self.outcomes, self.drawn_, others)
+        if len(others):
+            outcomes[-1] = outcomes[-1].replace(" ", "\n")
+        k = len(p)
         p_name, q_name = (text_of(name) for name in self.names)
-        size = (min(4.0 + 0.4 * k, 12.0), 4.8)
+        width = min(4.0 + 0.4 * k, 12.0)
+        fits = inches_for(outcomes) <= 0.75 * width / k
+        below = 0.0 if fits else inches_for(outcomes)
+        size = (width, 4.6 + below)
         self.figure_, self.ax_ = axes_of(ax, 2, nrows=2, sharex=True, figsize=size)
         of_probability, of_contribution = self.ax_
         x, width = np.arange(k), 0.4
         self.p_bars_ = of_probability.bar(
-            x - width / 2, self.p, width, label=p_name, color=BLUE, **EDGE
+            x - width / 2, p, width, label=p_name, color=BLUE, **edge_of(of_probability)
         )
         self.q_bars_ = of_probability.bar(
-            x + width / 2, self.q, width, label=q_name, color=ORANGE, hatch="//", **EDGE
+            x + width / 2,
+            q,
+            width,
+            label=q_name,
+            color=ORANGE,
+            hatch="//",
+            **edge_of(of_probability),
         )
         of_probability.set_ylabel("probability")
         of_probability.legend(
@@ -200,21 +237,22 @@ class DivergenceDisplay:
             frameon=False,
         )
 
-        heights = to_the_edge(self.contributions)
+        heights = to_the_edge(contributions)
         self.contribution_bars_ = of_contribution.bar(
-            x, heights, 2 * width, **signed_style(heights)
+            x, heights, 2 * width, **signed_style(heights, of_contribution)
         )
-        few = k <= MOST_LABELS
-        labels = [signed(c) if few or np.isinf(c) else "" for c in self.contributions]
+        inches, height = inches_of(of_contribution)
+        few = k * INCHES_PER_LABEL <= inches
+        labels = [signed(c) if few or np.isinf(c) else "" for c in contributions]
         if any(labels):
             rotation = rotation_for(of_contribution, labels) if few else 0
             of_contribution.bar_label(
                 self.contribution_bars_, labels, padding=2, rotation=rotation, fontsize="small"
             )
             length = inches_for(labels) if rotation else 0.2
-            of_contribution.margins(y=margin_for(length, inches_of(of_contribution)[1]))
-        of_contribution.axhline(0, color="black", linewidth=0.8)
-        places, outcomes = ticks_of(self.outcomes, k)
+            of_contribution.margins(y=margin_for(length, height - below / 2))
+        of_contribution.axhline(0, color=ink_of(of_contribution), linewidth=0.8)
+        places, outcomes = thinned(outcomes, inches)
         for ax in self.ax_:  # they need not share their x-axis
             ax.set_xticks(places, outcomes, rotation=rotation_for(ax, outcomes))
         of_contribution.set_ylabel(f"contribution in {unit_of(self.base)}")

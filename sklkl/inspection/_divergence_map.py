@@ -15,21 +15,29 @@ from sklkl.divergences._registry import find
 from sklkl.inspection._drawing import (
     axes_of,
     check_ax,
+    inches_for,
     inches_of,
     labels_of,
     rotation_for,
-    ticks_of,
+    texts_of,
+    thinned,
     unit_of,
 )
 
 MOST_ANNOTATED = 12
 COLORBAR_LEAVES = 0.55  # of the width of the axes, with room for labels
 CMAP = "cividis"
-# Steep corners of a surface would leave no levels for the rest.
+# Steep corners of a surface, or a few large cells, would leave no colours for the rest.
 SHARE_IN_LEVELS = 0.97
 # Where the upper end is so many times the middle, levels are 1, 2, 5, 10, ...
 STEEP = 4
 MOST_LEVELS = 12
+EXTEND = {
+    (False, False): "neither",
+    (True, False): "min",
+    (False, True): "max",
+    (True, True): "both",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -110,7 +118,10 @@ class DivergenceMapDisplay:
     ) -> Self:
         """Compute the divergences of all pairs of rows and draw a heat map.
 
-        Infinite divergences are hatched cells, and no part of the scale of colours.
+        Infinite divergences are hatched cells, and no part of the scale of colours. Of more
+        than 12 x 12 cells, which have no room for numbers, the largest 3 % share a colour, and
+        where all but divergences of 0, as of rows from themselves, are in the upper half of
+        the scale, it begins with the least of them; arrows on the colour bar tell.
 
         Parameters
         ----------
@@ -236,17 +247,20 @@ class DivergenceMapDisplay:
             The display itself.
         """
         n, m = (0, 0) if self.points is not None else self.divergences.shape
-        size = [min(max(5.0, 2.0 + 0.55 * k), 9.0) for k in (m, n)]
-        size = {"figsize": (size[0] + 0.5, size[1] - 0.5), "layout": "compressed"}
-        self.figure_, (self.ax_,) = axes_of(ax, **size)
+        rows, columns = (
+            texts_of(names, range(k)) if k else [""]
+            for names, k in ((self.row_names, n), (self.column_names, m))
+        )
+        width, height = (min(max(5.0, 2.0 + 0.55 * k), 9.0) for k in (m, n))
+        size = (width + 0.3 + inches_for(rows), height - 0.7 + inches_for(columns))
+        self.figure_, (self.ax_,) = axes_of(ax, figsize=size, layout="compressed")
         self.lines_ = self.diagonal_ = None
+        options = {"label": self._label(), "format": "%g"}
         if self.points is None:
-            self._draw_heat_map()
+            options["extend"] = self._draw_heat_map(rows, columns)
         else:
             self._draw_surface()
-        self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label=self._label(), format="%g"
-        )
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, **options)
         return self
 
     def _label(self):
@@ -258,12 +272,23 @@ class DivergenceMapDisplay:
             label += f" ({own.replace('inf', '∞')})"
         return f"{label} in {unit_of(self.base)}" if divergence.has_unit else label
 
-    def _draw_heat_map(self):
+    def _scale(self):
+        """Return the ends of the scale of colours."""
+        values = self.divergences[np.isfinite(self.divergences)]
+        least, most = values.min(initial=np.inf), values.max(initial=0.0)
+        low = least if find(self.divergence).name == "cross_entropy" else 0.0
+        above = values[values > 0.0]
+        if max(self.divergences.shape) > MOST_ANNOTATED and len(above) > 0:
+            most = np.quantile(above, SHARE_IN_LEVELS)
+            if most / 2 < above.min() < (1.0 - 1e-6) * most:  # not only by rounding
+                low = above.min()
+        return (low, most) if most > low else (low, low + 1.0)
+
+    def _draw_heat_map(self, rows, columns):
+        """Draw it, and return the ends of the scale beyond which there are cells."""
         ax, values = self.ax_, self.divergences
         finite = np.isfinite(values)
-        least, most = (values[finite].min(), values[finite].max()) if finite.any() else (0, 0)
-        low = least if find(self.divergence).name == "cross_entropy" else 0.0
-        high = most if most > low else low + 1.0
+        low, high = self._scale()
         # What is infinite is left out, so that the hatched background shows.
         ax.patch.set(facecolor="0.85", edgecolor="0.6", hatch="////", linewidth=0)
         self.image_ = ax.imshow(
@@ -283,10 +308,13 @@ class DivergenceMapDisplay:
             size = min(9.0, max(4.0, 72 * room / max(map(len, texts)) / 0.7))
             for (i, j), text in zip(np.ndindex(values.shape), texts, strict=True):
                 self.texts_.append(self._annotate(i, j, text, size))
-        columns, names = ticks_of(self.column_names, values.shape[1])
-        ax.set_xticks(columns, names, rotation=rotation_for(ax, names, COLORBAR_LEAVES))
-        ax.set_yticks(*ticks_of(self.row_names, values.shape[0]))
+        width, height = inches_of(ax)
+        places, columns = thinned(columns, COLORBAR_LEAVES * width)
+        ax.set_xticks(places, columns, rotation=rotation_for(ax, columns, COLORBAR_LEAVES))
+        ax.set_yticks(*thinned(rows, height))
         ax.set(xlabel="Q", ylabel="P")
+        ends = (values[finite] < low).any(), (values[finite] > high).any()
+        return EXTEND[ends]
 
     def _annotate(self, i, j, text, fontsize):
         style = {"ha": "center", "va": "center", "fontsize": fontsize}

@@ -8,14 +8,17 @@ have hatches or markers of their own, so that nothing is lost in grey.
 import numpy as np
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-# One of each for a class, over and over; neighbours differ in lightness. The first pair to
-# come again is the 57th.
-COLORS = ["#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
+# One of each for a class, over and over; neighbours differ in lightness. None is the colour of
+# text, black or, where the style of matplotlib is dark, white.
+COLORS = [BLUE, ORANGE, None, "#56B4E9", GREEN, "#CC79A7", VERMILLION]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 UNITS = {None: "nats", 2: "bits", 10: "bans"}
-# More labels than these would be written one over the other.
-MOST_LABELS = 16
-EDGE = {"edgecolor": "black", "linewidth": 0.6}
+# Of more bars some are left out, or summed up.
+MOST_BARS = 16
+# Longer names lose their middle, since those of one kind often differ at the end.
+MOST_CHARACTERS = 30
+# More labels than one per so many inches would be written one over the other.
+INCHES_PER_LABEL = 0.13
 # Below the axes, since data may be anywhere in them: the pad, in units of the font size, is
 # the height of tick labels and of the label of the axis.
 LEGEND_BELOW = {
@@ -26,7 +29,26 @@ LEGEND_BELOW = {
     "frameon": False,
 }
 INCHES_PER_CHARACTER = 0.08
+INCHES_OF_HANDLE = 0.3
 GAP = 0.1
+
+
+def ink_of(ax):
+    """Return the colour of text on axes."""
+    return ax.title.get_color()
+
+
+def edge_of(ax):
+    """Return the style of the edges of bars."""
+    return {"edgecolor": ink_of(ax), "linewidth": 0.6}
+
+
+def style_of(j, ax):
+    """Return colour and marker of the j-th of what is drawn on axes."""
+    return {
+        "color": COLORS[j % len(COLORS)] or ink_of(ax),
+        "marker": MARKERS[j % len(MARKERS)],
+    }
 
 
 def unit_of(base):
@@ -45,15 +67,42 @@ def text_of(name):
 
     A dollar sign would begin a formula, and a legend leaves out what begins with "_".
     """
-    text = str(name).replace("$", r"\$")
+    text = str(name)
+    if len(text) > MOST_CHARACTERS:
+        half = MOST_CHARACTERS // 2
+        text = f"{text[: half - 1]}…{text[-half:]}"
+    text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 
-def ticks_of(names, n):
-    """Return the positions and labels of n ticks, thinned to at most ``MOST_LABELS``."""
-    names = range(n) if names is None else names
-    step = -(-n // MOST_LABELS)
-    return np.arange(0, n, step), [text_of(name) for name in names[::step]]
+def texts_of(names, kept, others=()):
+    """Return the names, or positions, of what is drawn, and of others, drawn as one."""
+    texts = [text_of(i if names is None else names[i]) for i in kept]
+    return [*texts, f"{len(others)} others"] if len(others) else texts
+
+
+def thinned(texts, inches):
+    """Return the positions and labels of ticks, as many as there is room for."""
+    step = int(np.ceil(len(texts) * INCHES_PER_LABEL / inches))
+    return np.arange(0, len(texts), step), texts[::step]
+
+
+def largest(contributions, most):
+    """Return which contributions to draw, and which to draw as the sum of the others.
+
+    All in their order, if there are no more than ``most``; otherwise the largest first.
+    """
+    n = len(contributions)
+    if n <= most:
+        return np.arange(n), np.arange(0)
+    order = np.argsort(-np.abs(contributions), kind="stable")
+    kept = order[: most - 1]
+    return kept[np.argsort(-contributions[kept], kind="stable")], order[most - 1 :]
+
+
+def values_of(values, kept, others):
+    """Return the values of what is drawn; the last is the sum of others, if there are any."""
+    return np.append(values[kept], values[others].sum()) if len(others) else values[kept]
 
 
 def number(value, sign="-"):
@@ -74,7 +123,13 @@ def inches_of(ax):
 
 def inches_for(texts):
     """Return the length of the longest text, or nearly, with a small gap."""
-    return INCHES_PER_CHARACTER * max(map(len, texts)) + GAP
+    lines = (line for text in texts for line in text.split("\n"))
+    return INCHES_PER_CHARACTER * max(map(len, lines)) + GAP
+
+
+def columns_for(names, inches):
+    """Return how many columns a legend with these names has room for."""
+    return max(1, min(len(names), 5, int(inches / (inches_for(names) + INCHES_OF_HANDLE))))
 
 
 def rotation_for(ax, texts, share=1.0):
@@ -97,14 +152,14 @@ def to_the_edge(values):
     return np.where(finite, values, 1.5 * longest or 1.0)
 
 
-def signed_style(values):
+def signed_style(values, ax):
     """Return the style that distinguishes bars of negative values."""
     negative = values < 0
     return {
         "color": np.where(negative, GREEN, VERMILLION),
         "hatch": np.where(negative, "..", "\\\\").tolist(),
         "alpha": 0.75,
-        **EDGE,
+        **edge_of(ax),
     }
 
 

@@ -15,28 +15,38 @@ from sklkl._core.typing import Axes, Estimator, Floats, OnZero, Samples
 from sklkl.inspection._drawing import (
     BLUE,
     COLORS,
-    EDGE,
     LEGEND_BELOW,
-    MARKERS,
-    MOST_LABELS,
+    MOST_BARS,
     axes_of,
     check_ax,
+    columns_for,
+    edge_of,
     inches_for,
     inches_of,
+    ink_of,
     labels_of,
+    largest,
     margin_for,
     number,
     signed,
     signed_style,
+    style_of,
     text_of,
-    ticks_of,
+    texts_of,
+    thinned,
     to_the_edge,
     unit_of,
+    values_of,
 )
 from sklkl.metrics._fidelity import compare, with_columns
 from sklkl.metrics._losses import check_options
 
 MOST_POINTS = 5000
+MOST_ROWS = 2 * MOST_BARS  # that have room for labels
+BESIDE = 1.3  # times the width of axes is theirs with the room beside them
+# Of more classes than colours most probabilities are small. Their square roots are not.
+ROOTS = {"functions": (lambda x: np.sign(x) * np.sqrt(np.abs(x)), lambda x: x * np.abs(x))}
+TICKS_OF_ROOTS = [0, 0.02, 0.1, 0.25, 0.5, 1]
 LABEL = {"padding": 2, "fontsize": "small"}
 
 
@@ -49,6 +59,9 @@ of_fidelity = documented_with(
             Unit of the divergences: None for nats, 2 for bits.
         on_zero : {"clip", "inf", "raise"}, default="clip"
             What to do where only the student's probability is 0, as in ``kl_loss``.
+        n_classes : int, default=16
+            How many bars of classes to draw at most. Of more classes all but the last are
+            those that contribute most, and the last is the sum of the others.
         n_rows : int, default=10
             How many of the samples that differ most to show.
         ax : sequence of three matplotlib Axes, default=None
@@ -69,7 +82,9 @@ class FidelityDisplay:
     student's probabilities over the teacher's, a point for each sample and class; the mean
     contribution of each class to :math:`D(teacher \| student)`, negative where the student
     gives the class more; and the samples in which the two differ most. Of more than 5000
-    points only evenly spaced samples are drawn; all samples count in the other axes.
+    points only evenly spaced ones are drawn; all samples count in the other axes. Of more than
+    seven classes the six that contribute most have colours, points of the others are grey, and
+    the axes are scaled by the square root, so that small probabilities are seen.
 
     Parameters
     ----------
@@ -87,6 +102,8 @@ class FidelityDisplay:
         Unit of the divergences: None for nats, 2 for bits.
     row_names : sequence of str of length n_samples, default=None
         Names of the samples, shown beside their numbers.
+    n_classes : int, default=16
+        How many bars of classes to draw at most.
     n_rows : int, default=10
         How many of the samples that differ most to show.
 
@@ -97,11 +114,13 @@ class FidelityDisplay:
     ax_ : ndarray of shape (3,) of matplotlib Axes
         Axes of the probabilities, of the classes and of the samples.
     lines_ : list of matplotlib Line2D
-        The points of each class.
+        The points of each class that has a colour, and of all others.
     diagonal_ : matplotlib Line2D
         Where both agree.
     class_bars_, row_bars_ : matplotlib BarContainer
         The bars of the classes and of the samples.
+    drawn_classes_ : ndarray of shape (n_drawn,)
+        The positions of the classes that have bars of their own, in the order of these.
     worst_rows_ : ndarray of shape (n_rows,)
         The samples that were drawn, that with the largest divergence first.
 
@@ -133,6 +152,7 @@ class FidelityDisplay:
     classes: Sequence[Any]
     base: float | None = None
     row_names: Sequence[str] | None = None
+    n_classes: int = MOST_BARS
     n_rows: int = 10
 
     @classmethod
@@ -146,6 +166,7 @@ class FidelityDisplay:
         sample_weight: ArrayLike | None = None,
         base: float | None = None,
         on_zero: OnZero = "clip",
+        n_classes: int = MOST_BARS,
         n_rows: int = 10,
         ax: Axes = None,
     ) -> Self:
@@ -200,6 +221,7 @@ class FidelityDisplay:
             base=base,
             on_zero=on_zero,
             row_names=labels_of(X),
+            n_classes=n_classes,
             n_rows=n_rows,
         ).plot(ax=ax)
 
@@ -214,6 +236,7 @@ class FidelityDisplay:
         sample_weight: ArrayLike | None = None,
         base: float | None = None,
         on_zero: OnZero = "clip",
+        n_classes: int = MOST_BARS,
         n_rows: int = 10,
         ax: Axes = None,
     ) -> Self:
@@ -264,13 +287,15 @@ class FidelityDisplay:
             base=base,
             on_zero=on_zero,
             row_names=labels_of(teacher_proba),
+            n_classes=n_classes,
             n_rows=n_rows,
         ).plot(ax=ax)
 
     @classmethod
-    def _compare(cls, *arguments, sample_weight, base, on_zero, row_names, n_rows):
+    def _compare(cls, *arguments, sample_weight, base, on_zero, row_names, n_classes, n_rows):
         """Return the display of a comparison by ``compare(*arguments)``."""
         check_options(base, on_zero)
+        check("n_classes", n_classes, integer(2))
         check("n_rows", n_rows, integer(1))
         fidelity = compare(*arguments, sample_weight, base, on_zero)
         return cls(
@@ -282,6 +307,7 @@ class FidelityDisplay:
             classes=fidelity.classes,
             base=base,
             row_names=row_names,
+            n_classes=n_classes,
             n_rows=n_rows,
         )
 
@@ -299,76 +325,106 @@ class FidelityDisplay:
         display : FidelityDisplay
             The display itself.
         """
-        n_bars = max(min(len(self.classes), MOST_LABELS), min(self.n_rows, 2 * MOST_LABELS))
-        size = (12.0, max(4.2, 1.6 + 0.22 * n_bars))
+        # NaN is last in either order; of equal rows the first comes first.
+        order = np.argsort(-self.row_divergences, kind="stable")
+        n_counted = np.count_nonzero(~np.isnan(self.row_divergences))
+        self.worst_rows_ = order[: min(self.n_rows, n_counted)]
+        self.drawn_classes_, others = largest(self.contributions, self.n_classes)
+        classes = texts_of(self.classes, self.drawn_classes_, others)
+        rows = [self._row_label(i) for i in self.worst_rows_.tolist()]
+        coloured, grey = largest(self.contributions, len(COLORS))
+        coloured = np.sort(coloured)
+        points = texts_of(self.classes, coloured, grey)
+        width = 11.7 + inches_for(classes) + inches_for(rows)
+        n_bars = min(max(len(classes), len(rows)), MOST_ROWS)
+        legend_rows = np.ceil(len(points) / columns_for(points, width / 4))
+        height = max(4.0 + 0.2 * legend_rows, 1.6 + 0.22 * n_bars)
+        size = (max(width, min(2.9 * height, 15.5)), height)  # the first is square
         self.figure_, self.ax_ = axes_of(ax, 3, ncols=3, figsize=size)
-        self._draw_probabilities(self.ax_[0])
-        self._draw_classes(self.ax_[1])
-        self._draw_rows(self.ax_[2])
+        self._draw_probabilities(self.ax_[0], coloured, grey, points)
+        values = values_of(self.contributions, self.drawn_classes_, others)
+        self._draw_classes(self.ax_[1], classes, values)
+        self._draw_rows(self.ax_[2], rows)
         return self
 
-    def _draw_probabilities(self, ax):
-        drawn = np.flatnonzero(~np.isnan(self.row_divergences))
-        k = len(self.classes)
-        if len(drawn) * k > MOST_POINTS:
-            n = max(1, MOST_POINTS // k)
-            drawn = drawn[np.linspace(0, len(drawn) - 1, n).astype(np.intp)]
+    def _draw_probabilities(self, ax, kept, others, names):
+        samples = np.flatnonzero(~np.isnan(self.row_divergences))
+        grey = {"color": "0.6", "marker": "."}
+        groups = [(others, grey)] if len(others) else []
+        groups += [([j], style_of(i, ax)) for i, j in enumerate(kept)]
+        most = max(1, MOST_POINTS // len(groups))
         (self.diagonal_,) = ax.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
-        self.lines_ = [
-            ax.plot(
-                self.teacher_proba[drawn, j],
-                self.student_proba[drawn, j],
+        self.lines_ = []
+        for columns, style in groups:
+            points = np.array(
+                [
+                    proba[np.ix_(samples, columns)].ravel()
+                    for proba in (self.teacher_proba, self.student_proba)
+                ]
+            )
+            n = points.shape[1]
+            if n > most:
+                points = points[:, np.linspace(0, n - 1, most).astype(np.intp)]
+            self.lines_ += ax.plot(
+                *points,
                 linestyle="",
-                marker=MARKERS[j % len(MARKERS)],
-                markersize=4,
-                color=COLORS[j % len(COLORS)],
-                alpha=0.6 if len(drawn) < 300 else 0.35,
+                markersize=4 if len(samples) < 300 else 3,
+                alpha=0.6 if len(samples) < 300 else 0.35,
                 markeredgewidth=0,
-                label=text_of(c),
-            )[0]
-            for j, c in enumerate(self.classes)
-        ]
+                **style,
+            )
+        # The others are below all points, and last in the legend.
+        if len(others):
+            self.lines_.append(self.lines_.pop(0))
+        for line, name in zip(self.lines_, names, strict=True):
+            line.set_label(name)
+        margin = 0.03
+        if len(others):
+            margin = 0.002
+            ax.set_xscale("function", **ROOTS)
+            ax.set_yscale("function", **ROOTS)
+            ticks = [f"{tick:g}" for tick in TICKS_OF_ROOTS]
+            ax.set_xticks(TICKS_OF_ROOTS, ticks)
+            ax.set_yticks(TICKS_OF_ROOTS, ticks)
         ax.set(
-            xlim=(-0.03, 1.03),
-            ylim=(-0.03, 1.03),
+            xlim=(-margin, 1 + margin),
+            ylim=(-margin, 1 + margin),
             aspect="equal",
             xlabel="teacher's probability",
             ylabel="student's probability",
         )
-        if k <= MOST_LABELS:
-            legend = ax.legend(**LEGEND_BELOW, ncols=min(k, 5), handletextpad=0.1)
-            for handle in legend.legend_handles:
-                handle.set(alpha=1, markersize=6)
+        columns = columns_for(names, BESIDE * inches_of(ax)[0])
+        legend = ax.legend(
+            self.lines_, names, **LEGEND_BELOW, ncols=columns, handletextpad=0.1
+        )
+        for handle in legend.legend_handles:
+            handle.set(alpha=1, markersize=6)
 
-    def _draw_classes(self, ax):
-        lengths = to_the_edge(self.contributions)
+    def _draw_classes(self, ax, names, values):
+        lengths = to_the_edge(values)
         places = np.arange(len(lengths))
-        self.class_bars_ = ax.barh(places, lengths, **signed_style(lengths))
-        few = len(places) <= MOST_LABELS
-        labels = [signed(c) if few or np.isinf(c) else "" for c in self.contributions]
+        self.class_bars_ = ax.barh(places, lengths, **signed_style(lengths, ax))
+        few = len(places) <= MOST_ROWS
+        labels = [signed(c) if few or np.isinf(c) else "" for c in values]
         ax.bar_label(self.class_bars_, labels, **LABEL)
         ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
-        ax.set_yticks(*ticks_of(self.classes, len(places)))
-        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set_yticks(*thinned(names, inches_of(ax)[1]))
+        ax.axvline(0, color=ink_of(ax), linewidth=0.8)
         ax.set_ylim(len(places) - 0.5, -0.5)
         total = f"{number(self.divergence)} {unit_of(self.base)}"
         ax.set_title(f"D(teacher‖student) = {total}", fontsize="medium")
         ax.set(xlabel=f"mean contribution in {unit_of(self.base)}", ylabel="class")
 
-    def _draw_rows(self, ax):
-        # NaN is last in either order; of equal rows the first comes first.
-        order = np.argsort(-self.row_divergences, kind="stable")
-        n_counted = np.count_nonzero(~np.isnan(self.row_divergences))
-        self.worst_rows_ = order[: min(self.n_rows, n_counted)]
+    def _draw_rows(self, ax, names):
         values = self.row_divergences[self.worst_rows_]
         places = np.arange(len(values))
-        self.row_bars_ = ax.barh(places, to_the_edge(values), color=BLUE, alpha=0.75, **EDGE)
-        few = len(places) <= 2 * MOST_LABELS
+        lengths = to_the_edge(values)
+        self.row_bars_ = ax.barh(places, lengths, color=BLUE, alpha=0.75, **edge_of(ax))
+        few = len(places) <= MOST_ROWS
         labels = [number(v) if few or np.isinf(v) else "" for v in values]
         ax.bar_label(self.row_bars_, labels, **LABEL)
         ax.margins(x=margin_for(inches_for(labels), inches_of(ax)[0]))
-        names = [self._row_label(i) for i in self.worst_rows_.tolist()]
-        ax.set_yticks(places, names) if few else ax.set_yticks(*ticks_of(names, len(names)))
+        ax.set_yticks(*thinned(names, inches_of(ax)[1]))
         if not values.any():
             ax.set_xlim(0, 1)
         ax.set_ylim(len(places) - 0.5, -0.5)

@@ -19,19 +19,21 @@ from sklkl._core.targets import align_target, check_target, one_hot
 from sklkl._core.typing import Axes, BinStrategy, Estimator, Floats, Folds, OnZero, Samples
 from sklkl.calibration import KLDecomposition, kl_decomposition
 from sklkl.inspection._drawing import (
-    COLORS,
     INCHES_PER_CHARACTER,
     LEGEND_BELOW,
-    MARKERS,
     axes_of,
     check_ax,
+    columns_for,
     inches_of,
-    text_of,
+    style_of,
+    texts_of,
     unit_of,
 )
 
 MOST_CURVES = 7  # as there are colours
 EDGES = np.linspace(0.0, 1.0, 21)
+CROWDED = 0.5  # of the weight in one part of the histogram
+WIDTH = 5.5
 LINESTYLES = ["-", "--", "-.", ":"]
 
 
@@ -42,8 +44,11 @@ of_reliability = documented_with(
             or the 7 with the largest mean targets.
         n_bins : int, default=10
             Number of bins for each class; empty ones are left out.
-        strategy : {"quantile", "uniform"}, default="quantile"
-            Bins of equal weight, or of equal width. Equal predictions share a bin.
+        strategy : {"variance", "quantile", "uniform"}, default="variance"
+            Bins with equal sums of weight times q (1 - q), for predictions q, which is the
+            variance of labels of calibrated predictions: of many classes, whose predictions
+            are nearly all close to 0, most bins are where the others are. Or bins of equal
+            weight, or of equal width. Equal predictions share a bin.
         method : str or estimator, default="dirichlet"
             How the calibrated probabilities are estimated, as in ``kl_decomposition``. Its
             "binning" has bins of its own, ``n_bins`` for each predicted class.
@@ -86,6 +91,8 @@ class ReliabilityDisplay:
         The result of ``kl_decomposition``.
     classes : sequence of length n_curves
         Names of the classes that are drawn.
+    n_all_classes : int, default=None
+        How many classes there are, for the legend; as many as are drawn if None.
     base : float, default=None
         Unit of the divergences: None for nats, 2 for bits.
 
@@ -124,7 +131,7 @@ class ReliabilityDisplay:
     KL 0.110 = miscalibration 0.110 + refinement 0.000 nats
     entropy of the targets 0.835 nats
     >>> display.prob_pred[0].round(2), display.prob_true[0].round(2)
-    (array([0.01, 0.1 , 0.38, 0.82]), array([0.06, 0.2 , 0.39, 0.66]))
+    (array([0.06, 0.32, 0.53, 0.84]), array([0.14, 0.36, 0.46, 0.67]))
     """
 
     prob_true: Sequence[Floats]
@@ -134,6 +141,7 @@ class ReliabilityDisplay:
     decomposition: KLDecomposition
     _: KW_ONLY
     classes: Sequence[Any]
+    n_all_classes: int | None = None
     base: float | None = None
 
     @classmethod
@@ -146,7 +154,7 @@ class ReliabilityDisplay:
         *,
         classes_of_interest: ArrayLike | None = None,
         n_bins: int = 10,
-        strategy: BinStrategy = "quantile",
+        strategy: BinStrategy = "variance",
         method: str | Estimator = "dirichlet",
         cv: Folds = 5,
         sample_weight: ArrayLike | None = None,
@@ -226,7 +234,7 @@ class ReliabilityDisplay:
         labels: ArrayLike | None = None,
         classes_of_interest: ArrayLike | None = None,
         n_bins: int = 10,
-        strategy: BinStrategy = "quantile",
+        strategy: BinStrategy = "variance",
         method: str | Estimator = "dirichlet",
         cv: Folds = 5,
         sample_weight: ArrayLike | None = None,
@@ -344,6 +352,7 @@ class ReliabilityDisplay:
             counts,
             decomposition,
             classes=[known[j] for j in columns],
+            n_all_classes=len(known),
             base=base,
         )
 
@@ -361,27 +370,29 @@ class ReliabilityDisplay:
         display : ReliabilityDisplay
             The display itself.
         """
+        names = texts_of(self.classes, range(len(self.classes)))
+        n_columns = min(4, columns_for(names, WIDTH))
+        height = 6.1 + 0.2 * np.ceil(len(names) / n_columns)
         self.figure_, self.ax_ = axes_of(
-            ax, 2, nrows=2, sharex=True, figsize=(5.5, 6.5), height_ratios=[3, 1]
+            ax, 2, nrows=2, sharex=True, figsize=(WIDTH, height), height_ratios=[3, 1]
         )
         of_curves, of_counts = self.ax_
         (self.diagonal_,) = of_curves.plot([0, 1], [0, 1], color="0.6", linewidth=1)
         self.curves_, self.histograms_ = [], []
-        for j, name in enumerate(self.classes):
-            style = {
-                "color": COLORS[j % len(COLORS)],
-                "linestyle": LINESTYLES[j % len(LINESTYLES)],
-            }
+        for j, name in enumerate(names):
+            style = style_of(j, of_curves)
+            marker = style.pop("marker")
+            style["linestyle"] = LINESTYLES[j % len(LINESTYLES)]
             curve = of_curves.errorbar(
                 self.prob_pred[j],
                 self.prob_true[j],
                 2 * self.standard_errors[j],
-                marker=MARKERS[j % len(MARKERS)],
+                marker=marker,
                 markersize=5,
                 linewidth=1.2,
                 elinewidth=1,
                 capsize=2,
-                label=text_of(name),
+                label=name,
                 **style,
             )
             self.curves_.append(curve)
@@ -390,8 +401,16 @@ class ReliabilityDisplay:
         of_curves.set_title(self._title(inches_of(of_curves)[0]), fontsize="medium")
         whole = np.array_equal(self.counts, np.round(self.counts))
         of_counts.set(xlabel="predicted probability", ylabel="samples" if whole else "weight")
-        handles, names = of_curves.get_legend_handles_labels()
-        of_counts.legend(handles, names, title="class", **LEGEND_BELOW, ncols=4)
+        # Most classes are improbable in most rows, which leaves nothing to see of the rest.
+        if np.median(self.counts.max(axis=1) / self.counts.sum(axis=1)) > CROWDED:
+            of_counts.set_yscale("log")
+        drawn = len(self.classes)
+        title = (
+            "class"
+            if self.n_all_classes in (None, 2, drawn)
+            else f"{drawn} of {self.n_all_classes} classes"
+        )
+        of_counts.legend(self.curves_, names, title=title, **LEGEND_BELOW, ncols=n_columns)
         return self
 
     def _title(self, width):
@@ -441,6 +460,8 @@ def _edges(proba, weight, n_bins, strategy):
     """Return the n_bins - 1 edges between bins; a bin holds its upper edge."""
     if strategy == "uniform":
         return np.linspace(0.0, 1.0, n_bins + 1)[1:-1]
+    if strategy == "variance":
+        weight = weight * (proba * (1.0 - proba)).clip(0.0)
     order = np.argsort(proba)
     mass = np.cumsum(weight[order])
     return proba[order[np.searchsorted(mass, mass[-1] * np.arange(1, n_bins) / n_bins)]]

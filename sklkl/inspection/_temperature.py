@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
@@ -22,6 +23,7 @@ from sklkl.inspection._drawing import (
     VERMILLION,
     axes_of,
     check_ax,
+    ink_of,
     number,
     unit_of,
 )
@@ -30,6 +32,7 @@ from sklkl.metrics._scorers import DivergenceScorer
 from sklkl.model_selection._split import check_soft_cv
 
 MOST_TICKS = 9
+MOST_NAMED = 3
 
 
 class TemperatureDisplay:
@@ -39,6 +42,8 @@ class TemperatureDisplay:
     divergence of the targets to the predictions of held-out samples, and their accuracy. A
     line joins the means over folds, a band of one standard deviation on both sides shows the
     spread, small dots are single folds. The temperature of least mean divergence is marked.
+    The title says where that is the lowest or the highest of all, so that a better one may lie
+    beyond, and which others the folds do not tell from it; their means are hollow.
 
     Parameters
     ----------
@@ -61,6 +66,9 @@ class TemperatureDisplay:
         Axes of the divergence and of the accuracy.
     best_temperature_ : float
         The temperature of least mean divergence; of equal ones the lowest.
+    as_good_ : ndarray of shape (n_as_good,)
+        Other temperatures whose mean divergences do not differ from the least by more than
+        chance explains.
     lines_ : list of matplotlib Line2D
         The means, of the divergence and of the accuracy.
     bands_ : list of matplotlib PolyCollection
@@ -69,6 +77,8 @@ class TemperatureDisplay:
         The folds.
     best_ : list of matplotlib Line2D
         The mark of the best temperature.
+    hollow_ : list of matplotlib Line2D
+        The means at the temperatures that may be as good.
 
     See Also
     --------
@@ -78,7 +88,15 @@ class TemperatureDisplay:
     Notes
     -----
     The spread of the folds is not the uncertainty of a difference between temperatures: all
-    share their folds, so that most of the spread is common to them.
+    share their folds, so that most of the spread is common to them. ``as_good_`` comes from
+    the differences in each of n folds, by a paired t-test at 5 %, whose variance is multiplied
+    by 1 + n / (n - 1), since folds share training samples [1]_. Repeated folds share more, so
+    that more temperatures may be as good than it says. A single fold tells none apart.
+
+    References
+    ----------
+    .. [1] Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine
+       Learning 52.
 
     Examples
     --------
@@ -240,18 +258,39 @@ class TemperatureDisplay:
         self.figure_, self.ax_ = axes_of(ax, 2, nrows=2, sharex=True, figsize=(5.5, 5.5))
         at = int(np.argmin(self.kl.mean(axis=1)))
         self.best_temperature_ = float(self.temperatures[at])
-        self.lines_, self.bands_, self.folds_, self.best_ = [], [], [], []
+        as_good = self._as_good(at)
+        self.as_good_ = self.temperatures[as_good]
+        self.lines_, self.bands_, self.folds_ = [], [], []
+        self.best_, self.hollow_ = [], []
         name, unit = self.param_name.rpartition("__")[2], unit_of(self.base)
-        least = f"{number(self.kl[at].mean())} {unit} at {name} {self.best_temperature_:.4g}"
+        title = f"least KL {number(self.kl[at].mean())} {unit} at {name} "
+        title += f"{self.best_temperature_:.4g}{self._edge(at)}{_said(self.as_good_)}"
         of_kl, of_accuracy = self.ax_
-        self._draw(of_kl, self.kl, BLUE, "o")
-        self._draw(of_accuracy, self.accuracy, ORANGE, "s")
-        of_kl.set_title(f"least KL {least}", fontsize="medium")
+        self._draw(of_kl, self.kl, as_good, BLUE, "o")
+        self._draw(of_accuracy, self.accuracy, as_good, ORANGE, "s")
+        of_kl.set_title(title, fontsize="medium")
         of_kl.set_ylabel(f"KL in {unit}")
         of_accuracy.set(ylabel="accuracy", xlabel=name)
         return self
 
-    def _draw(self, ax, scores, color, marker):
+    def _as_good(self, at):
+        """Return a mask of the other temperatures that the folds do not tell from the best."""
+        n = self.kl.shape[1]
+        others = np.arange(len(self.kl)) != at
+        if n == 1:
+            return others
+        worse = self.kl - self.kl[at]
+        error = worse.std(axis=1, ddof=1) * np.sqrt(1 / n + 1 / (n - 1))
+        return others & (worse.mean(axis=1) <= stdtrit(n - 1, 0.975) * error)
+
+    def _edge(self, at):
+        """Return words on a best temperature beyond which none was tried."""
+        last = len(self.temperatures) - 1
+        return (
+            {0: ", the lowest tried", last: ", the highest tried"}.get(at, "") if last else ""
+        )
+
+    def _draw(self, ax, scores, as_good, color, marker):
         t, mean, spread = self.temperatures, scores.mean(axis=1), scores.std(axis=1)
         ax.set_xscale("log", base=2)
         band = ax.fill_between(
@@ -264,10 +303,18 @@ class TemperatureDisplay:
             marker=".",
             markersize=6,
             markeredgewidth=0,
-            color="black",
+            color=ink_of(ax),
             alpha=0.4,
         )
         (line,) = ax.plot(t, mean, color=color, marker=marker)
+        (hollow,) = ax.plot(
+            t[as_good],
+            mean[as_good],
+            linestyle="",
+            color=color,
+            marker=marker,
+            markerfacecolor=ax.get_facecolor(),
+        )
         best = ax.axvline(
             self.best_temperature_, color=VERMILLION, linestyle="--", linewidth=1, zorder=1
         )
@@ -283,6 +330,16 @@ class TemperatureDisplay:
         self.folds_.append(folds)
         self.lines_.append(line)
         self.best_.append(best)
+        self.hollow_.append(hollow)
+
+
+def _said(as_good):
+    """Return a line that names a few temperatures, or counts them."""
+    if len(as_good) == 0:
+        return ""
+    named = ", ".join(f"{t:.4g}" for t in as_good)
+    what = named if len(as_good) <= MOST_NAMED else f"{len(as_good)} others, hollow"
+    return f"\nnot told apart by the folds: {what}"
 
 
 def _check_temperatures(temperatures):

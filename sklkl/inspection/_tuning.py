@@ -10,13 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 from sklkl._core.parameters import same
 from sklkl._core.typing import Axes, Estimator
 from sklkl.inspection._drawing import (
-    COLORS,
-    MARKERS,
     VERMILLION,
     axes_of,
     check_ax,
+    inches_for,
+    inches_of,
     number,
+    style_of,
     text_of,
+    thinned,
 )
 
 
@@ -137,41 +139,47 @@ class TuningDisplay:
         display : TuningDisplay
             The display itself.
         """
-        self.figure_, axes = axes_of(ax)
-        (self.ax_,) = axes
         best = int(np.argmin(self.mean_loss))
         names = dict.fromkeys(name for params in self.params for name in params)
-        self.values_, self.losses_, self.containers_, labels = [], [], [], []
-        for j, name in enumerate(names):
-            rows = np.array(
-                sorted(self._rows(name), key=lambda i: _order(self.params[i][name]))
-            )
-            values = [self.params[i][name] for i in rows]
-            at = len(labels) + np.arange(len(values))
-            color, marker = COLORS[j % len(COLORS)], MARKERS[j % len(MARKERS)]
-            style = {"color": color, "linestyle": "", "capsize": 2, "marker": marker}
+        points = {
+            name: sorted(self._rows(name), key=lambda i: _order(self.params[i][name]))
+            for name in names
+        }
+        self.values_ = [(name, self.params[i][name]) for name in names for i in points[name]]
+        self.losses_ = np.array([self.mean_loss[i] for rows in points.values() for i in rows])
+        labels = [_label(name, value) for name, value in self.values_]
+        width = min(max(6.4, 1.0 + 0.22 * len(labels)), 14.0)
+        height = 3.8 + inches_for(labels)
+        self.figure_, (self.ax_,) = axes_of(ax, figsize=(width, height))
+        self.containers_, chosen, end = [], [], 0
+        for j, rows in enumerate(map(np.array, points.values())):
+            at = end + np.arange(len(rows))
+            end += len(rows)
+            style = style_of(j, self.ax_)
             self.containers_.append(
                 self.ax_.errorbar(
                     at,
                     self.mean_loss[rows],
                     self.standard_error[rows],
-                    markerfacecolor="white",
+                    markerfacecolor=self.ax_.get_facecolor(),
+                    linestyle="",
+                    capsize=2,
                     **style,
                 )
             )
-            chosen = rows == best
-            self.ax_.plot(
-                at[chosen], self.mean_loss[rows][chosen], color=color, marker=marker, zorder=3
-            )
-            self.values_ += [(name, value) for value in values]
-            self.losses_ += self.mean_loss[rows].tolist()
-            short = name.rpartition("__")[2].replace("_", " ")
-            labels += [text_of(f"{short} {_text(short, value)}") for value in values]
-        self.losses_ = np.array(self.losses_)
+            is_best = rows == best
+            self.ax_.plot(at[is_best], self.mean_loss[rows][is_best], zorder=3, **style)
+            chosen += at[is_best].tolist()
         self.least_ = self.ax_.axhline(
             self.mean_loss.min(), color=VERMILLION, linestyle="--", linewidth=1, zorder=1
         )
-        self.ax_.set_xticks(range(len(labels)), labels, rotation=90, fontsize="small")
+        places, _ = thinned(labels, inches_of(self.ax_)[0])
+        # The chosen values have their labels, also where there is no room for all.
+        step = places[1] - places[0] if len(places) > 1 else 1
+        places = [i for i in places if min(abs(i - np.array(chosen))) >= step]
+        places = sorted([*places, *chosen])
+        texts = [labels[i] for i in places]
+        self.ax_.set_xticks(places, texts, rotation=90, fontsize="small")
         self.ax_.set_title(
             f"least loss {number(self.mean_loss.min())} nats", fontsize="medium"
         )
@@ -200,6 +208,12 @@ def _order(value):
     if value is None:
         return -np.inf
     return value if isinstance(value, Real | np.bool_) else np.inf
+
+
+def _label(name, value):
+    """Return the label of a point."""
+    short = name.rpartition("__")[2].replace("_", " ")
+    return text_of(f"{short} {_text(short, value)}")
 
 
 def _text(name, value):

@@ -15,7 +15,7 @@ from numbers import Integral, Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, check_cv
+from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
@@ -272,7 +272,7 @@ class WeightedSplitMixin:
         n_splits : int
             The number of splits.
         """
-        return self.n_splits
+        return self.n_splits * getattr(self, "n_repeats", 1)
 
 
 class StratifiedSoftKFold(WeightedSplitMixin, KFold):
@@ -299,6 +299,7 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
 
     See Also
     --------
+    RepeatedStratifiedSoftKFold : The same several times, shuffled.
     StratifiedSoftShuffleSplit : Random splits of any size.
     sklearn.model_selection.StratifiedKFold : Counts labels.
     sklearn.model_selection.StratifiedGroupKFold : Counts labels of groups.
@@ -377,6 +378,12 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
         UserWarning
             If a class has mass in fewer samples, or groups, than there are folds.
         """
+        masses = self._masses(X, y, groups, sample_weight)
+        rng = check_random_state(self.random_state if self.shuffle else 0)
+        yield from self._folds(masses, rng)
+
+    def _masses(self, X, y, groups, sample_weight):
+        """Return masses that can be divided; warn of those that not every fold can have."""
         masses = Masses(X, y, groups, sample_weight)
         if masses.n_units < self.n_splits:
             what = "samples" if groups is None else "groups"
@@ -388,16 +395,20 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
             warnings.warn(
                 f"{rare}, fewer than n_splits={self.n_splits}; some parts will lack it.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        rng = check_random_state(self.random_state if self.shuffle else 0)
+        return masses
+
+    def _folds(self, masses, rng):
+        """Generate indices of training and test sets."""
         shares = np.full(self.n_splits, 1.0 / self.n_splits)
-        folds = self._deal(masses, rng) if groups is None else self._place(masses, rng)
+        grouped = masses.group_of is not None
+        folds = self._place(masses, rng) if grouped else self._deal(masses, rng)
         exchange(masses, folds, shares, rng)
         fold_of = np.empty(masses.n_units, dtype=np.intp)
         for f, units in enumerate(folds):
             fold_of[units[units >= 0]] = f
-        if groups is not None:
+        if grouped:
             fold_of = fold_of[masses.group_of]
         for f in range(self.n_splits):
             yield np.flatnonzero(fold_of != f), np.flatnonzero(fold_of == f)
@@ -440,6 +451,109 @@ class StratifiedSoftKFold(WeightedSplitMixin, KFold):
             folds[f].append(unit)
             filled[f] += masses.of_group[unit]
         return [np.array(units + [-1] * len(units)) for units in folds]
+
+
+class RepeatedStratifiedSoftKFold(WeightedSplitMixin, RepeatedKFold):
+    """``StratifiedSoftKFold``, shuffled anew several times.
+
+    Repeats differ by chance alone, so that the mean over all folds depends less on how the
+    samples happened to be dealt out. Each repeat is a partition with equal class masses.
+    Few groups can be divided well in few ways, so that repeats may be the same.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    n_repeats : int, default=10
+        Number of times that the samples are divided, at least 1.
+    random_state : int, RandomState instance or None, default=None
+        Governs the choice of folds.
+
+    See Also
+    --------
+    StratifiedSoftKFold : A single partition.
+    sklearn.model_selection.RepeatedStratifiedKFold : Counts labels.
+
+    Notes
+    -----
+    Scores of repeats share their samples: their spread, divided by the square root of their
+    number, is not a standard error of the mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklkl.model_selection import RepeatedStratifiedSoftKFold
+    >>> y = np.random.default_rng(0).dirichlet([0.3, 0.3, 0.3], size=500)
+    >>> splitter = RepeatedStratifiedSoftKFold(n_splits=2, n_repeats=2, random_state=0)
+    >>> splitter.get_n_splits()
+    4
+    >>> for train, test in splitter.split(y, y):
+    ...     print(test[:4], y[test].mean(axis=0).round(3))
+    [1 2 3 4] [0.329 0.325 0.346]
+    [0 5 6 9] [0.329 0.325 0.346]
+    [0 4 6 9] [0.329 0.325 0.346]
+    [1 2 3 5] [0.329 0.325 0.346]
+    """
+
+    __metadata_request__split = {"groups": True, "sample_weight": False}  # noqa: RUF012
+
+    def __init__(
+        self,
+        *,
+        n_splits: int = 5,
+        n_repeats: int = 10,
+        random_state: RandomState | None = None,
+    ) -> None:
+        check("n_splits", n_splits, integer(2))
+        check("n_repeats", n_repeats, integer(1))
+        check("random_state", random_state, RANDOM_STATE)
+        super().__init__(n_splits=n_splits, n_repeats=n_repeats, random_state=random_state)
+        self.n_splits = n_splits
+
+    @documented
+    def split(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Generate indices of training and test sets, one repeat after the other.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; only their number matters.
+        %(y)s
+        groups : array-like of shape (n_samples,), default=None
+            Samples of one group stay together.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples in the masses. Sizes of folds count samples all the same,
+            unless there are groups.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Indices of the training set.
+        test : ndarray of shape (n_test,)
+            Indices of the test set.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, if arguments name their rows in another order than
+            ``X``, or if there are fewer samples, or groups, than folds.
+
+        Warns
+        -----
+        UserWarning
+            If a class has mass in fewer samples, or groups, than there are folds.
+        """
+        once = StratifiedSoftKFold(self.n_splits, shuffle=True)
+        masses = once._masses(X, y, groups, sample_weight)
+        rng = check_random_state(self.random_state)
+        for _ in range(self.n_repeats):
+            yield from once._folds(masses, rng)
 
 
 class StratifiedSoftShuffleSplit(WeightedSplitMixin, ShuffleSplit):

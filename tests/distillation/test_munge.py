@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from scipy.sparse import csr_array
 from scipy.stats import binomtest, chisquare, kstest
 from sklearn.base import clone
@@ -347,6 +348,50 @@ def test_bad_frames_of_others():
             munge(pl.DataFrame({"a": values}))
 
 
+def words(dtype, n_rows=60, n_words=40, seed=0):
+    """Rows with a few entries each, one without any, a constant column and an empty one."""
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.2, (n_rows, n_words)) * rng.integers(1, 50, (n_rows, n_words))
+    X = X * rng.uniform(-1.0, 2.0, X.shape) if np.dtype(dtype).kind == "f" else X
+    X[:, 3], X[:, 4], X[7] = 2, 0, 0
+    X[:, 5] = 100 + rng.integers(0, 20, n_rows)  # far from 0
+    X[7, 5] = 100
+    return X.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("options", [{}, {"local_variance": np.inf, "swap_probability": 0.8}])
+def test_sparse_rows_give_what_dense_ones_do(dtype, options):
+    X = words(dtype)
+    expected = munge(X, 250, random_state=0, **options)
+    found = munge(csr_array(X), 250, random_state=0, **options)
+    assert found.dtype == X.dtype
+    assert_array_equal(found.toarray(), expected)
+    assert (found.data != 0).all()
+    # Neither dense nor changed: an entry comes from one row of the pair or the other.
+    assert found.nnz < 2.1 * np.count_nonzero(X) / len(X) * 250
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_matrix", "coo_array", "bsr_matrix"])
+def test_sparse_formats(kind):
+    X = words(np.float64)
+    X = getattr(sparse, kind)(X)
+    before = X.toarray()
+    found = munge(X, random_state=0)
+    assert type(found) is type(X)
+    assert_array_equal(found.toarray(), munge(before, random_state=0))
+    assert_array_equal(X.toarray(), before)
+    assert_array_equal(munge(0 * X, random_state=0).toarray(), np.zeros(X.shape))
+
+
+def test_wide_sparse_rows_stay_sparse():
+    """Whose dense form would take 80 GB."""
+    X = sparse.random_array((2000, 2_000_000), density=1e-5, format="csr", rng=0)
+    found = munge(X, 5000, random_state=0)
+    assert found.shape == (5000, 2_000_000)
+    assert found.nnz <= 2 * 5000 * np.diff(X.indptr).max()
+
+
 X = data()
 NAMED = pd.DataFrame(X, columns=["a", "b", "c"])
 OBJECTS = pd.DataFrame({"a": [[1], [2]]})
@@ -356,7 +401,17 @@ MASK = "categorical_features must be a mask of the 3 columns"
 @pytest.mark.parametrize(
     ("X", "params", "message"),
     [
-        (csr_array(np.eye(3)), {}, r"X is a sparse matrix; .*X\.toarray"),
+        (csr_array(np.eye(3)), {"categorical_features": [0]}, "are for dense X"),
+        (csr_array(np.eye(3)[:1]), {}, r"at least two rows .* got shape \(1, 3\)"),
+        (csr_array(np.eye(3) > 0), {}, "X has dtype bool, which is not numeric"),
+        (csr_array([[0.0, 1.0], [0.0, np.inf]]), {}, "X is infinite in row 1, column 1"),
+        (csr_array([[0.0, 1.0], [np.nan, 0.0]]), {}, "X holds NaN in row 1, column 0; impute"),
+        (csr_array([[1.7e308], [-1.7e308]]), {}, "Column 0 of X spans more than float64"),
+        (
+            csr_array([[0.0, 0.5], [0.0, 1.5]]),
+            {"local_variance": 1e-320, "n_samples": 50},
+            "column 1 .* large",
+        ),
         ([1.0, 2.0], {}, r"X must have shape .* got shape \(2,\)"),
         ([[1.0, 2.0]], {}, r"at least two rows .* got shape \(1, 2\)"),
         (np.ones((3, 0)), {}, r"one feature; got shape \(3, 0\)"),

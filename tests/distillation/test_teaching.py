@@ -694,6 +694,7 @@ UNLABELED = np.full((45, 3), -1.0)
         (45, GaussianNB(), MARKED, np.r_[MARKED, UNLABELED[:, 0]], WEIGHT, np.asarray),
         (0.5, exact(), SOFT, np.vstack([SOFT, UNLABELED]), None, pd.DataFrame),
         (45, FROZEN, None, None, WEIGHT, np.ndarray.tolist),
+        (45, exact(), SOFT, np.vstack([SOFT, UNLABELED]), None, csr_array),
     ],
 )
 def test_synthetic_samples(n_synthetic, teacher, y, y_with_synthetic, weight, container):

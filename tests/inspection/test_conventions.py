@@ -116,13 +116,55 @@ def test_legend_is_outside_of_the_axes_and_inside_the_figure(name, place):
     assert box.y0 >= 0
 
 
-def test_many_classes_are_told_apart_without_colours():
-    p, q = random_rows(2, 56), random_rows(2, 56, seed=1)
+@pytest.mark.parametrize("k", [7, 50])
+def test_classes_are_told_apart_without_colours(k):
+    p, q = random_rows(2, k), random_rows(2, k, seed=1)
     lines = FidelityDisplay.from_predictions(p, q).lines_
-    styles = [(line.get_color(), line.get_marker()) for line in lines]
-    assert len(set(styles)) == 56
-    lightness = [np.dot([0.299, 0.587, 0.114], to_rgb(color)) for color, _ in styles]
-    assert min(abs(np.diff(lightness))) > 0.1
+    assert len({line.get_marker() for line in lines}) == len(lines) == 7
+    assert len({line.get_color() for line in lines}) == 7
+    lightness = [np.dot([0.299, 0.587, 0.114], to_rgb(line.get_color())) for line in lines[:6]]
+    assert min(abs(np.diff(lightness))) > 0.09
+
+
+@each_display
+def test_nothing_is_drawn_in_the_colour_of_a_dark_background(make, n_axes):
+    with plt.style.context("dark_background"):
+        display = make()
+        for ax in np.ravel(display.ax_):
+            lines = [line.get_color() for line in ax.lines]
+            edges = [patch.get_edgecolor() for patch in ax.patches]
+            marks = [text.get_color() for text in ax.texts if text.get_bbox_patch() is None]
+            if display.__class__ is DivergenceMapDisplay:
+                marks = []  # on cells
+            assert (0.0, 0.0, 0.0) not in {to_rgb(c) for c in lines + edges + marks}
+            assert to_rgb(ax.get_facecolor()) == (0.0, 0.0, 0.0) or ax.patch.get_hatch()
+
+
+@pytest.mark.parametrize("name", ["fidelity", "reliability", "divergence"])
+def test_long_names_lose_their_middle_and_legends_stay_inside(name):
+    k, long = 10, "the name of a class that nobody abbreviates, number"
+    p, q = random_rows(60, k), random_rows(60, k, seed=1)
+    names = [f"{long} {j}" for j in range(k)]
+    if name == "divergence":
+        display = DivergenceDisplay.from_distributions(p[0], q[0], outcomes=names)
+        written = ticks(display.ax_[1].xaxis)
+    elif name == "fidelity":
+        display = draw(FidelityDisplay.from_predictions(p, q, classes=names))
+        written = ticks(display.ax_[1].yaxis)
+    else:
+        display = draw(
+            ReliabilityDisplay.from_predictions(p, q, labels=names, method="binning")
+        )
+        written = legend(display.ax_[1])
+    assert len(set(written)) == len(written) >= 7
+    assert all(len(text) <= 30 and text.startswith("the name of a") for text in written)
+    if name != "divergence":
+        box = display.figure_.legends or [
+            ax.get_legend() for ax in display.ax_ if ax.get_legend()
+        ]
+        box = box[0].get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= display.figure_.bbox.width
+        assert box.y0 >= 0
 
 
 def test_names_that_matplotlib_would_not_show():

@@ -45,28 +45,55 @@ def test_two_coins(base, contributions, total):
     assert less.get_hatch() != more.get_hatch()
 
 
-@pytest.mark.parametrize(("k", "labels", "step"), [(3, 3, 1), (16, 16, 1), (17, 0, 2)])
-def test_many_outcomes(k, labels, step):
+@pytest.mark.parametrize(("k", "n_outcomes"), [(3, 16), (16, 16), (40, 40)])
+def test_all_outcomes(k, n_outcomes):
     p, q = random_rows(2, k)
     names = [f"w{j}" for j in range(k)]
-    display = from_distributions(p, q, outcomes=names)
+    display = from_distributions(p, q, outcomes=names, n_outcomes=n_outcomes)
     assert_allclose(heights(display.contribution_bars_), p * np.log(p / q), rtol=1e-10)
     assert_allclose(display.divergence, rel_entr(p, q).sum(), rtol=1e-10)
-    assert len(texts(display.ax_[1])) == labels
-    axis = display.ax_[1].xaxis
-    assert ticks(axis) == names[::step]
-    assert axis.get_ticklocs().tolist() == list(range(0, k, step))
+    assert len(texts(display.ax_[1])) == k
+    assert ticks(display.ax_[1].xaxis) == names
+    assert display.drawn_.tolist() == list(range(k))
 
 
-@pytest.mark.parametrize("k", [3, 20])
-def test_infinite_bars_are_the_longest_and_say_so(k):
-    p, q = np.full(k, 1 / k), np.full(k, 1 / (k - 1))
-    q[0] = 0.0
-    display = draw(from_distributions(p, q))
-    drawn = heights(display.contribution_bars_)
+@pytest.mark.parametrize(("k", "n_outcomes"), [(17, 16), (40, 3), (40, 16)])
+def test_many_outcomes_are_sorted_and_the_others_summed(k, n_outcomes):
+    p, q = random_rows(2, k)
+    names = [f"w{j}" for j in range(k)]
+    display = from_distributions(p, q, outcomes=names, n_outcomes=n_outcomes)
+    summands = p * np.log(p / q)
+    largest = np.argsort(-abs(summands))[: n_outcomes - 1]
+    largest = largest[np.argsort(-summands[largest])]
+    assert display.drawn_.tolist() == largest.tolist()
+    rest = np.setdiff1d(np.arange(k), largest)
+    assert ticks(display.ax_[1].xaxis) == [
+        *(names[j] for j in largest),
+        f"{k - n_outcomes + 1}\nothers",
+    ]
+    for bars, values in (
+        (display.p_bars_, p),
+        (display.q_bars_, q),
+        (display.contribution_bars_, summands),
+    ):
+        assert_allclose(heights(bars), [*values[largest], values[rest].sum()])
+    assert_allclose(sum(heights(display.contribution_bars_)), display.divergence)
+    assert len(texts(display.ax_[1])) == n_outcomes
+
+
+@pytest.mark.parametrize(("k", "zeros"), [(3, 1), (40, 3), (40, 20)])
+def test_infinite_bars_are_the_longest_and_say_so(k, zeros):
+    """All that there is room for, with their names, and the others say so, too."""
+    p, q = np.full(k, 1 / k), np.full(k, 1 / (k - zeros))
+    q[k - zeros :] = 0.0
+    display = draw(from_distributions(p, q, outcomes=[f"w{j}" for j in range(k)]))
+    drawn = np.array(heights(display.contribution_bars_))
+    infinite = np.array(texts(display.ax_[1])) == "+∞"
+    assert infinite.sum() == min(zeros, 16)
     assert np.isfinite(drawn).all()
-    assert drawn[0] > max(np.abs(drawn[1:]))
-    assert texts(display.ax_[1])[0] == "+∞"
+    assert drawn[infinite].min() > abs(drawn[~infinite]).max(initial=0.0)
+    shown = set(np.array(ticks(display.ax_[1].xaxis))[infinite]) - {"25\nothers"}
+    assert shown <= {f"w{j}" for j in range(k - zeros, k)}
     assert "= ∞ nats" in display.ax_[1].get_title()
 
 
@@ -100,6 +127,7 @@ def test_series_name_the_outcomes_and_are_matched_by_them():
         (COINS, {"outcomes": ["a"]}, ["outcomes has 1 names"]),
         (COINS, {"names": ("P",)}, ["names must be a pair"]),
         (COINS, {"base": 1}, ["base must be"]),
+        (COINS, {"n_outcomes": 1}, ["n_outcomes must be an integer >= 2"]),
     ],
 )
 def test_bad_arguments(arguments, options, parts):

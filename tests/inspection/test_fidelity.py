@@ -72,9 +72,9 @@ def test_agrees_with_fidelity_report(k, base, weighted, left_out, on_zero, swapp
     # Each class has points of its own, at the probabilities of the samples that count.
     counted = weight > 0 if weighted else np.full(len(problem.X), True)
     p, q = display.teacher_proba[counted], display.student_proba[counted]
-    for j, line in enumerate(display.lines_):
+    for line in display.lines_[: min(k, 6)]:
+        j = display.classes.index(line.get_label())
         assert_array_equal(line.get_xydata(), np.column_stack([p[:, j], q[:, j]]))
-        assert line.get_label() == display.classes[j]
     known = [display.classes.index(c) for c in teacher.classes_]
     assert_allclose(p[:, known], teacher.predict_proba(problem.X)[counted], rtol=1e-12)
     drawn = widths(display.class_bars_)
@@ -142,22 +142,35 @@ def test_samples_of_weight_zero_are_not_drawn():
 @pytest.mark.parametrize(("n", "k"), [(2500, 2), (2501, 2), (1000, 10)])
 def test_at_most_5000_points(n, k):
     p = random_rows(n, k)
-    for line in from_predictions(p, p[::-1]).lines_:
-        assert len(line.get_xdata()) == min(n, 5000 // k)
+    lines = from_predictions(p, p[::-1]).lines_
+    assert {len(line.get_xdata()) for line in lines} == {min(n, 5000 // len(lines))}
 
 
-@pytest.mark.parametrize(("k", "n_labels"), [(16, 16), (17, 0)])
-def test_many_classes(k, n_labels):
+@pytest.mark.parametrize(("k", "n_classes"), [(10, 16), (17, 16), (50, 16), (50, 50)])
+def test_many_classes(k, n_classes):
+    """The bars are those that contribute most, and add up; the other points are grey."""
     names = [f"w{j}" for j in range(k)]
     p, q = random_rows(30, k), random_rows(30, k, seed=1)
-    display = from_predictions(p, q, n_rows=40, classes=names)
-    assert len([text for text in texts(display.ax_[1]) if text]) == n_labels
-    assert ticks(display.ax_[1].yaxis) == (names if n_labels else names[::2])
+    display = from_predictions(p, q, n_rows=40, classes=names, n_classes=n_classes)
+    drawn, all_of_them = display.drawn_classes_, k <= n_classes
+    expected = np.argsort(-abs(display.contributions))[: k if all_of_them else n_classes - 1]
+    assert set(drawn) == set(expected)
+    lengths = widths(display.class_bars_)
+    assert_allclose(lengths[: len(drawn)], display.contributions[drawn])
+    assert_allclose(lengths.sum(), display.divergence)
+    if k < 50 or not all_of_them:
+        others = [] if all_of_them else [f"{k - len(drawn)} others"]
+        assert ticks(display.ax_[1].yaxis) == [*(names[j] for j in drawn), *others]
+        assert len([text for text in texts(display.ax_[1]) if text]) == len(lengths)
     assert len(display.row_bars_) == 30
-    if n_labels:
-        assert legend(display.ax_[0]) == names
-    else:
-        assert display.ax_[0].get_legend() is None
+    coloured = sorted(np.argsort(-abs(display.contributions))[:6])
+    expected = [*(names[j] for j in coloured), f"{k - 6} others"]
+    assert legend(display.ax_[0]) == [line.get_label() for line in display.lines_] == expected
+    for j, line in zip(coloured, display.lines_, strict=False):
+        assert_array_equal(line.get_xydata(), np.column_stack([p[:, j], q[:, j]]))
+    rest = np.setdiff1d(np.arange(k), coloured)
+    assert len(display.lines_[-1].get_xdata()) == min(30 * len(rest), 5000 // 7)
+    assert set(display.lines_[-1].get_ydata()) <= set(q[:, rest].ravel())
 
 
 def test_models_that_do_not_fit():
@@ -179,6 +192,7 @@ frame = pd.DataFrame
     ("p", "q", "options", "parts"),
     [
         (HALF, HALF, {"n_rows": 0}, ["n_rows must be"]),
+        (HALF, HALF, {"n_classes": 1}, ["n_classes must be"]),
         (HALF, HALF, {"base": 1}, ["base must be"]),
         (HALF, HALF, {"classes": ["a"]}, ["two classes"]),
         (HALF, HALF, {"classes": list("abc")}, ["teacher_proba has 2 columns"]),

@@ -69,7 +69,12 @@ def test_decomposition_is_that_of_the_metric(kind, problem, weighted, options):
 
 @pytest.mark.parametrize(
     ("kind", "weighted", "strategy"),
-    [("soft", True, "uniform"), ("soft", False, "quantile"), ("hard", True, "quantile")],
+    [
+        ("soft", True, "uniform"),
+        ("soft", False, "quantile"),
+        ("hard", True, "quantile"),
+        ("hard", True, "variance"),
+    ],
 )
 def test_bins_by_hand(kind, weighted, strategy):
     y, proba, weight = THREE.target(kind), said(THREE), THREE.weight
@@ -87,8 +92,9 @@ def test_bins_by_hand(kind, weighted, strategy):
         else:
             order = np.argsort(q)
             bin_of = np.empty(len(q), int)
-            below = np.cumsum(weight[order]) - weight[order]
-            bin_of[order] = below / weight.sum() * 4 + 1e-9
+            share = weight * q * (1 - q) if strategy == "variance" else weight
+            below = np.cumsum(share[order]) - share[order]
+            bin_of[order] = below / share.sum() * 4 + 1e-9
         points, halves = drawn(display, j)
         for b, point, half in zip(np.unique(bin_of), points, halves, strict=True):
             w, r, u = weight[bin_of == b], (p - q)[bin_of == b], q[bin_of == b]
@@ -158,6 +164,23 @@ def test_classes_that_are_drawn_by_default(k, expected):
     assert display.classes == expected
     assert legend(display.ax_[1]) == [str(c) for c in expected]
     assert len(display.curves_) == len(display.histograms_) == len(expected)
+
+
+def test_bins_of_many_classes_are_not_all_at_0():
+    """Nearly all predictions are; and the histogram shows the others, too."""
+    k, rng = 50, np.random.default_rng(0)
+    proba = softmax(2 * rng.normal(size=(2000, k)), axis=1)
+    display = from_predictions(proba, proba, **BINNING)
+    for mean in display.prob_pred:
+        assert (mean > 0.1).sum() >= 4
+        assert mean[-1] > 0.5
+    assert display.ax_[1].get_yscale() == "log"
+    assert display.ax_[1].get_legend().get_title().get_text() == "7 of 50 classes"
+    few = from_predictions(THREE.soft, said(THREE), **BINNING)
+    assert few.ax_[1].get_yscale() == "linear"
+    assert few.ax_[1].get_legend().get_title().get_text() == "class"
+    certain = from_predictions([0, 1, 1] * 9, np.eye(2)[[0, 1, 1] * 9], **BINNING)
+    assert_array_equal(certain.prob_pred[0], [0.0, 1.0])
 
 
 def test_names_and_order_of_classes():

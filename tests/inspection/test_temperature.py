@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -80,9 +82,50 @@ def test_what_is_drawn():
         assert display.best_[i].get_xdata() == [1, 1]
         assert display.ax_[i].get_xscale() == "log"
     of_kl, of_accuracy = display.ax_
-    assert of_kl.get_title() == "least KL 0.400 bits at temperature 1"
+    title = "least KL 0.400 bits at temperature 1\nnot told apart by the folds: 8"
+    assert of_kl.get_title() == title
+    assert display.as_good_ == [8.0]
+    assert_array_equal(display.hollow_[0].get_xydata(), [[8.0, kl[2].mean()]])
     assert of_kl.get_ylabel() == "KL in bits"
     assert of_accuracy.get_ylabel() == "accuracy"
+
+
+def test_as_good_by_a_corrected_paired_test():
+    """Of folds that differ much, and alike at all temperatures, the differences decide."""
+    rng = np.random.default_rng(0)
+    kl = (
+        0.5 * rng.random(5)
+        + np.array([0.0, 0.02, 0.06])[:, None]
+        + rng.normal(0, 0.01, (3, 5))
+    )
+    display = TemperatureDisplay([1.0, 2.0, 4.0], kl, 1 - kl).plot()
+    for t, row in zip([2.0, 4.0], kl[1:], strict=True):
+        worse = row - kl[0]
+        statistic = ttest_1samp(worse, 0.0).statistic / np.sqrt(1 + 5 / 4)
+        assert (t in display.as_good_) == (2 * student_t(4).sf(statistic) >= 0.05)
+    assert display.as_good_.tolist() == [2.0]
+    # Equal ones are as good.
+    kl[1] = kl[0]
+    assert TemperatureDisplay([1.0, 2.0, 4.0], kl, kl).plot().as_good_.tolist() == [2.0]
+    alone = TemperatureDisplay([1.0, 2.0, 4.0], kl[:, 1:2], kl[:, 1:2]).plot()
+    assert alone.as_good_.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("kl", "words"),
+    [
+        ([0.1, 0.2, 0.3], "temperature 1, the lowest tried"),
+        ([0.2, 0.1, 0.3], "temperature 2"),
+        ([0.3, 0.2, 0.1], "temperature 4, the highest tried"),
+        ([0.1], "temperature 1"),
+    ],
+)
+def test_a_best_temperature_at_the_edge_is_said(kl, words):
+    scores = np.repeat(np.transpose([kl]), 3, axis=1)
+    display = TemperatureDisplay(2.0 ** np.arange(len(kl)), scores, scores).plot()
+    assert display.ax_[0].get_title() == f"least KL 0.100 nats at {words}"
+    many = np.arange(1.0, 7.0), *np.ones((2, 6, 3))
+    assert TemperatureDisplay(*many).plot().ax_[0].get_title().endswith("5 others, hollow")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The picture of what a distillation has tried."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -33,6 +35,22 @@ def test_least_loss_of_each_value():
     ]
     assert [display.values_[i] for i in filled] == list(model.best_params_.items())
     assert display.least_.get_ydata()[0] == results["mean_loss"][0]
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_labels_of_many_values_do_not_overlap(n):
+    """Those of the chosen ones are there, even if there is no room for all."""
+    losses = np.roll(np.linspace(0.3, 0.5, n), n // 3 + 1)
+    params = [{"student__C": i, "temperature": i % 2} for i in range(n)]
+    display = draw(TuningDisplay(params, losses, np.full(n, 0.01)).plot())
+    labels = display.ax_.get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+    assert min(box.y0 for box in boxes) >= 0
+    written = ticks(display.ax_.xaxis)
+    best = params[int(losses.argmin())]
+    assert {f"C {best['student__C']}", f"temperature {best['temperature']}"} <= set(written)
+    assert len(written) == n + 2 if n == 60 else 30 < len(written) < n
 
 
 def test_values_of_all_kinds():

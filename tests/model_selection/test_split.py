@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
     KFold,
+    RepeatedStratifiedKFold,
     ShuffleSplit,
     StratifiedKFold,
     cross_validate,
@@ -24,7 +26,11 @@ from threadpoolctl import threadpool_limits
 from sklkl import TopK
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
-from sklkl.model_selection import StratifiedSoftKFold, StratifiedSoftShuffleSplit
+from sklkl.model_selection import (
+    RepeatedStratifiedSoftKFold,
+    StratifiedSoftKFold,
+    StratifiedSoftShuffleSplit,
+)
 from tests._support.layouts import LAYOUTS
 from tests._support.messages import matches
 from tests._support.models import routing
@@ -33,6 +39,7 @@ from tests._support.problems import make_problem, random_rows
 SPLITTERS = {
     "fold": StratifiedSoftKFold(3),
     "shuffled fold": StratifiedSoftKFold(3, shuffle=True, random_state=0),
+    "repeated fold": RepeatedStratifiedSoftKFold(n_splits=3, n_repeats=2, random_state=0),
     "shuffle split": StratifiedSoftShuffleSplit(3, test_size=0.25, random_state=0),
     "rest": StratifiedSoftShuffleSplit(3, test_size=0.2, train_size=0.5, random_state=0),
 }
@@ -130,13 +137,17 @@ def test_unshuffled_folds_are_the_same_every_time():
 
 @pytest.mark.parametrize(
     ("splitter_class", "options"),
-    [(StratifiedSoftKFold, {"shuffle": True}), (StratifiedSoftShuffleSplit, {})],
+    [
+        (StratifiedSoftKFold, {"shuffle": True}),
+        (RepeatedStratifiedSoftKFold, {"n_repeats": 2}),
+        (StratifiedSoftShuffleSplit, {}),
+    ],
 )
 def test_random_state(splitter_class, options):
     y = make_y()
 
     def twice(random_state):
-        splitter = splitter_class(3, random_state=random_state, **options)
+        splitter = splitter_class(n_splits=3, random_state=random_state, **options)
         return splits(splitter, y), splits(splitter, y)
 
     first, again = twice(3)
@@ -177,6 +188,7 @@ BAD_OF_FOLDS = {
     "random_state": ("seed", 1.5, -1, 2**32, np.random.default_rng(0)),
     "shuffle": (1, "yes"),
 }
+BAD_OF_REPEATS = {"n_splits": (1,), "n_repeats": (0, 2.0, None), "random_state": (-1,)}
 BAD_OF_SPLITS = {
     "n_splits": (0,),
     "random_state": (-1,),
@@ -188,6 +200,11 @@ BAD_OF_SPLITS = {
 @pytest.mark.parametrize(
     ("splitter_class", "name", "value"),
     [(StratifiedSoftKFold, name, v) for name, bad in BAD_OF_FOLDS.items() for v in bad]
+    + [
+        (RepeatedStratifiedSoftKFold, name, v)
+        for name, bad in BAD_OF_REPEATS.items()
+        for v in bad
+    ]
     + [
         (StratifiedSoftShuffleSplit, name, v)
         for name, bad in BAD_OF_SPLITS.items()
@@ -203,6 +220,12 @@ def test_what_parameters_mean():
     assert StratifiedSoftKFold().get_n_splits() == 5
     assert StratifiedSoftShuffleSplit().get_n_splits() == 10
     assert StratifiedSoftKFold(7).get_n_splits([0], [1], [2], [3]) == 7
+    assert RepeatedStratifiedSoftKFold().get_n_splits() == 50
+    repeated = RepeatedStratifiedSoftKFold(n_splits=3, n_repeats=2, random_state=1)
+    assert repeated.get_n_splits([0], [1], [2], [3]) == len(splits(repeated, make_y())) == 6
+    assert repr(repeated) == (
+        "RepeatedStratifiedSoftKFold(n_repeats=2, n_splits=3, random_state=1)"
+    )
     with pytest.raises(TypeError):
         StratifiedSoftKFold(5, True)
     with pytest.raises(ValueError, match="random_state has no effect"):
@@ -326,6 +349,28 @@ def test_folds_of_labels_are_those_of_stratified_k_fold(seed, shuffle):
     smoothed = 0.6 * one_hot + 0.4 / n_classes
     for y in (labels, NAMES_BACKWARDS[labels], one_hot, one_hot[:, ::-1], smoothed):
         assert same_splits(splits(StratifiedSoftKFold(n_splits, **options), y), expected)
+
+
+def test_repeats_are_other_partitions():
+    """Of labels and weights, and groups, each as by a shuffled ``StratifiedSoftKFold``."""
+    groups, y = make_groups()
+    repeated = RepeatedStratifiedSoftKFold(n_splits=4, n_repeats=3, random_state=5)
+    for kwargs in ({}, {"groups": groups}, {"sample_weight": make_weight()}):
+        found = splits(repeated, y, **kwargs)
+        once = StratifiedSoftKFold(4, shuffle=True, random_state=np.random.RandomState(5))
+        repeats = [splits(once, y, **kwargs) for _ in range(3)]
+        assert same_splits(found, [*chain(*repeats)])
+        for folds in repeats:
+            assert_partition(folds, 200, kwargs.get("groups"))
+        if "groups" not in kwargs:  # of which there are few ways to divide them well
+            assert len({tuple(test) for _, test in found}) == 12
+    with pytest.warns(UserWarning, match="has mass in only 1 of the samples") as record:
+        splits(repeated, np.arange(200) == 3)
+    assert len(record) == 1
+    theirs = RepeatedStratifiedKFold(n_splits=4, n_repeats=3, random_state=5)
+    codes = y.argmax(axis=1)
+    # Later ones differ, as the exchanges of the first draw numbers, too.
+    assert same_splits(splits(repeated, codes)[:4], splits(theirs, codes)[:4])
 
 
 def test_unshuffled_folds_keep_neighbours_together():
@@ -622,7 +667,7 @@ def assert_splits_of_tools(splitter, expected, model=None, **params):
     assert search.best_score_ == pytest.approx(result["test_score"].mean(), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["fold", "shuffle split"])
+@pytest.mark.parametrize("name", ["fold", "repeated fold", "shuffle split"])
 def test_groups_are_routed(name):
     """Groups wherever they are passed, weights only where they are asked for."""
     groups, weight = PROBLEM.groups, PROBLEM.weight
@@ -669,7 +714,7 @@ def test_lists(splitter, rest, monkeypatch):
     monkeypatch.setattr(TopK, "to_dense", None)
     for kwargs in ({}, {"sample_weight": weight}):
         found = splits(splitter, y, **kwargs)
-        assert_partition(found, len(y)) if "Fold" in type(splitter).__name__ else None
+        assert_partition(found, len(y)) if type(splitter) is StratifiedSoftKFold else None
         other = make_lists(rest=rest, order=order)
         assert same_splits(splits(splitter, other, **kwargs), found)
     plain = ShuffleSplit(20, test_size=len(splits(splitter, y)[0][1]), random_state=0)
