@@ -42,7 +42,7 @@ def thresholds_of(confidence, n_tested, agreement, confidence_level):
     """
     # By Poisson's approximation of the binomial.
     first = gammaincinv(BORNE + 1, confidence_level) / (1.0 - agreement) / n_tested
-    shares = np.geomspace(min(max(first, FIRST_SHARE), 1.0), 1.0, STEPS)[:-1]
+    shares = np.linspace(min(max(first, FIRST_SHARE), 1.0), 1.0, STEPS)[:-1]
     places = np.ceil(shares * len(confidence)).astype(np.intp) - 1
     chosen = np.sort(confidence)[::-1][places] if len(confidence) else []
     return np.unique(np.append(chosen, 0.0))[::-1]
