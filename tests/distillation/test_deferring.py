@@ -108,6 +108,9 @@ def test_bounds_are_those_of_clopper_and_pearson():
     at = np.flatnonzero(curve["lower_bound"] < 0.9)[0] - 1
     assert model.threshold_ == curve["threshold"][at]
     assert model.coverage_ == curve["n_answered"][at] / 810
+    asked = model.deferred(rows(900))
+    assert_array_equal(asked, confidence < model.threshold_)
+    assert (confidence == model.threshold_).sum() == 1  # which is answered
 
 
 def test_thresholds_do_not_depend_on_tested_rows():
