@@ -80,6 +80,7 @@ LESSONS = [
     "distill_digits.py",
     "plot_distill_pool.py",
     "plot_temperature.py",
+    "plot_deferral.py",
     "plot_forward_reverse_student.py",
     "plot_language_model.py",
     "plot_drift.py",

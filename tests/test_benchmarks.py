@@ -10,7 +10,17 @@ limits = pytest.importorskip("benchmarks.limits", reason="not beside a source tr
 
 
 @pytest.mark.parametrize(
-    "name", ["cluster", "devices", "distillation", "divergences", "scoring", "student", "topk"]
+    "name",
+    [
+        "cluster",
+        "deferral",
+        "devices",
+        "distillation",
+        "divergences",
+        "scoring",
+        "student",
+        "topk",
+    ],
 )
 def test_all_that_is_imported_is_there(name):
     if name == "cluster":

@@ -19,7 +19,7 @@ from sklkl.calibration import (
     TemperatureScaling,
     VectorScaling,
 )
-from sklkl.distillation import DistilledClassifier, PooledClassifier
+from sklkl.distillation import DeferringClassifier, DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 MODULES = [
@@ -60,6 +60,10 @@ ESTIMATORS = [
     PooledClassifier([LogisticRegression(), LOGISTIC]),
     PooledClassifier(
         {"a": LOGISTIC, "b": GaussianNB()}, pooling="geometric", weights="learned", cv=2
+    ),
+    # At these levels a row certifies, so that the student answers; then only the teacher does.
+    DeferringClassifier(
+        LOGISTIC, LogisticRegression(), agreement=0.5, confidence_level=0.4, cv=2
     ),
 ]
 CLASSES = {type(e): e for e in [*ESTIMATORS, TemperatureScaling()]}

@@ -191,6 +191,7 @@ GOOD = {
     "Cs": lambda g: g.some(2, [0.1, 1.0]),
     "C": lambda g: g.some(0.1, 1, 10.0, np.inf),
     "accuracy": lambda g: g.some(True, False),
+    "agreement": lambda g: g.some(0.3, 0.9),
     "alpha": lambda g: g.some(-0.5, 0.5, 2.0),
     "annotator": lambda g: np.arange(g.n) // 3 % 3,
     "ax": lambda g: None,
@@ -225,6 +226,7 @@ GOOD = {
     "label": lambda g: g.labels_of_classes[g.rng.integers(g.k, size=g.n)],
     "local_variance": lambda g: g.some(0.5, 2.0),
     "loss_correction": lambda g: g.some(None, True, False),
+    "max_divergence": lambda g: g.some(None, 0.1, 3),
     "max_iter": lambda g: g.some(1, 50, 300),
     "memory": lambda g: None,
     "method": lambda g: g.some(
@@ -245,6 +247,7 @@ GOOD = {
     "prior": lambda g: g.some(None, g.rows(3)),
     "pseudo_count": lambda g: g.some(0.0, 0.5),
     "random_state": lambda g: g.some(None, 0, np.random.RandomState(0)),
+    "reference": lambda g: g.some("teacher", "y"),
     "refit": lambda g: g.some(True, False),
     "rest": lambda g: g.some("uniform", "bucket", "renormalize"),
     "rows": lambda g: [{0: 0.5, 1: 0.5}, {1: 0.3}],

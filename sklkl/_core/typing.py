@@ -51,6 +51,7 @@ IntervalMethod: TypeAlias = Literal["delta", "bootstrap"]
 BinStrategy: TypeAlias = Literal["variance", "quantile", "uniform"]
 ProbaMethod: TypeAlias = Literal["predict_proba", "predict_log_proba"]
 Pooling: TypeAlias = Literal["arithmetic", "geometric"]
+Reference: TypeAlias = Literal["teacher", "y"]
 Solver: TypeAlias = Literal["auto", "lbfgs", "proximal"]
 RandomState: TypeAlias = int | np.random.RandomState
 Estimator: TypeAlias = Any

@@ -219,8 +219,10 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
     See Also
     --------
+    DeferringClassifier : Asks the teacher where the student is not certified to agree.
     PooledClassifier : Several teachers as one, with weights given or learned.
     munge : Synthetic samples.
+    sklkl.linear_model.coef_frame : The coefficients of the student, by name.
     sklkl.linear_model.SoftLabelLogisticRegression : The default student.
     sklkl.metrics.fidelity_report : What was lost.
 

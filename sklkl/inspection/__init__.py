@@ -5,6 +5,7 @@ again, ``figure_`` and ``ax_`` are what it drew on. matplotlib is imported when 
 drawn.
 """
 
+from sklkl.inspection._deferral import DeferralDisplay
 from sklkl.inspection._divergence import DivergenceDisplay
 from sklkl.inspection._divergence_map import DivergenceMapDisplay
 from sklkl.inspection._fidelity import FidelityDisplay
@@ -13,6 +14,7 @@ from sklkl.inspection._temperature import TemperatureDisplay
 from sklkl.inspection._tuning import TuningDisplay
 
 __all__ = [
+    "DeferralDisplay",
     "DivergenceDisplay",
     "DivergenceMapDisplay",
     "FidelityDisplay",

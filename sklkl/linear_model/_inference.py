@@ -146,8 +146,14 @@ def coef_inference(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples of the fit of the whole model; its transformers are applied to them, and taken
         as given.
-    y, sample_weight, groups, confidence_level
-        As for the method ``coef_inference`` of the student.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+        Labels or targets of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the fit, as for the method ``coef_inference`` of the student.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of groups of dependent rows.
+    confidence_level : float, default=0.95
+        Share of samples for which an interval is to hold the true value, between 0 and 1.
     base : label, default=None
         The class that the others are compared with: coefficients are differences from its
         own, with the errors of these.
@@ -159,8 +165,18 @@ def coef_inference(
 
     Raises
     ------
-    ImportError, TypeError, ValueError
-        As ``coef_frame`` and the method.
+    ImportError
+        If pandas is not installed.
+    TypeError
+        If the model does not end in a logistic student, or a transformer has no
+        ``get_feature_names_out``.
+    ValueError
+        If ``base`` is none of the classes, and where the method raises one.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the optimum for these data is more than a quarter of a standard error away.
 
     See Also
     --------

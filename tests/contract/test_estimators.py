@@ -27,7 +27,7 @@ from sklkl.calibration import (
     TemperatureScaling,
     VectorScaling,
 )
-from sklkl.distillation import DistilledClassifier, PooledClassifier
+from sklkl.distillation import DeferringClassifier, DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import d2_kl_score
 from tests._support.messages import matches
@@ -71,6 +71,10 @@ ESTIMATORS = {
     "pooled": PooledClassifier([LOGISTIC, STRONG]),
     "pooled_learned": PooledClassifier(
         [LOGISTIC, STRONG], pooling="geometric", weights="learned", cv=CV
+    ),
+    # All is answered, by the student, however often a row counts.
+    "deferring": DeferringClassifier(
+        LOGISTIC, STRONG, agreement=0.5, confidence_level=0.5, cv=CV
     ),
     "calibrated": SoftCalibratedClassifierCV(
         STRONG, method=VectorScaling(smoothing=0.01), cv=CV

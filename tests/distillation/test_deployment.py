@@ -29,7 +29,7 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from sklkl.calibration import SoftCalibratedClassifierCV
-from sklkl.distillation import DistilledClassifier, PooledClassifier
+from sklkl.distillation import DeferringClassifier, DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -277,6 +277,12 @@ MODELS = {
     "histograms": (
         DistilledClassifier(GaussianNB(), HISTOGRAMS, temperature=2.0),
         [DISTILLED, HISTOGRAM_TREE],
+    ),
+    "deferring": (
+        DeferringClassifier(
+            DistilledClassifier(GaussianNB()), agreement=0.01, confidence_level=0.5
+        ),
+        ["sklkl.distillation._deferring.DeferringClassifier", DISTILLED, LOGISTIC],
     ),
     "pool": (PooledClassifier([FROZEN, GaussianNB()], weights=[1, 2]), [*POOLED, TREE]),
     "vector": (SoftCalibratedClassifierCV(GaussianNB()), [*PAIRS, SCALING + "VectorScaling"]),

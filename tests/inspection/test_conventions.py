@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 
 from sklkl.distillation import DistilledClassifier
 from sklkl.inspection import (
+    DeferralDisplay,
     DivergenceDisplay,
     DivergenceMapDisplay,
     FidelityDisplay,
@@ -26,6 +27,12 @@ SCORES = np.random.default_rng(0).uniform(size=(2, 3, 5))
 TRIED = [{"temperature": t, "calibrate": t < 3.0} for t in (1.0, 2.0, 5.0)]
 # name -> (how to make one, how many axes)
 DISPLAYS = {
+    "deferral": (
+        lambda **kw: DeferralDisplay(
+            [9, 20, 30], [9, 19, 25], [0.7, 0.8, 0.7], 0.8, 2 / 3
+        ).plot(**kw),
+        1,
+    ),
     "divergence": (lambda **kw: DivergenceDisplay.from_distributions(P[0], Q[0], **kw), 2),
     "map": (lambda **kw: DivergenceMapDisplay.from_distributions(P[:4], **kw), 1),
     "surface": (lambda **kw: DivergenceMapDisplay.from_divergence(n_points=20, **kw), 1),

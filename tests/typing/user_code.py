@@ -21,7 +21,12 @@ from sklkl.calibration import (
     VectorScaling,
     kl_decomposition,
 )
-from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
+from sklkl.distillation import (
+    DeferringClassifier,
+    DistilledClassifier,
+    PooledClassifier,
+    munge,
+)
 from sklkl.divergences import (
     CountsInterval,
     alpha_divergence,
@@ -50,6 +55,7 @@ from sklkl.divergences import (
     total_variation_distance,
 )
 from sklkl.inspection import (
+    DeferralDisplay,
     DivergenceDisplay,
     DivergenceMapDisplay,
     FidelityDisplay,
@@ -216,6 +222,9 @@ def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.f
     assert_type(VectorScaling().fit(X, y).score(X, y), float)
     proba = DirichletScaling(C=1, smoothing=0).fit(proba, y).predict_log_proba(proba)
     calibrated = SoftCalibratedClassifierCV(teacher, method="vector").fit(X, y)
+    deferring = DeferringClassifier(model, agreement=0.99, max_divergence=0.1, cv=0.5)
+    assert_type(deferring.fit(X, y), DeferringClassifier)
+    assert_type(deferring.deferred(X), NDArray[np.bool_])
     coef_inference(model, X, proba, base=coef_frame(model).columns[0])
     return proba + calibrated.predict_proba(X)
 
@@ -223,6 +232,7 @@ def teachers(teacher: Any, X: NDArray[np.float64], y: list[str]) -> NDArray[np.f
 def pictures(model: Any, X: NDArray[np.float64], y: NDArray[np.int64]) -> list[object]:
     sklkl.show_config()
     return [
+        DeferralDisplay.from_estimator(model).coverage,
         DivergenceDisplay.from_distributions([0.5, 0.5], [0.9, 0.1], names=("P", "Q")).figure_,
         DivergenceMapDisplay.from_divergence("kl", base=2).plot(),
         FidelityDisplay.from_estimator(model, model, X, n_rows=3).worst_rows_,
@@ -242,6 +252,7 @@ def mistakes(y: list[int], p: NDArray[np.float64]) -> None:
     SoftLabelLogisticRegression(l1=0.5)  # type: ignore[call-arg]
     DistilledClassifier()  # type: ignore[call-arg]
     PooledClassifier([], pooling="mean")  # type: ignore[arg-type]
+    DeferringClassifier(p, reference="student")  # type: ignore[arg-type]
     munge(p, "many")  # type: ignore[arg-type]
     DirichletScaling().fit(p, y, weight=y)  # type: ignore[call-arg]
     kl_from_counts(y, y, estimator="jackknife")  # type: ignore[call-overload]
