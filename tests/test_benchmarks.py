@@ -9,19 +9,10 @@ from scipy.sparse import csr_array
 limits = pytest.importorskip("benchmarks.limits", reason="not beside a source tree")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cluster",
-        "deferral",
-        "devices",
-        "distillation",
-        "divergences",
-        "scoring",
-        "student",
-        "topk",
-    ],
-)
+NAMES = ["calibration", "cluster", "deferral", "devices", "distillation", "divergences"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "scoring", "student", "topk"])
 def test_all_that_is_imported_is_there(name):
     if name == "cluster":
         pytest.importorskip("distributed")

@@ -8,10 +8,10 @@ intercepts b, and minimise the KL divergence of the targets:
     Dirichlet    softmax(W z + b)          n_classes + 1 for each class
 
 The coefficients of vector and Dirichlet scaling are penalised for leaving the best
-temperature, not zero: with few data they stay near it, with many they learn what it cannot. A
-logit of Dirichlet scaling has as many coefficients as there are classes, so the penalty grows
-with these. That temperature is the best beside intercepts: without them, a model of shifted
-class frequencies is taken for an overconfident one.
+temperature, not zero: with few data they stay near it, with many they learn what it cannot.
+The penalty grows with the number of coefficients, which is 10,000 for 100 classes. That
+temperature is the best beside intercepts: without them, a model of shifted class frequencies
+is taken for an overconfident one.
 
 Intercepts are to move the mean prediction of every class, however rare, to its mean target. So
 their pull to 0 is bounded: it may leave a difference of a fifth of a standard error, and has
@@ -243,7 +243,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
         moments = data.moments(smoothing)
         sure = np.isinf(C) and not automatic
         doubt = Doubt() if sure else Doubt.of(moments, data.unit)
-        penalty = n_classes / max(C * data.unit * moments.weight, 1.0 / MOST_PENALTY)
+        penalty = 1.0 / max(C * data.unit * moments.weight, 1.0 / MOST_PENALTY)
         self.smoothing_ = smoothing
         with one_blas_thread:  # once for all fits, which takes 1 ms
             if automatic:
@@ -359,7 +359,7 @@ class _Scaling(SoftLabelClassifierMixin, BaseEstimator):
 
 scaling_documented = documented_with(
     C="""
-        C : float, default=0.01
+        C : float, default=1.0
             Inverse strength of the penalty on the coefficients, positive; ``np.inf`` for
             none.""",
     parameters="""
@@ -454,7 +454,7 @@ class _PenalisedScaling(_Scaling):
     def __init__(
         self,
         *,
-        C: float = 0.01,
+        C: float = 1.0,
         smoothing: float | Literal["auto"] = "auto",
         classes: ArrayLike | None = None,
         from_logits: bool = False,
@@ -525,6 +525,7 @@ class VectorScaling(_PenalisedScaling):
     def _fit(self, data, doubt, start, penalty):
         slope = start[0, 0]
         start = np.vstack([np.full(data.n_classes, slope), start[0, 1:]])
+        penalty *= data.n_classes
         make = partial(ScalingObjective, doubt=doubt, slopes=slope, penalty=penalty)
         self.coef_, self.intercept_ = solved(make, data, start, **SOLVE).W
 
@@ -542,10 +543,10 @@ class DirichletScaling(_PenalisedScaling):
 
     .. math::
         C \sum_i s_i D(y_i \| \mathrm{softmax}(W \log q_i + b))
-        + \frac{K}{2} \|W - I / T\|^2 + R(b)
+        + \frac{M}{2} \|W - I / T\|^2 + R(b)
 
-    with s, K, T, R, y and the share as in ``VectorScaling``. It is the right map if the q of
-    every class are Dirichlet distributed.
+    with M coefficients, and s, T, R, y and the share as in ``VectorScaling``. It is the right
+    map if the q of every class are Dirichlet distributed.
 
     Parameters
     ----------
@@ -598,7 +599,9 @@ class DirichletScaling(_PenalisedScaling):
         if data.n_classes == 2:
             start = start[:, 1:] - start[:, :1]
             doubt = doubt.of_difference()
-        make = partial(DirichletObjective, doubt=doubt, center=start[:-1], penalty=penalty)
+        center = start[:-1]
+        penalty *= center.size
+        make = partial(DirichletObjective, doubt=doubt, center=center, penalty=penalty)
         W = solved(make, data, start, **SOLVE).W
         self.coef_, self.intercept_ = np.ascontiguousarray(W[:-1].T), W[-1].copy()
 

@@ -122,7 +122,7 @@ def test_the_objective_of_the_docstring(scaling, kind, n_classes, C):
 
     def objective(t):
         W, b, away = parts(t)
-        return loss(z @ W.T, b) + k / (2.0 * C * weight.sum()) * (away**2).sum()
+        return loss(z @ W.T, b) + away.size / (2.0 * C * weight.sum()) * (away**2).sum()
 
     W = np.full(k, slope) if scaling is VectorScaling else slope * np.eye(k).ravel()
     start = np.append(W, b)
@@ -214,6 +214,18 @@ def test_many_classes(scaling):
     assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
     assert kl_loss(hard, proba, labels=range(50)) < kl_loss(hard, q, labels=range(50))
     assert kl_loss(soft, scaling().fit(q, soft).predict_proba(q)) < 0.5 * kl_loss(soft, q)
+
+
+@each_matrix
+def test_many_coefficients_of_few_rows(scaling):
+    """Where a temperature is all that is needed, they stay near it: intercepts cost more."""
+    rng = np.random.default_rng(0)
+    logits = 2.0 * rng.normal(size=(1000, 40))
+    truth = softmax(logits, axis=1)
+    y = [rng.choice(40, p=p) for p in truth[:400]]
+    model = scaling(classes=range(40)).fit(softmax(1.5 * logits[:400], axis=1), y)
+    proba = model.predict_proba(softmax(1.5 * logits[400:], axis=1))
+    assert kl_loss(truth[400:], proba) < 0.1
 
 
 def forest_like(n_classes=4, n_samples=300, scale=1.5):
