@@ -31,9 +31,8 @@ from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
 from sklkl._core.sklearn import feature_names
-from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
-from sklkl.linear_model._loss import LossTerm, resolve_divergence
+from sklkl.linear_model._loss import KL, resolve_divergence
 
 # A matrix of so many rows takes 200 MB, and there are about six at a time.
 MAX_PARAMETERS = 5_000
@@ -63,12 +62,12 @@ def coef_frame(model):
     )
 
 
-def coef_inference(model, X, y, sample_weight, groups, confidence_level):
+def coef_inference(model, X, y, sample_weight, groups, confidence_level, offset):
     """Return estimates and errors; see ``LinearSoftmaxMixin.coef_inference``."""
     check_is_fitted(model)
     pandas = import_pandas("coef_inference")
     check("confidence_level", confidence_level, INNER_SHARE)
-    coef, covariance, scale = sandwich_covariance(model, X, y, sample_weight, groups)
+    coef, covariance, scale = sandwich_covariance(model, X, y, sample_weight, groups, offset)
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0)) / scale
     with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0, of a perfect fit
         z = coef / error
@@ -88,7 +87,7 @@ def coef_inference(model, X, y, sample_weight, groups, confidence_level):
     )
 
 
-def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
+def sandwich_covariance(model, X, y, sample_weight=None, groups=None, offset=None):
     """Return the coefficients and their covariance; see ``LinearSoftmaxMixin.coef_inference``.
 
     Returns
@@ -102,12 +101,13 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None):
     scale : ndarray of shape (n_logits * size,)
     """
     C = _check_model(model)
+    model._refuse_missing(offset, "coef_inference")
     refuse_other_rows({"X": X, "groups": groups}, strict=False)
-    data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
+    known = {"reset": False, "classes": model.classes_}
+    data = check_data(model, X, y, sample_weight, offset=offset, **known)
     W = model._coefficients().astype(np.float64)
     size, n_logits = W.shape
-    term = LossTerm(data.target, data.weight)
-    rows = _rows.rows_of(data.X, n_logits, model.fit_intercept, [term])
+    (rows,) = data.stages(KL, 1.0, model.fit_intercept)
     if (message := rows.why_not_finite()) is not None:
         raise ValueError(message)
     groups, n_units = _units(data.weight, groups)
