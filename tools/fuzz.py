@@ -180,6 +180,7 @@ GOOD = {
     **dict.fromkeys(("cov_p", "cov_q"), Problem.covariance),
     **dict.fromkeys(("y", "y_true", "labels"), Problem.target),
     **dict.fromkeys(("sample_weight", "label_weight"), weights),
+    "offset": lambda g: g.some(None, g.rng.normal(size=(g.n, g.k))),
     **dict.fromkeys(("estimator", "model", "student"), Problem.model),
     **dict.fromkeys(("n_bins", "n_outcomes", "n_points", "n_rows"), lambda g: g.some(3, 5)),
     **dict.fromkeys(("n_samples", "n_resamples", "n_synthetic"), lambda g: g.some(4, 9)),

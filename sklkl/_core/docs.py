@@ -106,6 +106,10 @@ PARTS = {
     "X": """
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.""",
+    "offset": """
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            Log-odds that are added to the linear scores, as in ``fit``: needed if the fit had
+            some, zeros otherwise.""",
     "y": """
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row.""",

@@ -32,12 +32,13 @@ def check_has_proba(model, name):
         )
 
 
-def predict_columns(model, X, method="predict_proba", owner=None, *, stays=False):
+def predict_columns(model, X, method="predict_proba", owner=None, *, stays=False, **params):
     """Return predictions as floating-point numbers, with a column for each class of a model.
 
     ``method`` is "predict_proba", "predict_log_proba" or "decision_function"; ``owner`` names
     the model in messages, as "The teacher's", by default by its class. Predictions are on the
-    host, unless ``stays``: then they are where the model leaves them.
+    host, unless ``stays``: then they are where the model leaves them. ``params`` are further
+    arguments of the method.
     """
     kind, name = type(model).__name__, _name_of(model, method, owner)
     if not hasattr(model, method):
@@ -46,7 +47,7 @@ def predict_columns(model, X, method="predict_proba", owner=None, *, stays=False
             "sklkl.calibration.SoftCalibratedClassifierCV."
         )
     with np.errstate(divide="ignore"):  # some take the logarithm of their zeros
-        predicted = getattr(model, method)(X)
+        predicted = getattr(model, method)(X, **params)
     if not hasattr(model, "classes_"):
         raise TypeError(f"{name}: the fitted {kind} has no classes_.")
     # A classifier of several outputs may take the columns of y for these; it returns a list.

@@ -42,6 +42,7 @@ cdef extern from "kernels_linear.h" nogil:
         int narrow
         Py_ssize_t row_stride, column_stride
         const void* center
+        const void* offset
         const void* indptr
         const void* indices
         int wide
@@ -53,6 +54,7 @@ cdef extern from "kernels_linear.h" nogil:
         int full, products
         Py_ssize_t n_gram
         int what
+        double inverse_temperature
         void* out
     ctypedef double linear_kernel(
         const linear*, Py_ssize_t, Py_ssize_t, char*, double*) noexcept nogil
@@ -229,6 +231,8 @@ cdef class LinearRows:
     dtype : dtype, default=None
         Of arithmetic and predictions, that of X or float64. A dense X and targets are not
         copied for it.
+    offset : ndarray of shape (n_samples, n_logits), default=None
+        Added to the logits.
 
     Raises
     ------
@@ -245,6 +249,7 @@ cdef class LinearRows:
 
     def __cinit__(
         self, X, Py_ssize_t n_logits, bint fit_intercept, terms=(), center=None, dtype=None,
+        offset=None,
     ):
         # Not __init__: threads share rows, which never change.
         cdef linear* m = &self.m
@@ -305,6 +310,11 @@ cdef class LinearRows:
             t.divergence = LOSSES[term.divergence]
             t.parameter = term.parameter
             m.n_terms += 1
+        if offset is not None:
+            if offset.shape != (self.n, n_logits):
+                raise ValueError(
+                    f"offset must have the shape {(self.n, n_logits)}; got {offset.shape}.")
+            m.offset = self.get(np.ascontiguousarray(offset, dtype=self.dtype))
         if self.dtype.itemsize == 8:
             self.kernels = &LEVEL.of_double
         else:
@@ -433,8 +443,12 @@ cdef class LinearRows:
             np.fill_diagonal(M, -M.sum(axis=1))
         return total, gram, M
 
-    def predict(self, W, int what):
-        """Return the RAW predictions, PROBA, LOG_PROBA, or LOG_ODDS, the largest in a row."""
+    def predict(self, W, int what, double temperature=1.0):
+        """Return the RAW predictions, PROBA, LOG_PROBA, or LOG_ODDS, the largest in a row.
+
+        Logits are divided by the temperature. W is a direction where LOG_ODDS are asked for,
+        to which the offset has nothing to add.
+        """
         cdef linear m = self.m
         cdef Py_ssize_t n_out = m.n_logits
         if what == LARGEST_LOG_ODDS:
@@ -444,5 +458,8 @@ cdef class LinearRows:
         cdef object out = np.empty((self.n, n_out), self.dtype)
         cdef Buffers buffers = Buffers.__new__(Buffers)
         m.what, m.out = what, buffers.of(out, True).buf
+        m.inverse_temperature = 1.0 / temperature
+        if what == LARGEST_LOG_ODDS:
+            m.offset = NULL
         self.run(&m, self.kernels.predict, W, 0, out)
         return out

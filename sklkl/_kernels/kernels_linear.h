@@ -43,6 +43,7 @@ typedef struct {
     int narrow;            /* a dense matrix of float, where arithmetic is double? */
     ptrdiff_t row_stride, column_stride;
     const void *center;    /* taken off every row of a dense matrix: whole vectors of its type */
+    const void *offset;    /* (n, n_logits) of its type, added to the logits; NULL for none */
     const void *indptr, *indices;  /* of a CSR matrix, otherwise NULL */
     int wide;              /* are they 64 bits wide? */
     loss_term terms[MAX_TERMS];
@@ -58,6 +59,7 @@ typedef struct {
                               their diagonal */
     ptrdiff_t n_gram;      /* numbers of the Gram matrix or its diagonal, which come first */
     int what;              /* predict: one of the above */
+    double inverse_temperature;  /* predict: by which logits are multiplied */
     void *out;
 } linear;
 

@@ -380,7 +380,7 @@ INLINE void NAME(turn)(
 static NOINLINE void NAME(tile_logits)(
     const linear *m, ptrdiff_t start, ptrdiff_t n, NAME(work) *w)
 {
-    const ptrdiff_t T = m->tile;
+    const ptrdiff_t T = m->tile, K = m->n_logits;
     const REAL *v = (const REAL *)m->v;
     if (m->indptr) {
         NAME(sparse_logits)(m, start, n, v, w->z);
@@ -389,13 +389,19 @@ static NOINLINE void NAME(tile_logits)(
             NAME(pack_narrow)(m, start, n, w->x);
         else
             NAME(pack)(m, start, n, w->x);
-        if (m->n_logits == 1) {
+        if (K == 1)
             NAME(binary_logits)(m, start, w->x, v, w->r);
-            return;
-        }
-        NAME(dense_logits)(m, start, w->x, v, w->z);
+        else
+            NAME(dense_logits)(m, start, w->x, v, w->z);
     }
-    NAME(turn)(w->z, m->columns, T, m->n_logits, T, w->r, T);
+    if (m->indptr || K > 1)
+        NAME(turn)(w->z, m->columns, T, K, T, w->r, T);
+    if (m->offset) {
+        const REAL *offset = (const REAL *)m->offset + start * K;
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t i = 0; i < n; i++)
+                w->r[k * T + i] += offset[i * K + k];
+    }
 }
 
 /* out[c, f] += sum over rows i of r[c, i] x[i, f] for MC rows of out and NV vectors; in parts of
@@ -1052,6 +1058,7 @@ static double NAME(predict)(
         const ptrdiff_t n = stop - start < T ? stop - start : T;
         REAL *restrict z = w.r;
         NAME(tile_logits)(m, start, n, &w);
+        NAME(scale_by)((REAL)m->inverse_temperature, z, K * T);
         if (what == LARGEST_LOG_ODDS) {
             REAL *restrict smallest = w.rest;
             NAME(find_largest)(z, K, T, w.largest);

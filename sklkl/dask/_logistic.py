@@ -67,7 +67,10 @@ class SoftLabelLogisticRegression(CollectionPredictions, PLAIN):
     @contextmanager
     def _checked(self, arguments):
         if any(map(is_collection, arguments.values())):
-            with checked_collections(self, arguments) as data:
+            of_rows = dict(arguments)
+            if of_rows.pop("offset") is not None:
+                raise ValueError("An offset is for rows in memory, not for collections.")
+            with checked_collections(self, of_rows) as data:
                 yield data
         else:
             with super()._checked(arguments) as data:

@@ -8,9 +8,10 @@ from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
-from sklkl._core.arrays import without_tensor
-from sklkl._core.devices import beside, cast, place_of, to_host
-from sklkl._core.names import refuse_other_rows
+from sklkl._core.arrays import as_floating, without_tensor
+from sklkl._core.classes import frame_columns, match_columns
+from sklkl._core.devices import beside, cast, on_host, place_of, to_host
+from sklkl._core.names import refuse_other_rows, row_number, shown
 from sklkl._core.parameters import (
     BOOLEAN,
     POSITIVE,
@@ -53,6 +54,10 @@ def check_numbers(estimator, *names):
     check_parameters(estimator, **{name: RULES[name] for name in names})
 
 
+# Of an offset, far beyond what float32 tells from certainty; sums of losses do not overflow.
+MOST_OFFSET = 1e30
+
+
 @dataclass
 class Data:
     """Checked data of a fit."""
@@ -66,6 +71,7 @@ class Data:
     weight: np.ndarray  # float64
     labels: np.ndarray | None = None  # to learn besides, as target
     label_weight: np.ndarray | None = None  # float64
+    offset: np.ndarray | None = None  # float64, (n_samples, n_logits), added to the logits
     first_row: int = 0  # the number of rows before these, if they are a part
 
     @property
@@ -100,8 +106,10 @@ class Data:
 
     def stages(self, divergence, temperature, fit_intercept, unit=None):
         """Return the ``Rows`` of the losses to minimise one after the other."""
+        # Of logits that are divided by the temperature, as coefficients are.
+        offset = None if self.offset is None else self.offset / temperature
         return [
-            _rows.rows_of(self.X, self.n_logits, fit_intercept, terms, unit)
+            _rows.rows_of(self.X, self.n_logits, fit_intercept, terms, unit, offset)
             for terms in stages_of(self, divergence, temperature)
         ]
 
@@ -113,6 +121,7 @@ def check_data(
     sample_weight,
     labels=None,
     label_weight=None,
+    offset=None,
     *,
     reset=True,
     classes=None,
@@ -130,7 +139,7 @@ def check_data(
             "target y is None."
         )
     named = {"X": X, "y": y, "sample_weight": sample_weight}
-    named |= {"labels": labels, "label_weight": label_weight}
+    named |= {"labels": labels, "label_weight": label_weight, "offset": offset}
     refuse_other_rows(named, strict=False)
     X = check_features(estimator, X, reset=reset)
     given = estimator.classes if classes is None else classes
@@ -140,6 +149,7 @@ def check_data(
     if classes is None:  # sorted labels are what scikit-learn's scorers take for granted
         target = target.ordered()
     data = Data(X, target.classes, target.values, check_weights(sample_weight, X))
+    data.offset = check_offset(offset, X, target.classes)
     labels, label_weight = check_labels(labels, label_weight, X, target.classes)
     if labels is not None and label_weight.any():
         data.labels, data.label_weight = labels.values, label_weight
@@ -193,6 +203,51 @@ def check_labels(labels, label_weight, X, classes, *, of_part=False):
     )
     check_consistent_length(X, labels)
     return labels, check_weights(label_weight, X, "label_weight", zeros=True)
+
+
+def check_offset(offset, X, classes):
+    """Return an offset as logits get it, (n_samples, n_logits), float64; None for none.
+
+    What classes have in common, which changes no probability, is taken off.
+    """
+    if offset is None:
+        return None
+    if place_of(X, "X") is not None:
+        raise TypeError("An offset is for X on the host; pass an array of NumPy as X.")
+    values = as_floating(on_host(offset, "offset"), "offset").astype(np.float64)
+    n_samples, n_classes = X.shape[0], len(classes)
+    if values.shape == (n_samples,) and n_classes == 2:
+        _refuse_name(offset, classes)
+    elif values.shape != (n_samples, n_classes):
+        also = f", or {(n_samples,)} of log-odds of {shown(classes[1:])}" * (n_classes == 2)
+        raise ValueError(
+            f"offset must have the shape {(n_samples, n_classes)}, a column for each of the "
+            f"classes {shown(classes)}{also}; got {values.shape}."
+        )
+    elif (columns := frame_columns(offset, classes, "offset")) is not None:
+        values = match_columns(values, columns, classes, "offset")
+    values = values.reshape(n_samples, -1)
+    bad = ~(np.abs(values) <= MOST_OFFSET)
+    if bad.any():
+        i, j = np.argwhere(bad)[0]
+        raise ValueError(
+            f"offset holds {values[i, j]:.6g} in row {row_number(i)}; log-odds must be finite "
+            f"numbers, of at most {MOST_OFFSET:.0e}. The logarithm of a probability of 0 is "
+            "none: mix such probabilities with some of the uniform distribution."
+        )
+    if n_classes == 2:
+        return values if values.shape[1] == 1 else values[:, 1:] - values[:, :1]
+    return values - values.mean(axis=1, keepdims=True)
+
+
+def _refuse_name(offset, classes):
+    """Refuse a Series that is named by the class whose log-odds it cannot hold."""
+    first, second = classes.tolist()
+    if getattr(offset, "name", None) == first:
+        raise ValueError(
+            f"offset is named {first!r}, as one of the classes, but it holds the log-odds of "
+            f"the other, {second!r}; pass -offset.rename(None), or offset.to_numpy()."
+        )
 
 
 def _factors(data, class_weight):

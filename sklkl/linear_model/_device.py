@@ -203,11 +203,11 @@ class DeviceRows:
         """Refuse: what a sandwich covariance needs is not for arrays on a device."""
         raise ValueError("coef_inference needs X on the host: pass an array of NumPy.")
 
-    def predict(self, W, what):
+    def predict(self, W, what, temperature=1.0):
         """See ``Rows``; predictions are where X is."""
         V, predicted = self._there(W), []
         for part in self._parts():
-            logits = self._logits(self._dense(part), V)
+            logits = self._logits(self._dense(part), V) / temperature
             if what == RAW:
                 predicted.append(logits[:, -self.shape[1] :])
                 continue

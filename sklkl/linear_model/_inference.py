@@ -38,9 +38,8 @@ from sklkl._core.parameters import INNER_SHARE, check
 from sklkl._core.samples import encode_groups
 from sklkl._core.sklearn import feature_names
 from sklkl._core.typing import Estimator, Samples
-from sklkl.linear_model import _rows
 from sklkl.linear_model._data import check_data
-from sklkl.linear_model._loss import LossTerm, resolve_divergence
+from sklkl.linear_model._loss import KL, resolve_divergence
 
 # A matrix of so many rows takes 200 MB, and there are about six at a time.
 MAX_PARAMETERS = 5_000
@@ -135,6 +134,7 @@ def coef_inference(
     groups: ArrayLike | None = None,
     confidence_level: float = 0.95,
     base: Any = None,
+    offset: ArrayLike | None = None,
 ) -> Any:
     """Compute standard errors for a model that ends in a logistic student, by name.
 
@@ -157,6 +157,8 @@ def coef_inference(
     base : label, default=None
         The class that the others are compared with: coefficients are differences from its
         own, with the errors of these.
+    offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+        The offset of the fit, if it had one.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def coef_inference(
     for transformer in transformers:
         X = transformer.transform(X)
     coef, covariance, scale, classes = sandwich_covariance(
-        student, X, y, sample_weight, groups, base
+        student, X, y, sample_weight, groups, base, offset
     )
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0)) / scale
     with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0, of a perfect fit
@@ -273,7 +275,7 @@ def _contrast(classes, base):
     return others, np.delete(classes, at)
 
 
-def sandwich_covariance(model, X, y, sample_weight=None, groups=None, base=None):
+def sandwich_covariance(model, X, y, sample_weight=None, groups=None, base=None, offset=None):
     """Return the coefficients and their covariance; see ``LinearSoftmaxMixin.coef_inference``.
 
     Returns
@@ -292,12 +294,13 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None, base=None)
     classes = model.classes_[-model.coef_.shape[0] :]
     if base is not None:
         contrast, classes = _contrast(model.classes_, base)
+    model._refuse_missing(offset, "coef_inference")
     refuse_other_rows({"X": X, "groups": groups}, strict=False)
-    data = check_data(model, X, y, sample_weight, reset=False, classes=model.classes_)
+    known = {"reset": False, "classes": model.classes_}
+    data = check_data(model, X, y, sample_weight, offset=offset, **known)
     W = model._coefficients().astype(np.float64)
     size, n_logits = W.shape
-    term = LossTerm(data.target, data.weight)
-    rows = _rows.rows_of(data.X, n_logits, model.fit_intercept, [term])
+    (rows,) = data.stages(KL, 1.0, model.fit_intercept)
     if (message := rows.why_not_finite()) is not None:
         raise ValueError(message)
     groups, n_units = _units(data.weight, groups)

@@ -67,7 +67,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         C \sum_i s_i D(y_i \| \mathrm{softmax}(z_i))
         + \frac{1 - \rho}{2} \|W\|_2^2 + \rho \|W\|_1, \quad z_i = W x_i + b,
 
-    with sample weights s and :math:`\rho` the ``l1_ratio``. On hard labels this is the
+    with sample weights s and :math:`\rho` the ``l1_ratio``; an ``offset`` of ``fit`` is added
+    to the z. On hard labels this is the
     objective of ``sklearn.linear_model.LogisticRegression``. On soft labels the optimum is the
     one that it has on every row repeated once per class with the probabilities as weights,
     without the repetition.
@@ -151,6 +152,8 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         there are any, divided by temperature². KL is a difference of cross-entropy and
         entropy, and so known to about 1e-15. Labels beside another divergence than "kl" count
         with their cross-entropy.
+    needs_offset_ : bool
+        Whether the fit had an ``offset``, without which there are no predictions.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -243,6 +246,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Fit the model to labels or soft targets.
 
@@ -264,6 +268,13 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative, by default ones; 0
             where a sample has no label, whatever then stands in ``labels``.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            Log-odds that are known of each sample and added to its linear scores, finite, with
+            a column for each class, in the order of ``classes_``; the columns of a data frame
+            are matched by name. Only differences of a row matter: logarithms of probabilities
+            will do. If binary also those of ``classes_[1]`` alone. A coefficient of 1 is so
+            given them; the penalty is for what the model adds. Predictions then need an
+            offset, too. For rows in memory, not for ``Batches`` or arrays on a device.
 
         Returns
         -------
@@ -288,6 +299,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             "sample_weight": sample_weight,
             "labels": labels,
             "label_weight": label_weight,
+            "offset": offset,
         }
         with unchanged_on_error(self), self._checked(arguments) as data:
             self._fit(data, divergence, arguments)
@@ -338,6 +350,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         y: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Learn from one more batch of a stream.
 
@@ -367,6 +380,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             ``classes`` is not set.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, non-negative.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            Log-odds that are added to the linear scores, as in ``fit``: for all batches, or
+            none.
 
         Returns
         -------
@@ -377,7 +393,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         ------
         ValueError
             On bad data, as ``fit``; if ``C``, ``fit_intercept``, the classes or their order
-            differ from the first call.
+            differ from the first call, or only some calls pass an offset.
 
         Warns
         -----
@@ -406,12 +422,15 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             first = not hasattr(self, "coef_")
             classes = self._stream_classes(y, classes)
             options = {"reset": first, "classes": classes, "sparse": True}
-            data = check_data(self, X, y, sample_weight, **options)
+            data = check_data(self, X, y, sample_weight, offset=offset, **options)
+            if not first and getattr(self, "needs_offset_", False) != (offset is not None):
+                raise ValueError(
+                    "offset was passed in some calls only; pass it in all, zeros for rows "
+                    "without one, or clone the estimator to begin anew."
+                )
             if is_sparse(data.target):
                 refuse_bucket(data.target, "partial_fit")
-            batch = kl_objective(
-                data.X, data.target, data.weight, len(data.classes), self.fit_intercept
-            )
+            batch = kl_objective(data, self.fit_intercept)
             if posterior is None:
                 posterior = Posterior.prior(
                     np.zeros(batch.shape) if first else self._wide_coefficients(),
@@ -492,6 +511,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             "coef_": put(np.ascontiguousarray(coef)),
             "intercept_": put(T * intercept.astype(dtype)),
             "n_iter_": n_iter,
+            "needs_offset_": data.offset is not None,
         }
 
     def _check_parameters(self):

@@ -135,6 +135,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     loss_ : float
         Mean divergence of the training targets to the model, nats, as in
         ``SoftLabelLogisticRegression``; with ``refit`` only.
+    needs_offset_ : bool
+        Whether the fit had an ``offset``, without which there are no predictions.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -203,6 +205,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
         """Choose the penalty and fit the model.
@@ -224,6 +227,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             scored by ``y`` alone.
         label_weight : array-like of shape (n_samples,), default=None
             Weights of the labels beside ``sample_weight``, non-negative.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            Log-odds that are added to the linear scores, as in
+            ``SoftLabelLogisticRegression.fit``, also where folds are scored.
         **params : dict
             ``groups``, the groups of the samples, for a splitter that needs them. If
             metadata routing is enabled, whatever the splitter and the scorer request.
@@ -250,15 +256,19 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         Cs, l1_ratios = self._check_parameters()
         if isinstance(X, Batches):
             given = {"y": y, "sample_weight": sample_weight, "labels": labels}
-            refuse_others({**given, "label_weight": label_weight, **params})
+            given |= {"label_weight": label_weight, "offset": offset}
+            refuse_others(given | params)
             with unchanged_on_error(self):
                 fitted = self._fit_batches(X, Cs, l1_ratios)
             return self._fitted(fitted)
         with unchanged_on_error(self):
-            data = check_data(self, X, y, sample_weight, labels, label_weight, sparse=True)
+            of_rows = sample_weight, labels, label_weight, offset
+            data = check_data(self, X, y, *of_rows, sparse=True)
             targets = data.classes[data.target] if data.hard else indexable(y)[0]
             metadata = {"sample_weight": sample_weight, "label_weight": label_weight}
             metadata["labels"] = None if labels is None else indexable(labels)[0]
+            if offset is not None:
+                metadata["offset"] = data.offset if data.n_logits > 1 else data.offset[:, 0]
             metadata = {name: value for name, value in metadata.items() if value is not None}
             arguments = {"X": X, "y": y, "metadata": metadata or None}
             if sample_weight is not None:
@@ -295,6 +305,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
                 "coefs_paths_": coefs,
                 "scores_": scores,
                 "n_iter_": n_iter,
+                "needs_offset_": offset is not None,
             }
             context.call_on_fit_task_end(
                 estimator=self, **arguments, reconstruction_attributes=fitted
@@ -344,6 +355,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             "coefs_paths_": coefs,
             "scores_": scores,
             "n_iter_": n_iter,
+            "needs_offset_": False,
         }
         context.call_on_fit_task_end(
             estimator=self, **arguments, reconstruction_attributes=fitted
@@ -461,6 +473,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         X: Samples,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
         **params: Any,
     ) -> float:
         """Score predictions by ``scoring``.
@@ -475,6 +488,9 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples. If metadata routing is enabled, a scorer that is passed as
             ``scoring`` gets them if it requests them.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            Log-odds that are added to the linear scores, as in ``fit``: needed if the fit had
+            some, zeros otherwise.
         **params : dict
             What the scorer requests, if metadata routing is enabled.
 
@@ -491,8 +507,10 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
         else:
             refuse_metadata("score", set(params) - {"sample_weight"}, "the scorer")
         if isinstance(X, Batches):
+            refuse_others({"offset": offset})
             return self._scorer_of_batches()(self, X, y, **params)
-        return self._scorer(self.classes_, holds_labels(y))(self, X, y, **params)
+        scorer = self._scorer(self.classes_, holds_labels(y))
+        return _score(scorer, self, X, y, offset, params)
 
     def _penalty(self):
         return self.C_, self.l1_ratio_
@@ -604,6 +622,15 @@ def refuse_lone_folds(counts, classes, numbers, advice):
         )
 
 
+def _score(scorer, model, X, y, offset, params):
+    """Return the score of a model whose predictions may need an offset."""
+    if offset is None:
+        return scorer(model, X, y, **params)
+    if isinstance(scorer, DivergenceScorer):
+        return scorer(model, X, y, offset=offset, **params)
+    return scorer(model._at(offset), X, y, **params)  # others ask for predictions of X alone
+
+
 def best_of(scores):
     """Return where the largest score is."""
     best = int(scores.argmax())
@@ -620,6 +647,7 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
     student = clone(student)  # tasks may be threads, which share what they are given
     X_train, y_train = X[train], take(y, train)
     X_test, y_test = X[test], take(y, test)
+    offset = params_of_rows(X, metadata, test).get("offset")
     metadata = params_of_rows(X, metadata, train)
     score_params = params_of_rows(X, score_params, test)
     context.call_on_fit_task_begin(estimator=student, X=X_train, y=y_train)
@@ -656,6 +684,6 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
             student.classes_ = data.classes
             student.coef_ = np.ascontiguousarray(coefs[i, j, :, :-1])
             student.intercept_ = coefs[i, j, :, -1]
-            scores[i, j] = scorer(student, X_test, y_test, **score_params)
+            scores[i, j] = _score(scorer, student, X_test, y_test, offset, score_params)
     context.call_on_fit_task_end(estimator=student, X=X_train, y=y_train)
     return coefs, scores, n_iter

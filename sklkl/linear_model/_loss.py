@@ -41,6 +41,9 @@ class ResolvedDivergence:
         return self.name in ("reverse_kl", "jeffreys")
 
 
+KL = ResolvedDivergence()
+
+
 def resolve_divergence(divergence, divergence_params):
     """Return the divergence of two parameters; at a limit, the one that it becomes.
 

@@ -8,8 +8,7 @@ from scipy.linalg import LinAlgError
 from sklkl._core.lazy import lazy
 from sklkl._optimize.cholesky import solver
 from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
-from sklkl.linear_model import _rows
-from sklkl.linear_model._loss import LossTerm
+from sklkl.linear_model._loss import KL
 
 
 def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
@@ -24,10 +23,9 @@ def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
     ]
 
 
-def kl_objective(X, target, weight, n_classes, fit_intercept):
-    """Return the mean KL objective of a target, see ``Data``, without a penalty."""
-    n_logits = 1 if n_classes == 2 else n_classes
-    rows = _rows.rows_of(X, n_logits, fit_intercept, [LossTerm(target, weight)])
+def kl_objective(data, fit_intercept):
+    """Return the mean KL objective of the target of ``Data``, without a penalty."""
+    (rows,) = data.stages(KL, 1.0, fit_intercept)
     return KLObjective(rows, C=np.inf)
 
 
@@ -89,7 +87,7 @@ class KLObjective(Objective):
 
     With weights :math:`s_i`, :math:`S = \sum_i s_i`, coefficients W of shape
     (n_features [+ 1], n_logits), the intercept in the last row, and
-    :math:`z_i = W^T [x_i, 1]`:
+    :math:`z_i = W^T [x_i, 1]`, plus the offset of the row where there is one:
 
     .. math::
         f(W) = \frac{1}{S} \sum_i s_i H(y_i, \mathrm{softmax}(z_i))

@@ -186,6 +186,7 @@ class Whole:
     most: float  # about the largest weight, with that of its class
     label_most: float
     place = None  # as parts are on the host
+    offset = None  # which is for rows in memory
 
     @property
     def hard(self):

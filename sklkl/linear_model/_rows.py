@@ -7,7 +7,8 @@ there.
 
 Shapes: coefficients W are (size, n_logits), float64. ``size`` is n_features, and one more with
 an intercept, whose coefficients are the last row. A binary problem has one logit, of its
-second class; the logit of the first is 0. x is a row of X, with a 1 for the intercept.
+second class; the logit of the first is 0. x is a row of X, with a 1 for the intercept. Logits
+are ``W' x``, plus the row's offset where there is one, all divided by a term's temperature.
 """
 
 from copy import copy
@@ -39,17 +40,18 @@ PAIRS = 1 << 18
 SCORE_SLICE = 1 << 21
 
 
-def rows_of(X, n_logits, fit_intercept, terms=(), unit=None):
+def rows_of(X, n_logits, fit_intercept, terms=(), unit=None, offset=None):
     """Return the ``Rows`` of a user's checked X: the one place where their kind is chosen.
 
     X is an array or a CSR matrix, float32 or float64, of any strides, in memory or in a
     memory map; ``n_logits`` the number of classes, 1 if binary; ``terms`` the one or two
     ``LossTerm`` of the loss, none for predictions; ``unit`` the largest of their weights,
-    which has to be passed where these rows are a part of others.
+    which has to be passed where these rows are a part of others; ``offset``, (n_samples,
+    n_logits), float64, what is added to the logits, for X on the host.
     """
     if place_of(X, "X") is not None:
         return DeviceRows(X, n_logits, fit_intercept, terms, unit)
-    return LocalRows(X, n_logits, fit_intercept, terms, unit)
+    return LocalRows(X, n_logits, fit_intercept, terms, unit, offset)
 
 
 class Rows(Protocol):
@@ -144,8 +146,10 @@ class Rows(Protocol):
             Sum over groups of ``u u'``, with u the sum of the scores of a group.
         """
 
-    def predict(self, W, what):
+    def predict(self, W, what, temperature=1.0):
         """Return RAW predictions, PROBA or LOG_PROBA of ``sklkl._kernels._linear``.
+
+        Logits are divided by the temperature.
 
         Returns
         -------
@@ -171,8 +175,8 @@ class LocalRows:
 
     center = None
 
-    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
-        self.X = X
+    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None, offset=None):
+        self.X, self.offset = X, offset
         self.shape = (X.shape[1] + fit_intercept, n_logits)
         most = (float(term.weight.max(initial=0.0)) for term in terms)
         self.unit = unit or max(most, default=0.0) or 1.0
@@ -255,7 +259,7 @@ class LocalRows:
     def _terms_at(self, W):
         """Yield the probabilities of the logits, and the weights of rows, in each term."""
         for term in self.terms:
-            p = self.predict(W / term.temperature, PROBA)[:, -self.shape[1] :]
+            p = self.predict(W, PROBA, term.temperature)[:, -self.shape[1] :]
             yield p.astype(np.float64), term.weight / term.temperature**2
 
     def gram(self, full):
@@ -305,8 +309,9 @@ class LocalRows:
         for start in range(0, self.X.shape[0], step):
             rows = slice(start, start + step)
             X = self._dense(rows)
+            kernel = LinearRows(X, n_logits, False, offset=_some_of(self.offset, rows))
             for term in self.terms:
-                proba = LinearRows(X, n_logits, False).predict(W / term.temperature, PROBA)
+                proba = kernel.predict(W, PROBA, term.temperature)
                 weight = term.weight[rows] / term.temperature**2
                 _add_curvature(hessian, X, proba, weight)
         return hessian
@@ -385,7 +390,10 @@ class LocalRows:
         for here in _chunks(np.arange(len(rows)), SCORE_SLICE // m):
             X, weight = self._dense(rows[here]) / scale, term.weight[rows[here]]
             target = one_hot(term.target[rows[here]], V.shape[1] + 1)[:, 1:]
-            proba = softmax(np.hstack([np.zeros((len(X), 1)), X @ V]), axis=1)[:, 1:]
+            logits = np.hstack([np.zeros((len(X), 1)), X @ V])
+            if self.offset is not None:
+                logits[:, -self.shape[1] :] += self.offset[rows[here]]
+            proba = softmax(logits, axis=1)[:, 1:]
             _add_curvature(hessian, X, proba, weight)
             scores = _row_products(weight[:, np.newaxis] * (proba - target), X)
             gradient += scores.sum(axis=0)
@@ -401,9 +409,9 @@ class LocalRows:
         products += np.outer(of_open_group, of_open_group)
         return gradient, hessian, products
 
-    def predict(self, W, what):
+    def predict(self, W, what, temperature=1.0):
         """See ``Rows``."""
-        return self.kernel.predict(W, what)
+        return self.kernel.predict(W, what, temperature)
 
     @property
     def eps(self):
@@ -454,12 +462,12 @@ class LocalRows:
             replace(term, target=term.target[rows], weight=term.weight[rows])
             for term in self.terms
         ]
-        return self._of_other_rows(self.X[rows].copy(), terms)
+        return self._of_other_rows(self.X[rows].copy(), terms, _some_of(self.offset, rows))
 
-    def _of_other_rows(self, X, terms):
+    def _of_other_rows(self, X, terms, offset):
         """Return rows of the same kind, in the same unit and with the same center."""
         others = copy(self)
-        others.X, others.terms = X, terms
+        others.X, others.terms, others.offset = X, terms, offset
         for known in ("stats", "counted"):
             vars(others).pop(known, None)
         others.kernel = others._kernel()
@@ -469,6 +477,7 @@ class LocalRows:
         """Return the bytes of X, and of the targets and weights."""
         X = self.X
         arrays = [X.data, X.indices, X.indptr] if issparse(X) else [X]
+        arrays += [] if self.offset is None else [self.offset]
         for term in self.terms:
             arrays += [term.target, term.weight]
         return sum(array.nbytes for array in arrays)
@@ -489,7 +498,8 @@ class LocalRows:
         """Return the compiled kernels, which compute in ``dtype``."""
         size, n_logits = self.shape
         fit_intercept = size > self.X.shape[1]
-        return LinearRows(self.X, n_logits, fit_intercept, self.terms, self.center, self.dtype)
+        data = self.X, n_logits, fit_intercept, self.terms, self.center, self.dtype
+        return LinearRows(*data, offset=self.offset)
 
 
 def stacked(parts):
@@ -506,7 +516,12 @@ def stacked(parts):
         )
         for own in zip(*(part.terms for part in parts), strict=True)
     ]
-    return parts[0]._of_other_rows(X, terms)
+    offset = None if parts[0].offset is None else np.concatenate([p.offset for p in parts])
+    return parts[0]._of_other_rows(X, terms, offset)
+
+
+def _some_of(offset, rows):
+    return None if offset is None else offset[rows]
 
 
 def _chunks(rows, step):

@@ -12,11 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.devices import cast, labels_beside, namespace, place_of, to_host
 from sklkl._core.docs import documented
+from sklkl._core.names import refuse_other_rows
 from sklkl._core.sklearn import check_same_namespace
 from sklkl._core.typing import Estimator, Floats, Samples
 from sklkl._kernels._linear import LOG_PROBA, PROBA, RAW
 from sklkl.linear_model import _inference, _rows
-from sklkl.linear_model._data import check_features
+from sklkl.linear_model._data import check_features, check_offset
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
 
 
@@ -29,52 +30,77 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         return tags
 
     @documented
-    def decision_function(self, X: Samples) -> Floats:
+    def decision_function(self, X: Samples, offset: ArrayLike | None = None) -> Floats:
         """Compute the logits, at temperature 1.
 
         Parameters
         ----------
         %(X)s
+        %(offset)s
 
         Returns
         -------
         logits : ndarray of shape (n_samples, n_classes), or (n_samples,) if binary
-            Linear scores; if binary, of ``classes_[1]``.
+            Linear scores, the offset included; if binary, of ``classes_[1]``.
         """
-        raw = self._predict(X, RAW, "decision_function")
+        raw = self._predict(X, RAW, "decision_function", offset)
         return raw[:, 0] if len(self.classes_) == 2 else raw
 
     @documented
-    def predict(self, X: Samples) -> NDArray[Any]:
+    def predict(self, X: Samples, offset: ArrayLike | None = None) -> NDArray[Any]:
         """Predict the most probable class.
 
-        %(X_to_labels)s
+        Parameters
+        ----------
+        %(X)s
+        %(offset)s
+
+        Returns
+        -------
+        %(to_labels)s
         """
-        raw = self._predict(X, RAW, "predict")
+        raw = self._predict(X, RAW, "predict", offset)
         xp = namespace(raw)
         codes = raw[:, 0] > 0 if len(self.classes_) == 2 else xp.argmax(raw, axis=1)
         return labels_beside(raw, self.classes_[to_host(codes).astype(np.intp)])
 
     @documented
-    def predict_proba(self, X: Samples) -> Floats:
+    def predict_proba(self, X: Samples, offset: ArrayLike | None = None) -> Floats:
         """Predict probabilities, at ``temperature``.
 
-        %(X_to_proba)s
+        Parameters
+        ----------
+        %(X)s
+        %(offset)s
+
+        Returns
+        -------
+        %(to_proba)s
         """
-        return self._predict(X, PROBA, "predict_proba")
+        return self._predict(X, PROBA, "predict_proba", offset)
 
     @documented
-    def predict_log_proba(self, X: Samples) -> Floats:
+    def predict_log_proba(self, X: Samples, offset: ArrayLike | None = None) -> Floats:
         """Predict log-probabilities, at ``temperature``.
 
         They are computed directly: accurate near 0 and far below underflow.
 
-        %(X_to_log_proba)s
-        """
-        return self._predict(X, LOG_PROBA, "predict_log_proba")
+        Parameters
+        ----------
+        %(X)s
+        %(offset)s
 
-    def _predict(self, X, what, method):
+        Returns
+        -------
+        %(to_log_proba)s
+        """
+        return self._predict(X, LOG_PROBA, "predict_log_proba", offset)
+
+    def _predict(self, X, what, method, offset):
         check_is_fitted(self)
+        offset = vars(self).get("_offset") if offset is None else offset
+        self._refuse_missing(offset, method)
+        refuse_other_rows({"X": X, "offset": offset}, strict=False)
         check_same_namespace(X, self, attribute="coef_", method=method)
         X = check_features(self, X, reset=False, finite=True)
         if place_of(X, "X") is None:
@@ -82,9 +108,60 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         else:
             X = cast(X, namespace(X).result_type(X.dtype, self.coef_.dtype))
         W = self._coefficients(intercept=True)
-        if what != RAW and self.temperature != 1.0:
-            W = W / self.temperature
-        return _rows.rows_of(X, W.shape[1], True).predict(W, what)
+        rows = _rows.rows_of(
+            X, W.shape[1], True, offset=check_offset(offset, X, self.classes_)
+        )
+        return rows.predict(W, what, 1.0 if what == RAW else float(self.temperature))
+
+    def _refuse_missing(self, offset, method):
+        """Refuse to do without the offset that a model was fitted with."""
+        # Models that were stored before there were offsets have no such attribute.
+        if offset is None and getattr(self, "needs_offset_", False):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted with an offset, for which its "
+                f"coefficients do not make up: pass offset= to {method}, zeros where there is "
+                "none."
+            )
+
+    def _at(self, offset):
+        """Return a copy that adds this offset, for who asks models to predict X alone."""
+        known = copy(self)
+        known._offset = offset
+        return known
+
+    @documented
+    def score(
+        self,
+        X: Samples,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+    ) -> float:
+        """Score the predictions: accuracy for labels, D² for soft targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Samples; or ``sklkl.batches.Batches``, which hold targets and weights as well, and
+            of which one is in memory at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
+            True labels, or a probability vector per row, which may be a ``TopK``. None if
+            ``X`` is ``Batches``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        %(offset)s
+
+        Returns
+        -------
+        %(to_score)s
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is no valid target, or arguments name their rows in another order than
+            ``X``.
+        """
+        return self._score(X, y, sample_weight, offset)
 
     def _coefficients(self, intercept=None):
         """Return dense coefficients, a column per logit.
@@ -195,6 +272,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         groups: ArrayLike | None = None,
         confidence_level: float = 0.95,
         base: Any = None,
+        offset: ArrayLike | None = None,
     ) -> Any:
         r"""Compute robust standard errors and confidence intervals of the coefficients.
 
@@ -221,6 +299,8 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         base : label, default=None
             The class that the others are compared with: coefficients are differences from its
             own, with the errors of these.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            The offset of the fit, if it had one.
 
         Returns
         -------
@@ -298,6 +378,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             groups=groups,
             confidence_level=confidence_level,
             base=base,
+            offset=offset,
         )
 
     def to_sklearn(self) -> Estimator:
@@ -308,6 +389,11 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         model : sklearn.linear_model.LogisticRegression
             Makes the same predictions and needs nothing but scikit-learn.
 
+        Raises
+        ------
+        ValueError
+            If the model was fitted with an offset, for which scikit-learn has no place.
+
         Examples
         --------
         >>> from sklkl.linear_model import SoftLabelLogisticRegression
@@ -316,6 +402,11 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
         LogisticRegression()
         """
         check_is_fitted(self)
+        if getattr(self, "needs_offset_", False):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted with an offset, which predictions of "
+                "scikit-learn's LogisticRegression would leave out."
+            )
         C, l1_ratio = self._penalty()
         params = {"fit_intercept": self.fit_intercept, "class_weight": self.class_weight}
         if l1_ratio:

@@ -60,20 +60,26 @@ class SoftLabelClassifierMixin(ClassifierMixin):
             If ``y`` is no valid target, or arguments name their rows in another order than
             ``X``.
         """
+        return self._score(X, y, sample_weight)
+
+    def _score(self, X, y, sample_weight, offset=None):
+        """Return the score; ``offset`` is for models whose predictions take one."""
         check_is_fitted(self)
+        given = {"y": y, "sample_weight": sample_weight, "offset": offset}
         if isinstance(X, Batches):
-            refuse_others({"y": y, "sample_weight": sample_weight})
+            refuse_others(given)
             return self._score_batches(X)
-        refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight}, strict=False)
+        refuse_other_rows({"X": X, **given}, strict=False)
+        more = {} if offset is None else {"offset": offset}
         if is_sparse(y):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
             match_rows(y=target, X=X)
-            return d2(target, SlicedPredictions(self, X), sample_weight=sample_weight)
+            return d2(target, SlicedPredictions(self, X, **more), sample_weight=sample_weight)
         if not check_target(y, stays=True).hard:
-            target, proba = align(y, self.predict_proba(X), self.classes_, "y")
+            target, proba = align(y, self.predict_proba(X, **more), self.classes_, "y")
             return d2(target, proba, sample_weight=sample_weight)
         weight = None if sample_weight is None else check_weights(sample_weight, y)
-        predicted = on_host(self.predict(X), "predict")
+        predicted = on_host(self.predict(X, **more), "predict")
         return float(accuracy_score(on_host(y, "y"), predicted, sample_weight=weight))
 
     def _score_batches(self, batches):

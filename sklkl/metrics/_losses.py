@@ -145,10 +145,14 @@ def row_losses(
 
 
 class SlicedPredictions:
-    """What a method of an estimator predicts for rows of X, when it is asked for them."""
+    """What a method of an estimator predicts for rows of X, when it is asked for them.
 
-    def __init__(self, estimator, X, method="predict_proba", columns=slice(None)):
+    ``of_rows`` are further arguments of the method, with an entry for each row.
+    """
+
+    def __init__(self, estimator, X, method="predict_proba", columns=slice(None), **of_rows):
         self.estimator, self.X, self.method, self.columns = estimator, X, method, columns
+        self.of_rows = of_rows
         self.shape = n_rows(X, "X"), len(estimator.classes_)
 
     def __len__(self):
@@ -158,7 +162,8 @@ class SlicedPredictions:
         """Return the predictions of the rows of a slice: ``[rows, :]`` or ``[rows, ...]``."""
         rows, _ = places
         rows = np.arange(*rows.indices(len(self)))
-        proba = predict_columns(self.estimator, take(self.X, rows), self.method)
+        more = {name: take(values, rows) for name, values in self.of_rows.items()}
+        proba = predict_columns(self.estimator, take(self.X, rows), self.method, **more)
         return proba[:, self.columns]
 
 

@@ -81,7 +81,7 @@ class DivergenceScorer(BaseScorer):
         return "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
 
     @documented
-    def __call__(self, estimator, X, y_true=None, sample_weight=None, **kwargs):
+    def __call__(self, estimator, X, y_true=None, sample_weight=None, offset=None, **kwargs):
         """Score an estimator.
 
         Parameters
@@ -95,6 +95,8 @@ class DivergenceScorer(BaseScorer):
             Labels or soft targets; None if ``X`` is ``Batches``, or a teacher is the target.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
+        offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+            What the estimator adds to its log-odds: the ``offset`` of its predictions.
         **kwargs : dict
             Further metadata, if routing is enabled.
 
@@ -103,7 +105,14 @@ class DivergenceScorer(BaseScorer):
         score : float
             Greater is better.
         """
-        return super().__call__(estimator, X, y_true, sample_weight=sample_weight, **kwargs)
+        if offset is None:
+            return super().__call__(
+                estimator, X, y_true, sample_weight=sample_weight, **kwargs
+            )
+        # Which takes further metadata only if routing is enabled.
+        if sample_weight is not None:
+            kwargs["sample_weight"] = sample_weight
+        return self._score(None, estimator, X, y_true, offset=offset, **kwargs)
 
     def _score(self, method_caller, estimator, X, y_true=None, **kwargs):
         self._warn_overlap("These are set on the scorer, and passed as metadata.", kwargs)
@@ -111,8 +120,10 @@ class DivergenceScorer(BaseScorer):
         if isinstance(X, Batches):
             refuse_others({"y_true": y_true, **kwargs})
             return self.score_parts(estimator, results_of(X))
+        offset = kwargs.pop("offset", None)
+        of_model = {} if offset is None else {"offset": offset}
         # Estimators of data in parts let these be scored where they are.
-        if hasattr(estimator, "_score_in_parts"):
+        if not of_model and hasattr(estimator, "_score_in_parts"):
             score = estimator._score_in_parts(self, X, y_true, **kwargs)
             if score is not None:
                 return score
@@ -127,17 +138,20 @@ class DivergenceScorer(BaseScorer):
                 target, classes = self._in_order(y_true, target, classes, estimator.classes_)
                 columns = places(list(classes), estimator.classes_.tolist())
             match_rows(y_true=target, X=X)
-            proba = SlicedPredictions(estimator, X, columns=columns)
+            proba = SlicedPredictions(estimator, X, columns=columns, **of_model)
             if exact and has_logs:
-                logs = SlicedPredictions(estimator, X, "predict_log_proba", columns)
+                logs = SlicedPredictions(
+                    estimator, X, "predict_log_proba", columns, **of_model
+                )
                 options["log_proba"] = logs
             return self._sign * self._metric(target, proba, **options)
         # Several scorers of an estimator share its predictions, which are not in slices.
         cache = getattr(method_caller, "args", (None,))[0]
         cache = {} if cache is None else cache
-        if PREDICTIONS not in cache:
-            cache[PREDICTIONS] = predict_columns(estimator, X, stays=True)
-        proba = cache[PREDICTIONS]
+        key = PREDICTIONS, id(offset)  # one of them may ask for none
+        if key not in cache:
+            cache[key] = predict_columns(estimator, X, stays=True, **of_model)
+        proba = cache[key]
         target, classes = self._target(X, y_true, estimator.classes_)
         if self.name in ORDERED:
             target, classes = self._in_order(y_true, target, classes, estimator.classes_)
@@ -149,7 +163,7 @@ class DivergenceScorer(BaseScorer):
         tiny = float(xp.finfo(proba.dtype).smallest_normal)
         if exact and has_logs and xp.any(proba < tiny):
             # The estimator may know the logarithms of what is lost by underflow.
-            logs = predict_columns(estimator, X, "predict_log_proba", stays=True)
+            logs = predict_columns(estimator, X, "predict_log_proba", stays=True, **of_model)
             options["log_proba"] = spread(proba=logs, absent=-np.inf, **spread_to)
         return self._sign * self._metric(target, spread(proba=proba, **spread_to), **options)
 

@@ -186,6 +186,35 @@ def test_sums_and_predictions_are_those_of_the_definition(size, dtype):
         assert_are_predictions(rows, problem, what)
 
 
+@each_dtype
+@pytest.mark.parametrize("size", [(600, 3, 2), (257, 9, 3), (37, 17, 33)])
+@pytest.mark.parametrize("make", [np.asarray, csr_array])
+def test_an_offset_is_as_features_with_given_coefficients(make, size, dtype):
+    problem = Problem(*size, soft=True, intercept=False, dtype=dtype)
+    (n, d), K = problem.X.shape, problem.n_logits
+    offset = np.random.default_rng(0).normal(size=(n, K)).astype(dtype)
+    terms = [LossTerm(problem.target, problem.weight, 2.0)]
+    rows = LinearRows(make(problem.X), K, False, terms, offset=offset.astype(np.float64))
+    whole = LinearRows(make(np.hstack([problem.X, offset])), K, False, terms)
+    W = np.vstack([problem.W, np.eye(K)])
+    close = {"rtol": 300 * EPS[dtype], "atol": 300 * EPS[dtype] * n}
+    (loss, gradient), (wanted, more) = rows.objective(problem.W), whole.objective(W)
+    assert_allclose(loss, wanted, rtol=100 * EPS[dtype])
+    assert_allclose(gradient, more[:d], **close)
+    for full, products in FULL_AND_PRODUCTS:
+        total, gram, M = rows.curvature(problem.W, full, products)
+        total_of, gram_of, M_of = whole.curvature(W, full, products)
+        assert_allclose(total, total_of, **close)
+        assert_allclose(gram, gram_of[:d, :d] if full else gram_of[:d], **close)
+        if K > 1:
+            assert_allclose(M, M_of, **close)
+    for what in (RAW, PROBA, LOG_PROBA):
+        expected = whole.predict(W / 2.0, what)
+        assert_allclose(rows.predict(problem.W, what, 2.0), expected, **close)
+    alone = LinearRows(make(problem.X), K, False).predict(problem.W, LOG_ODDS)
+    assert_array_equal(rows.predict(problem.W, LOG_ODDS), alone)  # of a direction
+
+
 @pytest.mark.parametrize("make", [np.asarray, csr_array])
 def test_rows_of_weight_zero_do_not_count(make):
     for n_classes, soft in CLASSES_AND_SOFT:
@@ -563,6 +592,8 @@ def test_shapes_that_do_not_fit_are_refused(shape):
     for method, *options in calls:
         with pytest.raises(ValueError, match=r"W must have the shape \(3, 3\)"):
             method(np.zeros(shape), *options)
+    with pytest.raises(ValueError, match=r"offset must have the shape \(2, 3\); got \(3, 2\)"):
+        LinearRows(np.ones((2, 2)), 3, True, offset=np.ones((3, 2)))
     with pytest.raises(ValueError, match="center has shape"):
         LinearRows(np.zeros((3, 2)), 3, True, [], np.zeros(shape))
     with pytest.raises(ValueError, match="n_logits must be at least 1; got 0"):

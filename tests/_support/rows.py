@@ -16,8 +16,9 @@ class NumpyRows:
 
     center, eps = None, np.finfo(float).eps
 
-    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
+    def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None, offset=None):
         self.X, self.dtype = X.astype(float), X.dtype
+        self.offset = np.zeros((len(X), n_logits)) if offset is None else offset
         self.rows = np.hstack([self.X, np.ones((len(X), int(fit_intercept)))])
         self.shape = (self.rows.shape[1], n_logits)
         unit = unit or max((term.weight.max() for term in terms), default=0.0) or 1.0
@@ -51,7 +52,7 @@ class NumpyRows:
         )
 
     def log_proba(self, W, T=1.0):
-        z = self.rows @ W / T
+        z = (self.rows @ W + self.offset) / T
         return log_softmax(np.hstack([0.0 * z, z]) if self.shape[1] == 1 else z, axis=1)
 
     def objective(self, W):
@@ -114,7 +115,9 @@ class NumpyRows:
     def score_products(self, V, scale, groups):
         ((s, y, _, _),) = self.terms
         X = self.rows / scale
-        p = softmax(np.hstack([np.zeros((len(X), 1)), X @ V]), axis=1)[:, 1:]
+        z = np.hstack([np.zeros((len(X), 1)), X @ V])
+        z[:, -self.shape[1] :] += self.offset
+        p = softmax(z, axis=1)[:, 1:]
         scores = np.einsum("ik,if->ikf", s[:, None] * (p - y[:, 1:]), X).reshape(len(X), -1)
         spread = s[:, None, None] * p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
         hessian = np.einsum("ikl,if,ig->kflg", spread, X, X).reshape(V.size, V.size)
@@ -122,9 +125,9 @@ class NumpyRows:
         sums = np.array([scores[names == name].sum(axis=0) for name in np.unique(names)])
         return scores.sum(axis=0), hessian, sums.T @ sums
 
-    def predict(self, W, what):
-        logs = self.log_proba(W)
-        out = {PROBA: np.exp(logs), LOG_PROBA: logs}.get(what, self.rows @ W)
+    def predict(self, W, what, temperature=1.0):
+        logs = self.log_proba(W, temperature)
+        out = {PROBA: np.exp(logs), LOG_PROBA: logs}.get(what, self.rows @ W + self.offset)
         return out.astype(self.dtype)
 
     def widen(self):
@@ -136,6 +139,7 @@ class NumpyRows:
     def every(self, stride):
         some = copy(self)
         some.X, some.rows = self.X[::stride], self.rows[::stride]
+        some.offset = self.offset[::stride]
         some.terms = [(s[::stride], y[::stride], T, r) for s, y, T, r in self.terms]
         some.stats = self.sums_of(some.terms)
         return some

@@ -364,3 +364,11 @@ def test_lost_worker(processes, monkeypatch):
         found = model.fit(array(X, chunks), array(P, chunks)).coef_
         assert len(calls) > 3
         assert_array_equal(found, expected)
+
+
+def test_an_offset_is_refused():
+    with pytest.raises(ValueError, match="An offset is for rows in memory"):
+        SoftLabelLogisticRegression().fit(array(X), array(P), offset=array(np.zeros((N, 3))))
+    model = SoftLabelLogisticRegression().fit(X, P, offset=np.zeros((N, 3)))
+    with pytest.raises(ValueError, match="was fitted with an offset"):
+        model.predict_proba(array(X))
