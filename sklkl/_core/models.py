@@ -1,6 +1,7 @@
 """Fitting models, to labels or soft targets, and asking them for probabilities."""
 
 import warnings
+from inspect import signature
 
 import numpy as np
 from scipy.special import log_softmax
@@ -203,7 +204,21 @@ def metadata_name(model, name):
         if isinstance(model, Pipeline):  # a search passes on what it gets
             prefix += inner[0]
         _, model = inner
-    return prefix + name if has_fit_parameter(model, name) else None
+    return prefix + name if takes(model, name) else None
+
+
+def takes(model, name):
+    """Return whether ``fit`` takes an argument, or hands keywords on to a base that does."""
+    if has_fit_parameter(model, name):
+        return True
+    for base in type(model).__mro__:
+        if "fit" in vars(base):
+            parameters = signature(base.fit).parameters
+            if name in parameters:
+                return True
+            if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return False
 
 
 def weight_params(model, name, weight, consequence, stacklevel=4):

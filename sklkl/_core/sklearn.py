@@ -108,6 +108,25 @@ except ImportError:
             return self._score(None, estimator, X, y_true, **kwargs)
 
 
+try:  # since scikit-learn 1.7
+    from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+except ImportError:
+    try:
+        from sklearn.utils._estimator_html_repr import _VisualBlock as VisualBlock
+    except ImportError:
+        VisualBlock = None  # diagrams then show no boxes inside: scikit-learn catches errors
+
+
+def side_by_side(estimators):
+    """Return estimators, by name, as boxes of a diagram."""
+    return VisualBlock(
+        "parallel",
+        list(estimators.values()),
+        names=[f"{name}: {type(e).__name__}" for name, e in estimators.items()],
+        name_details=[str(e) for e in estimators.values()],
+    )
+
+
 def scorer_function(scorer):
     """Return the metric of a scorer that scikit-learn made, or None."""
     return getattr(scorer, "_score_func", None)

@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse, vstack
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
 from sklkl._core.docs import documented
-from sklkl._core.models import check_has_proba
+from sklkl._core.models import check_has_proba, takes
 from sklkl._core.parameters import SHARE, check_parameters, integer, number
 from sklkl._core.samples import holds_labels, take
 from sklkl._core.typing import DivergenceName, DivergenceParams, Estimator, Samples
@@ -203,7 +203,7 @@ class DistilledClassifier(OfStudent):
         if isinstance(teacher, CollectionPredictions):
             return teacher.fit(X, y, **weight).to_local()
         rows = sample_of({"X": X, "y": y, "sample_weight": sample_weight}, self.teacher_rows)
-        if sample_weight is None or not has_fit_parameter(teacher, "sample_weight"):
+        if sample_weight is None or not takes(teacher, "sample_weight"):
             return teacher.fit(rows.X, rows.y)
         return teacher.fit(rows.X, rows.y, sample_weight=rows.sample_weight)
 

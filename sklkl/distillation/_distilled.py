@@ -19,7 +19,7 @@ from sklkl._core.models import check_has_proba, compares_pairs, is_frozen
 from sklkl._core.names import shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check_parameters, integer
 from sklkl._core.samples import check_same_rows, is_unlabeled, take
-from sklkl._core.sklearn import num_samples, params_of_rows
+from sklkl._core.sklearn import num_samples, params_of_rows, side_by_side
 from sklkl._core.targets import Target, is_sparse, of_classes, one_hot
 from sklkl._core.typing import (
     DivergenceName,
@@ -353,6 +353,9 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
     def _inner_estimators(self):
         inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
         return {name: e for name, e in inner.items() if e is not None}
+
+    def _sk_visual_block_(self):
+        return side_by_side(self._inner_estimators())
 
     def fit(
         self,

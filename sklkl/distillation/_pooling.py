@@ -32,7 +32,7 @@ from sklkl._core.models import (
 from sklkl._core.names import shown
 from sklkl._core.parameters import N_JOBS, Rule, check_parameters, one_of
 from sklkl._core.samples import check_same_rows, check_weights, indexed, take
-from sklkl._core.sklearn import num_samples
+from sklkl._core.sklearn import num_samples, side_by_side
 from sklkl._core.targets import check_kind, check_target, one_hot
 from sklkl._core.typing import Floats, Folds, Pooling, Samples
 from sklkl.distillation._simplex import learn_weights
@@ -203,6 +203,9 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
 
     def _splitters(self):
         return {"cv": self.cv}  # no estimator can have this name, as it is a parameter
+
+    def _sk_visual_block_(self):
+        return side_by_side(self._inner_estimators())
 
     @documented
     def fit(

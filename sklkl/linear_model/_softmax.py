@@ -24,6 +24,9 @@ from sklkl.metrics._classifier import SoftLabelClassifierMixin
 class LinearSoftmaxMixin(SoftLabelClassifierMixin):
     """Classifier with ``coef_``, ``intercept_`` and ``classes_``."""
 
+    # What ``fit`` takes, so that a subclass whose fit hands on keywords can request it, too.
+    __metadata_request__fit = dict.fromkeys(["sample_weight", "labels", "label_weight"])
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

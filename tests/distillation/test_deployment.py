@@ -16,7 +16,9 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import Nystroem
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -238,6 +240,79 @@ def test_onnx_of_columns_of_several_types():
     labels, proba = run_onnx(model.to_sklearn(), columns, types)
     assert_allclose(proba, model.predict_proba(frame), rtol=0, atol=1e-12)
     assert_array_equal(labels, model.predict(frame))
+
+
+def gaps_and_towns():
+    """Return a frame with gaps and categories of the fit, and one with others; and labels."""
+    X, y = data()
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame.loc[rng.uniform(size=len(X)) < 0.2, ["a", "c"]] = np.nan
+    frame["town"] = rng.choice(["Bergen", "Oslo", "Voss"], size=len(X))
+    new = frame.copy()
+    new.loc[:9, "town"] = "Tromsø"
+    new.loc[5:15, ["b", "d"]] = np.nan  # where the fit saw none
+    return frame, new, y
+
+
+FILL = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+USUAL = {
+    "scaler": StandardScaler(),
+    "indicator": FILL,
+    "plain": SimpleImputer(strategy="median"),
+    "frame": ColumnTransformer(
+        [("n", FILL, list("abcd")), ("c", OneHotEncoder(handle_unknown="ignore"), ["town"])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_onnx_of_usual_pipelines(page, name, dtype):
+    """The student is in the pipeline, or the pipeline ends in the distilled classifier."""
+    frame, new, y = gaps_and_towns()
+    frame, new = (f.astype(dict.fromkeys("abcd", dtype)) for f in (frame, new))
+    tensor = Doubles if dtype == np.float64 else Floats
+    types, inputs = None, None
+    if name == "frame":
+        types = [(c, tensor([None, 1])) for c in "abcd"] + [("town", Strings([None, 1]))]
+        inputs = {c: new[[c]].to_numpy(object if c == "town" else dtype) for c in new}
+    elif name == "scaler":
+        frame, new = data()[0].astype(dtype), elsewhere(data()[0]).astype(dtype)
+    else:
+        frame, new = (f[list("abcd")].to_numpy() for f in (frame, new))
+    inputs = new if inputs is None else inputs
+    before = USUAL[name]
+    pair = make_pipeline(before, teacher()), make_pipeline(before, logistic())
+    inside = DistilledClassifier(*pair).fit(frame, y)
+    outside = make_pipeline(before, DistilledClassifier(teacher(), logistic())).fit(frame, y)
+    plain = make_pipeline(*outside[:-1], outside[-1].to_sklearn())
+    for model, converted in ((inside, inside.to_sklearn()), (outside, plain)):
+        proba = run_onnx(converted, inputs, types)[1]
+        atol = 1e-12 if dtype == np.float64 else 1e-6
+        assert_allclose(proba, model.predict_proba(new), rtol=0, atol=atol)
+
+
+def test_onnx_of_text():
+    """Words as in Python, also outside a to z, without the locale of another system."""
+    rng = np.random.default_rng(4)
+    known = ["cat", "dogs", "a", "été", "naïve", "ab-cd", "Don't", "x_1", "猫猫", "3"]
+    texts = [" ".join(rng.choice(known, size=6)) for _ in range(60)]
+    y = np.where(["cat" in text for text in texts], "cat", "other")
+    words = {"tokenexp": r"[\p{L}\p{N}_]{2,}", "locale": "C"}
+    assert words["tokenexp"] in TEXT
+    pair = (make_pipeline(TfidfVectorizer(), m) for m in (teacher(), logistic()))
+    model = DistilledClassifier(*pair).fit(texts, y)
+    plain = model.to_sklearn()
+    new = [*texts, "nothing known", "", "cat,cat!dogs"]
+    types = [("X", Strings([None, 1]))]
+    options = {id(plain): {"zipmap": False}, id(plain[0]): words}
+    graph = to_onnx(plain, initial_types=types, options=options)
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    proba = session.run(None, {"X": np.array(new, dtype=object)[:, np.newaxis]})[1]
+    assert_allclose(proba, model.predict_proba(new), rtol=0, atol=1e-6)
 
 
 def test_page_and_its_converter_of_nystroem(page):

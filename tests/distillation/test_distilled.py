@@ -1,5 +1,7 @@
 """DistilledClassifier against the same steps done by hand."""
 
+from functools import partialmethod
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +20,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import estimator_html_repr
 
-from sklkl.distillation import DistilledClassifier
+from sklkl.distillation import DistilledClassifier, PooledClassifier
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import get_scorer
 from tests._support.messages import matches
@@ -449,6 +452,69 @@ def test_students_need_no_request_for_what_the_teacher_says(student):
     with routing():
         model = DistilledClassifier(FROZEN, student).fit(X, **weights)
     assert_array_equal(model.student_.coef_, expected.student_.coef_)
+
+
+def hands_on(fit):
+    """Wrap a method, and hide what it takes."""
+
+    def wrapped(*args, **kwargs):
+        return fit(*args, **kwargs)
+
+    return wrapped
+
+
+class Subclass(SoftLabelLogisticRegression):
+    def fit(self, X, y=None, **fit_params):
+        return super().fit(X, y, **fit_params)
+
+
+class Decorated(SoftLabelLogisticRegressionCV):
+    fit = hands_on(SoftLabelLogisticRegressionCV.fit)
+
+
+class OfLabels(LogisticRegression):
+    fit = partialmethod(LogisticRegression.fit)
+
+
+@pytest.mark.parametrize("kind", [Subclass, Decorated, OfLabels])
+def test_subclasses_that_hand_keywords_on(kind):
+    params = {} if kind is OfLabels else {"temperature": 2.0, "hard_label_weight": 0.5}
+    base = kind.__base__
+    expected = DistilledClassifier(base(), base(), **params).fit(X, CODES, WEIGHT)
+    model = DistilledClassifier(kind(), kind(), **params).fit(X, CODES, WEIGHT)
+    assert_array_equal(model.student_.coef_, expected.student_.coef_)
+    with routing():
+        inner = kind().set_fit_request(sample_weight=True)
+        model = DistilledClassifier(clone(inner), inner, **params)
+        model.fit(X, CODES, sample_weight=WEIGHT)
+    assert_array_equal(model.student_.coef_, expected.student_.coef_)
+    scaled = [make_pipeline(StandardScaler(), cls()) for cls in (base, kind)]
+    one, two = (DistilledClassifier(FROZEN, s, **params).fit(X, CODES, WEIGHT) for s in scaled)
+    assert_array_equal(two.student_[-1].coef_, one.student_[-1].coef_)
+
+
+def test_keywords_that_lead_nowhere():
+    class Alone(BaseEstimator):
+        fit = hands_on(LogisticRegression.fit)
+
+    with pytest.raises(TypeError, match="nor has its fit an argument sample_weight"):
+        DistilledClassifier(FROZEN, Alone()).fit(X)
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+def test_diagram_shows_each_teacher(kind):
+    pairs = {"trees": forest(), "bayes": GaussianNB(), "none": "drop"}
+    teachers = pairs if kind is dict else list(pairs.items())
+    pool = PooledClassifier(teachers)
+    model = DistilledClassifier(pairs if kind is dict else pool)
+    for shown in (estimator_html_repr(pool), estimator_html_repr(model)):
+        assert "trees: RandomForestClassifier" in shown
+        assert "bayes: GaussianNB" in shown
+    assert "student: SoftLabelLogisticRegression" in shown
+    assert "teacher: PooledClassifier" in shown
+    given = estimator_html_repr(DistilledClassifier(None, GaussianNB()))
+    assert "teacher: " not in given
+    assert "DistilledClassifier" in estimator_html_repr(DistilledClassifier(3))
 
 
 def test_lists_of_teachers_pass_on_weights_that_are_requested():
