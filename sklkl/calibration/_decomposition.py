@@ -360,7 +360,7 @@ def _parts(
         return entropy(p, base=base) if name == "kl" else (p * (1.0 - p)).sum(axis=-1)
 
     total = divergence(proba, on_zero)
-    if on_zero == "clip" and name == "kl":
+    if on_zero == "clip":
         proba = clip(rows, proba, "y_proba")
     rows, proba = (x.astype(np.float64, copy=False) for x in (rows, proba))
     target = target if hard else rows

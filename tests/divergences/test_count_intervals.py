@@ -135,6 +135,12 @@ def test_limits_of_entropy_and_jensen_shannon():
     apart = jensen_shannon_interval_from_counts([[500, 5], [30, 30]], [5, 700], base=2)
     assert apart.low.shape == (2,)
     assert apart.low[0] < apart.high[0] <= 1.0
+    sure = jensen_shannon_interval_from_counts(
+        [60, 5], [5, 60], confidence_level=1 - 1e-9, base=2
+    )
+    assert sure.high == 1.0
+    equal = jensen_shannon_interval_from_counts([50, 50], [50, 50])
+    assert_allclose(ncx2.cdf(1, 1, 400 * equal.high), 0.025, rtol=1e-6)
 
 
 def test_refusals_of_entropy_and_jensen_shannon():
