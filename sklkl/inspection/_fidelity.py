@@ -349,7 +349,7 @@ class FidelityDisplay:
 
     def _draw_probabilities(self, ax, kept, others, names):
         samples = np.flatnonzero(~np.isnan(self.row_divergences))
-        grey = {"color": "0.6", "marker": "."}
+        grey = {"color": "0.6", "marker": "p"}
         groups = [(others, grey)] if len(others) else []
         groups += [([j], style_of(i, ax)) for i, j in enumerate(kept)]
         most = max(1, MOST_POINTS // len(groups))

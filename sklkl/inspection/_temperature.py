@@ -164,7 +164,8 @@ class TemperatureDisplay:
             The parameter to vary, as "distilledclassifier__temperature" of a pipeline.
         cv : int, splitter or iterable, default=None
             Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
-            ``StratifiedSoftKFold`` for soft targets. Or a splitter, or an iterable of pairs
+            ``StratifiedSoftKFold`` for soft targets. Or a splitter, also one that divides
+            samples several times, as ``RepeatedStratifiedSoftKFold``, or an iterable of pairs
             of indices. If some samples are unlabelled, pass pairs whose test indices are of
             labelled samples only; others are refused.
         base : float, default=None

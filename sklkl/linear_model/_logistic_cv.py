@@ -77,10 +77,11 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
     cv : int, splitter or iterable, default=None
         Number of folds, 5 by default, stratified: ``StratifiedKFold`` for labels,
         ``sklkl.model_selection.StratifiedSoftKFold`` for soft targets; of a ``TopK`` or a
-        sparse matrix random ones, a shuffled ``KFold``. Or a splitter, or an iterable of pairs
-        of indices of training and test sets. A number of folds keeps ``groups`` together, of
-        a ``TopK`` by ``GroupKFold``. ``Batches`` need a number: row i of all belongs to fold
-        ``i % cv``.
+        sparse matrix random ones, a shuffled ``KFold``. Or a splitter, also one that divides
+        the samples several times, as ``sklkl.model_selection.RepeatedStratifiedSoftKFold``,
+        or an iterable of pairs of indices of training and test sets. A number of folds keeps
+        ``groups`` together, of a ``TopK`` by ``GroupKFold``. ``Batches`` need a number: row i
+        of all belongs to fold ``i % cv``.
     scoring : str or callable, default=None
         What is maximised over the held-out folds: a name of
         ``sklkl.metrics.get_scorer_names``, for labels also of
