@@ -1,41 +1,20 @@
 """How often a certified student promises too much: ``python -m benchmarks.deferral``.
 
-Each run draws held-out rows, fits a ``DeferringClassifier`` to them, and compares the
-agreement above its threshold, by a million rows whose chances to agree are known, with what
-it promises. A line has the kind of confidence, the number of rows, the share of runs that
-break the promise, at most 5 % by the theory, the share of rows that students answer in the
-mean, and the share that could be answered at best.
+Each run draws held-out rows, certifies a threshold as ``DeferringClassifier`` does, and
+compares the agreement above it, by a million rows whose chances to agree are known, with the
+promise. A line has the kind of confidence, the number of rows, the share of runs that break
+the promise, at most 5 % by the theory, the share of rows that students answer in the mean, and
+the share that could be answered at best.
 """
 
 import argparse
-import warnings
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 
-from sklkl.distillation import DeferringClassifier
+from sklkl.distillation._certificate import certify
 
 N_TRUTH = 1_000_000
 LEAVES = [0.6, 0.8, 0.95]
-
-
-class Says(BaseEstimator):
-    """A student of two classes that is X confident of the second one."""
-
-    classes_ = np.array([0, 1])
-
-    def fit(self, X, y=None):
-        """Do nothing."""
-        return self
-
-    def __sklearn_is_fitted__(self):
-        """Return True."""
-        return True
-
-    def predict_proba(self, X):
-        """Return 1 - X and X."""
-        return np.hstack([1.0 - X, X])
 
 
 def logistic(log_odds):
@@ -71,15 +50,13 @@ def simulate(kind, n, n_runs, agreement=0.97):
     draw, share_of = KINDS[kind]
     confidence = np.sort(draw(N_TRUTH, np.random.default_rng(0)))[::-1]
     means = np.cumsum(share_of(confidence)) / np.arange(1, N_TRUTH + 1)
-    student, broken, coverage = FrozenEstimator(Says()), 0, []
+    falling, broken, coverage = -confidence, 0, []
     for run in range(n_runs):
         rng = np.random.default_rng([run, n])
         own = draw(n, rng)
-        y = (rng.random(n) < share_of(own)).astype(int)
-        model = DeferringClassifier(student, reference="y", agreement=agreement)
-        with warnings.catch_warnings(action="ignore"):
-            model.fit(own[:, np.newaxis], y)
-        n_answered = np.searchsorted(-confidence, -model.threshold_, side="right")
+        curve, chosen = certify(own, rng.random(n) < share_of(own), agreement, 0.95)
+        threshold = np.inf if chosen is None else curve["threshold"][chosen]
+        n_answered = np.searchsorted(falling, -threshold, side="right")
         coverage.append(n_answered / N_TRUTH)
         broken += n_answered > 0 and means[n_answered - 1] < agreement
     ends = np.flatnonzero(np.append(np.diff(confidence) < 0.0, True))  # of ties

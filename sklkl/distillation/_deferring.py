@@ -21,6 +21,7 @@ from sklkl._core.models import (
     log_probabilities,
     probabilities,
     refuse_extreme_weights,
+    refuse_unlabeled,
     weight_params,
 )
 from sklkl._core.parameters import (
@@ -242,9 +243,10 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             If student or teacher has no ``predict_proba``.
         ValueError
             If ``y`` is missing, no valid target or holds a single class; if there is no
-            teacher to agree with; if arguments name their rows in another order than X; on
-            different weights where there is nothing to fit; if no row is held out; or if a
-            parameter is bad.
+            teacher to agree with; if ``y`` marks samples without a label (of frozen models, no
+            ``y`` is needed); if arguments name their rows in another order than X; on unequal
+            weights where there is nothing to fit; if no row is held out; or if a parameter is
+            bad.
 
         Warns
         -----
@@ -270,6 +272,8 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             )
         target = None
         if y is not None:
+            for estimator in self._inner_estimators().values():
+                refuse_unlabeled(estimator, y, "y")
             target = check_target(y, refuse_integers=True, at_least=1 + (not frozen))
             y = target.y if target.hard else y
         params = self._route(weight, fit_params)

@@ -346,6 +346,18 @@ def test_models_without_probabilities_are_refused():
             DeferringClassifier(KNOWN, KNOWN).set_params(**params).fit(rows(400), Y)
 
 
+def test_samples_without_a_label_are_refused():
+    """They would be a class; of a frozen student they need no y."""
+    y = np.where(np.arange(400) % 2, Y, -1)
+    student = DistilledClassifier(GaussianNB(), unlabeled=-1)
+    for model in (student, FrozenEstimator(student.fit(X, y))):
+        with pytest.raises(
+            ValueError, match="y holds -1, which marks samples without a label"
+        ):
+            DeferringClassifier(model, **ALL).fit(X, y)
+    assert DeferringClassifier(model, **ALL).fit(X).classes_.tolist() == [0, 1, 2]
+
+
 def test_rows_in_another_order_are_refused():
     names = [f"r{i}" for i in range(400)]
     data, y = pd.DataFrame(X, index=names), pd.Series(Y, index=names)
