@@ -72,6 +72,7 @@ def test_trees_are_those_of_a_row_per_class(booster, atol, n_classes, weighted):
     assert_allclose(used, same, rtol=1e-5)
     # It is a model of the library's own loss.
     assert model.student_.objective in ("binary", "multiclass", copies.objective)
+    assert model.student_.get_params().get("base_score") is None
     loaded = pickle.loads(pickle.dumps(model))
     assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert model.to_sklearn() is model.student_
