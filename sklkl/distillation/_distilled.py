@@ -105,7 +105,10 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         search, learn from the probabilities themselves. Any other classifier gets every
         sample once per class with the probabilities as ``sample_weight``, which it must
         support, and request if it is a pipeline and metadata routing is enabled. Beware of
-        one that splits its data, as for early stopping: it splits these rows.
+        one that splits its data, as for early stopping: it splits these rows. But
+        ``LGBMClassifier`` and ``XGBClassifier``, alone or as the last step of a pipeline, get
+        every sample once and the derivatives of the loss, unless other options of theirs
+        or metadata change the loss.
     temperature : float, default=1.0
         The probabilities of the teacher become proportional to p^(1/temperature), and the
         student learns them at the same temperature, from 1e-6 to 1e6; it predicts at

@@ -14,6 +14,7 @@ from sklkl._core.models import inner_estimator, innermost, metadata_name, predic
 from sklkl._core.names import shown
 from sklkl._core.samples import take
 from sklkl._core.sklearn import params_of_rows
+from sklkl.distillation._boosting import booster_of, fit_boosted
 from sklkl.distillation._composition import as_one_term
 from sklkl.distillation._probability import temper
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
@@ -159,7 +160,10 @@ def fit_student(student, X, classes, terms, params):
     path = soft_student_path(student)
     single = as_one_term(terms)
     if path is None:
-        return _fit_on_rows(student, X, classes, single.target, single.weight, params)
+        library = booster_of(student, single.target, params)
+        data = X, classes, single.target, single.weight
+        fitted = None if library is None else fit_boosted(library, student, *data)
+        return _fit_on_rows(student, *data, params) if fitted is None else fitted
     first, *others = terms if single is None else [single]
     divergence = ResolvedDivergence(first.divergence, first.parameter)
     student.set_params(
