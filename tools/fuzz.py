@@ -72,6 +72,8 @@ def public():
                 continue
             if isinstance(value, type) and dataclasses.is_dataclass(value):
                 continue  # a record
+            if isinstance(value, type) and issubclass(value, Warning):
+                continue
             if isinstance(value, type):
                 for method in vars(value):
                     if method.startswith("from_"):

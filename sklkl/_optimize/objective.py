@@ -96,6 +96,9 @@ class Objective:
         """Return the coefficients of the function before it was centered, given these."""
         return W
 
+    def separated(self, W):
+        """Return a message if coefficients grow without end where a fit has ended; or None."""
+
     def why_not_finite(self):
         """Return a message about a value that is not finite."""
         return "The objective overflows."

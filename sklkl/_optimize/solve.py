@@ -16,6 +16,34 @@ from sklkl._core.typing import Solver
 from sklkl._optimize import lbfgs, proximal
 
 
+class SeparationWarning(ConvergenceWarning):
+    """Coefficients without a finite optimum, or one that a very weak penalty alone determines.
+
+    Fits without a penalty, or with C from 1e6 on, warn so if features separate classes: if
+    some coefficients give no row a lower probability of its classes, and some row a higher
+    one, the loss falls for ever as they grow. The message names the classes, and the features
+    that separate them alone, or together. It is a ``ConvergenceWarning`` of scikit-learn.
+
+    See Also
+    --------
+    sklkl.linear_model.SoftLabelLogisticRegression : Whose ``fit`` warns.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklkl.linear_model import SeparationWarning, SoftLabelLogisticRegression
+    >>> X = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", SeparationWarning)
+    ...     try:
+    ...         model = SoftLabelLogisticRegression(C=np.inf).fit(X, ["a", "a", "b", "b"])
+    ...     except SeparationWarning as warning:
+    ...         print(str(warning).split(". ")[0])
+    The classes are separable: by 'x0' no row of class 'a' lies above one of another class
+    """
+
+
 def check_solver(solver, l1_ratio):
     """Refuse an unknown solver, or one that cannot do what is asked."""
     check("solver", solver, one_of(get_args(Solver)))
@@ -113,7 +141,10 @@ def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, sta
     result.n_iter += done
     if not np.isfinite(result.value):
         raise ValueError(objective.why_not_finite())
-    if not (result.converged or result.stopped):
+    why = None if result.stopped else objective.separated(result.W)
+    if why is not None:
+        warnings.warn(why, SeparationWarning, stacklevel=stacklevel)
+    elif not (result.converged or result.stopped):
         if result.value <= objective.unattained:
             what = "The classes are separable, and without a penalty there is no optimum"
         else:

@@ -266,6 +266,10 @@ class DeviceRows:
                     return str(error)
         return None
 
+    def separation(self, W):
+        """See ``Rows``; it is looked for on the host only."""
+        return None
+
     def _weight(self):
         """Return the weight of each row in all terms, on the host."""
         return sum(term.weight / term.temperature**2 for term in self.terms)

@@ -17,7 +17,13 @@ from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
 from sklkl._core.samples import holds_labels
-from sklkl._core.sklearn import ARRAY_API, WRAPPERS, CallbackSupportMixin, with_callbacks
+from sklkl._core.sklearn import (
+    ARRAY_API,
+    WRAPPERS,
+    CallbackSupportMixin,
+    feature_names,
+    with_callbacks,
+)
 from sklkl._core.targets import is_sparse
 from sklkl._core.topk import refuse_bucket
 from sklkl._core.typing import (
@@ -291,6 +297,9 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
         -----
         ConvergenceWarning
             If the tolerance was not reached.
+        SeparationWarning
+            If classes are separable, and C is infinite or 1e6 and more: coefficients then have
+            no optimum, or one that the penalty alone determines.
         """
         divergence = self._check_parameters()
         arguments = {
@@ -325,6 +334,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             fit_intercept=self.fit_intercept,
             C=self.C,
             l1_ratio=self.l1_ratio,
+            feature_names=lambda: feature_names(self),
         )
         start = self._start(objectives[0], data.classes)
         monitor = FitMonitor(self, arguments, start, lambda n, W: self._attributes(data, n, W))

@@ -11,14 +11,18 @@ from sklkl._optimize.objective import EXACT, FULL, TINY, Objective
 from sklkl.linear_model._loss import KL
 
 
-def objectives_of(data, divergence, *, temperature, fit_intercept, C, l1_ratio):
+def objectives_of(
+    data, divergence, *, temperature, fit_intercept, C, l1_ratio, feature_names=None
+):
     """Return the ``KLObjective`` to minimise one after the other, each from the last solution.
 
-    The coefficients of the minimiser have been divided by the temperature.
+    The coefficients of the minimiser have been divided by the temperature. ``feature_names()``
+    returns what messages call the features.
     """
-    penalty = {"C": float(C), "l1_ratio": float(l1_ratio)}
+    fixed = {"C": float(C), "l1_ratio": float(l1_ratio), "temperature": float(temperature)}
+    names = data.classes, feature_names
     return [
-        KLObjective(rows, **penalty, temperature=float(temperature))
+        KLObjective(rows, **fixed, names=names)
         for rows in data.stages(divergence, float(temperature), fit_intercept)
     ]
 
@@ -76,6 +80,13 @@ MOST_PENALTY = 1e300
 # Mean loss of labels below which all are predicted with certainty.
 SEPARATED = 1e-12
 
+# C times the largest weight from which on a penalty is as good as none for separable classes;
+# and log-odds of a row that are reason enough then to ask whether they are.
+WEAK, CERTAIN = 1e6, 10.0
+
+# Classes, and features of each, that a message names.
+MOST_NAMED = 5
+
 
 def sample_stride(n_samples, size):
     """Return every how many rows one is taken, for coefficients of this size; or None."""
@@ -116,6 +127,9 @@ class KLObjective(Objective):
     temperature : float, default=1.0
         W holds the coefficients that are penalised, divided by the temperature, and f the
         objective of the penalised ones, divided by its square: so the L1 norm is divided once.
+    names : tuple, default=None
+        The classes, and a function that returns the names of the features, or None; for
+        messages.
 
     Attributes
     ----------
@@ -128,8 +142,8 @@ class KLObjective(Objective):
         differences of probabilities.
     """
 
-    def __init__(self, rows, *, C, l1_ratio=0.0, temperature=1.0):
-        self.shape, self.temperature = rows.shape, temperature
+    def __init__(self, rows, *, C, l1_ratio=0.0, temperature=1.0, names=None):
+        self.shape, self.temperature, self.names = rows.shape, temperature, names
         self._sum_up(rows)
         self.set_penalty(C, l1_ratio)
 
@@ -182,6 +196,7 @@ class KLObjective(Objective):
 
     def set_penalty(self, C, l1_ratio):
         """Change the penalty; everything else stays."""
+        self.weak = C * self.unit >= WEAK
         penalty = min(1.0 / C / self.unit / self.total_weight, MOST_PENALTY)
         self.penalty = (1.0 - l1_ratio) * penalty
         self.l1 = l1_ratio * penalty / self.temperature
@@ -247,6 +262,42 @@ class KLObjective(Objective):
         """
         unbounded = self.penalty == 0.0 and self.l1 == 0.0 and self.entropy == 0.0
         return SEPARATED if unbounded else -np.inf
+
+    def separated(self, W):
+        """Return a message if classes are separable, and no penalty to speak of holds W."""
+        looked_at = self.weak and self.rows.stats.forward and self.names is not None
+        if not looked_at or self.largest_change(W) < CERTAIN:
+            return None
+        found = self.rows.separation(W)
+        if found is None:
+            return None
+        classes, feature_names = self.names
+        of_classes = classes.tolist()
+        names = None if feature_names is None else feature_names().tolist()
+
+        def features(numbers):
+            known = [repr(f"x{f}" if names is None else names[f]) for f in numbers]
+            more = f" and {len(known) - MOST_NAMED} others" * (len(known) > MOST_NAMED)
+            return ", ".join(known[:MOST_NAMED]) + more
+
+        what = [
+            f"by {features(own)}{', each alone,' * (len(own) > 1)} no row of class "
+            f"{of_classes[k]!r} lies {side} one of another class"
+            for k, side, own in found.alone[:MOST_NAMED]
+        ]
+        if not what:
+            several = ", ".join(repr(of_classes[k]) for k in found.classes[: 2 * MOST_NAMED])
+            what = [f"{several} by {features(found.features)} together"]
+        end = (
+            "Without a penalty there is no optimum: the coefficients found are where the fit "
+            "has ended, and would grow without end"
+            if self.penalty == self.l1 == 0.0
+            else "The penalty is so weak that it alone determines how large coefficients are"
+        )
+        return (
+            f"The classes are separable: {'; '.join(what)}. {end}. Penalise them (a smaller "
+            "C, as 1), or do without these features or classes."
+        )
 
     @property
     def absent(self):

@@ -27,6 +27,7 @@ from sklkl._core.lazy import lazy
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._kernels._linear import LOG_ODDS, PROBA, LinearRows
 from sklkl.divergences import entropy
+from sklkl.linear_model import _separation
 from sklkl.linear_model._device import DeviceRows
 from sklkl.linear_model._stats import Center, Stats, evenly, most_of_center
 
@@ -168,6 +169,12 @@ class Rows(Protocol):
 
     def why_not_finite(self):
         """Return a message about the first value of X that is NaN or infinite, or None."""
+
+    def separation(self, W):
+        """Return the ``Separation`` of the targets, after a fit of forward KL has ended in W.
+
+        None if there is none, or none that these rows can find.
+        """
 
 
 class LocalRows:
@@ -489,6 +496,23 @@ class LocalRows:
         except ValueError as error:
             return str(error)
         return None
+
+    def separation(self, W):
+        """See ``Rows``."""
+        size, n_logits = self.shape
+        possible = _separation.possible_classes(self.terms, max(2, n_logits))
+        if possible is None:
+            return None
+        W = np.hstack([np.zeros_like(W), W]) if n_logits == 1 else W
+        rows, step = np.arange(len(possible)), SCORE_SLICE // size
+        n_features = self.X.shape[1]
+        return _separation.find(
+            lambda: map(self._dense, _chunks(rows, step)),
+            possible,
+            n_features,
+            size > n_features,
+            W,
+        )
 
     def _weight(self):
         """Return the weight of each row in all terms."""

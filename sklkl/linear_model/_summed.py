@@ -127,3 +127,7 @@ class SummedRows(ABC):
     def why_not_finite(self):
         """See ``Rows``."""
         return self.total(first_known, "why_not_finite")
+
+    def separation(self, W):
+        """See ``Rows``; it is looked for in memory only."""
+        return None
