@@ -92,17 +92,17 @@ def test_what_is_drawn():
 
 def test_as_good_by_a_corrected_paired_test():
     """Of folds that differ much, and alike at all temperatures, the differences decide."""
-    rng = np.random.default_rng(0)
-    kl = (
-        0.5 * rng.random(5)
-        + np.array([0.0, 0.02, 0.06])[:, None]
-        + rng.normal(0, 0.01, (3, 5))
-    )
+    fold = 0.5 * np.random.default_rng(0).random(5)
+    spread = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) / np.sqrt(0.625)
+    # Without the correction, the first difference would be one.
+    worse = 0.01 * (spread + np.array([[3.4], [6.0]]) / np.sqrt(5))
+    kl = fold + np.vstack([np.zeros(5), worse])
     display = TemperatureDisplay([1.0, 2.0, 4.0], kl, 1 - kl).plot()
-    for t, row in zip([2.0, 4.0], kl[1:], strict=True):
-        worse = row - kl[0]
-        statistic = ttest_1samp(worse, 0.0).statistic / np.sqrt(1 + 5 / 4)
-        assert (t in display.as_good_) == (2 * student_t(4).sf(statistic) >= 0.05)
+    for t, difference in zip([2.0, 4.0], worse, strict=True):
+        test = ttest_1samp(difference, 0.0)
+        assert test.pvalue < 0.05
+        corrected = 2 * student_t(4).sf(test.statistic / np.sqrt(1 + 5 / 4))
+        assert (t in display.as_good_) == (corrected >= 0.05)
     assert display.as_good_.tolist() == [2.0]
     # Equal ones are as good.
     kl[1] = kl[0]
