@@ -371,4 +371,4 @@ def test_an_offset_is_refused():
         SoftLabelLogisticRegression().fit(array(X), array(P), offset=array(np.zeros((N, 3))))
     model = SoftLabelLogisticRegression().fit(X, P, offset=np.zeros((N, 3)))
     with pytest.raises(ValueError, match="was fitted with an offset"):
-        model.predict_proba(array(X))
+        model.predict_proba(array(X)).compute()
