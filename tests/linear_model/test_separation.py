@@ -92,6 +92,16 @@ def test_verdicts_are_those_of_the_whole_programme(n_classes, intercept):
     assert 4 < sum(verdicts) < 26
 
 
+def test_rows_that_were_left_out_at_first_are_looked_at():
+    X = np.random.default_rng(0).normal(size=(400, 2))
+    y = X.sum(axis=1) > 0
+    W = np.array([[1.0, -1.0]] * 2)  # by which what binds comes last
+    for broken in (False, True):
+        y[X.sum(axis=1).argmax()] = not broken
+        found = _separation.find(lambda: [X], np.column_stack([~y, y]), 2, False, W)
+        assert (found is None) == broken
+
+
 # -- messages ----------------------------------------------------------------------------
 
 
@@ -197,6 +207,7 @@ def test_a_penalty_costs_nothing(monkeypatch):
     monkeypatch.setattr(LocalRows, "separation", unused)
     for C in (1.0, 1e5):
         assert fit(X, X[:, 1] > 0.2, C=C)[1] is None
+    assert fit(X, NOISY)[1] is None  # nor where all log-odds are small
 
 
 def test_an_absent_class_is_no_separation():
