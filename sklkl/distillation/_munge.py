@@ -120,7 +120,7 @@ def munge(
     X, columns, names = _columns_of(X)
     is_frame = hasattr(X, "columns")
     n_rows = len(X)
-    n_samples = n_rows if n_samples is None else n_samples
+    n_samples = n_rows if n_samples is None else int(n_samples)  # of more than 8 bits
     categorical = _categorical_mask(categorical_features, columns, names, is_frame)
     values = [
         None if is_category else _as_float(column, name)
