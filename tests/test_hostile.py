@@ -344,6 +344,13 @@ def test_what_no_display_can_draw(bad, named):
         TemperatureDisplay.from_estimator(**arguments)
 
 
+def test_parameters_are_checked_before_they_are_compared():
+    x = coo_array(np.eye(1))
+    x.coords[0][0] = -1  # SciPy would write in front of an array
+    for bad in ({"temperature": x}, {"l1_ratio": x}):
+        assert not hasattr(SoftLabelLogisticRegression(**bad), "partial_fit")
+
+
 def test_large_numbers_warn_of_nothing():
     with warnings.catch_warnings(action="error"):
         with pytest.raises(ValueError, match="y_true"):
