@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
 
 from sklkl import TopK, divergences, targets
+from sklkl._core.models import predict_columns
 from sklkl._core.samples import take
 from sklkl.batches import Batches, predict_to_parquet
 from sklkl.calibration import (
@@ -25,8 +26,15 @@ from sklkl.calibration import (
 )
 from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
 from sklkl.divergences._registry import DIVERGENCES
+from sklkl.inspection import TemperatureDisplay
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
-from sklkl.metrics import divergence_loss, fidelity_report, jeffreys_loss, kl_loss
+from sklkl.metrics import (
+    calibration_error,
+    divergence_loss,
+    fidelity_report,
+    jeffreys_loss,
+    kl_loss,
+)
 from sklkl.model_selection import soft_cross_val_predict
 
 P, Q = [[0.2, 0.8], [0.8, 0.2]], [[0.1, 0.9], [0.9, 0.1]]  # along either axis
@@ -34,7 +42,15 @@ FRAME = pd.DataFrame(P, columns=["a", "b"])
 COMPLEX = np.array([[np.complex64(0.2), 0.8], [0.8, 0.2]], dtype=object)
 DOK = csr_array(P).todok()
 LINE, VIEW = coo_array(np.ones(2)), memoryview(bytearray(2))
-MODEL = GaussianNB().fit(P, [0, 1])
+NAMELESS = pd.DataFrame(P, columns=[float("nan")] * 2)
+MODEL, LOGISTIC = GaussianNB().fit(P, [0, 1]), SoftLabelLogisticRegression().fit(P, [0, 1])
+
+
+class Refuses:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("never")
+
+
 PAIR = {"p": P, "q": Q, "axis": -1, "base": None}
 NO_UNIT = {"p": P, "q": Q, "axis": -1}
 GAUSSIAN = {"mean_p": [0.0, 1.0], "cov_p": [[2.0, 0.5], [0.5, 1.0]]}
@@ -131,8 +147,9 @@ def test_hostile_values(function):
     assert not faults, "\n".join(faults)
 
 
-def test_random_calls():
+def test_random_calls(tmp_path, monkeypatch):
     """Some of what ``python -m tools.fuzz`` tries, of every function and estimator."""
+    monkeypatch.chdir(tmp_path)  # strings may become folders
     fuzz = pytest.importorskip("tools.fuzz", reason="not beside a source tree")
     pytest.importorskip("pyarrow")
     run, found = fuzz.Run(), {}
@@ -220,12 +237,19 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: Batches(FRAME, target=np.array("a")), "target must be a list of columns"),
         (lambda: Batches(FRAME, target=np.zeros(2, "i4,f8")), "target must name columns"),
         (lambda: Batches(FRAME, target="a", sample_weight=[1]), "sample_weight must name col"),
+        (lambda: Batches(FRAME, target=BEYOND["csc"]), "target must be a list of columns"),
+        (lambda: list(Batches(len, target="a")), "source is the function .*needs arguments"),
+        (lambda: list(Batches(object, target="a")), r"source\(\) must return an iterator"),
+        (lambda: list(Batches(NAMELESS, target="a")), "names several columns alike"),
+        (lambda: predict_columns(GaussianNB, P), "GaussianNB is a class; pass a fitted"),
         (lambda: Batches(FRAME, target="a", sample_weight=VIEW), "sample_weight must name"),
         (lambda: targets.vote_shares([1, 2], [3, 4], pseudo_count=DOK), "pseudo_count must"),
         (lambda: SoftLabelLogisticRegressionCV(l1_ratios=LINE).fit(P, P), "l1_ratios must be"),
         (lambda: munge(P, n_samples=2**63), "n_samples must be"),
         (lambda: TopK(np.ma.array(np.zeros((1, 2), "i4,f8"), mask=1), P, 2), "indices cannot"),
         (lambda: TemperatureScaling().fit([[0.5, 0.5], [1.0]], [0, 1]), "X must be an array"),
+        (lambda: LOGISTIC.predict_log_proba(Refuses()), "X cannot be read as an array: never"),
+        (lambda: divergences.jensen_shannon_of_several(np.ones((0, 2))), "P holds no distrib"),
     ],
 )
 def test_what_is_no_argument_at_all(function, message):
@@ -233,12 +257,42 @@ def test_what_is_no_argument_at_all(function, message):
         function()
 
 
+class Strange:
+    cache = None
+
+
+@pytest.mark.parametrize("memory", [__file__, f"{__file__}/a", "\ud800", "a\0b", Strange(), 3])
+def test_memory_that_cannot_keep_anything(memory):
+    with pytest.raises(ValueError, match="cannot keep results"):
+        DistilledClassifier(GaussianNB(), memory=memory).fit(P, [0, 1])
+
+
+def test_small_integers_are_integers():
+    """Products with NumPy's integers of 8 bits would overflow."""
+    X, rows = np.arange(600.0).reshape(300, 2), np.full((300, 2), 0.5)
+    y, few = np.arange(300) % 2, np.int8(100)
+    assert calibration_error(y, rows, n_bins=few) == calibration_error(y, rows, n_bins=100)
+    assert munge(X, few, random_state=0).shape == (100, 2)
+    batches = Batches(pd.DataFrame(X).assign(y=y), target="y", batch_size=few)
+    assert [len(batch[0]) for batch in batches] == [100, 100, 100]
+
+
+def test_scores_of_large_labels_warn_of_nothing():
+    model = TemperatureScaling(classes=[0.5, -1e308]).fit(P, P)
+    with warnings.catch_warnings(action="error"), pytest.raises(ValueError, match="mix of"):
+        model.score(P, [0, 1])
+
+
 def test_what_is_no_file():
     pytest.importorskip("pyarrow")
-    with pytest.raises(ValueError, match="source holds no path"):
+    with pytest.raises(ValueError, match="source holds no parquet file"):
         Batches("\ud800", target="a")
+    with pytest.raises(ValueError, match="source holds no parquet file"):
+        Batches(__file__, target="a")
     with pytest.raises(ValueError, match="path must be a path"):
         predict_to_parquet(MODEL, FRAME, None)
+    with pytest.raises(ValueError, match="path names no file"):
+        predict_to_parquet(MODEL, FRAME, "\ud800")
     with pytest.raises(ValueError, match="method must be one of"):
         predict_to_parquet(MODEL, FRAME, "a", method=[1])
 
@@ -273,6 +327,33 @@ def test_what_is_not_fitted_says_so_whatever_its_parameters(model):
                 getattr(model, method)(P)
     with pytest.raises(NotFittedError):
         model.score(P, [0, 1])
+
+
+def test_entries_that_no_row_of_a_sparse_matrix_holds():
+    x = csr_array(P)
+    x.indices, x.data = np.append(x.indices, 9), np.append(x.data, 0.5)
+    assert np.array_equal(TopK.from_csr(x).to_dense(), P)
+    x = csr_array(P)
+    x.indptr = np.array([1, 2, 4])
+    with pytest.raises(ValueError, match=r"proba\.indptr must begin with 0"):
+        TopK.from_csr(x)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"), [({"y": 10**30}, "y must hold"), ({"ax": Refuses()}, "ax must be 2")]
+)
+def test_what_no_display_can_draw(bad, named):
+    pytest.importorskip("matplotlib")
+    arguments = {"estimator": LOGISTIC, "X": [[0.0, 1.0]], "y": [1]} | bad
+    with pytest.raises((TypeError, ValueError), match=named):
+        TemperatureDisplay.from_estimator(**arguments)
+
+
+def test_parameters_are_checked_before_they_are_compared():
+    x = coo_array(np.eye(1))
+    x.coords[0][0] = -1  # SciPy would write in front of an array
+    for bad in ({"temperature": x}, {"l1_ratio": x}):
+        assert not hasattr(SoftLabelLogisticRegression(**bad), "partial_fit")
 
 
 def test_large_numbers_warn_of_nothing():

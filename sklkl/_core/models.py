@@ -41,6 +41,8 @@ def predict_columns(model, X, method="predict_proba", owner=None, *, stays=False
     host, unless ``stays``: then they are where the model leaves them. ``params`` are further
     arguments of the method.
     """
+    if isinstance(model, type):
+        raise TypeError(f"{model.__name__} is a class; pass a fitted {model.__name__}().")
     kind, name = type(model).__name__, _name_of(model, method, owner)
     if not hasattr(model, method):
         raise TypeError(

@@ -24,6 +24,8 @@ def check_entries(x, name):
                     f"{name} is a COO matrix with entries beyond its {size} {axis}s, or not "
                     f"as many {axis}s as entries; check {name}.coords."
                 )
+    if x.format in ("csr", "csc", "bsr") and x.indptr[0] != 0:
+        raise ValueError(f"{name}.indptr must begin with 0; got {x.indptr[0]}.")
 
 
 class Entries(NamedTuple):

@@ -197,10 +197,11 @@ class TopK:
             )
         check_entries(proba, name)
         csr = canonical(proba.tocsr())
-        values = as_floating(csr.data, name)
-        self = cls.__new__(cls)
         starts = csr.indptr.astype(np.intp)
-        self._set(starts, csr.indices, values, csr.shape[1], rest, classes, (name, name))
+        used = slice(starts[-1])  # a matrix may have room for more
+        values = as_floating(csr.data[used], name)
+        self = cls.__new__(cls)
+        self._set(starts, csr.indices[used], values, csr.shape[1], rest, classes, (name, name))
         return self
 
     @classmethod

@@ -93,6 +93,10 @@ def predict_to_parquet(
     source = open_source(source, batch_size)
     unfinished, writer, n_samples = f"{os.fspath(path)}.unfinished", None, 0
     try:
+        os.fsencode(unfinished)
+    except UnicodeError as error:
+        raise ValueError(f"path names no file: {error}") from None
+    try:
         columns = features and list(dict.fromkeys([*keep, *features]))
         for table in source.read(columns):
             if isinstance(table, tuple):

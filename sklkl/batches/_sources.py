@@ -1,5 +1,6 @@
 """Sources of batches, which can be read again and again."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sklkl._core.arrays import is_sparse_matrix
 from sklkl._core.names import shown
 
 # Of a batch that is a tuple, in this order.
@@ -33,6 +35,7 @@ class Source:
 
 def open_source(source, batch_size):
     """Return the ``Source`` that a user passed."""
+    batch_size = int(batch_size)  # an integer of 8 bits would overflow where rows are counted
     if hasattr(source, "__dask_graph__"):
         raise TypeError("source is a collection of Dask; pass it to estimators of sklkl.dask.")
     if isinstance(source, tuple):
@@ -68,8 +71,26 @@ def open_source(source, batch_size):
             lambda columns: (take(a, batch_size) for a in range(0, n, batch_size)),
         )
     if callable(source):
-        return Source(None, lambda columns: source())
+        return Source(None, lambda columns: _called(source))
     raise TypeError(f"source must be {KINDS}; got {source!r}.")
+
+
+def _called(source):
+    """Return the batches of a function of a user."""
+    try:
+        inspect.signature(source).bind()
+    except TypeError:
+        raise TypeError(
+            f"source is the function {source!r}, which needs arguments; pass one without."
+        ) from None
+    except ValueError:  # built-in ones without a signature
+        pass
+    batches = source()
+    if not hasattr(batches, "__iter__"):
+        raise TypeError(
+            f"source() must return an iterator of batches; it returned {repr(batches)[:200]}."
+        )
+    return batches
 
 
 def column_names(table):
@@ -82,7 +103,7 @@ def column_names(table):
             f"{type(table).__name__}."
         )
     names = list(names)
-    if len(set(names)) < len(names):
+    if len({None if name != name else name for name in names}) < len(names):  # NaN is another
         raise ValueError(f"A batch names several columns alike: {shown(names)}.")
     return names
 
@@ -90,7 +111,7 @@ def column_names(table):
 def names_of(columns, name):
     """Return columns, an argument of this name, as a list; refuse a single one."""
     try:
-        if isinstance(columns, str):
+        if isinstance(columns, str) or is_sparse_matrix(columns):
             raise TypeError
         columns = list(columns)
     except Exception:  # whatever refuses to be gone through raises
@@ -140,8 +161,8 @@ def _dataset_of(paths):
     form = ends.pop() if len(ends) == 1 and ends <= {"csv", "feather", "arrow"} else "parquet"
     try:
         return dataset(paths if len(paths) > 1 else paths[0], format=form), form
-    except UnicodeError as error:
-        raise ValueError(f"source holds no path: {error}") from None
+    except ValueError as error:  # of pyarrow, or as no text that names a file
+        raise ValueError(f"source holds no {form} file: {error}") from None
 
 
 def _of_parquet(dataset, batch_size):

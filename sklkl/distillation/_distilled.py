@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
 from sklkl._core.docs import documented
@@ -41,7 +41,7 @@ from sklkl.distillation._student import (
     predict_proba_at_1,
     to_sklearn,
 )
-from sklkl.distillation._teacher import MEMORY, kept, predict, timed
+from sklkl.distillation._teacher import MEMORY, as_memory, kept, predict, timed
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
@@ -451,7 +451,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
     def _check_parameters(self):
         check_parameters(self, **RULES)
-        check_memory(self.memory)
+        as_memory(self.memory)
         resolve_divergence(self.divergence, self.divergence_params)
         if self.teacher is not None:
             check_has_proba(as_teacher(self.teacher), "teacher")

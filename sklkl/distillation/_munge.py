@@ -174,7 +174,7 @@ def munge(
 
 def _copied(n_rows, n_samples, rng):
     """Return the rows that are copied."""
-    n_samples = n_rows if n_samples is None else n_samples
+    n_samples = n_rows if n_samples is None else int(n_samples)  # of more than 8 bits
     rest = rng.permutation(n_rows)[: n_samples % n_rows]
     return np.concatenate([np.tile(np.arange(n_rows), n_samples // n_rows), rest])
 

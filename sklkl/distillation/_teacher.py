@@ -162,9 +162,20 @@ def fit_and_predict_folds(
     return found
 
 
+def as_memory(memory):
+    """Return what a user passed as ``memory``, as an object that can keep results."""
+    try:
+        found = check_memory(memory)
+    except (OSError, ValueError) as error:  # as of a file that is no folder
+        raise ValueError(f"memory={memory!r} cannot keep results: {error}") from None
+    if not callable(found.cache):
+        raise ValueError(f"memory={memory!r} cannot keep results: its cache is no method.")
+    return found
+
+
 def kept(memory, function, *ignored):
     """Return a function with results kept in ``memory``, whatever ``ignored`` ones are."""
-    memory = check_memory(memory)
+    memory = as_memory(memory)
     if isinstance(memory, Memory):  # others with its interface may know no such option
         return memory.cache(function, ignore=list(ignored))
     return memory.cache(function)

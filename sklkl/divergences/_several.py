@@ -75,6 +75,8 @@ def jensen_shannon_of_several(
         raise ValueError(
             f"P must have shape (n_distributions, n_outcomes); its shape is {rows.shape}."
         )
+    if not len(rows):
+        raise ValueError("P holds no distribution; pass one at least.")
     rows = check_rows(rows, "P")
     match_rows(P=P, sample_weight=sample_weight)
     weight = check_weights(sample_weight, rows)

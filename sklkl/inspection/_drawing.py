@@ -171,7 +171,10 @@ def check_ax(ax, n=1):
         raise ImportError(
             "Pictures need matplotlib; install it with: pip install matplotlib"
         ) from error
-    axes = np.ravel(np.asarray(ax, dtype=object))
+    try:
+        axes = np.ravel(np.asarray(ax, dtype=object))
+    except Exception:  # whatever refuses to be an array may raise
+        axes = []
     if ax is not None and (len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes)):
         raise ValueError(f"ax must be {n} matplotlib Axes, or None; got {ax!r}.")
     return plt

@@ -225,6 +225,8 @@ class TemperatureDisplay:
             refuse_unlabeled(estimator, y, "y")  # the folds would hold them
         # Markers of unlabelled samples make y no valid target, so it is not checked here.
         target = as_array(y, "y")
+        if target.ndim == 0:
+            raise TypeError(f"y must hold an entry for each sample; got {y!r}.")
         if target.ndim == 2 and target.shape[1] == 1:
             target = target[:, 0]
         search = GridSearchCV(

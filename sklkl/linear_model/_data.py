@@ -8,7 +8,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import validate_data
 
-from sklkl._core.arrays import as_floating, without_tensor
+from sklkl._core.arrays import as_array, as_floating, without_tensor
 from sklkl._core.classes import frame_columns, match_columns
 from sklkl._core.devices import beside, cast, on_host, place_of, to_host
 from sklkl._core.names import refuse_other_rows, row_number, shown
@@ -172,9 +172,11 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
         )
     if issparse(X):
         check_entries(X, "X")
+    if place is None:
+        X = without_tensor(X, "X") if hasattr(X, "shape") else as_array(X, "X")
     X = validate_data(
         estimator,
-        without_tensor(X, "X") if place is None else X,
+        X,
         accept_sparse="csr",
         dtype=[np.float64, np.float32] if place is None else place.floats,
         ensure_all_finite=finite,

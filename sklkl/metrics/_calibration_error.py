@@ -151,6 +151,7 @@ def calibration_error(
         top = proba.argmax(axis=1)[:, np.newaxis]
         target, proba = (np.take_along_axis(x, top, axis=1) for x in (target, proba))
     n, n_classes = proba.shape
+    n_bins = int(n_bins)  # products of NumPy's small integers overflow
     if n < 2 * n_bins or n_bins * n_classes > MOST_BINS:
         raise ValueError(
             f"n_bins={n_bins} is too many for {n} samples of {n_classes} classes: each bin "

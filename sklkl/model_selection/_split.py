@@ -737,6 +737,8 @@ def check_soft_cv(cv, target, groups=None):
     ):
         given = cv
         try:
+            if issparse(cv):  # SciPy may read beyond the end of one
+                raise TypeError("A sparse matrix holds no pairs.")
             cv = [
                 tuple(_as_indices(rows, len(target)) for rows in (train, test))
                 for train, test in cv
