@@ -30,8 +30,9 @@ from sklkl.metrics import kl_loss, loss_interval
 # -------------------
 #
 # A ticket is a handful of words, each of which is typical of some teams. The language model
-# leans the right way, but doubles the logits, where 80 % would be right it says 94 %, and has
-# a weakness for billing. Some of its probability goes to words that are no team at all.
+# leans the right way, but doubles the logits: where 80 % would be right, of two teams, it says
+# 94 %. And it has a weakness for billing. Some of its probability goes to words that are no
+# team at all.
 rng = np.random.default_rng(0)
 TEAMS = ["billing", "delivery", "login", "returns"]
 WORDS = [
@@ -70,14 +71,20 @@ print(texts[0], {word: round(float(log), 2) for word, log in answers[0].items()}
 # Targets
 # -------
 #
-# Words that are no team are left out: what they have belongs to the rest. The rest is divided
-# evenly among the teams that are not listed. Dividing the list by its sum would say that these
-# are impossible, which is wrong as often as the list is short.
-teams_only = [{w: v for w, v in answer.items() if w in TEAMS} for answer in answers]
-y = TopK.from_dicts(teams_only, classes=TEAMS)
+# Words that are no team are left out by ``class_of``: what they have belongs to the rest. The
+# rest is divided evenly among the teams that are not listed. Dividing the list by its sum
+# would say that these are impossible, which is wrong as often as the list is short.
+
+
+def team(word):
+    """Return the team that a word stands for, or None."""
+    return word if word in TEAMS else None
+
+
+y = TopK.from_dicts(answers, classes=TEAMS, class_of=team)
 print(y)
 for rest in ("uniform", "renormalize"):
-    target = TopK.from_dicts(teams_only, classes=TEAMS, rest=rest).to_dense()
+    target = TopK.from_dicts(answers, classes=TEAMS, class_of=team, rest=rest).to_dense()
     print(f"{rest:12s} {(target == 0).mean():.0%} zeros")
 
 # %%
@@ -106,6 +113,12 @@ scaling = VectorScaling().fit(student.predict_proba(known), labels)
 # On 1,000 tickets whose team came out later. The decomposition says how much of the loss a
 # better map would take off; what remains after calibration is what the words do not tell. The
 # interval of the difference says that the improvement is no accident of these tickets.
+#
+# Calibration need not help: a map that is learned from 150 tickets has errors of its own.
+# Where words tell more of the team (``scale=1.2`` above) the student comes out about right,
+# and with the seeds 0, 1 and 2 the map made its log loss 0.012, 0.010 and 0.007 nats worse. So
+# let tickets decide that neither the student nor the map has seen: deploy the map if the gain
+# is above 0.
 new, p_new = tickets(1000)
 outcome = np.array([rng.choice(4, p=row) for row in p_new])
 raw = student.predict_proba(new)

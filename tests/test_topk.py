@@ -57,8 +57,10 @@ def test_dicts_by_the_class_of_keys():
     for bad, message in (
         ([logs[0], {"I": -1.0}], r"finds no class in rows\[1\], \['I'\]"),
         ([logs[0], {"no": np.nan, "No": -1.0}], r"Row 1 of rows has the log-probability nan"),
-        ([logs[0], {"no": -0.1, "No": -0.2}], r"Row 1 of rows has the log-probability 0.54"),
-        ([{"yes": "a"}], r"rows\[0\]"),
+        ([logs[0], {"no": -0.1, "I": np.nan}], r"Row 1 of rows has the log-probability nan"),
+        ([logs[0], {"no": -0.1, "No": -0.2}], r"row 1 of rows sum to 1.72"),
+        ([logs[0], {"no": -0.1, "I": -0.2}], r"row 1 of rows sum to 1.72"),
+        ([logs[0], {"no": -0.1, "I": "a"}], r"rows\[1\]\[1\] is 'a'"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             TopK.from_dicts(bad, classes=[0, 1, 2], class_of=class_of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -275,13 +276,16 @@ class TopK:
                 )
         if class_of is not None:
             check("class_of", class_of, FUNCTION)
-            rows = [_by_class(row, i, class_of) for i, row in enumerate(rows)]
         labels = [label for row in rows for label in row]
+        counts = np.array([len(row) for row in rows], dtype=np.intp)
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
+        values = _exponentials(_logs(rows), starts, "rows")
+        if class_of is not None:
+            _refuse_sums(np.bincount(np.repeat(np.arange(len(rows)), counts), values), "rows")
+            labels, values, starts = _by_class(labels, values, starts, class_of)
         if classes is None:
             classes = sorted(check_classes(list(dict.fromkeys(labels))).tolist())
         classes = check_classes(classes)
-        counts = np.array([len(row) for row in rows], dtype=np.intp)
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
         listed = places(labels, classes.tolist())
         if (listed < 0).any():
             j = int(np.argmax(listed < 0))
@@ -291,8 +295,6 @@ class TopK:
                 f"{shown(classes)}. Leave it out, here or by class_of=: its probability then "
                 "belongs to the rest."
             )
-        logs = as_floating([value for row in rows for value in row.values()], "rows")
-        values = _exponentials(logs, starts, "rows")
         self = cls.__new__(cls)
         self._set(starts, listed, values, len(classes), rest, classes, ("rows", "rows"))
         return self
@@ -324,17 +326,15 @@ class TopK:
         _refuse(starts, ~(values >= -ROUNDING), values, "has the probability", name)
         self.proba = np.maximum(values, 0.0)
         total = self._sums(self.proba)
-        if (total > 1.0 + SUM_TOLERANCE).any():
-            i = int(np.argmax(total > 1.0 + SUM_TOLERANCE))
-            raise ValueError(
-                f"The probabilities of row {row_number(i)} of {name} sum to {total[i]:.6g}, "
-                "more than 1; divide them by their sum if they are all there is."
-            )
+        _refuse_sums(total, name)
         lacks = np.diff(starts) == n_classes if rest != "renormalize" else total == 0.0
         lacks &= total < 1.0 - SUM_TOLERANCE
         if lacks.any():
             i = int(np.argmax(lacks))
-            why = "all classes are listed, and nothing can be left for others"
+            why = (
+                "all classes are listed, and nothing can be left for others; divide it by its "
+                "sum, by rest='renormalize', if that is what is meant"
+            )
             if rest == "renormalize":
                 why = "there is nothing to renormalize"
             raise ValueError(f"Row {row_number(i)} of {name} sums to {total[i]:.6g}: {why}.")
@@ -460,20 +460,33 @@ class TopK:
         return dense
 
 
-def _by_class(row, i, class_of):
-    """Return a row with the logarithms of the sums of the probabilities of each class."""
-    logs = {}
-    for key, value in row.items():
-        if (label := class_of(key)) is not None:
-            logs.setdefault(label, []).append(value)
-    if not logs:
-        raise ValueError(
-            f"class_of finds no class in rows[{row_number(i)}], {shown(list(row))}; leave out "
-            "such samples."
-        )
-    values = {label: as_floating(own, f"rows[{row_number(i)}]") for label, own in logs.items()}
-    with np.errstate(invalid="ignore"):  # NaN is refused with the rest
-        return {label: float(np.logaddexp.reduce(own)) for label, own in values.items()}
+def _logs(rows):
+    """Return the values of all dictionaries; refuse what is no number, naming the row."""
+    try:
+        return as_floating([value for row in rows for value in row.values()], "rows")
+    except (TypeError, ValueError):
+        for i, row in enumerate(rows):
+            as_floating(list(row.values()), f"rows[{row_number(i)}]")
+        raise
+
+
+def _by_class(keys, values, starts, class_of):
+    """Return the classes of keys, the sums of their probabilities, and new starts."""
+    labels, sums, new_starts = [], [], [0]
+    for i, (first, last) in enumerate(pairwise(starts)):
+        own = {}
+        for key, value in zip(keys[first:last], values[first:last].tolist(), strict=True):
+            if (label := class_of(key)) is not None:
+                own[label] = own.get(label, 0.0) + value
+        if not own:
+            raise ValueError(
+                f"class_of finds no class in rows[{row_number(i)}], "
+                f"{shown(keys[first:last])}; leave out such samples."
+            )
+        labels += own
+        sums += own.values()
+        new_starts.append(len(labels))
+    return labels, np.array(sums), np.array(new_starts, dtype=np.intp)
 
 
 def exact(proba, name):
@@ -671,6 +684,16 @@ def _refuse(starts, bad, values, what, name):
         raise ValueError(
             f"Row {row_number(i)} of {name} {what} {values[j]:.6g} at place {j - starts[i]}; "
             "probabilities lie between 0 and 1, their logarithms below 0."
+        )
+
+
+def _refuse_sums(total, name):
+    """Refuse lists whose sum is above 1, naming the row."""
+    if (total > 1.0 + SUM_TOLERANCE).any():
+        i = int(np.argmax(total > 1.0 + SUM_TOLERANCE))
+        raise ValueError(
+            f"The probabilities of row {row_number(i)} of {name} sum to {total[i]:.6g}, "
+            "more than 1; divide them by their sum if they are all there is."
         )
 
 

@@ -372,8 +372,8 @@ static double IN(exact_row)(
 
 /* The sum of squares of cumulative differences of a short row in one pass; NaN where it would lose
    digits, and for what is no probability vector. A difference is at most twice the largest of the
-   sums, whose rounding is therefore next to nothing; that of rho counts where the rows are nearer
-   to each other than to the sum 1. */
+   sums, whose rounding is therefore next to nothing; but where the masses differ by more than the
+   rows do, squares cancel. */
 INLINE double IN(ranked_row)(
     const char *p, ptrdiff_t p_stride, const char *q, ptrdiff_t q_stride, ptrdiff_t k)
 {
@@ -392,7 +392,7 @@ INLINE double IN(ranked_row)(
     }
     const double rho = c / b_sum, S = squares - rho * (2 * products - rho * of_q);
     const int good = !negative & (fabs(a_sum - 1) <= TOLERANCE) & (fabs(b_sum - 1) <= TOLERANCE)
-        & (c * c <= S) & (S >= k * LEAST_SUM);
+        & (c * c * of_q <= S) & (S >= k * LEAST_SUM);
     return good ? S / a_sum / a_sum : NAN;
 }
 

@@ -360,13 +360,13 @@ def _parts(
         return entropy(p, base=base) if name == "kl" else (p * (1.0 - p)).sum(axis=-1)
 
     total = divergence(proba, on_zero)
-    if on_zero == "clip":
-        proba = clip(rows, proba, "y_proba")
+    least = proba.dtype if on_zero == "clip" else None
+    # Zeros stay: which are raised depends on the targets, of which c would learn that way.
     rows, proba = (x.astype(np.float64, copy=False) for x in (rows, proba))
     target = target if hard else rows
     if calibrator is None and method == "binning":
         bins = _bins(proba, weight, n_bins)
-        miscalibration, refinement = _of_bins(record, rows, proba, weight, bins, base)
+        miscalibration, refinement = _of_bins(record, rows, proba, weight, bins, base, least)
         miscalibration = min(max(0.0, miscalibration), total)
         if np.isfinite(miscalibration):
             refinement = total - miscalibration
@@ -443,12 +443,13 @@ def _bins(proba, weight, n_bins):
     return bins
 
 
-def _of_bins(record, target, proba, weight, bins, base):
+def _of_bins(record, target, proba, weight, bins, base, least):
     """Return mean divergences: of mean targets to mean predictions, and of targets to means.
 
     The first is less what chance alone would give: the difference of the means has the
     variance of the residuals divided by their number, and the KL divergence is half the sum
-    of its squares relative to the mean target.
+    of its squares relative to the mean target. Mean predictions are raised to the epsilon of
+    the dtype ``least`` where mean targets are positive, as in the loss.
     """
     counted = weight > 0.0
     target, proba, weight = target[counted], proba[counted], weight[counted]
@@ -460,7 +461,10 @@ def _of_bins(record, target, proba, weight, bins, base):
         return np.stack(columns, axis=1)
 
     mean = means(target)
-    divergence = by_row(record.kernel(), mean, means(proba), base=base)
+    predicted = means(proba)
+    if least is not None:
+        predicted = clip(mean, predicted.astype(least), "y_proba").astype(np.float64)
+    divergence = by_row(record.kernel(), mean, predicted, base=base)
     share = weight / mass[bins]  # squares of huge or tiny weights are no numbers
     size = 1.0 / np.bincount(bins, share**2)  # of as many equal weights
     residual = target - proba

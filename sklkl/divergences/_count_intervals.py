@@ -237,8 +237,11 @@ def entropy_interval_from_counts(
     The entropy of k outcomes is log(k) less the KL divergence from the uniform distribution,
     of which ``kl_interval_from_counts`` gives the interval. In simulations of 2
     to 20 outcomes and 50 to 5000 samples, where half of the counts or more were not refused,
-    95 % intervals held the entropy in 94 to 98 of 100, and of uniform distributions in 96 to
-    99 (5 to 95 % of the cases; 93 at least).
+    95 % intervals held the entropy of distributions drawn from Dirichlet distributions of
+    concentration 2 and 5 in 93 to 98 of 100. Near the uniform distribution they are too wide:
+    for concentrations 20 and 100 they held it in 94 to 99.8, for uniform ones in 96 to 99 (5
+    to 95 % of the cases). Few samples of two outcomes are the worst case, as their counts have
+    few values: 92 of 100 at some probabilities, of 50 or 100 samples.
 
     Examples
     --------

@@ -134,7 +134,8 @@ def kl_from_counts(
         q = np.maximum(y, 0)
         q /= q.sum(axis=1, keepdims=True)
     else:
-        m = totals(arrays, "q_counts", y, shape)
+        hint = " (Known probabilities of Q are passed as q=.)"
+        m = totals(arrays, "q_counts", y, shape, hint)
         q = y / m
     if estimator == "zhang-grabchak":
         from scipy.special import psi  # not for all who import divergences: it takes a while
@@ -334,7 +335,7 @@ def jensen_shannon_from_counts(
     return result.reshape(shape) if shape else float(result[0])
 
 
-def totals(arrays, name, counts, shape):
+def totals(arrays, name, counts, shape, hint=""):
     """Return the sum of each row of ``counts``, with a last axis; refuse what is no count."""
     whole = _whole(counts)
     if not whole.all():
@@ -343,7 +344,7 @@ def totals(arrays, name, counts, shape):
         j = int(np.argmin(_whole(row)))
         raise ValueError(
             f"{where} has {row[j]:.6g} at position {j}; pass how often each outcome was seen, "
-            "whole numbers >= 0. (Known probabilities of Q are passed as q=.)"
+            f"whole numbers >= 0.{hint}"
         )
     with np.errstate(over="ignore"):
         totals = counts.sum(axis=1, keepdims=True)

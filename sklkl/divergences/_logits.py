@@ -152,8 +152,6 @@ def divergence_from_logits(
     record = find(divergence, FROM_LOGITS)
     kernel = record.kernel(**record.check(divergence_params, base))
     check("temperature", temperature, TEMPERATURE)
-    if kernel.swap:
-        p_logits, q_logits = q_logits, p_logits
     function = {
         "kl": _kl,
         "jeffreys": _jeffreys,
@@ -163,17 +161,16 @@ def divergence_from_logits(
         "total_variation": _total_variation,
         "squared_error": _squared_error,
     }[kernel.term]
-    names = ("q_logits", "p_logits") if kernel.swap else ("p_logits", "q_logits")
     T, unit = float(temperature), nats_to(base)
-    return _by_row(function, p_logits, q_logits, axis, T, unit, names, kernel.root)
+    return _by_row(function, p_logits, q_logits, axis, T, unit, kernel.swap, kernel.root)
 
 
-def _by_row(
-    function, p_logits, q_logits, axis, T, unit, names=("p_logits", "q_logits"), root=False
-):
+def _by_row(function, p_logits, q_logits, axis, T, unit, swap=False, root=False):
     """Return what a function of two matrices of logits gives for each pair of rows."""
-    arrays = dict(zip(names, (p_logits, q_logits), strict=True))
-    rows, shape = as_rows(arrays, axis)
+    arrays = {"p_logits": p_logits, "q_logits": q_logits}
+    rows, shape = as_rows(arrays, axis)  # named ones in the order of p_logits
+    if swap:
+        rows.reverse()
     if function is _kl:
         out, bad = _kl(*rows, T, unit)
     else:

@@ -409,6 +409,19 @@ def test_zeros():
         assert_allclose(parts.kl, kl_loss(y, single), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", ["binning", "isotonic", "temperature"])
+@pytest.mark.parametrize("decompose", [kl_decomposition, squared_error_decomposition])
+def test_zeros_tell_nothing_of_targets(decompose, method, dtype):
+    """Of sure predictions, a fifth of which is wrong, calibrated ones are 0.8."""
+    sure = np.arange(500) % 2
+    y = np.where(np.arange(500) % 5 == 0, 1 - sure, sure)
+    parts = decompose(y, np.eye(2, dtype=dtype)[sure], method=method, cv=None)
+    left = -np.log(0.8) * 0.8 - np.log(0.2) * 0.2
+    expected = left if decompose is kl_decomposition else 2 * 0.8 * 0.2
+    assert parts.refinement == pytest.approx(expected, abs=0.003)
+
+
 def test_forms():
     y, proba, _ = problem(3)
     expected = kl_decomposition(y, proba, method="temperature")

@@ -301,7 +301,8 @@ def test_refusals_of_other_estimates(function):
         for bad, message in (([[3, 1], [2, 0.5]], "has 0.5"), ([[3, 1], [0, 0]], "no counts")):
             arguments = [good] * len(names)
             arguments[i] = bad
-            with pytest.raises(ValueError, match=matches(f"{name}[1]", message)):
+            with pytest.raises(ValueError, match=matches(f"{name}[1]", message)) as raised:
                 function(*arguments)
+            assert "q=" not in str(raised.value)  # which these do not take
     with pytest.raises(ValueError, match="estimator must be one of"):
         function(*[good] * len(names), estimator="zhang-grabchak")

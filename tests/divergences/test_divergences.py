@@ -166,6 +166,19 @@ def test_accuracy_for_near_equal_rows(name):
     check_accuracy(name, near_equal_rows(), digits=100)
 
 
+def test_ranked_probabilities_of_rows_nearer_than_their_masses():
+    """The squares of what the masses differ by cancel, of all 256 outcomes."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for gap in (1e-10, 1e-7):
+        q = rng.dirichlet(np.r_[1e5, np.ones(255)], size=20)
+        p = q * (1 + gap)
+        p[:, 100] += gap
+        p[:, 101:103] -= gap / 2
+        pairs.append((np.abs(p), q))
+    check_accuracy("ranked_probability", pairs)
+
+
 AWKWARD_PAIRS = {
     "certain and fair": ([1.0, 0.0], [0.5, 0.5]),
     "zeros of p": ([0.0, 0.25, 0.0, 0.75], [0.1, 0.2, 0.3, 0.4]),

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import inf, nan
 
 import numpy as np
+import pandas as pd
 import pytest
 from mpmath import exp, fsum, log, mp, mpf, sqrt
 from mpmath import inf as infinite
@@ -358,6 +359,14 @@ def test_other_divergences_by_parameters_and_units():
     own = divergence_from_logits(x, x, divergence="cross_entropy")
     p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
     assert own == pytest.approx(entropy(p), rel=1e-14)
+
+
+@pytest.mark.parametrize("divergence", ["kl", "reverse_kl", "hellinger"])
+def test_results_are_in_the_order_of_the_first(divergence):
+    x, y = random_logits(3, 4)
+    p, q = (pd.DataFrame(z, list("abc"), list("wxyz")) for z in (x, y))
+    found = divergence_from_logits(p, q.iloc[[2, 0, 1], ::-1], divergence=divergence)
+    assert_array_equal(found, divergence_from_logits(x, y, divergence=divergence))
 
 
 def test_logits_of_no_mass_and_huge_ones():
