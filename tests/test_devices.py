@@ -20,7 +20,7 @@ from sklkl._core.arrays import without_tensor
 from sklkl._core.devices import place_of, to_host
 from sklkl.batches import Batches
 from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.distillation import DistilledClassifier
+from sklkl.distillation import DeferringClassifier, DistilledClassifier
 from sklkl.divergences import entropy, kl_contributions
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
@@ -458,6 +458,8 @@ def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
         student.fit(X_there, y_sparse)
     with pytest.raises(TypeError, match="DistilledClassifier needs X on the host"):
         DistilledClassifier(None).fit(X_there, elsewhere(y), teacher_proba=y_sparse)
+    with pytest.raises(TypeError, match="DeferringClassifier needs X on the host"):
+        DeferringClassifier(student, student).fit(X_there, elsewhere(y))
     with pytest.raises(TypeError, match="LogisticRegressionCV needs X on the host"):
         SoftLabelLogisticRegressionCV().fit(X_there, elsewhere(y))
     student.fit(X_there, elsewhere(y))

@@ -84,6 +84,12 @@ def place_of(x, name):
     return Place(xp, device)
 
 
+def refuse_elsewhere(X, who):
+    """Refuse samples in an array of another library; ``who`` is the class that needs them."""
+    if place_of(X, "X") is not None:
+        raise TypeError(f"This {who} needs X on the host; pass an array of NumPy.")
+
+
 def namespace(x):
     """Return the namespace of an array: NumPy, or of another library."""
     place = place_of(x, "array")

@@ -11,6 +11,7 @@ from sklearn.model_selection import ShuffleSplit
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
+from sklkl._core.devices import refuse_elsewhere
 from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import (
@@ -240,7 +241,7 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         Raises
         ------
         TypeError
-            If student or teacher has no ``predict_proba``.
+            If student or teacher has no ``predict_proba``, or X is on a device.
         ValueError
             If ``y`` is missing, no valid target or holds a single class; if there is no
             teacher to agree with; if ``y`` marks samples without a label (of frozen models, no
@@ -253,6 +254,7 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         UserWarning
             If no threshold could be certified: the student answers nothing then.
         """
+        refuse_elsewhere(X, type(self).__name__)
         self._check_parameters()
         frozen = all(map(is_frozen, self._inner_estimators().values()))
         if y is None and not (frozen and self.reference == "teacher"):
@@ -334,7 +336,8 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             check_has_proba(estimator, name)
             if is_frozen(estimator):
                 check_is_fitted(estimator)
-        own = getattr(self.student, "teacher_", getattr(self.student, "teacher", None))
+        # A student that will be fitted may have another teacher from a fit before.
+        own = getattr(self.student, "teacher_" if is_frozen(self.student) else "teacher", None)
         if self.reference == "teacher" and self.teacher is None and own is None:
             raise ValueError(
                 "There is no teacher to agree with: teacher is None, and the student has "
@@ -365,9 +368,15 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         if isinstance(cv, Real) and 0.0 < cv < 1.0:
             cv = ShuffleSplit(1, test_size=float(cv), random_state=self.random_state)
         train, held = next(iter(check_soft_cv(cv, target.values).split(X, y, **params)))
+        rows = np.arange(num_samples(X))
+        train, held = rows[train], rows[held]  # negative ones are others from the end
         if len(both := np.intersect1d(train, held)):
             raise ValueError(f"cv holds out row {both[0]}, and fits to it, too.")
-        return train, np.asarray(held)
+        if (times := np.bincount(held, minlength=1)).max() > 1:
+            raise ValueError(
+                f"cv holds out row {times.argmax()} {times.max()} times; each may count once."
+            )
+        return train, held
 
     def _fit_part(self, estimator, X, y, train, weight, params):
         if is_frozen(estimator):
@@ -404,9 +413,13 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         deferred : ndarray of shape (n_samples,)
             True where the teacher is asked, or the classifier abstains.
         """
+        return self._of_student(X)[1]
+
+    def _of_student(self, X):
+        """Return the student's probabilities, and which rows it does not answer."""
         check_is_fitted(self)
         proba = _predict("student", self.student_, X, self.classes_)
-        return proba.max(axis=1) < self.threshold_
+        return proba, proba.max(axis=1) < self.threshold_
 
     @documented
     def predict_proba(self, X: Samples) -> Floats:
@@ -437,14 +450,16 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         return self._answers(X, log=True)
 
     def _answers(self, X, log):
-        rows = np.flatnonzero(self.deferred(X))
+        answers, deferred = self._of_student(X)
+        rows = np.flatnonzero(deferred)
         if len(rows) and self.teacher_ is None:
             raise ValueError(
                 f"{len(rows)} of {num_samples(X)} rows of X, row {rows[0]} first, are "
                 "deferred, and there is no teacher to ask. Predict the others only: "
                 "deferred(X) tells which these are."
             )
-        answers = _predict("student", self.student_, X, self.classes_, log)
+        if log:
+            answers = _predict("student", self.student_, X, self.classes_, log)
         if len(rows) == 0:
             return answers
         of_teacher = _predict("teacher", self.teacher_, take(X, rows), self.classes_, log)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.arrays import as_floating
 from sklkl._core.classes import frame_columns
-from sklkl._core.devices import place_of
+from sklkl._core.devices import refuse_elsewhere
 from sklkl._core.distributions import normalized
 from sklkl._core.meta import refuse_metadata
 from sklkl._core.models import (
@@ -146,10 +146,7 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
 
     ``options`` is the ``DistilledClassifier``.
     """
-    if place_of(X, "X") is not None:
-        raise TypeError(
-            f"This {type(options).__name__} needs X on the host; pass an array of NumPy."
-        )
+    refuse_elsewhere(X, type(options).__name__)
     teacher, student = _frozen(as_teacher(options.teacher)), as_student(options.student)
     fitted = is_frozen(teacher) or teacher_proba is not None
     check_student(student, needs_proba=bool(options.tune))

@@ -518,6 +518,12 @@ def pooled_classes(models, target):
                 f"those of y are {shown(known)}. Pass y as a data frame with a named column "
                 "for each class."
             )
+        if not target.named and len(classes) == len(known) and list(classes) != list(known):
+            raise ValueError(
+                "The columns of y have no names, and estimators have them in another order: "
+                f"{name!r} has the classes {shown(classes)}, and another {shown(known)}. "
+                "Pass y as a data frame whose columns are the classes."
+            )
     return known
 
 

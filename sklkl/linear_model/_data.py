@@ -10,7 +10,14 @@ from sklearn.utils.validation import validate_data
 
 from sklkl._core.arrays import as_array, as_floating, without_tensor
 from sklkl._core.classes import frame_columns, match_columns
-from sklkl._core.devices import beside, cast, on_host, place_of, to_host
+from sklkl._core.devices import (
+    beside,
+    cast,
+    on_host,
+    place_of,
+    refuse_elsewhere,
+    to_host,
+)
 from sklkl._core.names import refuse_other_rows, row_number, shown
 from sklkl._core.parameters import (
     BOOLEAN,
@@ -166,10 +173,7 @@ def check_features(estimator, X, *, reset=True, finite=False, **options):
     if place is not None and not get_tags(estimator).array_api_support:
         divergence = getattr(estimator, "divergence", "kl")
         which = "" if divergence in KL_SPELLINGS else f" with divergence={divergence!r}"
-        raise TypeError(
-            f"This {type(estimator).__name__}{which} needs X on the host; pass an array of "
-            "NumPy."
-        )
+        refuse_elsewhere(X, f"{type(estimator).__name__}{which}")
     if issparse(X):
         check_entries(X, "X")
     if place is None:

@@ -201,9 +201,28 @@ def coef_inference(
     2     petal length (cm)   4.2        0.2
           intercept          -2.6        0.2
     """
-    student, transformers, names = _student_behind(model)
+    found = _student_behind(model)
+    return inference_frame(*found, X, y, sample_weight, groups, confidence_level, base, offset)
+
+
+def inference_frame(
+    student,
+    transformers,
+    names,
+    X,
+    y,
+    sample_weight,
+    groups,
+    confidence_level,
+    base,
+    offset,
+):
+    """Return what the function ``coef_inference`` and the method return, of what it found."""
     pandas = import_pandas("coef_inference")
     check("confidence_level", confidence_level, INNER_SHARE)
+    # Before transformers, which may leave arrays without names.
+    given = {"y": y, "sample_weight": sample_weight, "groups": groups, "offset": offset}
+    refuse_other_rows({"X": X, **given}, strict=False)
     for transformer in transformers:
         X = transformer.transform(X)
     coef, covariance, scale, classes = sandwich_covariance(
@@ -248,6 +267,7 @@ def _student_behind(model):
                 f"This {type(whole).__name__} ends in a {type(model).__name__}, not in a "
                 "SoftLabelLogisticRegression, whose coefficients have these methods."
             )
+    check_is_fitted(model, msg="The %(name)s inside is not fitted; a search needs refit=True.")
     return model, transformers, getattr(model, "feature_names_in_", names)
 
 
@@ -295,7 +315,6 @@ def sandwich_covariance(model, X, y, sample_weight=None, groups=None, base=None,
     if base is not None:
         contrast, classes = _contrast(model.classes_, base)
     model._refuse_missing(offset, "coef_inference")
-    refuse_other_rows({"X": X, "groups": groups}, strict=False)
     known = {"reset": False, "classes": model.classes_}
     data = check_data(model, X, y, sample_weight, offset=offset, **known)
     W = model._coefficients().astype(np.float64)

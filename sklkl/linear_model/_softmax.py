@@ -123,7 +123,8 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             raise ValueError(
                 f"This {type(self).__name__} was fitted with an offset, for which its "
                 f"coefficients do not make up: pass offset= to {method}, zeros where there is "
-                "none."
+                "none. Of estimators that hold it only pipelines and searches hand one on: "
+                "call it itself, as model.student_, or fit it without."
             )
 
     def _at(self, offset):
@@ -373,15 +374,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
               x1         0.01       0.06 -0.10  0.13
               intercept  0.01       0.06 -0.10  0.13
         """
-        return _inference.coef_inference(
-            self,
-            X,
-            y,
-            sample_weight,
-            groups=groups,
-            confidence_level=confidence_level,
-            base=base,
-            offset=offset,
+        check_is_fitted(self)
+        return _inference.inference_frame(
+            self, [], None, X, y, sample_weight, groups, confidence_level, base, offset
         )
 
     def to_sklearn(self) -> Estimator:

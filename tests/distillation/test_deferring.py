@@ -270,6 +270,46 @@ def test_teacher_of_a_distilled_student():
     assert model.curve_["n_answered"][-1] == 180
 
 
+def test_a_student_is_judged_by_the_teacher_that_it_will_have():
+    """Not by that of an earlier fit."""
+    student = DistilledClassifier(GaussianNB()).fit(X, Y, teacher_proba=SOFT)
+    assert student.teacher_ is None
+    model = DeferringClassifier(student, **ALL).fit(X, Y)
+    assert isinstance(model.teacher_, GaussianNB)
+    with pytest.raises(ValueError, match="There is no teacher to agree with"):
+        DeferringClassifier(FrozenEstimator(student), **ALL).fit(X, Y)
+
+
+def test_a_student_is_asked_once():
+    asked = []
+
+    def says(X):
+        asked.append(len(X))
+        return binary(np.linspace(0.5, 1.0, len(X)))
+
+    model = DeferringClassifier(FrozenEstimator(Says(says, 2)), reference="y", **ALL)
+    model.fit(rows(400), np.ones(400, dtype=int))
+    asked.clear()
+    model.predict(rows(7))
+    assert asked == [7]
+
+
+def test_a_student_with_an_offset_is_refused():
+    """Nobody could ask it together with the offset of a row."""
+    with routing():
+        student = SoftLabelLogisticRegression().set_fit_request(
+            offset=True, sample_weight=False
+        )
+        for params in (
+            {"student": student, "teacher": GaussianNB()},
+            {"student": DistilledClassifier(GaussianNB(), student)},
+        ):
+            with pytest.raises(
+                ValueError, match=matches("was fitted with an offset", "model.student_")
+            ):
+                DeferringClassifier(**params, **ALL).fit(X, Y, offset=np.zeros((400, 3)))
+
+
 def test_weights_are_for_fits_and_zeros_are_left_out():
     weight = np.where(np.arange(400) % 4 == 3, 0.0, 1.0 + np.arange(400) % 2)
     cv = [(np.arange(200), np.arange(200, 400))]
@@ -330,6 +370,21 @@ NAMED = FrozenEstimator(Table(SOFT, ["x", "y", "z"]))
             {"student": LogisticRegression(), "cv": [(np.arange(400), np.arange(9))]},
             {},
             "cv holds out row 0, and fits to it, too",
+        ),
+        (
+            {"student": LogisticRegression(), "cv": [(np.arange(400), [-1])]},
+            {},
+            "cv holds out row 399, and fits to it, too",
+        ),
+        (
+            {"student": LogisticRegression(), "cv": [(np.arange(300), [300, 301, 301])]},
+            {},
+            "cv holds out row 301 2 times",
+        ),
+        (
+            {"student": FrozenEstimator(Table(SOFT, [2, 1, 0]))},
+            {"y": SOFT},
+            "'teacher' has the classes [0, 1, 2], and another [2, 1, 0]",
         ),
     ],
 )

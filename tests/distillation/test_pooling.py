@@ -279,6 +279,17 @@ def test_frozen_estimators_that_know_other_classes():
     assert_array_equal(single.classes_, ["a", "b", "z"])
 
 
+def test_columns_without_names_that_estimators_name_in_other_orders():
+    a, b = (SoftLabelLogisticRegression(classes=names) for names in (NAMES, NAMES[::-1]))
+    for second in (b, FrozenEstimator(b.fit(X, SOFT))):
+        with pytest.raises(ValueError, match="estimators have them in another order"):
+            PooledClassifier([a, second]).fit(X, SOFT)
+    frame = pd.DataFrame(SOFT, columns=NAMES)
+    model = PooledClassifier([a, b]).fit(X, frame)
+    alone = a.fit(X, frame)
+    assert_allclose(model.predict_proba(X), alone.predict_proba(X), rtol=1e-3)
+
+
 def test_classes_that_do_not_occur_change_no_weight():
     said = [known(seed).predict_proba(X) for seed in (0, 1)]
     few = [FrozenEstimator(Table(p, NAMES)) for p in said]

@@ -1,6 +1,7 @@
 """Standard errors of coefficients against statsmodels, plain formulas and simulations."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -461,6 +463,33 @@ def test_inference_behind_transformers():
     assert list(frame.loc[1].index) == NAMES
 
 
+def test_an_offset_behind_transformers():
+    X, y = table()
+    offset = pd.Series(np.linspace(-1.0, 1.0, len(X)), name=1)
+    with config_context(enable_metadata_routing=True):
+        student = SoftLabelLogisticRegression(tol=1e-8).set_fit_request(offset=True)
+        model = make_pipeline(encoder(), student).fit(X, y, offset=offset)
+    expected = model[-1].coef_inference(model[0].transform(X), y, offset=offset)
+    assert_array_equal(coef_inference(model, X, y, offset=offset), expected)
+    with pytest.raises(ValueError, match="pass offset= to coef_inference"):
+        coef_inference(model, X, y)
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "groups", "offset"])
+def test_rows_behind_transformers_are_matched_by_name(name):
+    """The transformers' output has no names."""
+    X, y = table()
+    X.index = [f"r{i}" for i in range(len(X))]
+    model = make_pipeline(encoder(), SoftLabelLogisticRegression()).fit(X, y)
+    data = {"y": y, "sample_weight": np.ones(len(X)), "groups": groups_for(X)}
+    data |= {"offset": np.zeros(len(X))}
+    coef_inference(model, X, **data)
+    of_rows = pd.DataFrame if name == "y" else pd.Series
+    data[name] = of_rows(data[name], index=X.index)[::-1]
+    with pytest.raises(ValueError, match=f"rows of X and {name} have different labels"):
+        coef_inference(model, X, **data)
+
+
 def test_inference_of_a_student_fitted_to_the_teacher():
     X, y = make_problem()
     student = fit(X, y)
@@ -487,6 +516,9 @@ def test_models_that_do_not_end_in_a_student_are_refused():
     assert list(model[-1].coef_frame().index) == ["x0", "x1", "x2", "intercept"]
     with pytest.raises(NotFittedError):
         coef_frame(make_pipeline(StandardScaler(), SoftLabelLogisticRegression()))
+    search = GridSearchCV(SoftLabelLogisticRegression(), {"C": [1.0]}, refit=False)
+    with pytest.raises(NotFittedError, match="inside is not fitted; a search needs refit"):
+        coef_frame(search.fit(X, y))
 
 
 # -- errors and warnings -------------------------------------------------------
@@ -509,8 +541,10 @@ def test_half_a_standard_error_from_the_optimum_warns(sign):
     X, y = make_problem()
     model = fit(X[:, :1], y, fit_intercept=False)
     model.coef_ += sign * 0.5 * errors(model, X[:, :1], y)
-    with pytest.warns(ConvergenceWarning, match=r"up to 0\.\d+ standard errors"):
-        model.coef_inference(X[:, :1], y)
+    for call in (model.coef_inference, partial(coef_inference, model)):
+        with pytest.warns(ConvergenceWarning, match=r"up to 0\.\d+ standard errors") as caught:
+            call(X[:, :1], y)
+        assert caught[0].filename == __file__
 
 
 def test_other_targets_are_refused():
