@@ -72,8 +72,8 @@ class Metric:
         if failures and self.level == SAMPLE:
             self.level = self.first
         if failures == 2:
-            # Where all predictions are certain there is no curvature, but at 0 there is most.
-            self.method.renew(np.zeros_like(W), self.level)
+            # Where all predictions are certain there is no curvature, but where none is.
+            self.method.renew(np.zeros_like(W), self.level, self.objective.uncertain())
             self.rates = None
         elif failures == 1 or self._due(n_iter, sizes):
             self.renew(W, gradient)

@@ -52,12 +52,11 @@ class LBFGS:
         """Return ``(value, gradient)`` at W."""
         return self.objective(W)
 
-    def renew(self, W, level):
-        """Take the metric at W from now on."""
+    def renew(self, W, level, objective=None):
+        """Take the metric at W from now on, of another objective if one is passed."""
         self.rescales = level != SAMPLE  # the others may be wrong by a factor
-        self.metric = (
-            self.of_sample.at(W) if level == SAMPLE else self.objective.metric(W, level)
-        )
+        objective = objective or self.objective
+        self.metric = self.of_sample.at(W) if level == SAMPLE else objective.metric(W, level)
 
     def propose(self, W, gradient):
         """Return a direction, the slope along it, and what stands for the Newton step.

@@ -96,6 +96,10 @@ class Objective:
         """Return the coefficients of the function before it was centered, given these."""
         return W
 
+    def uncertain(self):
+        """Return the function, or one with its penalty, whose curvature is largest at 0."""
+        return self
+
     def separated(self, W):
         """Return a message if coefficients grow without end where a fit has ended; or None."""
 

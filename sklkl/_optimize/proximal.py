@@ -43,9 +43,9 @@ class Proximal:
         value, gradient = self.objective(W)
         return value + _norm(W, self.l1), gradient
 
-    def renew(self, W, level):
-        """Take the metric at W from now on."""
-        A, self.M = self.objective.curvature(W, level == FULL)
+    def renew(self, W, level, objective=None):
+        """Take the metric at W from now on, of another objective if one is passed."""
+        A, self.M = (objective or self.objective).curvature(W, level == FULL)
         self.M = np.diag(self.M) if self.M.ndim == 1 else self.M
         self.A = np.atleast_2d(A)
         self.metric = self.objective.metric_of(A.copy(), self.M.copy())

@@ -48,7 +48,7 @@ def log_softmax(xp, logits):
 class DeviceRows:
     """Rows in arrays of another library: see ``rows_of``, and ``Rows`` for the methods."""
 
-    center = None
+    center = offset = None
 
     def __init__(self, X, n_logits, fit_intercept, terms=(), unit=None):
         self.X, self.place = X, place_of(X, "X")

@@ -23,6 +23,7 @@ from sklkl._core.parameters import BOOLEAN, N_JOBS, check, check_parameters, int
 from sklkl._core.samples import check_weights, holds_labels, n_rows, take
 from sklkl._core.sklearn import (
     CallbackSupportMixin,
+    feature_names,
     params_of_rows,
     scorer_function,
     scorer_with,
@@ -286,7 +287,8 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             tasks = [
                 context.subcontext(task_name="fold", task_id=i) for i in range(len(folds))
             ]
-            given = data.X, targets, metadata, scorer, score_params
+            names = feature_names(self)
+            given = data.X, targets, metadata, scorer, score_params, names
             paths = Parallel(n_jobs=self.n_jobs, prefer="processes")(
                 delayed(_path)(student, *given, train, test, Cs, l1_ratios, task)
                 for (train, test), task in zip(folds, tasks, strict=True)
@@ -298,7 +300,7 @@ class SoftLabelLogisticRegressionCV(CallbackSupportMixin, LinearSoftmaxMixin, Ba
             if self.refit:
                 student.set_params(C=fitted["C_"], l1_ratio=fitted["l1_ratio_"])
                 task = context.subcontext(task_name="refit", task_id=len(folds))
-                fitted |= self._refit(student, data.X, targets, metadata, task, arguments)
+                fitted |= self._refit(student, X, targets, metadata, task, arguments)
             fitted |= {
                 "classes_": data.classes,
                 "Cs_": Cs,
@@ -643,7 +645,9 @@ def best_of(scores):
     return np.unravel_index(best, scores.shape)
 
 
-def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_ratios, context):
+def _path(
+    student, X, y, metadata, scorer, score_params, names, train, test, Cs, l1_ratios, context
+):
     """Return coefficients, scores and numbers of iterations of one fold, for every penalty."""
     student = clone(student)  # tasks may be threads, which share what they are given
     X_train, y_train = X[train], take(y, train)
@@ -662,6 +666,7 @@ def _path(student, X, y, metadata, scorer, score_params, train, test, Cs, l1_rat
         fit_intercept=student.fit_intercept,
         C=1.0,
         l1_ratio=0.0,
+        feature_names=lambda: names,
     )
     shape = objectives[0].shape
     coefs = np.empty((len(l1_ratios), len(Cs), shape[1], X.shape[1] + 1), dtype=X.dtype)

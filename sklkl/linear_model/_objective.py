@@ -254,13 +254,23 @@ class KLObjective(Objective):
         center = self.rows.center.astype(np.float64)
         return np.vstack([W[:-1], W[-1] + sign * (center @ W[:-1])])
 
+    def uncertain(self):
+        """Return the function without offsets, which may leave no curvature at 0."""
+        if self.rows.offset is None:
+            return self
+        objective = copy(self)
+        objective.rows = self.rows.without_offset()
+        return objective
+
     @property
     def unattained(self):
         """Values up to this one need coefficients that grow without end; -inf if none do.
 
-        Labels alone, without a penalty, can be predicted ever better if they are separable.
+        Labels alone, without a penalty, can be predicted ever better if they are separable;
+        but an offset may predict them so without any coefficients.
         """
         unbounded = self.penalty == 0.0 and self.l1 == 0.0 and self.entropy == 0.0
+        unbounded = unbounded and self.rows.offset is None
         return SEPARATED if unbounded else -np.inf
 
     def separated(self, W):

@@ -61,6 +61,7 @@ class Rows(Protocol):
     shape: tuple  # (size, n_logits), of coefficients
     stats: Stats
     center: np.ndarray | None  # (n_features,), what is taken off every row of X
+    offset: np.ndarray | None  # (n_samples, n_logits), added to logits; None but in memory
     eps: float  # of the numbers that they compute with
 
     def objective(self, W):
@@ -470,6 +471,10 @@ class LocalRows:
             for term in self.terms
         ]
         return self._of_other_rows(self.X[rows].copy(), terms, _some_of(self.offset, rows))
+
+    def without_offset(self):
+        """Return the same rows with nothing added to their logits."""
+        return self._of_other_rows(self.X, self.terms, None)
 
     def _of_other_rows(self, X, terms, offset):
         """Return rows of the same kind, in the same unit and with the same center."""

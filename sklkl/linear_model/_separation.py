@@ -76,19 +76,21 @@ def find(chunks, possible, n_features, intercept, W):
     size = W.shape[0]
     if size * len(present) > MOST_COEFFICIENTS or len(possible) * size > MOST_NUMBERS:
         return None
-    # Of each feature, its middle is taken off and its width 1, which leaves D its meaning.
-    low, high = low.min(axis=(0, 1)), high.max(axis=(0, 1))
-    middle = 0.5 * (low + high) if intercept else np.zeros(n_features)
-    width = np.maximum(high - middle, middle - low)
-    width[width == 0.0] = 1.0
+    # Of each feature, its middle is taken off and its spread 1, which leaves D its meaning, as
+    # does a positive factor of a row: far rows hide nothing of others in rounding then.
     X = np.vstack([chunk[:, :n_features] for chunk in chunks()])
-    X = (X - middle) / width
+    middle = np.median(X, axis=0) if intercept else np.zeros(n_features)
+    X -= middle
+    width = _spreads(X)
+    X /= width
     W = W[:, present]
     if intercept:
         X = np.hstack([X, np.ones((len(X), 1))])
         W = np.vstack([W[:-1] * width[:, None], W[-1] + middle @ W[:-1]])
     else:
         W = W * width[:, None]
+    largest = np.abs(X).max(axis=1, keepdims=True)
+    X /= np.where(largest > 0.0, largest, 1.0)
     D = _together(X, possible, n_features, W)
     if D is None:
         return None
@@ -120,6 +122,16 @@ def _extremes(chunks, possible, n_features):
                     np.minimum(low[side, k], some.min(axis=0), out=low[side, k])
                     np.maximum(high[side, k], some.max(axis=0), out=high[side, k])
     return low, high
+
+
+def _spreads(X):
+    """Return the median size of each feature where it is not 0, 1 if it is nowhere."""
+    spreads = np.ones(X.shape[1])
+    for f, own in enumerate(np.abs(X.T)):
+        own = own[own > 0.0]
+        if own.size:
+            spreads[f] = np.median(own)
+    return spreads
 
 
 def _alone(low, high, intercept):

@@ -25,7 +25,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
     """Classifier with ``coef_``, ``intercept_`` and ``classes_``."""
 
     # What ``fit`` takes, so that a subclass whose fit hands on keywords can request it, too.
-    __metadata_request__fit = dict.fromkeys(["sample_weight", "labels", "label_weight"])
+    __metadata_request__fit = dict.fromkeys(
+        ["sample_weight", "labels", "label_weight", "offset"]
+    )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -26,7 +26,7 @@ class SummedRows(ABC):
     Methods return what ``Rows`` says. ``predict`` is missing: it takes no sums.
     """
 
-    center = None
+    center = offset = None
 
     def __init__(self, shape, dtype, *, dense):
         self.shape, self.dtype, self.dense = shape, dtype, dense

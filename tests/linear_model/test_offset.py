@@ -213,6 +213,24 @@ def test_what_classes_have_in_common_changes_nothing():
     assert_array_equal(none.predict_proba(X, np.zeros_like(OFFSET)), none.predict_proba(X))
 
 
+@pytest.mark.parametrize("far", [30.0, 300.0])
+def test_no_optimum_is_missed_where_an_offset_leaves_no_curvature(far):
+    """Far from 0 the loss of a row that an offset predicts wrongly is a line."""
+    y, sign = HARD > 0, np.where(HARD > 0, 1.0, -1.0)
+    right = exact(C=np.inf).fit(X, y, offset=far * sign)
+    # What each row counts is then its distance from certainty.
+    nearer = exact(C=np.inf).fit(X, y, offset=20.0 * sign)
+    assert_allclose(right.coef_, nearer.coef_, rtol=1e-6)
+    assert np.abs(right.coef_).max() > 0.01
+    offset = far * sign * np.where(np.arange(90) % 10 == 3, -1.0, 1.0)
+    wrong = exact(C=1.0).fit(X, y, offset=offset)
+    terms = [LossTerm(y.astype(int), np.ones(90))]
+    rows = NumpyRows(X, 1, True, terms, offset=offset[:, None])
+    _, gradient = rows.objective(np.vstack([wrong.coef_.T, wrong.intercept_]))
+    gradient[:-1] += wrong.coef_.T
+    assert np.abs(gradient).max() < 1e-4
+
+
 def test_two_columns_are_the_log_odds_of_the_second():
     y = HARD > 0
     one = exact().fit(X, y, offset=OFFSET[:, 1] - OFFSET[:, 0])
@@ -305,6 +323,17 @@ def test_pipelines_and_searches_route_it():
         get_scorer("neg_kl_loss")(last, X, SOFT, offset=OFFSET, sample_weight=WEIGHT),
         -kl_loss(SOFT, last.predict_proba(X, OFFSET), sample_weight=WEIGHT),
     )
+
+
+def test_a_subclass_whose_fit_hands_keywords_on_can_request_it():
+    class Student(SoftLabelLogisticRegression):
+        def fit(self, X, y, **params):
+            return super().fit(X, y, **params)
+
+    with config_context(enable_metadata_routing=True):
+        model = make_pipeline(Student(tol=1e-8).set_fit_request(offset=True))
+        model.fit(X, SOFT, offset=OFFSET)
+    assert model[-1].needs_offset_
 
 
 def test_a_distilled_student_gets_it():

@@ -16,7 +16,6 @@ from sklkl.linear_model import (
     _separation,
 )
 from sklkl.linear_model._rows import LocalRows
-from tests._support.messages import matches
 
 N = 120
 rng = np.random.default_rng(3)
@@ -191,6 +190,14 @@ def test_classes_that_overlap(X, y):
     assert fit(X, y)[1] is None
 
 
+@pytest.mark.parametrize("far", [1e11, 1e13, 1e200])
+def test_a_far_row_hides_no_overlap(far):
+    far_X = X.copy()
+    far_X[np.argmax(NOISY), 0] = far
+    _, warning = fit(far_X, NOISY, max_iter=50)
+    assert warning is None or warning.category is ConvergenceWarning
+
+
 def test_far_log_odds_alone_are_no_separation():
     x = np.linspace(-60.0, 60.0, 400)[:, None]
     y = (x[:, 0] + np.tile([0.0, 0.4, -0.4, 0.2], 100) > 0).astype(int)
@@ -216,6 +223,10 @@ def test_an_absent_class_is_no_separation():
 
 def test_a_path_warns():
     y = np.where(RARE, 1, NOISY)
-    path = SoftLabelLogisticRegressionCV(Cs=[0.1, np.inf], cv=2, refit=False)
-    with pytest.warns(SeparationWarning, match=matches("by 'x3' no row of class 1")):
-        path.fit(WITH_RARE, y)
+    people = pd.DataFrame(WITH_RARE, columns=["age", "dose", "weight", "region_9"])
+    path = SoftLabelLogisticRegressionCV(Cs=[np.inf], cv=2)
+    with pytest.warns(SeparationWarning) as caught:
+        path.fit(people, y)
+    texts = [str(w.message) for w in caught]
+    assert len(texts) == 3  # of two folds, and of the final fit
+    assert all("by 'region_9' no row of class 1 lies below" in text for text in texts)
