@@ -89,7 +89,8 @@ class LightGBM:
         text, names = booster.model_to_string(num_iteration=-1), "\nfeature_names="
         named = text.replace(names, f"\nobjective={loss} {option}{names}", 1)
         booster.model_from_string(named)
-        model.set_params(objective=loss)
+        model.set_params(objective=params["objective"])
+        model._objective = loss  # objective_
 
 
 class XGBoost:
@@ -158,6 +159,8 @@ def fit_boosted(library, student, X, classes, target, weight):
     student = clone(student)
     model = innermost(student)
     params = model.get_params()
+    order = np.argsort(classes)  # the libraries sort them
+    classes, target = classes[order], target[:, order]
     share = np.average(target, axis=0, weights=weight)
     objective = library.start(model, target, share / share.sum())
     model.set_params(objective=objective)
