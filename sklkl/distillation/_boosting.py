@@ -3,7 +3,7 @@
 Other students that need labels get a row per sample and class. These two can be told the
 derivatives of a loss, and those of the rows per class add up to w (q - p), and w q (1 - q) on
 the diagonal of the Hessian, times a factor of each library. With the library's scores at the
-start the trees are those of the rows per class, but where samples are counted or drawn.
+start the trees are those of the rows per class, but where something is counted or drawn.
 
 Afterwards the model gets the loss of the library that it was fitted by: it predicts
 probabilities, and can be stored, explained and converted as any other.
