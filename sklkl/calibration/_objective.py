@@ -437,7 +437,8 @@ class ScalingObjective(Objective):
             squares = squares.sum(keepdims=True)
         of_a, of_b = (positive(d) for d in (squares + self.penalty, masses))
         if not full:
-            return of_a - aa, of_slopes - ab, of_b + self.doubt.pull(b)[2] - bb
+            bb = of_b + self.doubt.pull(b)[2] - bb if len(b) else b
+            return of_a - aa, of_slopes - ab, bb
         aa = np.diag(of_a) - aa
         if len(b) == 0:
             return aa, np.zeros((1, 0)), np.zeros((0, 0))

@@ -3,7 +3,7 @@
 Other students that need labels get a row per sample and class. These two can be told the
 derivatives of a loss, and those of the rows per class add up to w (q - p), and w q (1 - q) on
 the diagonal of the Hessian, times a factor of each library. With the library's scores at the
-start the trees are those of the rows per class, but where samples are counted or drawn.
+start the trees are those of the rows per class, but where something is counted or drawn.
 
 Afterwards the model gets the loss of the library that it was fitted by: it predicts
 probabilities, and can be stored, explained and converted as any other.
@@ -89,7 +89,8 @@ class LightGBM:
         text, names = booster.model_to_string(num_iteration=-1), "\nfeature_names="
         named = text.replace(names, f"\nobjective={loss} {option}{names}", 1)
         booster.model_from_string(named)
-        model.set_params(objective=loss)
+        model.set_params(objective=params["objective"])
+        model._objective = loss  # objective_
 
 
 class XGBoost:
@@ -158,6 +159,8 @@ def fit_boosted(library, student, X, classes, target, weight):
     student = clone(student)
     model = innermost(student)
     params = model.get_params()
+    order = np.argsort(classes)  # the libraries sort them
+    classes, target = classes[order], target[:, order]
     share = np.average(target, axis=0, weights=weight)
     objective = library.start(model, target, share / share.sum())
     model.set_params(objective=objective)

@@ -216,6 +216,21 @@ def test_many_classes(scaling):
     assert kl_loss(soft, scaling().fit(q, soft).predict_proba(q)) < 0.5 * kl_loss(soft, q)
 
 
+def test_temperature_of_hundreds_of_classes():
+    rng = np.random.default_rng(0)
+    q, noise = rng.dirichlet(np.full(300, 0.3), size=(2, 500))
+    y = 0.3 * q + 0.7 * noise
+    best = minimize_scalar(
+        lambda inverse: rel_entr(y, softmax(inverse * np.log(q), axis=1)).sum(),
+        bounds=(0, 1),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    model = TemperatureScaling(smoothing=0.0).fit(q, y)
+    # Targets are mixed with a part of a row of the uniform distribution.
+    assert 1.0 / model.temperature_ == pytest.approx(best.x, rel=2e-3)
+
+
 @each_matrix
 def test_many_coefficients_of_few_rows(scaling):
     """Where a temperature is all that is needed, they stay near it: intercepts cost more."""

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -71,8 +72,9 @@ def test_trees_are_those_of_a_row_per_class(booster, atol, n_classes, weighted):
     used, same = model.student_.feature_importances_, copies.feature_importances_
     assert_allclose(used, same, rtol=1e-5)
     # It is a model of the library's own loss.
-    assert model.student_.objective in ("binary", "multiclass", copies.objective)
-    assert model.student_.get_params().get("base_score") is None
+    assert model.student_.get_params() == copies.get_params()
+    if booster is lgbm:
+        assert model.student_.objective_ == copies.objective_
     loaded = pickle.loads(pickle.dumps(model))
     assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert model.to_sklearn() is model.student_
@@ -155,6 +157,23 @@ def test_columns_and_classes_by_name():
     assert model.feature_names_in_.tolist() == [*"abcd", "town"]
     loaded = pickle.loads(pickle.dumps(model))
     assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+
+
+@BOOSTERS
+@pytest.mark.parametrize("classes", [[1, 0], [2, 0, 1]])
+def test_classes_in_another_order_than_the_libraries(booster, atol, classes):
+    X, proba, weight = data(len(classes))
+    given = pd.DataFrame(proba, columns=classes)
+    model = DistilledClassifier(None, booster()).fit(X, None, weight, given)
+    assert model.classes_.tolist() == classes
+    copies = rows_per_class(booster(), X, proba[:, np.argsort(classes)], weight)
+    expected = copies.predict_proba(X)
+    assert_allclose(model.predict_proba(X), expected[:, classes], rtol=0, atol=atol)
+    assert_array_equal(model.predict(X), copies.predict(X))
+    # Its parameters are the student's: a clone learns another number of classes.
+    if booster is lgbm:
+        again = clone(model.student_).fit(X, np.arange(len(X)) % 5)
+        assert again.predict_proba(X).shape == (len(X), 5)
 
 
 @BOOSTERS
