@@ -450,7 +450,7 @@ def test_relative_weights():
     ],
 )
 def test_parameters_obey_the_rule_of_their_name(name, good, bad):
-    X, y = [[0.0], [1.0], [2.0], [1.0]], [0, 1, 1, 0]
+    X, y = [[0.0], [1.0], [2.0], [1.0]], [0, 1, 0, 1]
     model = SoftLabelLogisticRegression(solver="proximal", tol=0.1)
     for value in good:
         model.set_params(**{name: value}).fit(X, y)

@@ -214,6 +214,7 @@ GOOD = {
     "calibrate": lambda g: g.some(True, False, "auto", None),
     "categorical_features": lambda g: g.some(None, [0]),
     "class_weight": lambda g: g.some(None, "balanced", {g.labels_of_classes.tolist()[0]: 2.0}),
+    "class_of": lambda g: g.some(None, lambda key: key),
     "confidence_level": lambda g: g.some(0.5, 0.95),
     "covariance_type": lambda g: g.some("auto", "full", "diag"),
     "cross_fit": lambda g: g.some(True, False),
