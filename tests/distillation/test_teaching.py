@@ -881,7 +881,6 @@ def told(proba, y=Y):
         (GIVEN, told(pd.DataFrame(SAID, columns=NAMES)), ["not one of the classes"]),
         (GIVEN, told(pd.DataFrame(SAID, columns=[*"aab"]), None), ["class twice"]),
         (DistilledClassifier(None, n_synthetic=9), told(SAID), ["n_synthetic needs a"]),
-        (DistilledClassifier(FROZEN, n_synthetic=9), {"X": csr_array(X)}, ["sparse matrix"]),
     ],
 )
 def test_refusals(model, arguments, parts):

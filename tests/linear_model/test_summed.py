@@ -20,7 +20,7 @@ ENDS = [0, 1, 40, 40, 300, 310, 600]
 K = 3
 
 
-def listed(X, n_logits, fit_intercept, terms=(), unit=None):
+def listed(X, n_logits, fit_intercept, terms=(), unit=None, offset=None):
     unit = max(term.weight.max() for term in terms)
     parts = []
     for a, b in pairwise(ENDS):
