@@ -185,7 +185,7 @@ GOOD = {
     **dict.fromkeys(("p", "q", "P", "Q", "y_proba", "y_proba_other"), Problem.rows),
     **dict.fromkeys(("student_proba", "proba"), Problem.rows),
     **dict.fromkeys(("p_logits", "q_logits", "log_p", "log_q", "log_proba"), logarithms),
-    **dict.fromkeys(("p_counts", "q_counts"), counts),
+    **dict.fromkeys(("counts", "p_counts", "q_counts"), counts),
     **dict.fromkeys(("reference", "current"), lambda g: counts(g)[0]),
     **dict.fromkeys(("mean_p", "mean_q"), lambda g: g.rng.normal(size=2)),
     **dict.fromkeys(("cov_p", "cov_q"), Problem.covariance),
