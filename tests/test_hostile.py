@@ -24,7 +24,12 @@ from sklkl.calibration import (
     SoftCalibratedClassifierCV,
     TemperatureScaling,
 )
-from sklkl.distillation import DistilledClassifier, PooledClassifier, munge
+from sklkl.distillation import (
+    DeferringClassifier,
+    DistilledClassifier,
+    PooledClassifier,
+    munge,
+)
 from sklkl.divergences._registry import DIVERGENCES
 from sklkl.inspection import TemperatureDisplay
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
@@ -209,6 +214,18 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         lambda: take(x, [0]),
     ):
         with pytest.raises(ValueError, match=r"X.*(column 99|entries beyond)"):
+            function()
+    rows = np.eye(x.shape[0])
+    for function in (
+        lambda: SoftLabelLogisticRegression().fit(rows, x),
+        lambda: SoftLabelLogisticRegressionCV().fit(rows, x),
+        lambda: SoftCalibratedClassifierCV(GaussianNB()).fit(rows, x),
+        lambda: DistilledClassifier(GaussianNB()).fit(rows, x),
+        lambda: PooledClassifier([GaussianNB()]).fit(rows, x),
+        lambda: DeferringClassifier(GaussianNB(), GaussianNB()).fit(rows, x),
+        lambda: soft_cross_val_predict(GaussianNB(), rows, x),
+    ):
+        with pytest.raises(ValueError, match=r"y.*(column 99|entries beyond)"):
             function()
     for function in (
         lambda: TopK.from_dicts([{0: 0.0}], classes=x),

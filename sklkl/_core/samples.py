@@ -40,9 +40,10 @@ def n_rows(x, name):
 
 def indexed(X, y):
     """Return samples and their targets, or None, as what rows can be taken from."""
-    if issparse(X):
-        check_entries(X, "X")
-    elif isinstance(X, memoryview):
+    for name, rows in {"X": X, "y": y}.items():  # before SciPy takes them to CSR
+        if issparse(rows):
+            check_entries(rows, name)
+    if isinstance(X, memoryview):
         X = np.asarray(X)
     return indexable(X, y)
 
