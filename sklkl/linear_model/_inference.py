@@ -286,7 +286,7 @@ def _contrast(classes, base):
     """Return the matrix of differences from one class, and the other classes."""
     try:
         (at,) = places([base], classes.tolist())
-    except TypeError:  # not hashable
+    except (TypeError, ValueError):  # not hashable, as a memoryview
         at = -1
     if at < 0:
         raise ValueError(f"base must be one of the classes {shown(classes)}; got {base!r}.")

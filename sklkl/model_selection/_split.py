@@ -272,7 +272,7 @@ class WeightedSplitMixin:
         n_splits : int
             The number of splits.
         """
-        return self.n_splits * getattr(self, "n_repeats", 1)
+        return int(self.n_splits) * int(getattr(self, "n_repeats", 1))  # of more than 8 bits
 
 
 class StratifiedSoftKFold(WeightedSplitMixin, KFold):

@@ -193,7 +193,7 @@ def test_contrasts_of_a_penalised_model_are_differences():
 
 def test_other_bases_are_refused(binary):
     model, *data = binary
-    for base in (2, [1]):
+    for base in (2, [1], memoryview(bytearray(1))):
         message = matches("base must be one of the classes [0, 1]; got", base)
         with pytest.raises(ValueError, match=message):
             model.coef_frame(base=base)

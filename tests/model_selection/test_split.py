@@ -221,6 +221,8 @@ def test_what_parameters_mean():
     assert StratifiedSoftShuffleSplit().get_n_splits() == 10
     assert StratifiedSoftKFold(7).get_n_splits([0], [1], [2], [3]) == 7
     assert RepeatedStratifiedSoftKFold().get_n_splits() == 50
+    small = RepeatedStratifiedSoftKFold(n_splits=np.int8(100), n_repeats=np.int8(2))
+    assert small.get_n_splits() == 200
     repeated = RepeatedStratifiedSoftKFold(n_splits=3, n_repeats=2, random_state=1)
     assert repeated.get_n_splits([0], [1], [2], [3]) == len(splits(repeated, make_y())) == 6
     assert repr(repeated) == (
