@@ -248,6 +248,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: fidelity_report(MODEL, MODEL, np.float64(1.0)), "X must be an array"),
         (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=bytearray(2)), "cv must be"),
         (lambda: divergence_loss([0, 1], P, divergence_params=DOK), "divergence_params"),
+        (lambda: LOGISTIC.fit(P, np.zeros(2, "i4, f8")), "y is a structured array of fields"),
         (lambda: soft_cross_val_predict({}, P, P), "estimator must be an estimator with fit"),
         (lambda: soft_cross_val_predict(GaussianNB, P, P), "estimator must be an estimator"),
         (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=csr_array(P)), "cv must be"),

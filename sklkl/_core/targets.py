@@ -180,6 +180,9 @@ def check_target(
         raise ValueError(f"{name} is empty: 0 {what}.")
     if values.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must hold labels.")
+    if values.dtype.names is not None:
+        fields = list(values.dtype.names)
+        raise ValueError(f"{name} is a structured array of fields {fields}; pass one field.")
     if hasattr(y, "iloc"):
         values = y  # which scikit-learn converts, as nullable integers with a missing value
     known, values = _check_hard(column_or_1d(values, warn=True), classes, name, of_part)
