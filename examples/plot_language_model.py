@@ -139,6 +139,7 @@ for name, proba, color in (
 ):
     ax.scatter(p_new, proba, s=4, alpha=0.4, color=color, label=name, linewidths=0)
 ax.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+ax.set_title("what students say of new tickets")
 ax.set_xlabel("true probability of a team")
 ax.set_ylabel("student's")
 ax.legend(markerscale=4)
