@@ -16,6 +16,7 @@ from sklkl import TopK
 from sklkl._optimize.solve import one_blas_thread
 from sklkl.distillation import DistilledClassifier
 from sklkl.linear_model import (
+    SeparationWarning,
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
     _objective,
@@ -119,7 +120,8 @@ def test_every_prediction_is_that_of_the_optimum(seeds):
             warnings.simplefilter("always", ConvergenceWarning)
             model = SoftLabelLogisticRegression(C=C / unit).fit(X, y, weight * unit)
         error = largest_error(model.predict_log_proba(X).astype("f8"), expected)
-        assert not caught or error > 1e-4, f"false alarm, seed {seed}"
+        alarms = [w for w in caught if w.category is not SeparationWarning]
+        assert not alarms or error > 1e-4, f"false alarm, seed {seed}"
         if not caught:
             worst, compared = max(worst, error), compared + 1
     assert compared > 0.85 * len(seeds)
