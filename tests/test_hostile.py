@@ -246,6 +246,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: kl_loss([0, 1], P, base=np.timedelta64(2, "s")), "base must be"),
         (lambda: DistilledClassifier(MODEL).fit(P, {"a": [1, 2]}), "y must hold an entry"),
         (lambda: fidelity_report(MODEL, MODEL, np.float64(1.0)), "X must be an array"),
+        (lambda: fidelity_report(np.float16(2), np.float16(2), P), "must have shape"),
         (lambda: soft_cross_val_predict(GaussianNB(), P, P, cv=bytearray(2)), "cv must be"),
         (lambda: divergence_loss([0, 1], P, divergence_params=DOK), "divergence_params"),
         (lambda: LOGISTIC.fit(P, np.zeros(2, "i4, f8")), "y is a structured array of fields"),

@@ -196,7 +196,7 @@ class KLObjective(Objective):
 
     def set_penalty(self, C, l1_ratio):
         """Change the penalty; everything else stays."""
-        self.weak = C * self.unit >= WEAK
+        self.weak = float(C) * float(self.unit) >= WEAK  # inf without a warning
         penalty = min(1.0 / C / self.unit / self.total_weight, MOST_PENALTY)
         self.penalty = (1.0 - l1_ratio) * penalty
         self.l1 = l1_ratio * penalty / self.temperature

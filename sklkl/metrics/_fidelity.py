@@ -96,7 +96,7 @@ def with_columns(given, names, classes=None, own=(None, None)):
     columns = [frame_columns(x, c) for x, c in zip(given, named[::-1], strict=True)]
     columns = [None if c is None else c.tolist() for c in columns]
     columns = [c if o is None else o for c, o in zip(columns, own, strict=True)]
-    default = classes or columns[0] or columns[1] or list(range(np.shape(given[0])[-1]))
+    default = classes or columns[0] or columns[1]
     probas, of_columns = [], []
     for name, x, own_columns in zip(names, given, columns, strict=True):
         proba = as_floating(x, name)
@@ -105,6 +105,7 @@ def with_columns(given, names, classes=None, own=(None, None)):
                 f"{name} must have shape (n_samples, n_classes), a column for each of at "
                 f"least two classes; got {proba.shape}."
             )
+        default = default or list(range(proba.shape[1]))
         known = own_columns or default
         if len(known) != proba.shape[1]:
             raise ValueError(
