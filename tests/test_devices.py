@@ -1,7 +1,7 @@
 """Arrays of other libraries: results are those of NumPy, and stay where their rows are.
 
 ``SCIPY_ARRAY_API=1`` must be in the environment before SciPy is imported, so that these tests
-run in an invocation of their own: see ``.ci/run``.
+run in an invocation of their own: see ``.ci/run more``.
 """
 
 import os

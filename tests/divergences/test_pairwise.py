@@ -63,7 +63,7 @@ def test_is_the_row_wise_function_of_each_pair(case):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_many_zeros(case, dtype):
     """What p rules out is merged; but not entries of q just below zero."""
-    for k in (16, 100, 1024):
+    for k in (16, 100, 1024) if dtype == np.float64 else (100,):
         P, Q = random_rows(24, k, 1), random_rows(24, k, 2)
         rng = np.random.default_rng(k)
         P[5:] *= rng.random((19, k)) < 0.2
