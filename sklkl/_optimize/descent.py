@@ -145,7 +145,8 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
         metric.keep_current(W, gradient, n_iter, failures, arrival.sizes)
         direction, slope, newton = method.propose(W, gradient)
         # The metric at 0 says nothing of a Newton step at W.
-        converged = failures < 2 and arrival(gradient, *newton)
+        unattained = value <= objective.unattained
+        converged = failures < 2 and arrival(gradient, *newton) and not unattained
         if converged and metric.certifies(n_iter):
             # Of a class that has become rare meanwhile the metric sees too much curvature, and
             # a product of averages may see too much of a flat direction.
@@ -157,7 +158,7 @@ def descend(method, objective, W, *, tol, max_iter, callback=None):
         if converged:
             if arrival.size > NARROW_SIZE or not objective.widen():
                 break
-        elif n_iter >= max_iter or value <= objective.unattained:
+        elif n_iter >= max_iter or unattained:
             arrival.measure(newton[0])
             break
         elif not arrival.stagnates(value) or not objective.widen():

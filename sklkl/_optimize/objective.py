@@ -29,7 +29,8 @@ class Objective:
     absent : ndarray of shape (n_columns,), or None
         Which columns have no finite optimum, as columns of classes that no target has.
     unattained : float
-        Values up to this one are approached only by coefficients that grow without end.
+        Values up to this one are approached only by coefficients that grow without end, or
+        leave no digits to tell an optimum by.
     settled : float
         Values up to this one are taken for the least there is.
     sample : Objective, or None

@@ -146,7 +146,10 @@ def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, sta
         warnings.warn(why, SeparationWarning, stacklevel=stacklevel)
     elif not (result.converged or result.stopped):
         if result.value <= objective.unattained:
-            what = "The classes are separable, and without a penalty there is no optimum"
+            what = (
+                "All labels are predicted with certainty: the classes are separable, and "
+                "without a penalty there is no optimum, or an offset leaves nothing to learn"
+            )
         else:
             what = f"Further steps would still change a log-odds by about {result.left:.2g}"
         warnings.warn(

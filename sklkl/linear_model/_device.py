@@ -112,25 +112,26 @@ class DeviceRows:
         size, n_logits = self.shape
         total, gram = 0.0, np.zeros((size, size) if full else size)
         M = np.zeros((n_logits, n_logits) if products else n_logits)
-        for _, X, proba, weight in self._curved(W):
-            p = proba[:, -n_logits:]
-            of_each = weight[:, None] * p * (1.0 - p)
+        for _, X, p, variance, weight in self._curved(W):
+            of_each = weight[:, None] * variance
             h = self._of_row(of_each)
             total += self._sum(h)
             gram += self._products(X, h, full)[0]
             if products:
                 of_p = self._here(self.xp.matrix_transpose(p * weight[:, None]) @ p)
-                M += np.diag(self._here(self.xp.sum(p * weight[:, None], axis=0))) - of_p
+                M -= of_p
             else:
                 M += self._here(self.xp.sum(of_each, axis=0))
+        if products:  # its rows sum to 0
+            np.fill_diagonal(M, 0.0)
+            np.fill_diagonal(M, -M.sum(axis=1))
         return total, gram, M if n_logits > 1 else None
 
     def class_curvature(self, W, full):
         """See ``Rows``."""
         blocks = 0.0
-        for _, X, proba, weight in self._curved(W):
-            h = weight[:, None] * proba * (1.0 - proba)
-            blocks = blocks + self._products(X, h[:, -self.shape[1] :], full)
+        for _, X, _, variance, weight in self._curved(W):
+            blocks = blocks + self._products(X, weight[:, None] * variance, full)
         return blocks
 
     def gram(self, full):
@@ -148,28 +149,33 @@ class DeviceRows:
         return np.stack([self._here(turned(X * h_k) @ X) for h_k in columns])
 
     def _curved(self, W):
-        """Yield, for some rows and a term: term, X, probabilities, weights in a Hessian."""
-        V = self._there(W)
+        """Yield, for some rows and a term: term, X, p, p (1 - p), weights in a Hessian."""
+        V, of_logits = self._there(W), np.s_[:, -self.shape[1] :]
         for part in self._parts(W.size):
             X = self._dense(part)
             logits = self._logits(X, V)
             for term, weight in zip(self.terms, self.weights, strict=True):
                 z, _, rest = exponentials(self.xp, logits / term.temperature)
                 of_term = self.xp.astype(weight[part], self.dtype) / term.temperature**2
-                yield term, X, self.xp.exp(z) / (1.0 + rest), of_term
+                e = self.xp.exp(z)
+                p = (e / (1.0 + rest))[of_logits]
+                # 1 - p, which does not cancel where p is near 1.
+                variance = p * ((rest + (1.0 - e)) / (1.0 + rest))[of_logits]
+                yield term, X, p, variance, of_term
 
     def hessian(self, W):
         """See ``Rows``."""
         size = self.shape[0]
         turned, hessian = self.xp.matrix_transpose, np.zeros((W.size, W.size))
-        for _, X, p, weight in self._curved(W):
+        for _, X, p, variance, weight in self._curved(W):
             rooted = (self.xp.sqrt(weight)[:, None] * p)[:, :, None] * X[:, None, :]
             rooted = self.xp.reshape(rooted, (X.shape[0], -1))
-            hessian -= self._here(turned(rooted) @ rooted)
-            blocks = self._products(X, p * weight[:, None], full=True)
+            products = self._here(turned(rooted) @ rooted)
+            blocks = self._products(X, variance * weight[:, None], full=True)
             for k, block in enumerate(blocks):
                 own = slice(k * size, (k + 1) * size)
-                hessian[own, own] += block
+                products[own, own] = -block
+            hessian -= products
         return hessian
 
     def largest_change(self, direction):

@@ -47,6 +47,9 @@ MAX_PARAMETERS = 5_000
 # Below this the Hessian, its diagonal scaled to 1, is singular but for rounding.
 MIN_RCOND = 1e-12
 
+# Of the root of a diagonal entry, whose fourth power would underflow in products of scores.
+LEAST_SCALE = 1e-75
+
 # Of a coefficient in units of the data; a larger one is 0 at this penalty, too.
 MAX_PENALTY = 1e307
 
@@ -430,7 +433,7 @@ def _solve(hessian, products, gradient):
     The first and the second are multiplied by the scales.
     """
     scale = np.sqrt(np.maximum(np.diag(hessian), 0.0))
-    singular = not scale.all()
+    singular = not scale.min() > LEAST_SCALE
     if not singular:
         hessian /= np.outer(scale, scale)
         largest = np.abs(hessian).sum(axis=0).max()
@@ -442,8 +445,9 @@ def _solve(hessian, products, gradient):
     if singular:
         raise ValueError(
             "The Hessian is singular, the coefficients are not determined: features are "
-            "linearly dependent (or constant, beside an intercept), or classes are separable. "
-            "Drop such features, or penalise the coefficients (a finite C)."
+            "linearly dependent (or constant, beside an intercept), classes are separable, or "
+            "an offset is certain of all labels. Drop such features, or penalise the "
+            "coefficients (a finite C)."
         )
     half = cho_solve(factor, products / np.outer(scale, scale), check_finite=False)
     covariance = cho_solve(factor, half.T, check_finite=False)

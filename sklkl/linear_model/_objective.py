@@ -77,8 +77,9 @@ SPARSE_PAIR = 17
 # Beyond, squares of coefficients would be lost or overflow.
 MOST_PENALTY = 1e300
 
-# Mean loss of labels below which all are predicted with certainty.
-SEPARATED = 1e-12
+# Mean loss of labels below which all are predicted with certainty; and, where an offset does
+# that, below which products of the small probabilities that are left would underflow.
+SEPARATED, LOST = 1e-12, 1e-300
 
 # C times the largest weight from which on a penalty is as good as none for separable classes;
 # and log-odds of a row that are reason enough then to ask whether they are.
@@ -264,14 +265,14 @@ class KLObjective(Objective):
 
     @property
     def unattained(self):
-        """Values up to this one need coefficients that grow without end; -inf if none do.
+        """Values up to this one have no optimum that could be found; -inf if all have.
 
         Labels alone, without a penalty, can be predicted ever better if they are separable;
         but an offset may predict them so without any coefficients.
         """
-        unbounded = self.penalty == 0.0 and self.l1 == 0.0 and self.entropy == 0.0
-        unbounded = unbounded and self.rows.offset is None
-        return SEPARATED if unbounded else -np.inf
+        if self.penalty > 0.0 or self.l1 > 0.0 or self.entropy != 0.0:
+            return -np.inf
+        return SEPARATED if self.rows.offset is None else LOST
 
     def separated(self, W):
         """Return a message if classes are separable, and no penalty to speak of holds W."""

@@ -260,15 +260,16 @@ class LocalRows:
     def _variances(self, W):
         """Return ``w p (1 - p)`` of each row and logit, summed over terms."""
         variances = 0.0
-        for p, weight in self._terms_at(W):
-            variances = variances + weight[:, np.newaxis] * p * (1.0 - p)
+        for p, rest, weight in self._terms_at(W):
+            variances = variances + weight[:, np.newaxis] * p * rest
         return variances
 
     def _terms_at(self, W):
-        """Yield the probabilities of the logits, and the weights of rows, in each term."""
+        """Yield probabilities p of the logits, 1 - p, and weights of rows, in each term."""
+        of_logits = np.s_[:, -self.shape[1] :]
         for term in self.terms:
-            p = self.predict(W, PROBA, term.temperature)[:, -self.shape[1] :]
-            yield p.astype(np.float64), term.weight / term.temperature**2
+            p = self.predict(W, PROBA, term.temperature).astype(np.float64)
+            yield p[of_logits], _rest(p)[of_logits], term.weight / term.temperature**2
 
     def gram(self, full):
         """See ``Rows``."""
@@ -321,7 +322,7 @@ class LocalRows:
             for term in self.terms:
                 proba = kernel.predict(W, PROBA, term.temperature)
                 weight = term.weight[rows] / term.temperature**2
-                _add_curvature(hessian, X, proba, weight)
+                _add_curvature(hessian, X, proba, _rest(proba), weight)
         return hessian
 
     def _sparse_hessian(self, W):
@@ -331,9 +332,9 @@ class LocalRows:
         blocks = np.zeros((len(a), size, size))
         for rows in self._pair_slices():
             h = np.zeros((rows.stop - rows.start, len(a)))
-            for p, weight in terms:
-                p, weight = p[rows], weight[rows, np.newaxis]
-                h += weight * p[:, a] * ((a == b) - p[:, b])
+            for p, rest, weight in terms:
+                p, rest, weight = p[rows], rest[rows], weight[rows, np.newaxis]
+                h += weight * p[:, a] * np.where(a == b, rest[:, b], -p[:, b])
             blocks += self._of_pairs(rows, h)
         hessian = np.zeros((n_logits, size, n_logits, size))
         hessian[a, :, b] = hessian[b, :, a] = blocks
@@ -397,13 +398,17 @@ class LocalRows:
         open_group, of_open_group = -1, np.zeros(m)  # it may go on in the next chunk
         for here in _chunks(np.arange(len(rows)), SCORE_SLICE // m):
             X, weight = self._dense(rows[here]) / scale, term.weight[rows[here]]
-            target = one_hot(term.target[rows[here]], V.shape[1] + 1)[:, 1:]
+            target = one_hot(term.target[rows[here]], V.shape[1] + 1)
             logits = np.hstack([np.zeros((len(X), 1)), X @ V])
             if self.offset is not None:
                 logits[:, -self.shape[1] :] += self.offset[rows[here]]
-            proba = softmax(logits, axis=1)[:, 1:]
-            _add_curvature(hessian, X, proba, weight)
-            scores = _row_products(weight[:, np.newaxis] * (proba - target), X)
+            proba = softmax(logits, axis=1)
+            _add_curvature(hessian, X, proba[:, 1:], _rest(proba)[:, 1:], weight)
+            # Residuals sum to 0, which spares that of the largest p, near 1, its rounding.
+            residual, largest = proba - target, _largest(proba)
+            residual[largest] = 0.0
+            residual[largest] = -residual.sum(axis=1)
+            scores = _row_products(weight[:, np.newaxis] * residual[:, 1:], X)
             gradient += scores.sum(axis=0)
             begins = np.flatnonzero(np.diff(group[here], prepend=-1))
             first, last = group[here[0]], group[here[-1]]
@@ -560,7 +565,20 @@ def _chunks(rows, step):
         yield rows[start : start + step]
 
 
-def _add_curvature(hessian, X, proba, weight):
+def _largest(proba):
+    """Return the index of the largest probability of each row."""
+    return np.arange(len(proba)), proba.argmax(axis=1)
+
+
+def _rest(proba):
+    """Return 1 - p, of the largest p of a row as the sum of the others, lest it cancels."""
+    rest, others, largest = 1.0 - proba, proba.copy(), _largest(proba)
+    others[largest] = 0.0
+    rest[largest] = others.sum(axis=1)
+    return rest
+
+
+def _add_curvature(hessian, X, proba, rest, weight):
     """Add the sum of ``weight (diag(p) - p p') (x) x x'`` over rows to ``hessian``.
 
     Parameters
@@ -570,14 +588,17 @@ def _add_curvature(hessian, X, proba, weight):
     X : ndarray of shape (n_samples, size)
     proba : ndarray of shape (n_samples, n_logits)
         Without the probabilities of a class whose logit is 0.
+    rest : ndarray of shape (n_samples, n_logits)
+        1 - p, with all its digits.
     weight : ndarray of shape (n_samples,)
     """
     size = X.shape[1]
     of_rows = _row_products(np.sqrt(weight)[:, np.newaxis] * proba, X)
-    hessian -= of_rows.T @ of_rows
-    for k, p in enumerate(proba.T):
+    products = of_rows.T @ of_rows
+    for k, h in enumerate((proba * rest).T):
         block = slice(k * size, (k + 1) * size)
-        hessian[block, block] += (X * (weight * p)[:, np.newaxis]).T @ X
+        products[block, block] = -(X * (weight * h)[:, np.newaxis]).T @ X
+    hessian -= products
 
 
 def _row_products(A, X):

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from scipy.special import logsumexp, softmax
 from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -229,6 +230,26 @@ def test_no_optimum_is_missed_where_an_offset_leaves_no_curvature(far):
     _, gradient = rows.objective(np.vstack([wrong.coef_.T, wrong.intercept_]))
     gradient[:-1] += wrong.coef_.T
     assert np.abs(gradient).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_three_classes_are_fitted_where_an_offset_is_nearly_certain_of_all_labels(kind):
+    data, right = kind(SPARSE_X), np.eye(3)[HARD]
+    near, far = (exact(C=np.inf).fit(data, HARD, offset=h * right) for h in (20.0, 40.0))
+    assert_allclose(centred(far.coef_), centred(near.coef_), rtol=1e-6)
+    assert np.abs(far.coef_).max() > 0.01
+    errors = [
+        model.coef_inference(data, HARD, offset=h * right)["std_error"]
+        for model, h in ((near, 20.0), (far, 40.0))
+    ]
+    assert_allclose(*errors, rtol=1e-6)
+
+
+def test_a_fit_says_that_an_offset_left_it_nothing_to_learn():
+    offset = 1e4 * np.eye(3)[HARD]
+    with pytest.warns(ConvergenceWarning, match="an offset leaves nothing to learn"):
+        SoftLabelLogisticRegression(C=np.inf).fit(X, HARD, offset=offset)
+    assert_array_equal(SoftLabelLogisticRegression().fit(X, HARD, offset=offset).coef_, 0.0)
 
 
 def test_two_columns_are_the_log_odds_of_the_second():
