@@ -110,6 +110,10 @@ PARTS = {
         offset : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
             Log-odds that are added to the linear scores, as in ``fit``: needed if the fit had
             some, zeros otherwise.""",
+    "of_student": """
+        **params : dict
+            Metadata that the student requests for it, as the ``offset`` of a logistic one, if
+            metadata routing is enabled.""",
     "y": """
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or data frame
             Labels, or a probability vector per row.""",

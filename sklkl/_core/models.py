@@ -241,6 +241,24 @@ def weight_params(model, name, weight, consequence, stacklevel=4):
     return {key: weight}
 
 
+def refuse_offset(model, params, name, owner):
+    """Refuse a model that predicts with an offset, for an owner that hands on none.
+
+    ``params`` is the metadata that the model is to be fitted with.
+    """
+    if is_frozen(model):
+        needs = getattr(innermost(model.estimator), "needs_offset_", False)
+    else:
+        bases = type(innermost(model)).__mro__
+        own = any(base.__module__.startswith("sklkl.") for base in bases)
+        needs = own and metadata_name(model, "offset") in params
+    if needs:
+        raise ValueError(
+            f"The {name} {type(model).__name__} is fitted with an offset, and would need one "
+            f"to predict, which {owner} does not hand on. Fit it without, or by itself."
+        )
+
+
 def refuse_extreme_weights(weight, model):
     """Refuse weights whose squares a model of another library cannot compute with."""
     if weight is None or type(innermost(model)).__module__.startswith("sklkl."):

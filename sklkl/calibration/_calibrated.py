@@ -18,6 +18,7 @@ from sklkl._core.models import (
     fit_to_target,
     is_frozen,
     proba_or_logits,
+    refuse_offset,
     weight_params,
 )
 from sklkl._core.names import places, refuse_other_rows, shown
@@ -216,6 +217,7 @@ class SoftCalibratedClassifierCV(MetaClassifierMixin, SoftLabelClassifierMixin, 
     def _fit_folds(self, X, y, target, weight, fit_params):
         """Return triples of a model, test indices and its predictions; and what fit got."""
         split_params, fit_params = self._route(weight, fit_params)
+        refuse_offset(self.estimator, fit_params, "estimator", type(self).__name__)
         if is_frozen(self.estimator):
             everything = np.arange(num_samples(X))
             return [(self.estimator, everything, proba_or_logits(self.estimator, X))], {}

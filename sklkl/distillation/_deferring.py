@@ -22,6 +22,7 @@ from sklkl._core.models import (
     log_probabilities,
     probabilities,
     refuse_extreme_weights,
+    refuse_offset,
     refuse_unlabeled,
     weight_params,
 )
@@ -279,6 +280,8 @@ class DeferringClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             target = check_target(y, refuse_integers=True, at_least=1 + (not frozen))
             y = target.y if target.hard else y
         params = self._route(weight, fit_params)
+        for name, estimator in self._inner_estimators().items():
+            refuse_offset(estimator, params[name], name, type(self).__name__)
         train, held = self._split(X, y, target, frozen, params["splitter"])
         if weight is not None:
             held = held[weight[held] > 0.0]

@@ -7,14 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metadata_routing import UNUSED, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklkl._core.classes import spread
 from sklkl._core.docs import documented
-from sklkl._core.meta import MetaClassifierMixin
+from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import check_has_proba, compares_pairs, is_frozen
 from sklkl._core.names import shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check_parameters, integer
@@ -45,6 +46,8 @@ from sklkl.distillation._teacher import MEMORY, as_memory, kept, predict, timed
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
+
+PREDICTIONS = "predict", "predict_proba", "predict_log_proba", "decision_function"
 
 
 def _is_single(value):
@@ -357,6 +360,28 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         inner = {"teacher": as_teacher(self.teacher), "student": as_student(self.student)}
         return {name: e for name, e in inner.items() if e is not None}
 
+    def get_metadata_routing(self) -> Any:
+        """Get the routes of metadata: as of all such models, and to the student's predictions.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+            The router.
+        """
+        mapping = MethodMapping().add(caller="score", callee="predict")
+        mapping.add(caller="score", callee="predict_proba")
+        for method in PREDICTIONS:
+            mapping.add(caller=method, callee=method)
+        router = super().get_metadata_routing()
+        return router.add(student_=as_student(self.student), method_mapping=mapping)
+
+    def _of_student(self, method, params):
+        """Return the metadata that the student gets for a method."""
+        if not get_config()["enable_metadata_routing"]:
+            refuse_metadata(method, params, "the student")
+            return {}
+        return process_routing(self, method, **params).student_[method]
+
     def _sk_visual_block_(self):
         return side_by_side(self._inner_estimators())
 
@@ -523,7 +548,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 )
 
     @documented
-    def score(self, X: Samples, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: Samples,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> float:
         """Score the student on the labelled samples: accuracy for labels, D² if soft.
 
         Parameters
@@ -533,6 +564,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             True labels, or a probability vector per row; ``unlabeled`` where there is none.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
+        **params : dict
+            Metadata for ``predict``, if ``y`` holds labels, or ``predict_proba``.
 
         Returns
         -------
@@ -545,50 +578,77 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             rows = np.flatnonzero(~is_unlabeled(y, self.unlabeled))
             if len(rows) == 0:
                 raise ValueError(f"y has no labelled sample; all are {self.unlabeled!r}.")
-            params = params_of_rows(X, {"sample_weight": sample_weight}, rows)
-            X, y, sample_weight = take(X, rows), take(y, rows), params["sample_weight"]
-        return super().score(X, y, sample_weight=sample_weight)
+            given = params_of_rows(X, {"sample_weight": sample_weight, **params}, rows)
+            X, y, sample_weight = take(X, rows), take(y, rows), given.pop("sample_weight")
+            params = given
+        return self._score(X, y, sample_weight, **params)
 
     @documented
-    def predict(self, X: Samples) -> NDArray[Any]:
+    def predict(self, X: Samples, **params: Any) -> NDArray[Any]:
         """Predict labels with the student.
 
-        %(X_to_labels)s
+        Parameters
+        ----------
+        %(X)s
+        %(of_student)s
+
+        Returns
+        -------
+        %(to_labels)s
         """
         check_is_fitted(self)
-        return self.student_.predict(X)
+        return self.student_.predict(X, **self._of_student("predict", params))
 
     @keeps_type(available_if(_student_has("predict_proba")))
     @documented
-    def predict_proba(self, X: Samples) -> Floats:
+    def predict_proba(self, X: Samples, **params: Any) -> Floats:
         """Predict probabilities with the student, at temperature 1.
 
-        %(X_to_proba)s
+        Parameters
+        ----------
+        %(X)s
+        %(of_student)s
+
+        Returns
+        -------
+        %(to_proba)s
         """
         check_is_fitted(self)
-        return predict_proba_at_1(self.student_, X, self.classes_, self._student_temperature)
+        params = self._of_student("predict_proba", params)
+        return predict_proba_at_1(
+            self.student_, X, self.classes_, self._student_temperature, **params
+        )
 
     @keeps_type(available_if(_student_has("predict_proba")))
     @documented
-    def predict_log_proba(self, X: Samples) -> Floats:
+    def predict_log_proba(self, X: Samples, **params: Any) -> Floats:
         """Predict log-probabilities with the student, at temperature 1.
 
-        %(X_to_log_proba)s
+        Parameters
+        ----------
+        %(X)s
+        %(of_student)s
+
+        Returns
+        -------
+        %(to_log_proba)s
         """
         check_is_fitted(self)
         if learns_from_probabilities(self.student_):
-            return self.student_.predict_log_proba(X)
+            params = self._of_student("predict_log_proba", params)
+            return self.student_.predict_log_proba(X, **params)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(self.predict_proba(X, **params))
 
     @keeps_type(available_if(_student_has("decision_function")))
     @documented
-    def decision_function(self, X: Samples) -> Floats:
+    def decision_function(self, X: Samples, **params: Any) -> Floats:
         """Compute the student's decision function.
 
         Parameters
         ----------
         %(X)s
+        %(of_student)s
 
         Returns
         -------
@@ -597,7 +657,8 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             student, columns in the order of ``classes_`` unless they are pairs of classes.
         """
         check_is_fitted(self)
-        scores, own = self.student_.decision_function(X), self.student_.classes_
+        params = self._of_student("decision_function", params)
+        scores, own = self.student_.decision_function(X, **params), self.student_.classes_
         if np.ndim(scores) == 1:  # of the second of two classes
             return scores if own[1] == self.classes_[1] else -scores
         if np.shape(scores)[1] != len(own) or compares_pairs(self.student_):

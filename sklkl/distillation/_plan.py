@@ -20,6 +20,7 @@ from sklkl._core.models import (
     is_frozen,
     metadata_name,
     refuse_extreme_weights,
+    refuse_offset,
     weight_params,
 )
 from sklkl._core.names import shown
@@ -162,6 +163,9 @@ def resolve(options, X, y, sample_weight, teacher_proba, fit_params):
     of_teacher, of_student, of_splitter, weight = _route(
         options, teacher, student, sample_weight, fit_params
     )
+    refuse_offset(teacher, of_teacher, "teacher", "the fit of a student")
+    if options.tune:
+        refuse_offset(student, of_student, "student", "tune")
     of_labels = holds_labels(y)
     if is_sparse(teacher_proba):
         _refuse_for_sparse(options, student, y, of_labels)

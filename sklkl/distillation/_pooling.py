@@ -27,6 +27,7 @@ from sklkl._core.models import (
     log_probabilities,
     probabilities,
     refuse_extreme_weights,
+    refuse_offset,
     weight_params,
 )
 from sklkl._core.names import shown
@@ -268,6 +269,7 @@ class PooledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEstima
             y = target.y if target.hard else y
         split_params, params = self._route(pairs, weight, fit_params)
         for name, estimator in pairs:
+            refuse_offset(estimator, params[name], f"estimator {name!r}", "a pool")
             if params[name] and not is_frozen(estimator):
                 refuse_extreme_weights(weight, estimator)
         splits = []

@@ -211,9 +211,9 @@ def learns_from_probabilities(student):
     return soft_student_path(student) is not None
 
 
-def predict_proba_at_1(student, X, classes, temperature):
+def predict_proba_at_1(student, X, classes, temperature, **params):
     """Return probabilities of ``classes``, at temperature 1, of a student."""
-    proba = predict_columns(student, X, owner="The student's")
+    proba = predict_columns(student, X, owner="The student's", **params)
     if learns_from_probabilities(student):
         return proba
     return temper(spread(student.classes_, proba, classes), 1.0 / temperature)

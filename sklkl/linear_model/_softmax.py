@@ -125,8 +125,9 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             raise ValueError(
                 f"This {type(self).__name__} was fitted with an offset, for which its "
                 f"coefficients do not make up: pass offset= to {method}, zeros where there is "
-                "none. Of estimators that hold it only pipelines and searches hand one on: "
-                "call it itself, as model.student_, or fit it without."
+                "none. Of estimators that hold it only pipelines and DistilledClassifier hand "
+                "one on, as metadata, and no predictions of sklkl.dask do: call it itself, as "
+                "model.best_estimator_ or model.to_local(), or fit it without."
             )
 
     def _at(self, offset):
@@ -167,7 +168,7 @@ class LinearSoftmaxMixin(SoftLabelClassifierMixin):
             If ``y`` is no valid target, or arguments name their rows in another order than
             ``X``.
         """
-        return self._score(X, y, sample_weight, offset)
+        return self._score(X, y, sample_weight, offset=offset)
 
     def _coefficients(self, intercept=None):
         """Return dense coefficients, a column per logit.

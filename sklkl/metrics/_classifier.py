@@ -63,15 +63,15 @@ class SoftLabelClassifierMixin(ClassifierMixin):
         """
         return self._score(X, y, sample_weight)
 
-    def _score(self, X, y, sample_weight, offset=None):
-        """Return the score; ``offset`` is for models whose predictions take one."""
+    def _score(self, X, y, sample_weight, **more):
+        """Return the score; further arguments are for models whose predictions take them."""
         check_is_fitted(self)
-        given = {"y": y, "sample_weight": sample_weight, "offset": offset}
+        more = {name: value for name, value in more.items() if value is not None}
+        given = {"y": y, "sample_weight": sample_weight, **more}
         if isinstance(X, Batches):
             refuse_others(given)
             return self._score_batches(X)
         refuse_other_rows({"X": X, **given}, strict=False)
-        more = {} if offset is None else {"offset": offset}
         if is_sparse(y):
             target, _ = align_target(y, self.classes_, "y", sparse=True)
             match_rows(y=target, X=X)

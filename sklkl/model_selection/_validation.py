@@ -13,7 +13,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklkl._core.classes import spread
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
-from sklkl._core.models import ABSENT, check_partition, fit_and_predict, predict_columns
+from sklkl._core.models import (
+    ABSENT,
+    check_partition,
+    fit_and_predict,
+    predict_columns,
+    refuse_offset,
+)
 from sklkl._core.names import refuse_other_rows
 from sklkl._core.parameters import N_JOBS, Rule, check, integer, one_of
 from sklkl._core.samples import indexed, row_params, take
@@ -121,6 +127,7 @@ def soft_cross_val_predict(
     classes = target.classes
     splitter = check_soft_cv(cv, target.values, groups)
     split_params, fit_params = _route(estimator, splitter, groups, params or {})
+    refuse_offset(estimator, fit_params, "estimator", "soft_cross_val_predict")
     y = target.y if target.hard else y
     splits = list(splitter.split(X, y, **split_params))
     check_partition([test for _, test in splits], num_samples(X))

@@ -8,13 +8,15 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp, softmax
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklkl.batches import Batches
-from sklkl.distillation import DistilledClassifier
+from sklkl.calibration import SoftCalibratedClassifierCV
+from sklkl.distillation import DeferringClassifier, DistilledClassifier, PooledClassifier
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
     SoftLabelLogisticRegressionCV,
@@ -23,7 +25,7 @@ from sklkl.linear_model import (
 from sklkl.linear_model._loss import LossTerm
 from sklkl.linear_model._rows import LocalRows
 from sklkl.metrics import get_scorer, kl_loss
-from sklkl.model_selection import StratifiedSoftKFold
+from sklkl.model_selection import StratifiedSoftKFold, soft_cross_val_predict
 from tests._support.messages import matches
 from tests._support.models import exact
 from tests._support.problems import make_problem
@@ -368,6 +370,62 @@ def test_a_distilled_student_gets_it():
     assert_allclose(proba, alone.predict_proba(X, OFFSET), rtol=1e-9)
     with pytest.raises(ValueError, match="was fitted with an offset"):
         model.predict_proba(X)
+    with pytest.raises(TypeError, match=matches("predict got ['offset']", "the student")):
+        model.predict(X, offset=OFFSET)
+
+
+def test_predictions_of_a_distilled_student_get_it():
+    with config_context(enable_metadata_routing=True):
+        student = exact().set_fit_request(offset=True)
+        student.set_predict_request(offset="known").set_predict_proba_request(offset="known")
+        student.set_predict_log_proba_request(offset=True)
+        student.set_decision_function_request(offset=True)
+        model = DistilledClassifier(GaussianNB(), student, unlabeled=-1)
+        model.fit(X, HARD, offset=OFFSET)
+        alone, y = model.student_, np.where(np.arange(90) < 5, -1, HARD)
+        for method in ("predict", "predict_proba"):
+            found = getattr(model, method)(X, known=OFFSET)
+            assert_array_equal(found, getattr(alone, method)(X, OFFSET))
+        for method in ("predict_log_proba", "decision_function"):
+            found = getattr(model, method)(X, offset=OFFSET)
+            assert_array_equal(found, getattr(alone, method)(X, OFFSET))
+        assert model.score(X, y, known=OFFSET) == alone.score(
+            X[5:], HARD[5:], offset=OFFSET[5:]
+        )
+        assert model.score(X, SOFT, known=OFFSET) == alone.score(X, SOFT, offset=OFFSET)
+
+
+class Unfitted(GaussianNB):
+    def fit(self, *arguments, **params):
+        raise AssertionError("a model was fitted")
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda student: DistilledClassifier(student, GaussianNB()), "teacher"),
+        (lambda student: DistilledClassifier(Unfitted(), student, tune=True), "student"),
+        (lambda student: PooledClassifier([Unfitted(), student]), "estimator"),
+        (lambda student: DeferringClassifier(Unfitted(), student), "teacher"),
+        (lambda student: SoftCalibratedClassifierCV(student), "estimator"),
+    ],
+    ids=["teacher", "tune", "pool", "deferring", "calibration"],
+)
+def test_an_offset_that_predictions_would_lack_is_refused_before_a_fit(make, name):
+    with config_context(enable_metadata_routing=True):
+        model = make(SoftLabelLogisticRegression().set_fit_request(offset=True))
+        with pytest.raises(ValueError, match=matches(name, "offset", "does not hand on")):
+            model.fit(X, HARD, offset=OFFSET)
+    frozen = SoftLabelLogisticRegression().fit(X, HARD, offset=OFFSET)
+    if name != "student":
+        with pytest.raises(ValueError, match=matches(name, "offset", "does not hand on")):
+            make(FrozenEstimator(frozen)).fit(X, HARD)
+
+
+def test_out_of_fold_predictions_refuse_it():
+    params = {"offset": OFFSET}
+    with pytest.raises(ValueError, match="soft_cross_val_predict does not hand on"):
+        soft_cross_val_predict(SoftLabelLogisticRegression(), X, SOFT, params=params)
 
 
 def test_scorers_of_one_call_do_not_mix_offsets():
