@@ -355,7 +355,10 @@ MODELS = {
     ),
     "deferring": (
         DeferringClassifier(
-            DistilledClassifier(GaussianNB()), agreement=0.01, confidence_level=0.5
+            DistilledClassifier(GaussianNB()),
+            agreement=0.01,
+            confidence_level=0.5,
+            random_state=1,
         ),
         ["sklkl.distillation._deferring.DeferringClassifier", DISTILLED, LOGISTIC],
     ),
