@@ -188,6 +188,7 @@ class DistilledClassifier(OfStudent):
             student.fit(X, predicted(taught, "predict_proba", X), **given)
         student.set_params(temperature=1.0)
         self.teacher_, self.student_ = teacher, student
+        self._student_temperature = 1.0 if share == 1.0 else float(self.temperature)
         self._describe([])
         return self
 

@@ -42,7 +42,7 @@ from sklkl.distillation._student import (
     predict_proba_at_1,
     to_sklearn,
 )
-from sklkl.distillation._teacher import MEMORY, as_memory, kept, predict, timed
+from sklkl.distillation._teacher import MEMORY, kept, predict, timed
 from sklkl.linear_model._loss import resolve_divergence
 from sklkl.metrics import kl_loss
 from sklkl.metrics._classifier import SoftLabelClassifierMixin
@@ -466,8 +466,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         with timed("student", self.verbose):
             student = fit_student(student, X, classes, terms, plan.student_params)
         self.teacher_, self.student_, self.classes_ = teacher.teacher, student, classes
-        at_1 = learns_from_probabilities(student)
-        self._student_temperature = 1.0 if at_1 else terms[0].temperature
+        self._student_temperature = terms[0].temperature
         self.calibration_temperature_ = composition.calibration_temperature
         self.best_params_ = {name: settings[name] for name in plan.grid}
         self.tuning_results_ = students and students.results()
@@ -476,7 +475,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
 
     def _check_parameters(self):
         check_parameters(self, **RULES)
-        as_memory(self.memory)
+        kept(self.memory, predict)
         resolve_divergence(self.divergence, self.divergence_params)
         if self.teacher is not None:
             check_has_proba(as_teacher(self.teacher), "teacher")
@@ -682,7 +681,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
             holds, another estimator of this library.
         """
         check_is_fitted(self)
-        if self._student_temperature != 1.0:
+        if self._student_temperature != 1.0 and not learns_from_probabilities(self.student_):
             raise ValueError(
                 f"The student {type(self.student_).__name__} predicts at temperature "
                 f"{self._student_temperature}, at which it learned; scikit-learn has nothing "

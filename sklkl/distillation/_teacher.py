@@ -178,4 +178,10 @@ def kept(memory, function, *ignored):
     memory = as_memory(memory)
     if isinstance(memory, Memory):  # others with its interface may know no such option
         return memory.cache(function, ignore=list(ignored))
-    return memory.cache(function)
+    cached = memory.cache(function)
+    if not callable(cached):
+        raise ValueError(
+            f"memory={memory!r} cannot keep results: its cache returned {cached!r}, and no "
+            "function."
+        )
+    return cached

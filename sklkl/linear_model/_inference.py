@@ -145,7 +145,8 @@ def coef_inference(
     ----------
     model : estimator
         A fitted student or what holds one, as for ``coef_frame``. The student must have been
-        fitted to ``y``: one that was distilled, to the teacher's probabilities.
+        fitted to ``y``: one that was distilled, to the teacher's probabilities at
+        temperature 1.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples of the fit of the whole model; its transformers are applied to them, and taken
         as given.
@@ -176,7 +177,8 @@ def coef_inference(
         If the model does not end in a logistic student, or a transformer has no
         ``get_feature_names_out``.
     ValueError
-        If ``base`` is none of the classes, and where the method raises one.
+        If ``base`` is none of the classes, a student was distilled at another temperature
+        than 1, and where the method raises one.
 
     Warns
     -----
@@ -204,7 +206,7 @@ def coef_inference(
     2     petal length (cm)   4.2        0.2
           intercept          -2.6        0.2
     """
-    found = _student_behind(model)
+    found = _student_behind(model, of_fit=True)
     return inference_frame(*found, X, y, sample_weight, groups, confidence_level, base, offset)
 
 
@@ -250,12 +252,16 @@ def inference_frame(
     )
 
 
-def _student_behind(model):
-    """Return a fitted student, the transformers in front of it, and names of its features."""
+def _student_behind(model, of_fit=False):
+    """Return a fitted student, the transformers in front of it, and names of its features.
+
+    ``of_fit`` refuses a student that learned at another temperature than it predicts at.
+    """
     check_is_fitted(model)
-    whole, transformers, names = model, [], None
+    whole, transformers, names, temperature = model, [], None, 1.0
     while not hasattr(model, "coef_inference"):
         if hasattr(model, "student_"):  # of a distilled classifier
+            temperature = getattr(model, "_student_temperature", 1.0)
             model = model.student_
         elif isinstance(model, FrozenEstimator):
             model = model.estimator
@@ -271,6 +277,12 @@ def _student_behind(model):
                 "SoftLabelLogisticRegression, whose coefficients have these methods."
             )
     check_is_fitted(model, msg="The %(name)s inside is not fitted; a search needs refit=True.")
+    if of_fit and temperature != 1.0:
+        raise ValueError(
+            f"The student learned at temperature {temperature}: its coefficients, for "
+            "predictions at temperature 1, are the optimum for no targets there, and have no "
+            "such standard errors. Distil at temperature=1."
+        )
     return model, transformers, getattr(model, "feature_names_in_", names)
 
 

@@ -500,6 +500,11 @@ def test_inference_of_a_student_fitted_to_the_teacher():
     model.fit(X, teacher_proba=proba)
     frame = coef_inference(model, X, proba)
     pd.testing.assert_frame_equal(frame, model.student_.coef_inference(X, proba))
+    # Near enough to 1 for the coefficients to seem the optimum.
+    model.set_params(temperature=1.0001).fit(X, teacher_proba=proba)
+    with pytest.raises(ValueError, match=matches("temperature 1.0001", "Distil at")):
+        coef_inference(model, X, proba)
+    assert len(coef_frame(model)) == X.shape[1] + 1
 
 
 def test_models_that_do_not_end_in_a_student_are_refused():
