@@ -19,8 +19,13 @@ from sklkl import TopK
 from sklkl._core.arrays import without_tensor
 from sklkl._core.devices import place_of, to_host
 from sklkl.batches import Batches
-from sklkl.calibration import DirichletScaling, TemperatureScaling, VectorScaling
-from sklkl.distillation import DeferringClassifier, DistilledClassifier
+from sklkl.calibration import (
+    DirichletScaling,
+    SoftCalibratedClassifierCV,
+    TemperatureScaling,
+    VectorScaling,
+)
+from sklkl.distillation import DeferringClassifier, DistilledClassifier, PooledClassifier
 from sklkl.divergences import entropy, kl_contributions
 from sklkl.linear_model import (
     SoftLabelLogisticRegression,
@@ -36,6 +41,7 @@ from sklkl.metrics import (
     loss_interval,
     make_divergence_scorer,
 )
+from sklkl.model_selection import soft_cross_val_predict
 from tests._support.cases import CASES
 from tests._support.cases import case as case_of
 from tests._support.problems import random_rows
@@ -435,6 +441,30 @@ def test_a_scorer_restores_what_underflowed(elsewhere):
     value = scorer(there, elsewhere(far), elsewhere(y))
     assert np.isfinite(value)
     assert_allclose(value, scorer(here, far, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PooledClassifier([SoftLabelLogisticRegression(C=c) for c in (0.01, 1.0)]),
+        lambda: PooledClassifier(
+            [SoftLabelLogisticRegression(C=c) for c in (0.01, 1.0)], weights="learned"
+        ),
+        lambda: SoftCalibratedClassifierCV(SoftLabelLogisticRegression()),
+    ],
+    ids=["pool", "learned", "calibrated"],
+)
+def test_classifiers_that_hold_students_hand_X_on(make, elsewhere):
+    X, y = np.random.default_rng(0).normal(size=(60, 3)), random_rows(60, 3, 1)
+    for target in (y, y.argmax(axis=1)):
+        found, expected = make().fit(elsewhere(X), target), make().fit(X, target)
+        proba = found.predict_proba(elsewhere(X))
+        assert isinstance(proba, np.ndarray)
+        assert_allclose(proba, expected.predict_proba(X), atol=1e-6)
+        assert_array_equal(found.predict(elsewhere(X)), expected.predict(X))
+        student = SoftLabelLogisticRegression()
+        proba = soft_cross_val_predict(student, elsewhere(X), target)
+        assert_allclose(proba, soft_cross_val_predict(student, X, target), atol=1e-6)
 
 
 def test_students_refuse_what_those_of_numpy_refuse(elsewhere):
