@@ -7,6 +7,8 @@ have hatches or markers of their own, so that nothing is lost in grey.
 
 import numpy as np
 
+from sklkl._core.arrays import as_floating
+
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 # One of each for a class, over and over; neighbours differ in lightness. None is the colour of
 # text, black or, where the style of matplotlib is dark, white.
@@ -178,6 +180,16 @@ def check_ax(ax, n=1):
     if ax is not None and (len(axes) != n or not all(isinstance(a, plt.Axes) for a in axes)):
         raise ValueError(f"ax must be {n} matplotlib Axes, or None; got {ax!r}.")
     return plt
+
+
+def without_nan(values, name):
+    """Return numbers as an array; refuse NaN, which would be taken for the least of them."""
+    values = as_floating(values, name)
+    if (missing := np.argwhere(np.isnan(values))).size:
+        raise ValueError(
+            f"{name} holds NaN in row {missing[0, 0]}; leave out what is unknown."
+        )
+    return values
 
 
 def axes_of(ax, n=1, **layout):

@@ -26,6 +26,7 @@ from sklkl.inspection._drawing import (
     ink_of,
     number,
     unit_of,
+    without_nan,
 )
 from sklkl.metrics._losses import check_options, mean_divergence
 from sklkl.metrics._scorers import DivergenceScorer
@@ -120,8 +121,8 @@ class TemperatureDisplay:
         param_name: str = "temperature",
     ) -> None:
         self.temperatures = np.asarray(temperatures)
-        self.kl = np.asarray(kl)
-        self.accuracy = np.asarray(accuracy)
+        self.kl = without_nan(kl, "kl")
+        self.accuracy = without_nan(accuracy, "accuracy")
         for name, scores in {"kl": self.kl, "accuracy": self.accuracy}.items():
             if scores.ndim != 2 or len(scores) != self.temperatures.size:
                 raise ValueError(

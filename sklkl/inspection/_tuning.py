@@ -19,6 +19,7 @@ from sklkl.inspection._drawing import (
     style_of,
     text_of,
     thinned,
+    without_nan,
 )
 
 
@@ -76,7 +77,7 @@ class TuningDisplay:
         self, params: list[dict[str, Any]], mean_loss: ArrayLike, standard_error: ArrayLike
     ) -> None:
         self.params = params
-        self.mean_loss = np.asarray(mean_loss)
+        self.mean_loss = without_nan(mean_loss, "mean_loss")
         self.standard_error = np.asarray(standard_error)
         if not len(params) == len(self.mean_loss) == len(self.standard_error) > 0:
             raise ValueError(

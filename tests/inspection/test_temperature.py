@@ -226,6 +226,11 @@ def test_bad_arguments(options, parts):
         from_estimator(**{"estimator": MODEL, "X": X, "y": CODES, **options})
 
 
+def test_scores_that_are_unknown_are_refused():
+    with pytest.raises(ValueError, match="kl holds NaN in row 1"):
+        TemperatureDisplay([1.0, 2.0], [[0.1, 0.2], [0.3, np.nan]], np.ones((2, 2)))
+
+
 def test_scores_of_other_temperatures():
     with pytest.raises(ValueError, match="accuracy must have a row for each of the 2 temp"):
         TemperatureDisplay([1, 2], np.ones((2, 3)), np.ones((3, 2)))

@@ -74,3 +74,5 @@ def test_refusals():
         TuningDisplay.from_estimator(model)
     with pytest.raises(ValueError, match=matches("an entry for each", "got 1, 2 and 1")):
         TuningDisplay([{"temperature": 1.0}], [0.1, 0.2], [0.1])
+    with pytest.raises(ValueError, match="mean_loss holds NaN in row 1"):
+        TuningDisplay([{"temperature": t} for t in (1, 2)], [0.1, np.nan], [0.1, 0.1])

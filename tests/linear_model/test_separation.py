@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
@@ -170,6 +171,13 @@ def test_labels_beside_and_rows_without_weight():
     assert fit(WITH_RARE, y)[1] is None
     counted = np.where(RARE & (y == 0), 0.0, 1.0)
     assert fit(WITH_RARE, y, given={"sample_weight": counted})[1] is not None
+
+
+def test_a_penalty_whose_strength_overflows_is_none():
+    path = SoftLabelLogisticRegressionCV(Cs=[1e300], cv=3, tol=1e-8)
+    path.fit(X, NOISY, sample_weight=1e200)  # in silence
+    none = SoftLabelLogisticRegression(C=np.inf, tol=1e-8).fit(X, NOISY)
+    assert_allclose(path.coef_, none.coef_, rtol=1e-6)
 
 
 def test_a_weak_penalty():
