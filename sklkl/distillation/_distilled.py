@@ -596,7 +596,13 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
         %(to_labels)s
         """
         check_is_fitted(self)
-        return self.student_.predict(X, **self._of_student("predict", params))
+        labels = self.student_.predict(X, **self._of_student("predict", params))
+        if np.ndim(labels) != 1 or not np.isin(labels, self.classes_).all():
+            raise ValueError(
+                f"The student {type(self.student_).__name__} predicted other values than the "
+                "labels in classes_: a booster that is told a loss returns raw scores."
+            )
+        return labels
 
     @keeps_type(available_if(_student_has("predict_proba")))
     @documented

@@ -10,6 +10,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 from sklearn.utils.validation import validate_data
 
 from sklkl._core.classes import check_classes, spread
+from sklkl._core.distributions import check_rows
 from sklkl._core.models import inner_estimator, innermost, metadata_name, predict_columns
 from sklkl._core.names import shown
 from sklkl._core.samples import take
@@ -216,6 +217,8 @@ def predict_proba_at_1(student, X, classes, temperature, **params):
     proba = predict_columns(student, X, owner="The student's", **params)
     if learns_from_probabilities(student):
         return proba
+    # A booster that was told a loss of the user's own may return its raw scores.
+    proba = check_rows(proba, "The student's predict_proba")
     return temper(spread(student.classes_, proba, classes), 1.0 / temperature)
 
 

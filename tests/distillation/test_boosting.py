@@ -207,7 +207,19 @@ def test_other_losses_learn_from_a_row_per_class(booster, params):
     X = X.round(1)
     model = DistilledClassifier(None, booster(**params)).fit(X, teacher_proba=proba)
     copies = rows_per_class(booster(**params), X, proba)
-    assert_array_equal(model.predict_proba(X), copies.predict_proba(X))
+    # Of multiclassova the sums are not 1, and model.predict_proba refuses them.
+    assert_array_equal(model.student_.predict_proba(X), copies.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore:Cannot compute class probabilities")  # LightGBM's own
+def test_raw_scores_of_a_loss_of_the_user_are_refused():
+    X, proba, _ = data(missing=0.0)
+    student = lgbm(objective=lambda y, scores: (scores - 1.0, np.ones_like(scores)))
+    model = DistilledClassifier(None, student).fit(X, teacher_proba=proba)
+    with pytest.raises(ValueError, match="The student's predict_proba"):
+        model.predict_proba(X)
+    with pytest.raises(ValueError, match="LGBMClassifier predicted other values than"):
+        model.predict(X)
 
 
 def test_fewer_samples_than_classes():
