@@ -7,6 +7,7 @@ argument in turn is replaced by each hostile value.
 import datetime
 import re
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,9 @@ from sklkl.distillation import (
     PooledClassifier,
     munge,
 )
+from sklkl.distillation._certificate import least_rows
 from sklkl.divergences._registry import DIVERGENCES
-from sklkl.inspection import TemperatureDisplay
+from sklkl.inspection import ReliabilityDisplay, TemperatureDisplay
 from sklkl.linear_model import SoftLabelLogisticRegression, SoftLabelLogisticRegressionCV
 from sklkl.metrics import (
     calibration_error,
@@ -235,6 +237,19 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
             function()
 
 
+RAGGED, MIXED = [[0.5, 0.5], [1.0]], np.array([2.0, (0, 1.0)], dtype=object)
+
+
+def _wanted(classes):
+    rows = np.tile(P, (20, 1))
+    return ReliabilityDisplay.from_predictions(rows, rows, classes_of_interest=classes)
+
+
+def _temperatures(**options):
+    model = DistilledClassifier(GaussianNB())
+    return TemperatureDisplay.from_estimator(model, P, [0, 1], temperatures=[1], **options)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -269,6 +284,14 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         (lambda: TemperatureScaling().fit([[0.5, 0.5], [1.0]], [0, 1]), "X must be an array"),
         (lambda: LOGISTIC.predict_log_proba(Refuses()), "X cannot be read as an array: never"),
         (lambda: divergences.jensen_shannon_of_several(np.ones((0, 2))), "P holds no distrib"),
+        (lambda: SoftLabelLogisticRegressionCV(Cs=RAGGED).fit(P, P), "Cs must be an array"),
+        (lambda: DistilledClassifier(MODEL).fit(P, RAGGED), "y must be an array: its rows"),
+        (lambda: DistilledClassifier(MODEL, unlabeled=RAGGED).fit(P, P), "unlabeled must be"),
+        (lambda: _wanted(RAGGED), "classes_of_interest must be an array: its rows"),
+        (lambda: _temperatures(n_jobs=2**63), "n_jobs must be None or an integer"),
+        (lambda: kl_loss([0, 1], P, labels=MIXED), "labels have no order"),
+        (lambda: LOGISTIC.partial_fit(P, [0, 1], classes=MIXED), "classes have no order"),
+        (lambda: fidelity_report(MODEL, MODEL, frozenset("a")), "X must be an array of sampl"),
     ],
 )
 def test_what_is_no_argument_at_all(function, message):
@@ -304,6 +327,24 @@ def test_small_integers_are_integers():
     assert munge(X, few, random_state=0).shape == (100, 2)
     batches = Batches(pd.DataFrame(X).assign(y=y), target="y", batch_size=few)
     assert [len(batch[0]) for batch in batches] == [100, 100, 100]
+
+
+@pytest.mark.parametrize("half", [np.longdouble("0.5"), Fraction(1, 2)])
+def test_a_level_is_any_real_number(half):
+    rows, labels = np.tile(P, (20, 1)), [0, 0, 1, 1] * 10
+    model = SoftLabelLogisticRegression().fit(rows[:, 1:], labels)
+
+    def results(level):
+        own = {"confidence_level": level}
+        return [
+            calibration_error(labels, rows, **own),
+            divergences.entropy_interval_from_counts([20, 30], **own),
+            fidelity_report(rows, rows[::-1], y=labels, **own),
+            model.coef_inference(rows[:, 1:], labels, **own).to_numpy().tolist(),
+            least_rows(level, level),
+        ]
+
+    assert results(half) == results(0.5)
 
 
 def test_scores_of_large_labels_warn_of_nothing():

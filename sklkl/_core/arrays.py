@@ -60,6 +60,11 @@ def as_array(x, name):
     return array
 
 
+def n_dims(x, name):
+    """Return the number of dimensions; refuse lists of different lengths by name."""
+    return x.ndim if hasattr(x, "ndim") else as_array(x, name).ndim
+
+
 def is_sparse_matrix(x):
     """Return whether it is a sparse matrix or array of SciPy."""
     sparse = sys.modules.get("scipy.sparse")  # who passes one has imported it

@@ -32,6 +32,14 @@ def check_classes(classes, name="classes"):
     return values
 
 
+def in_order(labels, name):
+    """Return the distinct labels, sorted."""
+    try:
+        return np.unique(labels)
+    except TypeError as error:  # as of tuples beside numbers
+        raise TypeError(f"{name} have no order, {shown(labels)}: {error}.") from None
+
+
 def frame_columns(y, classes=None, name="the data frame"):
     """Return the column labels of a data frame with several columns, otherwise None.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklkl._core import topk
 from sklkl._core.arrays import ROUNDING
-from sklkl._core.classes import check_classes, frame_columns, match_columns
+from sklkl._core.classes import check_classes, frame_columns, in_order, match_columns
 from sklkl._core.devices import beside, floating, namespace, on_host, to_host
 from sklkl._core.distributions import without_rounding
 from sklkl._core.names import has_default_columns, shown
@@ -35,7 +35,7 @@ def check_y_and_proba(
     """
     if labels is not None:
         given = check_classes(labels, "labels")
-        labels = np.unique(given)
+        labels = in_order(given, "labels")
         if (labels != given).any():
             warnings.warn(
                 f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
@@ -46,7 +46,7 @@ def check_y_and_proba(
     if sparse and is_sparse(y_proba):
         own = getattr(y_proba, "classes", None)
         if labels is None and own is not None and holds_labels(y_true):
-            labels = np.unique(own)
+            labels = in_order(own, f"The classes of {name}")
         target = check_target(y_true, classes=labels, name="y_true", sparse=True)
         match_rows(y_true=y_true, **{name: y_proba}, **together)
         proba = check_target(y_proba, classes=target.classes, name=name, sparse=True)

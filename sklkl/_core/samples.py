@@ -1,12 +1,13 @@
 """Samples: their number, names, weights, groups, and which of them have labels."""
 
+from collections.abc import MappingView, Set
 from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d, indexable
 
-from sklkl._core.arrays import as_array, as_floating, is_missing
+from sklkl._core.arrays import as_array, as_floating, is_missing, n_dims
 from sklkl._core.devices import on_host, place_of, to_host
 from sklkl._core.names import refuse_other_rows, row_number
 from sklkl._core.sklearn import num_samples, take_rows
@@ -31,7 +32,8 @@ def match_rows(**arrays):
 def n_rows(x, name):
     """Return the number of samples of an argument."""
     try:
-        if isinstance(x, str | bytes | dict | set):  # which have a length
+        # Which have a length, but no rows.
+        if isinstance(x, str | bytes | dict | Set | MappingView):
             raise TypeError
         return num_samples(x)
     except Exception:  # whatever the library that x is from may raise
@@ -191,7 +193,7 @@ def _length(name, value):
 
 def holds_labels(y):
     """Return whether targets are labels, not probabilities."""
-    return y is not None and not (np.ndim(y) == 2 and np.shape(y)[1] > 1)
+    return y is not None and not (n_dims(y, "y") == 2 and np.shape(y)[1] > 1)
 
 
 def refuse_missing_labels(y, marker):

@@ -32,7 +32,7 @@ def lower_bounds(n_agreed, n_answered, confidence_level):
 
 def least_rows(agreement, confidence_level):
     """Return how many rows without a disagreement it takes to certify an agreement."""
-    return int(np.ceil(np.log1p(-confidence_level) / np.log(agreement)))
+    return int(np.ceil(np.log1p(-float(confidence_level)) / np.log(float(agreement))))
 
 
 def thresholds_of(confidence, n_tested, agreement, confidence_level):

@@ -100,7 +100,7 @@ def compose(settings, teacher, samples, divergence):
             teacher.out_of_fold()[rows],
             samples.labels[rows],
             weight[rows],
-            settings["smoothing"],
+            float(settings["smoothing"]),
         )
     numbers = ("smoothing", "temperature", "hard_label_weight", "loss_correction")
     return Composition(

@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED, MethodMapping, process_routin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.classes import spread
+from sklkl._core.classes import in_order, spread
 from sklkl._core.docs import documented
 from sklkl._core.meta import MetaClassifierMixin, refuse_metadata
 from sklkl._core.models import check_has_proba, compares_pairs, is_frozen
@@ -51,7 +51,7 @@ PREDICTIONS = "predict", "predict_proba", "predict_log_proba", "decision_functio
 
 
 def _is_single(value):
-    return np.ndim(value) == 0 and not isinstance(value, dict | set)
+    return not isinstance(value, list | tuple | dict | set) and np.ndim(value) == 0
 
 
 RULES = {
@@ -498,7 +498,7 @@ class DistilledClassifier(MetaClassifierMixin, SoftLabelClassifierMixin, BaseEst
                 "in this order; pass y as a data frame whose columns are the classes."
             )
         # Labels in the order that scikit-learn's scorers take for granted.
-        return np.unique(classes) if plan.of_labels else classes
+        return in_order(classes, "classes of the student") if plan.of_labels else classes
 
     def _samples(self, plan, teacher, classes):
         """Return the targets of all samples, as codes or probabilities of ``classes``."""

@@ -306,7 +306,7 @@ def _ends(divergence, variance, scale, freedom, confidence_level):
     """Return both ends of the interval in nats."""
     scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=scale.copy())
     statistic = np.where(np.isfinite(divergence / scale), divergence / scale, 0.0)
-    tail = (1 - confidence_level) / 2
+    tail = (1 - float(confidence_level)) / 2
     ends = []
     # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
     for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
+from sklkl._core.arrays import n_dims
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
@@ -441,10 +442,9 @@ def _check_drawn(wanted, known, mass):
         if len(known) == 2:
             return [1]
         return np.sort(np.argsort(-mass, kind="stable")[:MOST_CURVES]).tolist()
-    if isinstance(wanted, str) or np.ndim(wanted) != 1 or not len(wanted):
-        raise ValueError(
-            f"classes_of_interest must be a list of the classes to draw; got {wanted!r}."
-        )
+    name = "classes_of_interest"
+    if isinstance(wanted, str) or n_dims(wanted, name) != 1 or not len(wanted):
+        raise ValueError(f"{name} must be a list of the classes to draw; got {wanted!r}.")
     wanted = np.asarray(wanted).tolist()
     unknown = [c for c in wanted if c not in known]
     if unknown or len(set(wanted)) < len(wanted):

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklkl._core.arrays import as_array
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
-from sklkl._core.parameters import Rule, check, integer
+from sklkl._core.parameters import N_JOBS, Rule, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import check_weights, match_rows, relative
 from sklkl._core.targets import align
@@ -211,7 +211,7 @@ class TemperatureDisplay:
         check_options(base)
         check_has_proba(estimator, "estimator")
         check("param_name", param_name, Rule("the name of a parameter", str))
-        check("n_jobs", n_jobs, Rule("an integer", Integral).or_(None))
+        check("n_jobs", n_jobs, N_JOBS)
         check("params", params, Rule("a dictionary of arguments of fit", dict).or_(None))
         temperatures = _check_temperatures(temperatures)
         if param_name not in (known := estimator.get_params()):

@@ -236,7 +236,7 @@ def inference_frame(
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0)) / scale
     with np.errstate(divide="ignore", invalid="ignore"):  # errors of 0, of a perfect fit
         z = coef / error
-    half = norm.isf((1.0 - confidence_level) / 2.0) * error
+    half = norm.isf((1.0 - float(confidence_level)) / 2.0) * error
     return pandas.DataFrame(
         {
             "coef": coef,

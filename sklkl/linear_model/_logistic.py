@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
 from sklkl._core.callbacks import FitMonitor
-from sklkl._core.classes import check_classes
+from sklkl._core.classes import check_classes, in_order
 from sklkl._core.devices import on_host
 from sklkl._core.docs import documented
 from sklkl._core.names import shown
@@ -494,7 +494,7 @@ class SoftLabelLogisticRegression(CallbackSupportMixin, LinearSoftmaxMixin, Base
             if others is None:
                 continue
             if labels:
-                others = np.sort(others)  # of which no column depends on the order
+                others = in_order(others, what)  # of which no column depends on the order
             if found is None:
                 found = others
             elif not np.array_equal(np.sort(found) if labels else found, others):

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklkl._core.arrays import is_sparse_matrix
+from sklkl._core.arrays import is_sparse_matrix, n_dims
 from sklkl._core.docs import documented
 from sklkl._core.meta import refuse_metadata
 from sklkl._core.parameters import BOOLEAN, N_JOBS, check, check_parameters, integer
@@ -540,7 +540,7 @@ def check_penalties(estimator):
 
 def _checked_list(name, values, rule):
     """Return a parameter that lists numbers as an array."""
-    if isinstance(values, str) or is_sparse_matrix(values) or np.ndim(values) != 1:
+    if isinstance(values, str) or is_sparse_matrix(values) or n_dims(values, name) != 1:
         raise ValueError(f"{name} must be a list of numbers; got {values!r}.")
     if len(values) == 0:
         raise ValueError(f"{name} is empty.")

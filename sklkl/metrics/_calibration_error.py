@@ -184,7 +184,7 @@ def calibration_error(
     null_variance = 2 * np.sum(form * form.T)
     slope = (share * mean) @ form.T
     far_variance = max(4 * slope @ mean - 2 * null_variance, 0.0)
-    tail = (1 - confidence_level) / 2
+    tail = (1 - float(confidence_level)) / 2
     low = high = estimate
     if bias > 0:
         # Mean c (freedom + noncentrality), variance 2 c² (freedom + 2 noncentrality).

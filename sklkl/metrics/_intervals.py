@@ -260,7 +260,8 @@ def mean_interval(values, weight, confidence_level):
     estimate = float(np.average(values, weights=weight))
     if not np.isfinite(values).all():
         return nan, nan
-    _, ends = _delta(weight * (values - estimate), weight, (1 - confidence_level) / 2)
+    tail = (1 - float(confidence_level)) / 2
+    _, ends = _delta(weight * (values - estimate), weight, tail)
     low, high = estimate + ends
     return float(low), float(high)
 
@@ -274,7 +275,7 @@ def share_interval(values, weight, confidence_level):
     """
     share = float(np.average(values, weights=weight))
     n = weight.sum() ** 2 / np.sum(weight**2)
-    z = float(ndtri((1 + confidence_level) / 2))
+    z = float(ndtri((1 + float(confidence_level)) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return float(centre - half), float(centre + half)

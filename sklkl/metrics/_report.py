@@ -419,7 +419,7 @@ def _as_text(report, base, digits, level):
         *([["", "fidelity"], []] if fidelity else []),
         *(row(key.replace("_", " "), (v,)) for key, v in fidelity.items()),
         *([[]] if fidelity else []),
-        *([[f"{level:.4g} interval", "low", "high"], []] if intervals else []),
+        *([[f"{float(level):.4g} interval", "low", "high"], []] if intervals else []),
         *(
             row(f"{who} {key.replace('_', ' ')}", ends)
             for who, of in intervals.items()
