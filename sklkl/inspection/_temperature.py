@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 from sklearn import get_config
 from sklearn.model_selection import GridSearchCV
 
-from sklkl._core.arrays import as_array
+from sklkl._core.arrays import as_array, as_floating
 from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.parameters import N_JOBS, Rule, check, integer
@@ -349,7 +349,7 @@ def _said(as_good):
 def _check_temperatures(temperatures):
     """Return the temperatures as floats in increasing order."""
     try:
-        values = np.asarray(temperatures, dtype=np.float64)
+        values = as_floating(temperatures, "temperatures").astype(np.float64)
     except (TypeError, ValueError):
         values = np.array(np.nan)
     if values.ndim != 1 or not len(values) or not ((values > 0) & (values < np.inf)).all():

@@ -208,7 +208,7 @@ def test_processes_give_the_same():
     [
         *[
             ({"temperatures": t}, ["temperatures must be positive numbers"])
-            for t in ("auto", [], [0, 1], [np.inf], [np.nan], 2, [[1, 2]])
+            for t in ("auto", [], [0, 1], [np.inf], [np.nan], 2, [[1, 2]], [1 + 0j])
         ],
         ({"temperatures": [1, 1.0]}, ["temperatures names one twice"]),
         ({"estimator": make_pipeline(MODEL)}, ["param_name='temperature' ", IN_PIPELINE]),
