@@ -45,17 +45,33 @@ def test_dense_rows(rest):
 
 
 def test_dicts_by_the_class_of_keys():
-    """Keys of one class are added up as probabilities, those of none belong to the rest."""
-    rows = [{"Yes": 0.5, " yes": 0.2, "No": 0.1, "The": 0.1}, {"no": 0.75, "I": 0.25}]
+    """Keys of one class are added up; those of none are known to be no answer."""
+    rows = [
+        {"Yes": 0.4, " yes": 0.2, "No": 0.1, "The": 0.2},
+        {"no": 0.75, "I": 0.25},
+        {"no": 0.6, "yes": 0.2},
+    ]
     logs = [{key: np.log(p) for key, p in row.items()} for row in rows]
 
     def class_of(key):
         return {"yes": 1, "no": 0}.get(key.strip().lower())
 
     y = TopK.from_dicts(logs, classes=[0, 1, 2], class_of=class_of)
-    assert_allclose(y.to_dense(), [[0.1, 0.7, 0.2], [0.75, 0.125, 0.125]], rtol=1e-14)
+    wanted = [[0.125, 0.75, 0.125], [1, 0, 0], [0.6, 0.2, 0.2]]
+    assert_allclose(y.to_dense(), wanted, rtol=1e-14, atol=1e-15)
+    # Where all classes are listed, the rest can only be more spellings, or no answer.
+    for rest in ("uniform", "bucket", "renormalize"):
+        y = TopK.from_dicts(logs, classes=[0, 1], class_of=class_of, rest=rest)
+        assert_allclose(y.to_dense()[[0, 2]], [[1 / 7, 6 / 7], [0.75, 0.25]], rtol=1e-14)
+    # Rounding of what is no answer may leave less than there is.
+    y = TopK.from_dicts([{"no": -19.0, "I": 1e-8}], classes=[0, 1, 2], class_of=class_of)
+    assert_allclose(y.to_dense(), [[1, 0, 0]])
     for bad, message in (
         ([logs[0], {"I": -1.0}], r"finds no class in rows\[1\], \['I'\]"),
+        (
+            [logs[0], {"I": -1.0, "no": -np.inf}],
+            r"finds only classes of probability 0 in rows\[1",
+        ),
         ([logs[0], {"no": np.nan, "No": -1.0}], r"Row 1 of rows has the log-probability nan"),
         ([logs[0], {"no": -0.1, "I": np.nan}], r"Row 1 of rows has the log-probability nan"),
         ([logs[0], {"no": -0.1, "No": -0.2}], r"row 1 of rows sum to 1.72"),
@@ -79,6 +95,13 @@ def test_of_a_sparse_matrix_and_of_dicts():
     target = TopK.from_dicts(rows, classes=names[::-1])
     assert_allclose(target.to_dense()[:, ::-1], DENSE["uniform"], atol=1e-15)
     assert_array_equal(TopK.from_dicts(rows).classes, names)
+    json = [
+        [{"token": key, "logprob": v, "bytes": None} for key, v in r.items()] for r in rows
+    ]
+    assert_array_equal(TopK.from_dicts(json).to_dense(), TopK.from_dicts(rows).to_dense())
+    twice = [[*json[0], json[0][0]]]  # as of two tokens whose bytes are no text
+    with pytest.raises(ValueError, match="Row 0 of rows lists the class 2 twice"):
+        TopK.from_dicts(twice, classes=names)
     assert TopK.from_dicts(({"b": -1.0}, {"a": -2.0})).classes.tolist() == ["a", "b"]
 
 
@@ -157,8 +180,14 @@ def test_refusals_of_other_sources():
         TopK.from_csr(csr_array([[1.0, 0.0], [0.0, 0.0]]))
     with pytest.raises(TypeError, match=r"rows\[1\] must be a dict"):
         TopK.from_dicts([{"a": -1.0}, ["a"]])
-    with pytest.raises(ValueError, match=r"rows\[1\] has 'c', which is none of the classes"):
+    with pytest.raises(TypeError, match=r"rows\[0\] must be a dict .* with 'token'"):
+        TopK.from_dicts([[{"token": "a", "prob": 0.5}]])
+    with pytest.raises(ValueError, match=r"rows\[1\] has 'c', .* class_of= return None"):
         TopK.from_dicts([{"a": -1.0}, {"c": -1.0}], classes=["a", "b"])
+    with pytest.raises(
+        ValueError, match=r"Row 0 .* all classes are listed.*from_dicts does with class_of="
+    ):
+        TopK.from_dicts([{"a": -1.0, "b": -1.0}])
     with pytest.raises(ValueError, match="Row 1 of rows lists no class"):
         TopK.from_dicts([{"a": -1.0}, {}], classes=["a", "b"])
     with counting_from(10), pytest.raises(ValueError, match="Row 11 of indices lists"):

@@ -264,7 +264,7 @@ GOOD = {
     "reference": lambda g: g.some("teacher", "y"),
     "refit": lambda g: g.some(True, False),
     "rest": lambda g: g.some("uniform", "bucket", "renormalize"),
-    "rows": lambda g: [{0: 0.5, 1: 0.5}, {1: 0.3}],
+    "rows": lambda g: [{0: -0.5, 1: -1.5}, [{"token": 1, "logprob": -0.3}]],
     "scoring": lambda g: g.some(None, "neg_kl_loss", "accuracy"),
     "shuffle": lambda g: g.some(True, False),
     "smoothing": lambda g: g.some(0.0, 0.1, "auto"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from itertools import pairwise
 from typing import Any, get_args
@@ -208,29 +208,32 @@ class TopK:
     @classmethod
     def from_dicts(
         cls,
-        rows: Iterable[Mapping[Any, float]],
+        rows: Iterable[Mapping[Any, float] | Sequence[Mapping[str, Any]]],
         *,
         classes: ArrayLike | None = None,
         class_of: Callable[[Any], Any] | None = None,
         rest: Rest = "uniform",
     ) -> TopK:
-        """Make targets of a dictionary of log-probabilities per sample.
+        """Make targets of the tokens of each sample and their log-probabilities.
 
-        The number of tokens may differ between samples. Of a list of objects with a token and
-        its logarithm each, as chat completions have, make the dictionary
-        ``{t.token: t.logprob for t in position.top_logprobs}``.
+        The number of tokens may differ between samples.
 
         Parameters
         ----------
-        rows : iterable of dict
-            For each sample the natural logarithms of the probabilities of some classes.
+        rows : iterable of dict or of list of dict
+            For each sample the natural logarithms of the probabilities of some classes: a
+            dictionary by class, or a list with a dictionary for each, as chat completions have
+            it in JSON, ``{"token": "yes", "logprob": -0.1}``; other entries are not used. Of
+            objects make ``{t.token: t.logprob for t in position.top_logprobs}``.
         classes : array-like of shape (n_classes,), default=None
             All classes, by default those that occur, sorted.
         class_of : callable, default=None
-            Takes a key of the dictionaries, and returns the class that it stands for, or None
-            if it stands for none. The probabilities of keys of one class, as of " Yes" and
-            "yes", are added up; those of no class belong to the rest. By default each key is
-            a class.
+            Takes a token, and returns the class that it stands for, or None if it is no
+            answer. The probabilities of tokens of one class, as of " Yes" and "yes", are added
+            up. The target is what remains given that there is an answer: what is known to be
+            none is left out, and all else divided by its sum, before the rest is divided. A
+            sample that lists all classes is divided by its sum, too, as the rest can only be
+            other spellings, or no answer. By default each token is a class.
         rest : {"uniform", "bucket", "renormalize"}, default="uniform"
             What becomes of the rest, as in the class.
 
@@ -242,8 +245,8 @@ class TopK:
         Raises
         ------
         ValueError
-            If a sample has a class that is none of ``classes``, or none at all, or a row is
-            none of the class.
+            If a sample has a class that is none of ``classes``, or none at all, or only such
+            of probability 0, or a row is none of the class.
 
         Examples
         --------
@@ -254,29 +257,26 @@ class TopK:
         array([[0.905, 0.082, 0.013],
                [0.005, 0.99 , 0.005]])
 
-        Spellings of one answer, and a token that is none:
+        Spellings of one answer, and a token that is none. The first sample lists all answers;
+        the second leaves 0.046 for "yes":
 
-        >>> rows = [{"Yes": -0.4, " yes": -2.0, "The": -3.0}, {"no": -0.2, "No": -2.0}]
+        >>> rows = [{"Yes": -0.4, " yes": -2, "no": -2.5, "The": -3}, {"no": -0.2, "No": -2}]
         >>> answer = {"yes": "yes", "no": "no"}
         >>> def class_of(token):
         ...     return answer.get(token.strip().lower())
         >>> y = TopK.from_dicts(rows, classes=["no", "yes"], class_of=class_of)
         >>> y.to_dense().round(3)
-        array([[0.194, 0.806],
+        array([[0.092, 0.908],
                [0.954, 0.046]])
         """
         try:
             rows = list(rows)
         except Exception:  # whatever refuses to be gone through raises
             raise TypeError(f"rows must be a list of dicts; got {rows!r}.") from None
-        for i, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                raise TypeError(
-                    f"rows[{row_number(i)}] must be a dict of log-probabilities; got {row!r}."
-                )
+        rows = [_tokens(row, row_number(i)) for i, row in enumerate(rows)]
         if class_of is not None:
             check("class_of", class_of, FUNCTION)
-        labels = [label for row in rows for label in row]
+        labels = [label for row in rows for label, _ in row]
         counts = np.array([len(row) for row in rows], dtype=np.intp)
         starts = np.concatenate([[0], np.cumsum(counts, dtype=np.intp)])
         values = _exponentials(_logs(rows), starts, "rows")
@@ -292,17 +292,20 @@ class TopK:
             i = int(np.searchsorted(starts, j, side="right")) - 1
             raise ValueError(
                 f"rows[{row_number(i)}] has {labels[j]!r}, which is none of the classes "
-                f"{shown(classes)}. Leave it out, here or by class_of=: its probability then "
-                "belongs to the rest."
+                f"{shown(classes)}. If it is no answer, let class_of= return None for it."
             )
         self = cls.__new__(cls)
-        self._set(starts, listed, values, len(classes), rest, classes, ("rows", "rows"))
+        names = ("rows", "rows")
+        of_tokens = class_of is not None
+        self._set(starts, listed, values, len(classes), rest, classes, names, of_tokens)
         return self
 
-    def _set(self, starts, listed, values, n_classes, rest, classes, names):
+    def _set(self, starts, listed, values, n_classes, rest, classes, names, of_tokens=False):
         """Set all attributes; refuse what is no list of probabilities.
 
-        Messages call the classes and their probabilities by the two ``names``.
+        Messages call the classes and their probabilities by the two ``names``. Samples that
+        list all classes are divided by their sums if these are ``of_tokens``, of which the
+        others are no classes.
         """
         check("rest", rest, RESTS)
         if n_classes is not None:
@@ -327,18 +330,20 @@ class TopK:
         self.proba = np.maximum(values, 0.0)
         total = self._sums(self.proba)
         _refuse_sums(total, name)
-        lacks = np.diff(starts) == n_classes if rest != "renormalize" else total == 0.0
-        lacks &= total < 1.0 - SUM_TOLERANCE
+        lists_all = np.diff(starts) == n_classes
+        divided = (rest == "renormalize") | (lists_all & of_tokens)
+        lacks = np.where(divided, total == 0.0, lists_all & (total < 1.0 - SUM_TOLERANCE))
         if lacks.any():
             i = int(np.argmax(lacks))
-            why = (
-                "all classes are listed, and nothing can be left for others; divide it by its "
-                "sum, by rest='renormalize', if that is what is meant"
-            )
-            if rest == "renormalize":
-                why = "there is nothing to renormalize"
+            why = "there is nothing to renormalize"
+            if not divided[i]:
+                why = (
+                    "all classes are listed, and nothing can be left for others. Divide such "
+                    "rows by their sums, as TopK.from_dicts does with class_of=; to divide "
+                    "all rows, with 0 for classes not listed, pass rest='renormalize'"
+                )
             raise ValueError(f"Row {row_number(i)} of {name} sums to {total[i]:.6g}: {why}.")
-        whole = (total > 1.0) | (np.diff(starts) == n_classes) | (rest == "renormalize")
+        whole = (total > 1.0) | lists_all | divided
         divisor = np.where(whole, total, 1.0)
         self.proba /= np.repeat(divisor, np.diff(starts))
         self.left = np.where(whole, 0.0, 1.0 - total)
@@ -460,31 +465,52 @@ class TopK:
         return dense
 
 
-def _logs(rows):
-    """Return the values of all dictionaries; refuse what is no number, naming the row."""
+def _tokens(row, i):
+    """Return the pairs of tokens and logarithms of a dictionary, or of a list as in JSON."""
     try:
-        return as_floating([value for row in rows for value in row.values()], "rows")
+        if isinstance(row, Mapping):
+            return list(row.items())
+        return [(token["token"], token["logprob"]) for token in row]
+    except Exception:  # whatever else it is that refuses
+        raise TypeError(
+            f"rows[{i}] must be a dict of log-probabilities, or a list of dicts with 'token' "
+            f"and 'logprob'; got {row!r}."
+        ) from None
+
+
+def _logs(rows):
+    """Return the logarithms of all rows; refuse what is no number, naming the row."""
+    try:
+        return as_floating([value for row in rows for _, value in row], "rows")
     except (TypeError, ValueError):
         for i, row in enumerate(rows):
-            as_floating(list(row.values()), f"rows[{row_number(i)}]")
+            as_floating([value for _, value in row], f"rows[{row_number(i)}]")
         raise
 
 
 def _by_class(keys, values, starts, class_of):
-    """Return the classes of keys, the sums of their probabilities, and new starts."""
+    """Return the classes of keys, the sums of their probabilities, and new starts.
+
+    The probabilities are those given that a key is of a class.
+    """
     labels, sums, new_starts = [], [], [0]
     for i, (first, last) in enumerate(pairwise(starts)):
-        own = {}
+        own, no_class = {}, 0.0
         for key, value in zip(keys[first:last], values[first:last].tolist(), strict=True):
-            if (label := class_of(key)) is not None:
+            if (label := class_of(key)) is None:
+                no_class += value
+            else:
                 own[label] = own.get(label, 0.0) + value
-        if not own:
+        listed = sum(own.values())
+        if not listed:
+            what = "only classes of probability 0" if own else "no class"
             raise ValueError(
-                f"class_of finds no class in rows[{row_number(i)}], "
-                f"{shown(keys[first:last])}; leave out such samples."
+                f"class_of finds {what} in rows[{row_number(i)}], {shown(keys[first:last])}; "
+                "leave out such samples."
             )
+        divisor = max(listed, 1.0 - no_class) if no_class else 1.0
         labels += own
-        sums += own.values()
+        sums += (value / divisor for value in own.values())
         new_starts.append(len(labels))
     return labels, np.array(sums), np.array(new_starts, dtype=np.intp)
 
