@@ -98,8 +98,9 @@ def dawid_skene(
         The probabilities of the classes of each item before any vote, as a model predicts them
         from other data. By default those of all items together are estimated. The rows and
         columns of a data frame are matched to the items and classes by name, and rows with
-        the default names 0, 1, ... where the items are just these numbers; arrays need
-        ``items``, in the order of their rows.
+        the default names 0, 1, ... where the items are just these numbers; what has no names
+        of rows needs ``items``, in the order of its rows, and an array has its columns in the
+        order of the classes of the result.
     pseudo_count : float, default=0.1
         Votes that each annotator is taken to have cast besides, for each vote and true class;
         and items of each class. With 0 a single observation can make a vote impossible.
@@ -123,7 +124,8 @@ def dawid_skene(
         If columns differ in length or in the labels of their rows, an item or annotator is
         missing, a label is none of ``classes`` or an item none of ``items`` (the message names
         the row), if ``known`` names other items or classes, ``prior`` has no row for an item,
-        or an item has no vote, is not known and has no prior.
+        or no names of rows without ``items``, or an item has no vote, is not known and has no
+        prior.
 
     Warns
     -----
@@ -193,7 +195,7 @@ def dawid_skene(
     columns = {"item": item, "annotator": annotator, "label": label}
     votes = check_votes(weight, items, classes, **columns)
     known_at, known_class = _known(known, votes)
-    prior = _prior(prior, votes)
+    prior = _prior(prior, votes, in_order=items is not None)
     shares = votes.of_classes()
     if prior is None:
         votes.refuse_without_votes("pass a prior", but=known_at)
@@ -252,8 +254,11 @@ def _known(known, votes):
     return at, of_class
 
 
-def _prior(prior, votes):
-    """Return what a user passed as probabilities before any vote as rows for the items."""
+def _prior(prior, votes, in_order):
+    """Return what a user passed as probabilities before any vote as rows for the items.
+
+    Rows without names are refused, unless the user gave the order of the items.
+    """
     if prior is None:
         return None
     shape = np.shape(prior if hasattr(prior, "shape") else as_array(prior, "prior"))
@@ -271,6 +276,11 @@ def _prior(prior, votes):
             missing = [votes.items[i] for i in np.flatnonzero(at < 0)]
             raise ValueError(f"prior has no row for the items {shown(missing)}.")
         values = values[at]
+    elif not in_order:
+        raise ValueError(
+            "The rows of prior have no names: pass items=, the items in the order of its "
+            "rows, or a data frame of pandas whose index holds the items."
+        )
     if len(values) != len(votes.items):
         raise ValueError(f"prior has {len(values)} rows for {len(votes.items)} items.")
     return values / values.sum(axis=1, keepdims=True)

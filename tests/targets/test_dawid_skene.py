@@ -126,7 +126,7 @@ def test_prior_by_name():
     plain = dawid_skene(*columns)
     proba = np.random.default_rng(0).dirichlet([1, 1, 1], size=len(plain.items))
     prior = pd.DataFrame(proba, index=plain.items, columns=[0, 1, 2])
-    wanted = dawid_skene(*columns, prior=proba)
+    wanted = dawid_skene(*columns, prior=proba, items=plain.items)
     assert_array_equal(dawid_skene(*columns, prior=prior.iloc[::-1, ::-1]).proba, wanted.proba)
     assert abs(wanted.proba - plain.proba).to_numpy().max() > 0.01
     # Default names are the items' where these are just the numbers 0, 1, ...
@@ -134,8 +134,13 @@ def test_prior_by_name():
     assert plain.items.tolist() != default.index.tolist()
     assert_array_equal(dawid_skene(*columns, prior=default).proba, wanted.proba)
     words = [f"item {i}" for i in columns[0]]
-    by_position = dawid_skene(words, *columns[1:], prior=prior.reset_index(drop=True))
-    assert_array_equal(by_position.proba, wanted.proba)
+    named = {"items": [f"item {i}" for i in plain.items]}
+    by_position = prior.reset_index(drop=True)
+    result = dawid_skene(words, *columns[1:], prior=by_position, **named)
+    assert_array_equal(result.proba, wanted.proba)
+    for of, unnamed in ((columns[0], proba), (words, proba), (words, by_position)):
+        with pytest.raises(ValueError, match="rows of prior have no names: pass items="):
+            dawid_skene(of, *columns[1:], prior=unnamed)
     prior.loc[99] = [0.2, 0.3, 0.5]  # which has no vote
     more = dawid_skene(*columns, prior=prior, items=prior.index)
     assert_allclose(more.proba.loc[99], prior.loc[99], rtol=1e-12)
@@ -143,7 +148,7 @@ def test_prior_by_name():
     with pytest.raises(ValueError, match="prior has no row for the items"):
         dawid_skene(*columns, prior=prior[1:])  # named by items
     with pytest.raises(ValueError, match=r"prior has \d rows for \d+ items"):
-        dawid_skene(*columns, prior=proba[1:])
+        dawid_skene(*columns, prior=proba[1:], items=plain.items)
     with pytest.raises(ValueError, match="a row of probabilities per item"):
         dawid_skene(*columns, prior=[0, 1, 2])
 
@@ -171,7 +176,7 @@ def test_the_likelihood_never_falls(with_prior):
     columns = list(zip(*votes, strict=True))
     items = list(dict.fromkeys(columns[0]))
     prior = np.random.default_rng(0).dirichlet([0.3] * 3, len(items)) if with_prior else None
-    options = {"prior": prior, "pseudo_count": 10.0, "tol": 1e-15}
+    options = {"prior": prior, "items": items, "pseudo_count": 10.0, "tol": 1e-15}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = [dawid_skene(*columns, max_iter=m, **options) for m in range(1, 12)]
