@@ -108,6 +108,8 @@ def test_of_a_sparse_matrix_and_of_dicts():
 def test_rounding_is_no_error():
     target = TopK([[0, 1]], np.array([[0.9, 0.1 + 2e-4]], np.float32), 3)
     assert_allclose(target.to_dense(), np.array([[0.9, 0.1002, 0.0]]) / 1.0002, rtol=1e-7)
+    target = TopK([[0, 1]], [[0.6, 0.3999]], 2)
+    assert_allclose(target.to_dense(), np.array([[0.6, 0.3999]]) / 0.9999, rtol=1e-14)
     assert TopK([[0, 1]], [[1.0, -1e-7]], 3).proba.tolist() == [1.0, 0.0]
     assert TopK([[0]], log_proba=[[1e-7]], n_classes=3).proba.tolist() == [1.0]
 
