@@ -40,6 +40,32 @@ def in_order(labels, name):
         raise TypeError(f"{name} have no order, {shown(labels)}: {error}.") from None
 
 
+def ordered_categories(y):
+    """Return the categories of an ordered categorical of pandas or an Enum of polars, or None.
+
+    Of a data frame those of its columns.
+    """
+    dtype = getattr(getattr(y, "columns", y), "dtype", None)
+    ordered = getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
+    return list(dtype.categories) if ordered else None
+
+
+def refuse_sorted_words(divergence, classes, what):
+    """Refuse words in the order of a dictionary where a divergence depends on their order.
+
+    Messages call them ``what``. Of two classes either order gives the same.
+    """
+    classes = np.asarray(classes).tolist()
+    if len(classes) > 2 and isinstance(classes[0], str) and classes == sorted(classes):
+        raise ValueError(
+            f"{divergence!r} depends on the order of the classes, and {what}, "
+            f"{shown(classes)}, are words, sorted as in a dictionary. Pass labels as an "
+            "ordered categorical, pd.Categorical(y, order, ordered=True), or targets whose "
+            "columns are in order, as pd.get_dummies(y)[order]. If sorted is in order, say so "
+            "by columns that are pd.CategoricalIndex(order, ordered=True)."
+        )
+
+
 def frame_columns(y, classes=None, name="the data frame"):
     """Return the column labels of a data frame with several columns, otherwise None.
 

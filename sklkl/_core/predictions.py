@@ -7,10 +7,17 @@ import numpy as np
 
 from sklkl._core import topk
 from sklkl._core.arrays import ROUNDING
-from sklkl._core.classes import check_classes, frame_columns, in_order, match_columns
+from sklkl._core.classes import (
+    check_classes,
+    frame_columns,
+    in_order,
+    match_columns,
+    ordered_categories,
+    refuse_sorted_words,
+)
 from sklkl._core.devices import beside, floating, namespace, on_host, to_host
 from sklkl._core.distributions import without_rounding
-from sklkl._core.names import has_default_columns, shown
+from sklkl._core.names import has_default_columns, places, shown
 from sklkl._core.samples import holds_labels, match_rows
 from sklkl._core.targets import check_target, is_sparse
 
@@ -25,17 +32,24 @@ def check_y_and_proba(
     *,
     sparse=False,
     stays=False,
+    ordered=None,
 ):
     """Return ``(target, proba)`` with the same columns from the arguments of a loss.
 
     The target holds codes of labels, or probabilities. ``together`` holds further arguments
     that belong to the same samples, by name; messages call ``y_proba`` by ``name``. With
     ``sparse`` both may be a ``TopK``. Results are on the host, unless ``stays``: then both are
-    where ``y_proba`` is.
+    where ``y_proba`` is. ``ordered`` names a divergence to which the order of the columns
+    matters: that of categories, of columns with names that nobody has sorted, or of numbers.
     """
-    if labels is not None:
+    order = None if ordered is None else _order_of_categories(y_true, labels)
+    if order is not None:
+        labels = order
+    elif labels is not None:
         given = check_classes(labels, "labels")
         labels = in_order(given, "labels")
+        if ordered is not None:
+            refuse_sorted_words(ordered, labels, "labels=, which are taken in sorted order")
         if (labels != given).any():
             warnings.warn(
                 f"labels={shown(given)} are taken in sorted order, {shown(labels)}, as "
@@ -50,6 +64,8 @@ def check_y_and_proba(
         target = check_target(y_true, classes=labels, name="y_true", sparse=True)
         match_rows(y_true=y_true, **{name: y_proba}, **together)
         proba = check_target(y_proba, classes=target.classes, name=name, sparse=True)
+        if ordered is not None:
+            _check_order(ordered, order, y_true, target, own, name)
         return target.values, proba.values
     if not stays:
         y_true, y_proba = on_host(y_true, "y_true"), on_host(y_proba, name)
@@ -71,6 +87,8 @@ def check_y_and_proba(
     if proba.ndim == 1 or proba.shape[1] == 1:
         proba = _both_columns(proba, y_proba, classes, name)
     columns = frame_columns(y_proba, classes, name)
+    if ordered is not None:
+        _check_order(ordered, order, y_true, target, columns, name)
     # The default columns of y_true name the classes, too, if those of y_proba do.
     named = labels is not None or target.hard or frame_columns(y_true, columns) is not None
     named |= target.named and is_sparse(y_true)
@@ -83,6 +101,43 @@ def check_y_and_proba(
         )
     values = target.values
     return (values if is_sparse(values) else beside(proba, values)), proba
+
+
+def _order_of_categories(y_true, labels):
+    """Return the categories of an ordered categorical, labels or columns, or None."""
+    order = ordered_categories(y_true)
+    if order is None or len(order) <= 2:  # of two classes either order gives the same
+        return None
+    order = check_classes(order, "The list of the categories of y_true")
+    if (columns := frame_columns(y_true)) is not None:
+        order = order[places(order.tolist(), columns.tolist()) >= 0]
+    if labels is not None and set(check_classes(labels, "labels").tolist()) != set(order):
+        raise ValueError(
+            f"labels={shown(labels)} are not the categories of y_true, {shown(order)}, which "
+            "name all classes; leave labels out, or add categories."
+        )
+    return order
+
+
+def _check_order(divergence, order, y_true, target, columns, name):
+    """Refuse words without an order, and columns without names that have another order.
+
+    ``order`` is that of categories, or None, and ``columns`` the names of those of ``name``.
+    """
+    if order is None:
+        named = target.named
+        if named or columns is not None:
+            what = f"the {'labels in' if target.hard else 'columns of'} y_true"
+            what = what if named else f"the columns of {name}"
+            refuse_sorted_words(divergence, target.classes if named else columns, what)
+        return
+    own = np.sort(order) if target.hard else frame_columns(y_true)
+    if columns is None and own.tolist() != order.tolist():
+        raise ValueError(
+            f"The columns of {name} have no names, so that their order is {shown(own)}, but "
+            f"that of the categories of y_true is {shown(order)}. Name them, as by "
+            f"pd.DataFrame({name}, columns=model.classes_)."
+        )
 
 
 def _both_columns(positive, y_proba, classes, name):

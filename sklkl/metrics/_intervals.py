@@ -28,7 +28,7 @@ from sklkl._core.typing import (
     RandomState,
 )
 from sklkl.divergences._registry import find
-from sklkl.metrics._losses import check_options, refuse_words, row_losses
+from sklkl.metrics._losses import check_options, row_losses
 
 METHOD = one_of(get_args(IntervalMethod))
 N_RESAMPLES = Rule("an integer >= 2 and <= 1e9", Integral, lambda v: 2 <= v <= 1e9)
@@ -235,8 +235,9 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     ``together`` holds what belongs to the rows, by name, the ``sample_weight`` among it; the
     third array tells which rows count.
     """
-    target, proba = check_y_and_proba(y_true, y_proba, labels, together, sparse=True)
-    refuse_words(options["divergence"], y_true, proba.shape[1])
+    record = options["divergence"]
+    forms = {"sparse": True, "ordered": record.name if record.ordered else None}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, **forms)
     weight = check_weights(together["sample_weight"], target)
     counted = weight > 0
     options = options | {"counted": counted}
@@ -244,7 +245,7 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     if y_proba_other is not None:
         name, together = "y_proba_other", together | {"y_proba": y_proba}
         target, proba = check_y_and_proba(
-            y_true, y_proba_other, labels, together, name, sparse=True
+            y_true, y_proba_other, labels, together, name, **forms
         )
         other = row_losses(target, proba, name=name, **options)
         with np.errstate(invalid="ignore"):  # inf - inf is NaN

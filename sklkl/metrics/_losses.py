@@ -12,12 +12,10 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklkl._core.arrays import as_array
 from sklkl._core.devices import (
     beside,
     cast,
     namespace,
-    on_host,
     place_of,
     rows_at,
     slice_length,
@@ -30,7 +28,7 @@ from sklkl._core.models import predict_columns
 from sklkl._core.names import counting_from, row_number
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
-from sklkl._core.samples import check_weights, holds_labels, n_rows, relative, take
+from sklkl._core.samples import check_weights, n_rows, relative, take
 from sklkl._core.targets import class_mass, is_sparse, one_hot
 from sklkl._core.topk import TopK, coarsened, refuse_bucket
 from sklkl._core.typing import DivergenceName, DivergenceParams, OnZero
@@ -47,19 +45,6 @@ SPARSE_BLOCK = 2**20
 # The largest mean KL divergence of equal rows, each entry rounded four times in float32, which
 # their squared error does not exceed.
 NO_LOSS = 8 * float(np.finfo(np.float32).eps) ** 2
-
-
-def refuse_words(record, y_true, n_classes):
-    """Refuse labels that are words where a divergence depends on the order of classes."""
-    if not record.ordered or n_classes <= 2 or not holds_labels(y_true) or is_sparse(y_true):
-        return
-    labels = as_array(on_host(y_true, "y_true"), "y_true")
-    if any(isinstance(v, str) for v in labels.ravel().tolist()):
-        raise ValueError(
-            f"{record.name!r} depends on the order of the classes, and the labels in y_true "
-            "are words, which would be sorted as in a dictionary. Pass numbers in order, as "
-            "codes of an ordered categorical, or targets whose columns are in order."
-        )
 
 
 def check_options(base=None, on_zero="clip", divergence=KL, divergence_params=None):
@@ -276,10 +261,8 @@ def d2_from(model_loss, prior_loss):
 def _loss(record, y_true, y_proba, labels, sample_weight, base, on_zero, params=None):
     """Return the result of the public function that calls this one."""
     together = {"sample_weight": sample_weight}
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, together, stacklevel=4, sparse=True, stays=True
-    )
-    refuse_words(record, y_true, proba.shape[1])
+    forms = {"sparse": True, "stays": True, "ordered": record.name if record.ordered else None}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, stacklevel=4, **forms)
     options = {"sample_weight": sample_weight, "base": base, "on_zero": on_zero}
     return mean_divergence(target, proba, record, divergence_params=params, **options)
 
@@ -501,6 +484,9 @@ def divergence_loss(
     divergence : str, default="kl"
         The name of the divergence, whose first argument is ``y_true``. One of
         %(divergences)s.
+        Classes of "ranked_probability" are in the order of the categories if ``y_true`` is an
+        ordered categorical, of its columns, or of numbers; words that are merely sorted are
+        refused.
     divergence_params : dict, default=None
         Parameters of the divergence: ``{"order": 2}`` of "renyi", a finite number, and
         ``{"alpha": 0.5}`` of "alpha", which need them; ``{"weight": 0.3}`` of
@@ -655,9 +641,7 @@ def d2_score(
     >>> round(d2_score(y_true, y_proba, divergence="squared_error"), 3)
     0.918
     """
-    record = find(divergence, among=OF_MEANS)
-    target, proba = check_y_and_proba(
-        y_true, y_proba, labels, {"sample_weight": sample_weight}, sparse=True, stays=True
-    )
-    refuse_words(record, y_true, proba.shape[1])
+    record, together = find(divergence, among=OF_MEANS), {"sample_weight": sample_weight}
+    forms = {"sparse": True, "stays": True, "ordered": record.name if record.ordered else None}
+    target, proba = check_y_and_proba(y_true, y_proba, labels, together, **forms)
     return d2(target, proba, record, sample_weight=sample_weight, on_zero=on_zero)

@@ -19,7 +19,7 @@ from sklearn.metrics import get_scorer_names as sklearn_names
 
 from sklkl._core import topk
 from sklkl._core.arrays import as_floating
-from sklkl._core.classes import frame_columns, spread
+from sklkl._core.classes import frame_columns, ordered_categories, refuse_sorted_words, spread
 from sklkl._core.devices import beside, namespace
 from sklkl._core.distributions import check_rows
 from sklkl._core.docs import documented
@@ -40,7 +40,6 @@ from sklkl.metrics._losses import (
     check_options,
     d2,
     mean_divergence,
-    refuse_words,
 )
 from sklkl.metrics._parts import d2_of, mean_of, results_of
 
@@ -192,35 +191,36 @@ class DivergenceScorer(BaseScorer):
         return partial(mean_divergence, divergence=find(self.name))
 
     def _in_order(self, y_true, target, classes, known):
-        """Return a target and its classes in order: that of its columns, or sorted numbers."""
-        refuse_words(find(self.name), y_true, len(classes))
+        """Return a target and its classes in order: of categories, columns, or numbers."""
         labels = np.asarray(classes).tolist()
-        order, chosen = self._order(y_true, known)
-        order = np.asarray(order).tolist()
-        lacks = [c for c in labels if c not in order]
-        if not any(isinstance(c, str) for c in labels):
-            order = sorted(labels) if target.ndim == 1 or lacks else order
-        elif len(labels) == 2:
-            order = labels  # either one gives the same
-        elif lacks:
-            raise ValueError(
-                f"The order of the classes {shown(order)} has no place for {shown(lacks)}."
-            )
-        elif order == sorted(order) and not chosen:
-            raise ValueError(
-                f"{self.name!r} depends on the order of the classes, and {shown(order)} are "
-                "words, sorted as in a dictionary. Pass targets, or what a teacher predicts, "
-                "as a data frame whose columns are in order."
-            )
-        at = places(order, labels)
+        order = labels  # of two either one gives the same
+        if len(labels) > 2:
+            order = self._order(y_true, sorted(labels) if target.ndim == 1 else known)
+            order = np.asarray(order).tolist()
+            if lacks := [c for c in labels if c not in order]:
+                if target.ndim == 1 or isinstance(lacks[0], str):
+                    raise ValueError(
+                        f"The order of the classes {shown(order)} has no place for "
+                        f"{shown(lacks)}."
+                    )
+                order = sorted(labels)
+        if target.ndim == 1:  # of which a category may be no label
+            return places(labels, order)[target], order
+        order = [c for c in order if c in labels]
         if is_sparse(target):
             return topk.named(topk.renamed(target, np.asarray(labels)), order, "y_true"), order
-        return np.argsort(at)[target] if target.ndim == 1 else target[:, at], order
+        return target[:, places(order, labels)], order
 
     def _order(self, y_true, known):
-        """Return the classes of the columns of a target, and whether it names them itself."""
-        named = y_true.classes if isinstance(y_true, TopK) else frame_columns(y_true, known)
-        return (known, False) if named is None else (named, True)
+        """Return the order of the classes of a target; ``known`` if it names none itself."""
+        order = ordered_categories(y_true)
+        if order is None:
+            named = (
+                y_true.classes if isinstance(y_true, TopK) else frame_columns(y_true, known)
+            )
+            order = known if named is None else named
+            refuse_sorted_words(self.name, order, "those of y_true or of the model")
+        return order
 
     def _check_given(self, estimator, X, y_true, weight):
         refuse_unlabeled(estimator, y_true, "y_true")
@@ -254,7 +254,11 @@ class FidelityScorer(DivergenceScorer):
         refuse_other_rows({"X": X, "sample_weight": weight}, strict=False)
 
     def _order(self, y_true, known):
-        return self.teacher.classes_, isinstance(self.teacher, NamedPredictions)
+        order = getattr(self.teacher, "order", None)  # of named predictions
+        if order is None:
+            order = self.teacher.classes_
+            refuse_sorted_words(self.name, order, "those of the teacher")
+        return order
 
     def _target(self, X, y_true, classes):
         proba = TEACHER_PREDICTIONS.predict(self._token, self.teacher, X)
@@ -280,6 +284,7 @@ class NamedPredictions:
             )
         columns = frame_columns(frame, name="the teacher's probabilities")
         self.classes_ = np.arange(frame.shape[1]) if columns is None else columns
+        self.order = ordered_categories(frame)
         self.index = index
         self.proba = check_rows(as_floating(frame, "teacher"), "teacher")
 

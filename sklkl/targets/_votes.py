@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from sklkl._core.arrays import as_array, is_missing, is_sparse_matrix
-from sklkl._core.classes import check_classes
+from sklkl._core.classes import check_classes, ordered_categories
 from sklkl._core.docs import documented_with
 from sklkl._core.names import places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, check
@@ -108,7 +108,7 @@ def check_votes(weight, items, classes, **columns):
     item_names = names["item"] if items is None else _distinct(_column(items, "items"))
     annotators = names.get("annotator", [None])
     if classes is None:
-        classes = _ordered_categories(columns["label"])
+        classes = ordered_categories(columns["label"])
     if classes is None:
         found = [label for label in names["label"] if not is_missing(label)]
         if len(found) < 2:
@@ -129,13 +129,6 @@ def check_votes(weight, items, classes, **columns):
     )
     library, name = _library(columns["item"], classes)
     return Votes(item_names, annotators, classes, counts, library, name)
-
-
-def _ordered_categories(label):
-    """Return the classes of an ordered categorical of pandas or an Enum of polars, or None."""
-    dtype = getattr(label, "dtype", None)
-    ordered = getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
-    return list(dtype.categories) if ordered else None
 
 
 def _column(x, name):

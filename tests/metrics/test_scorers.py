@@ -118,6 +118,7 @@ def by_hand(name, model, X, y, **options):
     classes = sorted({*model.classes_.tolist(), *(y.columns if soft else np.unique(y))})
     if soft:
         y = y.reindex(columns=classes, fill_value=0.0)
+        y.columns = pd.CategoricalIndex(classes, ordered=True)  # in order, though sorted
     else:
         options["labels"] = classes
     proba = proba.reindex(columns=classes, fill_value=0.0)

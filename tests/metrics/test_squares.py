@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
 from sklkl import TopK
 from sklkl.batches import Batches
@@ -74,17 +75,33 @@ def test_scorers_and_classes_that_the_model_never_saw(divergence):
     assert_allclose(-score, by_hand(divergence, Y, proba), rtol=1e-12)
 
 
+RANKED = {"divergence": "ranked_probability"}
+GRADES = ["low", "mid", "high", "top"]
+
+
 def test_the_order_of_words_is_not_guessed():
-    words = np.array(["low", "mid", "high", "top"])[Y]
-    X, options = np.zeros((60, 1)), {"divergence": "ranked_probability"}
+    words = np.array(GRADES)[Y]
+    X, options = np.zeros((60, 1)), RANKED
     model = DummyClassifier(strategy="prior").fit(X, words)
+    named = pd.DataFrame(PROBA, columns=GRADES)
+    dummies, listed = pd.get_dummies(words), np.tile(np.arange(4), (60, 1))
+    rows = pd.DataFrame(X, index=[f"r{i}" for i in range(60)])
     for refused in (
         lambda: divergence_loss(words, PROBA, **options),
         lambda: loss_interval(words, PROBA, **options),
         lambda: d2_score(pd.Series(words, dtype="category"), PROBA, **options),
         lambda: get_scorer("ranked_probability")(model, X, words),
+        # The columns are sorted where nobody has named them.
+        lambda: divergence_loss(dummies, named, **options),
+        lambda: loss_interval(dummies, named, **options),
+        lambda: d2_score(dummies, PROBA, **options),
+        lambda: divergence_loss(SOFT, named[sorted(GRADES)], **options),
+        lambda: divergence_loss(TopK(listed, SOFT, classes=sorted(GRADES)), PROBA, **options),
+        lambda: get_scorer("ranked_probability")(model, X, dummies),
+        lambda: make_fidelity_scorer(dummies.set_index(rows.index), **options)(model, rows),
+        lambda: divergence_loss(dummies[GRADES], named, labels=sorted(GRADES), **options),
     ):
-        with pytest.raises(ValueError, match="depends on the order of the classes"):
+        with pytest.raises(ValueError, match="sorted as in a dictionary"):
             refused()
     frame = pd.DataFrame(SOFT, columns=["low", "mid", "high", "top"])
     wanted = by_hand("ranked_probability", SOFT, PROBA)
@@ -94,7 +111,66 @@ def test_the_order_of_words_is_not_guessed():
     assert_allclose(-get_scorer("ranked_probability")(student, X, frame), wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("names", [["low", "mid", "high", "top"], [2, 0, 3, 1]])
+def test_the_order_of_categories():
+    """Also of one that no sample has, and against columns and models in another order."""
+    y = np.where(Y == 1, 2, Y)
+    wanted = by_hand("ranked_probability", y, PROBA)
+    named, X = pd.DataFrame(PROBA, columns=GRADES), RNG.normal(size=(60, 2))
+    for names in (GRADES, [2, 0, 3, 1]):
+        labels = pd.Categorical(np.array(names)[y], names, ordered=True)
+        proba = named.set_axis(names, axis=1)[sorted(names)]
+        columns = pd.get_dummies(labels)[sorted(names)]  # which are an ordered categorical
+        for given in (labels, pd.Series(labels), columns):
+            assert_allclose(divergence_loss(given, proba, **RANKED), wanted, rtol=1e-12)
+            interval = loss_interval(given, proba, proba, **RANKED)
+            assert interval.estimate == 0
+            prior = np.tile(np.bincount(y, minlength=4) / 60, (60, 1))
+            share = 1 - wanted / by_hand("ranked_probability", y, prior)
+            assert_allclose(d2_score(given, proba, **RANKED), share, rtol=1e-12)
+        for without_names in (PROBA, TopK(np.tile(range(4), (60, 1)), PROBA, 4)):
+            with pytest.raises(ValueError, match="The columns of y_proba have no names"):
+                divergence_loss(labels, without_names, **RANKED)
+        with pytest.raises(ValueError, match="not the categories of y_true"):
+            divergence_loss(labels, proba, labels=[*names[:3], names[3] * 9], **RANKED)
+        model = LogisticRegression().fit(X, np.array(names)[Y])  # which knows all
+        predicted = pd.DataFrame(model.predict_proba(X), columns=model.classes_)
+        score = by_hand("ranked_probability", y, predicted[names].to_numpy())
+        scorer = get_scorer("ranked_probability")
+        for given in (labels, pd.Series(labels), columns):
+            assert_allclose(-scorer(model, X, given), score, rtol=1e-12)
+        few = LogisticRegression().fit(X, np.array(names)[y])  # nobody has seen the second
+        predicted = pd.DataFrame(few.predict_proba(X), columns=few.classes_)
+        spread = predicted.reindex(columns=names, fill_value=0.0).to_numpy()
+        score = by_hand("ranked_probability", y, spread)
+        assert_allclose(-scorer(few, X, labels), score, rtol=1e-12)
+        search = cross_val_score(model, X, pd.Series(labels), scoring=scorer, cv=3)
+        assert np.isfinite(search).all()
+        rows = pd.RangeIndex(1, 61)
+        teacher = columns.set_index(rows).astype(float)
+        fidelity = make_fidelity_scorer(teacher, **RANKED)
+        assert_allclose(-fidelity(few, pd.DataFrame(X, rows)), score, rtol=1e-12)
+        with pytest.raises(ValueError, match="has no place for"):
+            scorer(model, X, labels.remove_unused_categories())
+    # Sorted, on purpose, and of two classes, columns are where they are without names.
+    graded = pd.Categorical(np.array(list("ABCD"))[Y], ordered=True)
+    wanted = by_hand("ranked_probability", Y, PROBA)
+    assert_allclose(divergence_loss(graded, PROBA, **RANKED), wanted, rtol=1e-12)
+    assert_allclose(divergence_loss(pd.get_dummies(graded), PROBA, **RANKED), wanted)
+    two = pd.Categorical(np.array(["yes", "no"])[y // 2], ["yes", "no"], ordered=True)
+    p = PROBA[:, 0]
+    wanted = np.mean(((y // 2 == 0) - p) ** 2)
+    assert_allclose(divergence_loss(two, p, **RANKED), wanted, rtol=1e-12)
+
+
+def test_the_order_of_an_enum_of_polars():
+    polars = pytest.importorskip("polars")
+    labels = polars.Series(np.array(GRADES)[Y], dtype=polars.Enum(GRADES))
+    proba = polars.DataFrame(PROBA, schema=GRADES).select(sorted(GRADES))
+    wanted = by_hand("ranked_probability", Y, PROBA)
+    assert_allclose(divergence_loss(labels, proba, **RANKED), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("names", [GRADES, [2, 0, 3, 1]])
 def test_scorers_take_the_order_of_the_target(names):
     X = RNG.normal(size=(60, 2))
     options = {"divergence": "ranked_probability"}
@@ -133,9 +209,9 @@ def test_scorers_take_the_order_of_the_target(names):
         ):
             with pytest.raises(ValueError, match="sorted as in a dictionary"):
                 refused()
-        few = LogisticRegression().fit(X[Y != 1], np.array(names)[Y][Y != 1])
-        with pytest.raises(ValueError, match="has no place for"):
-            make_fidelity_scorer(few, **options)(student, X)
+        few = pd.DataFrame(random_rows(60, 3, 3), rows, ["low", "high", "mid"])
+        with pytest.raises(ValueError, match=r"has no place for \['top'\]"):
+            make_fidelity_scorer(few, **options)(student, samples)
 
 
 def test_other_divergences_have_no_share():
