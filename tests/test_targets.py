@@ -348,6 +348,24 @@ def test_slices_of_default_labels_are_no_names(given):
         model.fit(**{**both, given: both[given].iloc[::-1]})
 
 
+def test_columns_that_are_no_classes():
+    """What is wrong is named, and no list is empty."""
+    known = np.array(["a", "b"])
+    for columns, said in (
+        (["a", "b", "case"], r"unknown columns \['case'\]. Drop what is no class, as an id"),
+        (["a"], r"without a column \['b'\]. Give each class a column"),
+        (["a", "c"], r"column \['b'\], unknown columns \['c'\]. Name all classes"),
+        (["c", "d"], r"unknown columns \['c', 'd'\]. Name the columns by the classes"),
+    ):
+        with pytest.raises(
+            ValueError, match=r"The columns of y are not the classes: .*" + said
+        ):
+            match_columns(np.ones((2, len(columns))), columns, known, "y")
+    frame = pd.DataFrame({"case": [0, 1], "a": [0.5, 0.5], "b": [0.5, 0.5]})
+    with pytest.raises(ValueError, match=r"y\[1\] sums to 2 .* make it the index"):
+        check_target(frame)
+
+
 def test_columns_are_put_in_the_order_of_classes():
     columns, classes = np.array(["b", "c", "a"]), np.array(["a", "b", "c"])
     assert_array_equal(match_columns(SOFT, columns, classes, "y"), SOFT[:, [2, 0, 1]])

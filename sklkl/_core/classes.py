@@ -93,12 +93,20 @@ def match_columns(values, columns, classes, name):
     missing = [c for c, j in zip(classes, at, strict=True) if j < 0]
     unknown = [c for c, j in zip(columns, places(columns, classes), strict=True) if j < 0]
     if missing or unknown:
+        lists = {"without a column": missing, "unknown columns": unknown}
+        parts = [f"{what} {shown(own)}" for what, own in lists.items() if own]
         advice = "Name all classes with classes= (labels= in metrics)."
         if len(missing) == len(classes):
             advice = "Name the columns by the classes, as by columns=model.classes_."
+        elif not missing:
+            advice = (
+                "Drop what is no class, as an id, or make it the index; name classes that are "
+                "absent with classes= (labels= in metrics)."
+            )
+        elif not unknown:
+            advice = "Give each class a column, of zeros where it is impossible."
         raise ValueError(
-            f"The columns of {name} are not the classes: "
-            f"without a column {shown(missing)}, unknown columns {shown(unknown)}. {advice}"
+            f"The columns of {name} are not the classes: {', '.join(parts)}. {advice}"
         )
     return values[:, at]
 

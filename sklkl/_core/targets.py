@@ -302,6 +302,11 @@ def _check_soft(values, columns, classes, name, refuse_integers):
     try:
         target = check_rows(target, name)
     except ValueError as error:
+        if columns is not None and not _are_several_labels(target):
+            raise ValueError(
+                f"{error} The columns are {shown(columns)}: drop what is no class, as an id, "
+                "or make it the index."
+            ) from None
         if not _are_several_labels(target):
             raise
         raise ValueError(

@@ -170,6 +170,12 @@ LISTS = {
         "without_unit": [d for d in DIVERGENCES if not d.has_unit],
     }.items()
 }
+# What others call them, for messages. A log loss is either one, if targets are labels.
+ELSEWHERE = {
+    **dict.fromkeys(("brier", "brier_score", "brier_score_loss"), ("squared_error",)),
+    "log_loss": ("cross_entropy", "kl"),
+    "rps": ("ranked_probability",),
+}
 BY_SPELLING = {name: d for d in DIVERGENCES for name in d.spellings}
 
 
@@ -180,9 +186,12 @@ def find(name, among=NAMES, also=()):
     """
     known = isinstance(name, str) and name in BY_SPELLING
     if not known or BY_SPELLING[name].name not in among:
+        theirs = ELSEWHERE.get(name, ()) if isinstance(name, str) else ()
+        meant = " or ".join(repr(own) for own in theirs if own in among)
+        hint = f" Here {name!r} is {meant}." if meant else ""
         raise ValueError(
             f"divergence must be one of {[*among, *also]}, or the name of a function, loss or "
             "scorer of one, as 'kl_divergence', 'kl_loss' or 'neg_kl_loss'; "
-            f"got {name!r}."
+            f"got {name!r}.{hint}"
         )
     return BY_SPELLING[name]

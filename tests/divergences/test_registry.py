@@ -28,6 +28,16 @@ def test_every_spelling_finds_its_divergence():
     assert all(find(x) is d for d in DIVERGENCES for x in d.spellings)
 
 
+def test_names_that_others_have():
+    for name, own in (("brier", "'squared_error'"), ("log_loss", "'cross_entropy' or 'kl'")):
+        with pytest.raises(ValueError, match=f"got '{name}'. Here '{name}' is {own}.$"):
+            find(name)
+    with pytest.raises(ValueError, match=r"Here 'log_loss' is 'kl'\.$"):
+        find("log_loss", among=["kl", "squared_error"])
+    with pytest.raises(ValueError, match=r"got 'brier'\.$"):
+        find("brier", among=["kl"])
+
+
 @each_divergence
 def test_function_is_public_and_there_are_an_oracle_and_cases(divergence):
     name = divergence.function.__name__
