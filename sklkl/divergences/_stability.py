@@ -1,11 +1,12 @@
 """The population stability index, of counts or of samples in bins."""
 
+from collections import Counter
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklkl._core.arrays import as_array, as_floating
+from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.distributions import nats_to
 from sklkl._core.names import names_of, orders, places, row_number, shown
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check
@@ -35,8 +36,9 @@ def population_stability_index(
     reference, current : array-like of shape (n_levels,) or (n_samples,), or Series
         Without ``bins`` how often each level was seen; two Series, as of ``value_counts``, are
         matched by the names of their levels, of which those that one of them lacks were never
-        seen there; the default names 0, 1, ... are none. With ``bins`` numbers, a sample each;
-        missing ones are a level.
+        seen there; the default names 0, 1, ... are none. Strings, booleans and categoricals
+        are samples, whose levels are counted. With ``bins`` numbers, a sample each. Samples
+        that are missing are a level.
     bins : int or array-like of edges, default=None
         The number of bins between quantiles of ``reference``, fewer if these coincide, with
         edges halfway between a quantile and the next value; or the edges between bins. A bin
@@ -56,9 +58,10 @@ def population_stability_index(
     Raises
     ------
     ValueError
-        If a count is no whole number >= 0, one of the two holds nothing, lengths of counts
-        without names differ, names of levels may be none, ``reference`` has a single value
-        to make bins of, or ``bins`` or ``pseudo_count`` is out of range.
+        If a count is no whole number >= 0, one of the two holds nothing, or categories where
+        the other has numbers, lengths of counts without names differ, names of levels may be
+        none, ``reference`` has a single value to make bins of, or ``bins`` or ``pseudo_count``
+        is out of range.
 
     See Also
     --------
@@ -88,6 +91,8 @@ def population_stability_index(
     inf
     >>> round(population_stability_index(january, february, pseudo_count=0.5), 3)
     0.827
+    >>> population_stability_index(["card", "cash", "card"], ["cash", "card", "card"])
+    0.0
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> old, new = rng.normal(size=5000), rng.normal(0.5, size=5000)
@@ -108,6 +113,17 @@ def population_stability_index(
 
 def _levels(data):
     """Return the counts of the same levels of both, matched by name if they have names."""
+    tallies = {name: _tally(x, name) for name, x in data.items()}
+    p, q = tallies.values()
+    if p is not None and q is not None:
+        levels = dict.fromkeys([*p, *q])
+        return (np.array([own.get(v, 0) for v in levels], np.float64) for own in (p, q))
+    if not (p is None and q is None):
+        samples, other = ("reference", "current") if q is None else ("current", "reference")
+        raise ValueError(
+            f"{samples} holds samples of categories, and {other} numbers; pass samples of "
+            f"both, or how often each level was seen, as {samples}.value_counts()."
+        )
     counts = {name: as_floating(x, name).astype(np.float64) for name, x in data.items()}
     for name, own in counts.items():
         if own.ndim != 1:
@@ -138,6 +154,23 @@ def _levels(data):
             "names the levels."
         )
     return p, q
+
+
+def _tally(x, name):
+    """Return how often each category occurs, None for missing ones; None if x has numbers."""
+    values = as_array(x, name)
+    categories = hasattr(getattr(x, "dtype", None), "categories")
+    words = values.dtype.kind in "USb"
+    if values.dtype.kind == "O":
+        words = any(isinstance(v, str | bytes | bool | np.bool_) for v in values.flat)
+    if not (categories or words):
+        return None
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"{name} must hold a category per sample; got shape {values.shape}.")
+    try:
+        return Counter(None if is_missing(v) else v for v in values.tolist())
+    except TypeError as error:
+        raise TypeError(f"{name} must hold categories: {error}.") from None
 
 
 def _put(counts, at, n):

@@ -31,6 +31,49 @@ def test_levels_by_name_of_which_some_are_new_or_gone():
     assert_allclose(population_stability_index(seen, pd.Series({"a": 3, "b": 3})), 0)
 
 
+@pytest.mark.parametrize(
+    "kind", ["list", "object", "category", "string", "numbers", "interval", "bool", "polars"]
+)
+def test_samples_of_categories(kind):
+    """The index of their counts, of which what is missing is a level."""
+    rng = np.random.default_rng(0)
+    old, new = rng.integers(3, size=200), rng.integers(4, size=90)
+    words = np.array(["CH", "DE", "AT", "IT"], dtype=object)
+    if kind == "numbers":  # of a categorical are no counts
+        samples = [pd.Series(x, dtype="category") for x in (old, new)]
+    elif kind == "interval":
+        samples = [pd.cut(x, [-1, 0, 1, 2, 3]) for x in (old, new)]
+    elif kind == "bool":
+        old, new = old > 1, new > 1
+        samples = [old, new]
+    else:
+        words[1] = None
+        old, new = words[old], words[new]
+        samples = [old, new] if kind == "object" else [old.tolist(), new.tolist()]
+        if kind in ("category", "string"):
+            samples = [pd.Series(x, dtype=kind) for x in samples]
+        if kind == "polars":
+            polars = pytest.importorskip("polars")
+            samples = [polars.Series(x) for x in samples]
+    counts = [pd.Series(x).value_counts(dropna=False).to_dict() for x in (old, new)]
+    levels = list(counts[0] | counts[1])
+    wanted = [[c.get(level, 0) for level in levels] for c in counts]
+    index = population_stability_index(*samples, pseudo_count=0.5)
+    assert_allclose(index, population_stability_index(*wanted, pseudo_count=0.5))
+    assert index > 0
+
+
+def test_samples_against_counts():
+    samples = pd.Series(["a", "b", "a"])
+    for pair in ((samples, samples.value_counts()), (samples.value_counts(), samples)):
+        with pytest.raises(ValueError, match=r"holds samples of categories, .*value_counts"):
+            population_stability_index(*pair)
+    with pytest.raises(ValueError, match="must hold a category per sample"):
+        population_stability_index([["a"], ["b"]], ["a", "b"])
+    with pytest.raises(TypeError, match="must hold categories: unhashable"):
+        population_stability_index(np.array(["a", None, []], dtype=object), ["a", "b"])
+
+
 def test_quantile_bins():
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=1003), rng.normal(0.3, size=500)
