@@ -100,6 +100,7 @@ def test_the_order_of_words_is_not_guessed():
         lambda: get_scorer("ranked_probability")(model, X, dummies),
         lambda: make_fidelity_scorer(dummies.set_index(rows.index), **options)(model, rows),
         lambda: divergence_loss(dummies[GRADES], named, labels=sorted(GRADES), **options),
+        lambda: divergence_loss(words, PROBA, labels=GRADES, **options),  # without a warning
     ):
         with pytest.raises(ValueError, match="sorted as in a dictionary"):
             refused()
@@ -127,6 +128,16 @@ def test_the_order_of_categories():
             prior = np.tile(np.bincount(y, minlength=4) / 60, (60, 1))
             share = 1 - wanted / by_hand("ranked_probability", y, prior)
             assert_allclose(d2_score(given, proba, **RANKED), share, rtol=1e-12)
+        # Columns are the classes, whatever the categories.
+        three, soft = random_rows(60, 3, 3), random_rows(60, 3, 4)
+        index = columns.columns[[0, 1, 3]]
+        in_order = [index.get_loc(c) for c in names if c in index]
+        score = by_hand("ranked_probability", three[:, in_order], soft[:, in_order])
+        given = pd.DataFrame(three, columns=index)
+        found = divergence_loss(
+            given, pd.DataFrame(soft, columns=index.astype(object)), **RANKED
+        )
+        assert_allclose(found, score, rtol=1e-12)
         for without_names in (PROBA, TopK(np.tile(range(4), (60, 1)), PROBA, 4)):
             with pytest.raises(ValueError, match="The columns of y_proba have no names"):
                 divergence_loss(labels, without_names, **RANKED)
