@@ -1,6 +1,7 @@
 """A report of what distillation lost and won: teacher and student side by side."""
 
 import pickle
+from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ from sklkl._core import topk
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.models import check_has_proba, predict_columns
 from sklkl._core.names import places, shown
-from sklkl._core.parameters import BOOLEAN, INNER_SHARE, check, integer
+from sklkl._core.parameters import BOOLEAN, INNER_SHARE, Rule, check, integer
 from sklkl._core.predictions import hits
 from sklkl._core.samples import column_means, match_rows, n_rows, take
 from sklkl._core.targets import check_target, is_sparse
@@ -34,6 +35,7 @@ OF_TEACHER = {
 SECONDS = 0.2
 SECONDS_PER_RUN = SECONDS / 8
 MOST_RUNS = 50
+NAMES = Rule("a pair of names", Sequence, lambda v: not isinstance(v, str) and len(v) == 2)
 
 
 def fidelity_report(
@@ -43,6 +45,7 @@ def fidelity_report(
     y: ArrayLike | None = None,
     *,
     classes: ArrayLike | None = None,
+    names: Sequence[str] = ("teacher", "student"),
     sample_weight: ArrayLike | None = None,
     base: float | None = None,
     on_zero: OnZero = "clip",
@@ -74,6 +77,9 @@ def fidelity_report(
     classes : array-like of shape (n_classes,), default=None
         The classes that are the columns of given arrays; by default those of the other model
         or data frame, or 0, 1, ...
+    names : sequence of two str, default=("teacher", "student")
+        What the text calls the models, as ``("old", "new")`` of two versions. The keys of a
+        dictionary stay the same.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples in all means, non-negative.
     base : float, default=None
@@ -215,6 +221,7 @@ def fidelity_report(
     check("digits", digits, integer(0, 100))
     check("output_dict", output_dict, BOOLEAN)
     check("confidence_level", confidence_level, INNER_SHARE.or_(None))
+    check("names", names, NAMES)
     models = {"teacher": teacher, "student": student}
     given = {name: are_predictions(model) for name, model in models.items()}
     if teacher is None:
@@ -237,9 +244,9 @@ def fidelity_report(
         answers.append(proba)
         costs.append(cost)
         own.append(None if given[name] else np.asarray(model.classes_).tolist())
-    names = [_name(name, given[name]) for name in models]
+    owners = [_name(name, given[name]) for name in models]
     # A model alone is its own teacher.
-    twice = [2 * part if teacher is None else part for part in (answers, names, own)]
+    twice = [2 * part if teacher is None else part for part in (answers, owners, own)]
     probas, columns = with_columns(twice[0], twice[1], classes, twice[2])
     fidelity = compare(probas, columns, twice[1], sample_weight, base, on_zero)
     # Ties go to the class that is first in the model's own order, as in its predict.
@@ -252,7 +259,7 @@ def fidelity_report(
     if y is not None:
         target = _check_y(y, columns[0], fidelity.classes)
         both = fidelity.teacher_proba, fidelity.student_proba
-        for model, name, labels, proba in zip(models, names, predicted, both, strict=False):
+        for model, name, labels, proba in zip(models, owners, predicted, both, strict=False):
             rows[model]["accuracy"] = hits(target, labels)
             report[model]["accuracy"] = fidelity.mean(rows[model]["accuracy"])
             with named("y", name, fidelity.classes):
@@ -262,7 +269,7 @@ def fidelity_report(
     for model, cost in zip(models, costs, strict=True):
         report[model] |= cost
     if teacher is not None:
-        with named(*names, fidelity.classes):
+        with named(*owners, fidelity.classes):
             pair = fidelity.teacher_proba, fidelity.student_proba
             scores = _scores(OF_TEACHER, *pair, **options)
         agree = predicted[0] == predicted[1]
@@ -275,7 +282,9 @@ def fidelity_report(
     report["classes"] = _of_classes(fidelity, list(models))
     if confidence_level is not None:
         report["intervals"] = _intervals(rows, fidelity.weight, confidence_level)
-    return report if output_dict else _as_text(report, base, digits, confidence_level)
+    if output_dict:
+        return report
+    return _as_text(report, base, digits, confidence_level, *map(str, names))
 
 
 def _losses_of_rows(target, proba, fidelity, base, on_zero):
@@ -398,18 +407,19 @@ def _check_y(y, teacher_classes, known):
     return at[target.values] if target.hard else spread(classes, target.values, known)
 
 
-def _as_text(report, base, digits, level):
+def _as_text(report, base, digits, level, teacher, student):
     def row(name, values):
         # z: no minus sign before what rounds to 0
         numbers = [f"{v:,}" if isinstance(v, int) else f"{v:z,.{digits}f}" for v in values]
         return [str(name), *numbers]
 
-    models = [name for name in ("teacher", "student") if name in report]
+    titles = {"teacher": teacher, "student": student}
+    models = [name for name in titles if name in report]
     fidelity, intervals = report.get("fidelity", {}), report.get("intervals", {})
     keys = dict.fromkeys(key for name in models for key in report[name])
     nan = float("nan")
     table = [
-        ["", *models],
+        ["", *(titles[name] for name in models)],
         [],
         *(
             row(key.replace("_", " "), (report[name].get(key, nan) for name in models))
@@ -421,12 +431,12 @@ def _as_text(report, base, digits, level):
         *([[]] if fidelity else []),
         *([[f"{float(level):.4g} interval", "low", "high"], []] if intervals else []),
         *(
-            row(f"{who} {key.replace('_', ' ')}", ends)
+            row(f"{titles.get(who, who)} {key.replace('_', ' ')}", ends)
             for who, of in intervals.items()
             for key, ends in of.items()
         ),
         *([[]] if intervals else []),
-        ["mean probability", *models, *(["kl"] if fidelity else [])],
+        ["mean probability", *(titles[name] for name in models), *["kl"] * bool(fidelity)],
         [],
         *(row(c, numbers.values()) for c, numbers in report["classes"].items()),
         [],

@@ -359,6 +359,17 @@ def test_text_holds_the_numbers(problem, digits, hard):
     assert ("accuracy" in text) == hard
 
 
+def test_names_of_two_models():
+    """The text differs in the names alone; a dictionary not at all."""
+    y, p, q = [0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], [[0.7, 0.3], [0.5, 0.5], [0, 1]]
+    options = {"y": y, "confidence_level": 0.9}
+    plain, names = fidelity_report(p, q, **options), ("in June", "in July")
+    text = fidelity_report(p, q, names=names, **options)
+    assert text == plain.replace("teacher", names[0]).replace("student", names[1])
+    assert full(p, q, names=names, **options) == full(p, q, **options)
+    assert "in July accuracy" in fidelity_report(None, q, names=names, **options)
+
+
 def test_thousands_zeros_and_units():
     """Sizes have separators, and nothing is minus zero."""
     p, q = np.full((9 * 999, 2), 0.5), np.array([[0.5 + 1e-6, 0.5 - 1e-6]] * 9)
@@ -416,6 +427,7 @@ def test_bad_y(y, parts):
         ({"base": 1}, ["base must be"]),
         ({"on_zero": "ignore"}, ["on_zero must be one of"]),
         ({"timing": "no"}, ["timing must be"]),
+        ({"names": "ab"}, ["names must be a pair"]),
         ({"digits": -1}, ["digits must be an integer from 0 to 100"]),
         ({"output_dict": "yes"}, ["output_dict must be"]),
     ],
