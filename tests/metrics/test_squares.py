@@ -141,6 +141,9 @@ def test_the_order_of_categories():
         for without_names in (PROBA, TopK(np.tile(range(4), (60, 1)), PROBA, 4)):
             with pytest.raises(ValueError, match="The columns of y_proba have no names"):
                 divergence_loss(labels, without_names, **RANKED)
+        assert_allclose(divergence_loss(pd.get_dummies(labels), PROBA, **RANKED), wanted)
+        with pytest.raises(ValueError, match="The columns of y_proba have no names"):
+            divergence_loss(columns, PROBA, **RANKED)
         with pytest.raises(ValueError, match="not the categories of y_true"):
             divergence_loss(labels, proba, labels=[*names[:3], names[3] * 9], **RANKED)
         model = LogisticRegression().fit(X, np.array(names)[Y])  # which knows all
