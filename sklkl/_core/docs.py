@@ -83,6 +83,10 @@ PARTS = {
     "sample_weight": """
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the mean, non-negative.""",
+    "groups": """
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups of dependent rows, as all of one patient. The groups are then the
+            independent units, otherwise the rows are.""",
     "on_zero": """
         on_zero : {"clip", "inf", "raise"}, default="clip"
             What to do where a zero of one makes the loss infinite because the other is not 0.

@@ -93,7 +93,9 @@ DOCS = {
         cv : int, splitter or iterable, default=5
             Folds in which a map is fitted to other samples than those whose c it gives, so
             that the miscalibration does not include what it overfits. None fits it to all
-            samples. Not used by "isotonic" and "binning".
+            samples. Not used by "isotonic" and "binning". Dependent samples, as all of one
+            patient, are kept in one fold by the pairs of a splitter of groups,
+            ``list(StratifiedSoftKFold().split(y_true, y_true, groups))``.
         n_bins : int, default=10
             Number of bins for each predicted class, of equal weight if no two predictions are
             equal; fewer if they would hold less than max(10, 5 * n_classes) samples. Used by

@@ -14,6 +14,7 @@ from sklkl._core.results import NumbersRepr
 from sklkl._core.samples import check_weights, relative
 from sklkl._core.targets import one_hot
 from sklkl.divergences._count_intervals import noncentrality
+from sklkl.metrics._intervals import units_of
 
 CLASSES = one_of(["all", "top"])
 MOST_BINS = 3000  # of all classes: the covariances of their means are a matrix
@@ -56,6 +57,7 @@ def calibration_error(
     classes: str = "all",
     labels: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     confidence_level: float = 0.95,
 ) -> CalibrationError:
     r"""Estimate how far predicted probabilities are from the mean targets, with an interval.
@@ -77,6 +79,7 @@ def calibration_error(
         only, the confidence.
     %(labels)s
     %(sample_weight)s
+    %(groups)s
     confidence_level : float, default=0.95
         Share of samples for which the interval is to hold the error, between 0 and 1.
 
@@ -91,7 +94,8 @@ def calibration_error(
     TypeError
         %(no_data)s
     ValueError
-        If a parameter is out of range, or there are fewer than two samples per bin.
+        If a parameter is out of range, or there are fewer than two samples, or groups, per
+        bin.
         %(bad_data)s
 
     Warns
@@ -119,7 +123,11 @@ def calibration_error(
     of the residuals; where the labels of a bin agree, that of labels drawn from the
     predictions. In simulations of 2 and 5 classes and 300 and 2000 samples, intervals of
     95 %% held the error of the bins in 93 to 99 of 100, and of 60 samples of one prediction
-    between 0.9 and 0.997 in 95 and more.
+    between 0.9 and 0.997 in 95 and more. Dependent rows make it too short: of 100 groups of 20
+    rows of two classes, whose labels had a correlation of 0.3 on the normal scale within a
+    group, it held the error in 82 to 96 of 100, and with ``groups`` in 93 to 98; of 12 groups
+    of 50 rows, in 5 bins, in 51 to 83 and 94 to 97. With ``groups`` the residuals are those
+    of groups.
 
     References
     ----------
@@ -141,38 +149,43 @@ def calibration_error(
     check("n_bins", n_bins, integer(1))
     check("classes", classes, CLASSES)
     check("confidence_level", confidence_level, INNER_SHARE)
-    together = {"sample_weight": sample_weight}
+    together = {"sample_weight": sample_weight, "groups": groups}
     target, proba = check_y_and_proba(y_true, y_proba, labels, together)
     target = normalized(one_hot(target, proba.shape[1]), "y_true")
     proba = normalized(proba, "y_proba")
     weight = relative(check_weights(sample_weight, target))
-    target, proba, weight = (x[weight > 0] for x in (target, proba, weight))
+    counted = weight > 0
+    unit, n_units = units_of(groups, counted)
+    target, proba, weight = (x[counted] for x in (target, proba, weight))
     if classes == "top":
         top = proba.argmax(axis=1)[:, np.newaxis]
         target, proba = (np.take_along_axis(x, top, axis=1) for x in (target, proba))
-    n, n_classes = proba.shape
+    n_classes = proba.shape[1]
     n_bins = int(n_bins)  # products of NumPy's small integers overflow
-    if n < 2 * n_bins or n_bins * n_classes > MOST_BINS:
+    if n_units < 2 * n_bins or n_bins * n_classes > MOST_BINS:
+        what = "samples" if groups is None else "groups"
         raise ValueError(
-            f"n_bins={n_bins} is too many for {n} samples of {n_classes} classes: each bin "
-            f"needs two samples, and all classes together have at most {MOST_BINS} bins; "
+            f"n_bins={n_bins} is too many for {n_units} {what} of {n_classes} classes: each "
+            f"bin needs two {what}, and all classes together have at most {MOST_BINS} bins; "
             "classes='top' takes one of them."
         )
     labels = ((target == 0) | (target == 1)).all()
     shares, means, deviations = [], [], []
     for y, p in zip(target.T, proba.T, strict=True):
         r, bins = y - p, _bins(p, n_bins)
-        number, mass = np.bincount(bins), np.bincount(bins, weight)
+        mass = np.bincount(bins, weight)
         mean = np.bincount(bins, weight * r) / mass
+        number = np.bincount(np.unique(bins * n_units + unit) // n_units)  # of units
         scatter = (r - mean[bins]) * np.sqrt(number / np.maximum(number - 1, 1))[bins]
-        # Labels of a bin that agree tell nothing of their scatter: that of calibrated ones.
-        hits = np.bincount(bins, y)
-        alike = (hits == 0) | (hits == number) if labels else number == 1
-        expected = np.sign(r) * np.sqrt(p * (1 - p)) if labels else r
-        scatter = np.where(alike[bins], expected, scatter)
-        # Of each sample, what its scatter adds to the mean of its bin.
+        scatter = np.where(number[bins] == 1, r, scatter)
+        if labels:
+            # Those of a bin that agree tell nothing of their scatter: that of calibrated ones.
+            hits = np.bincount(bins, y)
+            alike = (hits == 0) | (hits == np.bincount(bins))
+            scatter = np.where(alike[bins], np.sign(r) * np.sqrt(p * (1 - p)), scatter)
+        # Of each unit, what its scatter adds to the means of bins.
         own = weight * scatter / mass[bins]
-        part = csr_array((own, (np.arange(n), bins)), shape=(n, len(number)))
+        part = csr_array((own, (unit, bins)), shape=(n_units, len(number)))
         shares.append(mass / (weight.sum() * n_classes))
         means.append(mean)
         deviations.append(part)

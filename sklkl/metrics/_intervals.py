@@ -108,9 +108,7 @@ def loss_interval(
         Sampling or importance weights, non-negative. Their scale does not matter. They are
         not frequencies: a row of weight 2 is one observation, not two. A row of weight 0 is
         as good as absent.
-    groups : array-like of shape (n_samples,), default=None
-        Labels of groups of dependent rows, as all of one patient. The groups are then the
-        independent units, otherwise the rows are.
+    %(groups)s
     confidence_level : float, default=0.95
         Share of samples for which the interval is to hold the true mean, between 0 and 1.
     method : {"delta", "bootstrap"}, default="delta"
@@ -201,7 +199,7 @@ def loss_interval(
     weight = relative(weight)
     with np.errstate(invalid="ignore"):
         estimate = float(np.average(losses, weights=weight))
-    unit, n_units = _units(groups, counted)
+    unit, n_units = units_of(groups, counted)
     if not np.isfinite(estimate):
         return LossInterval(estimate, nan, nan, nan)
     losses = losses - estimate
@@ -253,30 +251,35 @@ def losses_of(y_true, y_proba, y_proba_other, labels, together, options):
     return losses[counted], weight[counted], counted
 
 
-def mean_interval(values, weight, confidence_level):
+def mean_interval(values, weight, unit, tail):
     """Return both ends of the interval of a mean by the delta method, NaN if not finite."""
-    counted = weight > 0
-    values, weight = np.asarray(values, np.float64)[counted], weight[counted]
-    _units(None, counted)  # refuses fewer than two
     estimate = float(np.average(values, weights=weight))
     if not np.isfinite(values).all():
         return nan, nan
-    tail = (1 - float(confidence_level)) / 2
-    _, ends = _delta(weight * (values - estimate), weight, tail)
+    _, ends = _delta(np.bincount(unit, weight * (values - estimate)), weight, tail)
     low, high = estimate + ends
     return float(low), float(high)
 
 
-def share_interval(values, weight, confidence_level):
+def share_interval(values, weight, unit, tail):
     """Return both ends of Wilson's interval of a share, a mean of values from 0 to 1.
 
     Where all samples agree it still has a width. Values between 0 and 1 vary less than those
     of a share, 0 and 1, so that their interval is rather too wide. Weights count as so many
-    samples of equal weight as have a mean of the same variance.
+    samples of equal weight as have a mean of the same variance. Groups make it as many times
+    fewer as the squared width by the delta method grows (Korn and Graubard, 1998), never more;
+    where all samples agree, each group counts once.
     """
     share = float(np.average(values, weights=weight))
-    n = weight.sum() ** 2 / np.sum(weight**2)
-    z = float(ndtri((1 + float(confidence_level)) / 2))
+    residual = weight * (values - share)
+    of_rows, of_units = (
+        _delta(r, weight, tail)[1][1] for r in (residual, np.bincount(unit, residual))
+    )
+    counts = weight if of_units > 0 or of_rows > 0 else np.bincount(unit, weight)
+    n = counts.sum() ** 2 / np.sum(counts**2)
+    if of_units > of_rows:
+        n *= (of_rows / of_units) ** 2
+    z = -float(ndtri(tail))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return float(centre - half), float(centre + half)
@@ -293,7 +296,7 @@ def check_method(method, confidence_level, n_resamples, random_state):
         raise ValueError(f"random_state must be an integer >= 0 or None: {error}") from None
 
 
-def _units(groups, counted):
+def units_of(groups, counted):
     """Return the unit of each row that counts, from 0 on, and the number of units."""
     if groups is None:
         what, n_units = "rows", int(counted.sum())

@@ -20,7 +20,7 @@ from sklkl._core.targets import check_target, is_sparse
 from sklkl._core.typing import Estimator, OnZero, Samples
 from sklkl.divergences._registry import find
 from sklkl.metrics._fidelity import are_predictions, compare, named, with_columns
-from sklkl.metrics._intervals import mean_interval, share_interval
+from sklkl.metrics._intervals import mean_interval, share_interval, units_of
 from sklkl.metrics._losses import check_options, d2, mean_divergence, row_losses
 
 # Key in the report -> name of the divergence.
@@ -47,6 +47,7 @@ def fidelity_report(
     classes: ArrayLike | None = None,
     names: Sequence[str] = ("teacher", "student"),
     sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     base: float | None = None,
     on_zero: OnZero = "clip",
     confidence_level: float | None = None,
@@ -82,6 +83,9 @@ def fidelity_report(
         dictionary stay the same.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples in all means, non-negative.
+    groups : array-like of shape (n_samples,), default=None
+        Labels of groups of dependent samples, as all of one patient: the independent units of
+        the intervals. They change nothing else.
     base : float, default=None
         Unit of log loss, KL and Jensen-Shannon divergences: None for nats, 2 for bits.
     on_zero : {"clip", "inf", "raise"}, default="clip"
@@ -89,7 +93,8 @@ def fidelity_report(
     confidence_level : float, default=None
         Level of confidence intervals, as 0.95: of losses by the delta method, as in
         ``loss_interval``, of shares of samples by that of Wilson (1927), which is rather too
-        wide for the "accuracy" of soft targets. By default there are none.
+        wide for the "accuracy" of soft targets; with ``groups`` for as many samples as have
+        the same variance, by Korn and Graubard (1998). By default there are none.
     timing : bool, default=True
         Measure how long predictions take, about a second in all. Otherwise each model predicts
         once.
@@ -131,11 +136,12 @@ def fidelity_report(
     ValueError
         If a row of probabilities is not a probability vector, the columns of ``y`` are not
         the teacher's classes, ``y`` has a class that neither model knows, or lengths or
-        labels of rows differ; on zeros, if ``on_zero="raise"`` and a loss is infinite.
+        labels of rows differ, or intervals are to be made of fewer than two samples or
+        groups; on zeros, if ``on_zero="raise"`` and a loss is infinite.
 
     See Also
     --------
-    loss_interval : An interval of any loss, also for groups of samples.
+    loss_interval : An interval of any loss.
     kl_loss : The mean divergence alone.
     d2_kl_score : The share of the divergence to the prior that a model explains.
     sklearn.metrics.classification_report : The report of one classifier's labels.
@@ -151,6 +157,10 @@ def fidelity_report(
 
     References
     ----------
+    Korn, E. L. and Graubard, B. I. (1998). Confidence Intervals for Proportions with Small
+    Expected Number of Positive Counts Estimated from Survey Data. Survey Methodology 24(2),
+    193-201.
+
     Wilson, E. B. (1927). Probable Inference, the Law of Succession, and Statistical
     Inference. Journal of the American Statistical Association 22(158), 209-212.
 
@@ -236,7 +246,11 @@ def fidelity_report(
     if X is not None:
         n_rows(X, "X")  # a single number has none
     match_rows(
-        X=X, y=y, sample_weight=sample_weight, **{n: models[n] for n in models if given[n]}
+        X=X,
+        y=y,
+        sample_weight=sample_weight,
+        groups=groups,
+        **{n: models[n] for n in models if given[n]},
     )
     answers, costs, own = [], [], []
     for name, model in models.items():
@@ -281,7 +295,7 @@ def fidelity_report(
         }
     report["classes"] = _of_classes(fidelity, list(models))
     if confidence_level is not None:
-        report["intervals"] = _intervals(rows, fidelity.weight, confidence_level)
+        report["intervals"] = _intervals(rows, fidelity.weight, groups, confidence_level)
     if output_dict:
         return report
     return _as_text(report, base, digits, confidence_level, *map(str, names))
@@ -296,8 +310,11 @@ def _losses_of_rows(target, proba, fidelity, base, on_zero):
     }
 
 
-def _intervals(rows, weight, level):
+def _intervals(rows, weight, groups, level):
     """Return pairs of ends for the means of values of samples, by model and key."""
+    counted = weight > 0
+    unit, _ = units_of(groups, counted)
+    weight, tail = weight[counted], (1 - level) / 2
     if rows["student"] and "teacher" in rows:
         rows["difference"] = {
             key: np.subtract(values, rows["teacher"][key], dtype=np.float64)
@@ -309,7 +326,12 @@ def _intervals(rows, weight, level):
         return share_interval if is_share else mean_interval
 
     return {
-        who: {key: interval_of(who, key)(values, weight, level) for key, values in of.items()}
+        who: {
+            key: interval_of(who, key)(
+                np.asarray(values, np.float64)[counted], weight, unit, tail
+            )
+            for key, values in of.items()
+        }
         for who, of in rows.items()
         if of
     }

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import ndtri
 
 from sklkl.metrics import calibration_error
 from tests._support.messages import matches
@@ -91,6 +92,50 @@ def test_bias_and_coverage(power, least, most):
     assert abs(estimates - truth) < 0.6 * abs(plugins - truth)
 
 
+def test_groups_by_hand():
+    """Of each bin, the variance of the mean is that of the sums of groups."""
+    y, q = draws(0, power=2)
+    weight, groups = np.random.default_rng(0).uniform(0.5, 1, size=400), np.arange(400) // 8
+    result = calibration_error(y, q, n_bins=4, sample_weight=weight, groups=groups)
+    debiased = 0.0
+    for k in range(3):
+        edges = np.quantile(q[:, k], np.arange(1, 4) / 4, method="inverted_cdf")
+        bins = np.searchsorted(edges, q[:, k])
+        for b in range(4):
+            here = bins == b
+            r, w = ((y == k) - q[:, k])[here], weight[here] / weight[here].sum()
+            sums = pd.Series(w * (r - w @ r)).groupby(groups[here]).sum()
+            variance = len(sums) / (len(sums) - 1) * np.sum(sums**2)
+            share = weight[here].sum() / weight.sum() / 3
+            debiased += share * ((w @ r) ** 2 - variance)
+    assert_allclose(result.estimate**2, debiased, rtol=1e-12)
+    # Groups of one row each are rows; rows that are repeated tell nothing more.
+    alone = calibration_error(y, q, n_bins=4)
+    assert calibration_error(y, q, n_bins=4, groups=np.arange(400)[::-1]) == alone
+    twice = calibration_error(
+        np.tile(y, 2), np.tile(q, (2, 1)), n_bins=4, groups=np.tile(range(400), 2)
+    )
+    assert_allclose(
+        [twice.low, twice.estimate, twice.high], [alone.low, alone.estimate, alone.high]
+    )
+
+
+def test_coverage_with_groups():
+    """Labels that depend on each other within groups, of calibrated predictions."""
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(40), 25)
+    covered = np.zeros(2)
+    for _ in range(100):
+        p = rng.uniform(0.1, 0.9, size=1000)
+        noise = np.sqrt(0.4) * rng.normal(size=40)[groups] + np.sqrt(0.6) * rng.normal(
+            size=1000
+        )
+        y = noise < ndtri(p)
+        for i, own in enumerate((None, groups)):
+            covered[i] += calibration_error(y, p, n_bins=8, groups=own).low == 0
+    assert covered[0] < 85
+    assert covered[1] >= 93
+
+
 @pytest.mark.parametrize("p", [0.97, 0.99])
 def test_very_sure_predictions(p):
     """Labels of a bin that all agree are no proof of an error."""
@@ -119,6 +164,8 @@ def test_predictions_that_coincide():
     [
         ({"n_bins": 0}, "n_bins"),
         ({"n_bins": 31}, "n_bins=31 is too many for 60 samples"),
+        ({"groups": np.arange(60) // 3, "n_bins": 11}, "n_bins=11 is too many for 20 groups"),
+        ({"groups": np.arange(9)}, "inconsistent numbers"),
         ({"classes": "some"}, "classes"),
         ({"confidence_level": 1.0}, "confidence_level"),
         ({"sample_weight": np.ones(3)}, "inconsistent numbers"),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy import sparse
+from scipy import sparse, stats
 from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -512,6 +512,51 @@ def test_intervals_are_those_of_the_losses():
     assert "0.9 interval" in text
     assert "difference log loss" in text
     assert "intervals" not in full(*models, X, hard)
+
+
+def test_groups_of_intervals():
+    """Losses as in loss_interval; shares by as many samples as have the same variance."""
+    X, hard, _, weight = data("numbers")[:4]
+    models = fitted("numbers")
+    hit = (models[1].predict(X) == hard).astype(float)
+    groups = np.argsort(np.argsort(hit, kind="stable")) // 5  # whose rows are alike
+    options = {"sample_weight": weight, "confidence_level": 0.9}
+    report = full(*models, X, hard, groups=groups, **options)
+    proba = models[1].predict_proba(X)
+    own = {"labels": models[1].classes_, "groups": groups, **options}
+    wanted = metrics.loss_interval(hard, proba, **own)
+    ends = report["intervals"]["student"]["log_loss"]
+    assert ends == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+    # Korn and Graubard: the ends have the distance of a share of n_effective samples.
+    share = np.average(hit, weights=weight)
+    counted = weight > 0
+    residual = (weight * (hit - share))[counted]
+    width = [
+        stats.t(len(r) - 1).ppf(0.95) * np.sqrt(len(r) / (len(r) - 1) * np.sum(r**2))
+        for r in (residual, pd.Series(residual).groupby(groups[counted]).sum())
+    ]
+    n_effective = weight.sum() ** 2 / np.sum(weight**2) * (width[0] / width[1]) ** 2
+    ends = np.array(report["intervals"]["student"]["accuracy"])
+    z_squared = n_effective * (ends - share) ** 2 / (ends * (1 - ends))
+    assert_allclose(z_squared, stats.norm.ppf(0.95) ** 2, rtol=1e-9)
+    rows = full(*models, X, hard, **options)["intervals"]
+    assert full(*models, X, hard, groups=np.arange(len(X)), **options)["intervals"] == rows
+    # Where all agree, a group counts once.
+    same = full(
+        None,
+        proba,
+        y=models[1].predict(X),
+        classes=CLASSES["numbers"],
+        groups=groups,
+        confidence_level=0.9,
+    )
+    n = groups.max() + 1
+    wanted = binomtest(n, n).proportion_ci(0.9, method="wilson")
+    assert same["intervals"]["student"]["accuracy"] == pytest.approx(tuple(wanted), rel=1e-9)
+    with pytest.raises(ValueError, match="groups with a positive weight: 1"):
+        full(*models, X, hard, groups=np.zeros(len(X)), confidence_level=0.9)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        full(*models, X, hard, groups=groups[1:])
 
 
 def test_an_infinite_loss_has_no_interval():
