@@ -55,7 +55,8 @@ for row in zip(MONTHS[6:], plain, corrected, exact, strict=True):
 # which customer came when. So put the customers of both periods together, draw those of the
 # month anew, without replacement, and do so many times. Of months that have not drifted one in
 # a hundred exceeds the 99 % quantile. A small drift exceeds it only if there are
-# many customers: those of September and October do not show here.
+# many customers: those of September and October do not show here. Where few products are rare,
+# the G test of :ref:`sphx_glr_gallery_plot_drift_dashboard.py` has a p-value without draws.
 
 
 def quantile_of_chance(a, b, level=0.99, n_draws=5000):

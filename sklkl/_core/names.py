@@ -133,6 +133,36 @@ def is_named(x):
     return any(n is not None and not isinstance(n, range) for n in names_of(x) or ())
 
 
+def label_at(x, j):
+    """Return what messages call entry ``j`` along the last axis: its name, or its position."""
+    names = (names_of(x) or [None])[-1]
+    return j if names is None or isinstance(names, range) else repr(_listed(names)[j])
+
+
+def with_all_levels(counts, what="outcomes"):
+    """Return counts by argument, two Series with the names that either of them has.
+
+    What one of them does not name was never seen there. Series that have no name in common
+    are refused: names are spelled differently, or of different types.
+    """
+    named = [name for name, x in counts.items() if is_named(x) and np.ndim(x) == 1]
+    if len(named) < 2:
+        return counts
+    mine, theirs = (set(_listed(counts[name].index)) for name in named)
+    unique = all(counts[name].index.is_unique for name in named)
+    if mine == theirs or not unique:  # ``orders`` matches the ones, and refuses the others
+        return counts
+    if not mine & theirs:
+        lists = " and ".join(shown(_listed(counts[name].index)) for name in named)
+        raise ValueError(
+            f"{' and '.join(named)} have no {what} in common: {lists}. Spell their names "
+            "alike, as the same type, or pass arrays, which are compared by position."
+        )
+    first, second = (counts[name].index for name in named)
+    either = first.union(second, sort=False)
+    return counts | {name: counts[name].reindex(either, fill_value=0) for name in named}
+
+
 def orders(names, what="outcomes"):
     """Return what to index an axis of each argument with to match all by name, or refuse them.
 

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, nats_to, row_of
+from sklkl._core.names import label_at
 from sklkl._core.parameters import INNER_SHARE, check
 from sklkl.divergences._counts import (
     entropy_from_counts,
     jensen_shannon_from_counts,
     kl_from_counts,
+    pair_of,
 )
 from sklkl.divergences._divergences import jensen_shannon_divergence, kl_divergence
 
@@ -115,8 +117,7 @@ def kl_interval_from_counts(
     check("confidence_level", confidence_level, INNER_SHARE)
     with np.errstate(over="ignore"):  # of counts like 1e308
         estimate = kl_from_counts(p_counts, q_counts, q=q, estimator="miller-madow", base=base)
-    arrays = {"p_counts": p_counts}
-    arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
+    arrays = pair_of(p_counts, q_counts, q)
     (x, y), shape = as_rows(arrays)
     x, y = x.astype(np.float64), y.astype(np.float64)
     _refuse_rare(arrays, x, y, shape, "kl_from_counts")
@@ -163,9 +164,14 @@ def jensen_shannon_interval_from_counts(
     See Also
     --------
     jensen_shannon_from_counts : The estimate alone, of any counts.
+    scipy.stats.chi2_contingency : The test whether there is any difference.
 
     Notes
     -----
+    With few of an outcome there is a test, if no interval: the statistic of
+    ``chi2_contingency([p_counts, q_counts], correction=False, lambda_="log-likelihood")`` is
+    2 (n + m) times the divergence of the frequencies in nats, with ``weight=n / (n + m)``.
+
     As that of ``kl_interval_from_counts``, with the variance of this divergence by the delta
     method,
 
@@ -188,7 +194,7 @@ def jensen_shannon_interval_from_counts(
     unit = nats_to(base)
     check("confidence_level", confidence_level, INNER_SHARE)
     estimate = jensen_shannon_from_counts(p_counts, q_counts, base=base)
-    arrays = {"p_counts": p_counts, "q_counts": q_counts}
+    arrays = pair_of(p_counts, q_counts)
     (x, y), shape = as_rows(arrays)
     x, y = x.astype(np.float64), y.astype(np.float64)
     _refuse_rare(arrays, x, y, shape, "jensen_shannon_from_counts")
@@ -336,8 +342,12 @@ def _refuse_rare(arrays, x, y, shape, function):
                 i = int(np.argmax(rare.any(axis=1)))
                 where, _ = row_of(arrays, name, shape, i)
                 j = int(np.argmax(rare[i]))
+                # Rows are in the order of the first argument that names outcomes.
+                named = next(
+                    (x for x in arrays.values() if isinstance(label_at(x, j), str)), None
+                )
                 raise ValueError(
-                    f"{where} has {own[i, j]:.0f} of outcome {j}: with fewer than "
-                    f"{LEAST_COUNT} no interval is known to hold the truth. Add up rare "
+                    f"{where} has {own[i, j]:.0f} of outcome {label_at(named, j)}: with fewer "
+                    f"than {LEAST_COUNT} no interval is known to hold the truth. Add up rare "
                     f"outcomes, or take {function}, without an interval."
                 )

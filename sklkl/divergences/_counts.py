@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklkl._core.distributions import as_rows, nats_to, refuse_bad_rows, row_of
+from sklkl._core.names import label_at, with_all_levels
 from sklkl._core.parameters import check, one_of
 from sklkl._core.typing import (
     CountsEstimator,
@@ -51,8 +52,9 @@ def kl_from_counts(
     ----------
     p_counts : array-like of shape (..., n_outcomes)
         How often each outcome was seen among samples of P: whole numbers, of positive sum in
-        each row. The leading axes broadcast. Data frames and Series are matched by the names
-        of their outcomes and rows.
+        each row. The leading axes broadcast. Series, as of ``value_counts``, are matched by
+        the names of their outcomes, of which those that one of them lacks were never seen
+        there; data frames by the names of outcomes and rows.
     q_counts : array-like of shape (..., n_outcomes), default=None
         The same for samples of Q, independent of those of P; their number may differ.
     q : array-like of shape (..., n_outcomes), default=None
@@ -123,8 +125,7 @@ def kl_from_counts(
             "Pass either q_counts, counts of samples of Q, or q=, its known probabilities; "
             f"got {'neither' if q is None else 'both'}."
         )
-    arrays = {"p_counts": p_counts}
-    arrays |= {"q": q} if q_counts is None else {"q_counts": q_counts}
+    arrays = pair_of(p_counts, q_counts, q)
     rows, shape = as_rows(arrays)
     x, y = (row.astype(np.float64, copy=False) for row in rows)
     n = totals(arrays, "p_counts", x, shape)
@@ -274,8 +275,9 @@ def jensen_shannon_from_counts(
     ----------
     p_counts, q_counts : array-like of shape (..., n_outcomes)
         How often each outcome was seen among samples of P, and of Q: whole numbers, of
-        positive sum in each row. The leading axes broadcast. Data frames and Series are
-        matched by the names of their outcomes and rows.
+        positive sum in each row. The leading axes broadcast. Series, as of
+        ``value_counts``, are matched by the names of their outcomes, of which those that one
+        of them lacks were never seen there; data frames by the names of outcomes and rows.
     estimator : {"plugin", "miller-madow"}, default="miller-madow"
         "plugin" is the divergence of the frequencies, too large by about
         (n_outcomes - 1) / 8 (1 / n + 1 / m) nats for near distributions. "miller-madow" takes
@@ -321,7 +323,7 @@ def jensen_shannon_from_counts(
     """
     unit = nats_to(base)
     check("estimator", estimator, SECOND_ORDER)
-    arrays = {"p_counts": p_counts, "q_counts": q_counts}
+    arrays = pair_of(p_counts, q_counts)
     rows, shape = as_rows(arrays)
     x, y = (row.astype(np.float64, copy=False) for row in rows)
     n, m = totals(arrays, "p_counts", x, shape), totals(arrays, "q_counts", y, shape)
@@ -335,6 +337,13 @@ def jensen_shannon_from_counts(
     return result.reshape(shape) if shape else float(result[0])
 
 
+def pair_of(p_counts, q_counts, q=None):
+    """Return what is compared by the name of the argument: two counts, or counts and ``q``."""
+    if q_counts is None and q is not None:
+        return {"p_counts": p_counts, "q": q}
+    return with_all_levels({"p_counts": p_counts, "q_counts": q_counts})
+
+
 def totals(arrays, name, counts, shape, hint=""):
     """Return the sum of each row of ``counts``, with a last axis; refuse what is no count."""
     whole = _whole(counts)
@@ -343,8 +352,8 @@ def totals(arrays, name, counts, shape, hint=""):
         where, row = row_of(arrays, name, shape, i)
         j = int(np.argmin(_whole(row)))
         raise ValueError(
-            f"{where} has {row[j]:.6g} at position {j}; pass how often each outcome was seen, "
-            f"whole numbers >= 0.{hint}"
+            f"{where} has {row[j]:.6g} of outcome {label_at(arrays[name], j)}; pass how often "
+            f"each outcome was seen, whole numbers >= 0.{hint}"
         )
     with np.errstate(over="ignore"):
         totals = counts.sum(axis=1, keepdims=True)

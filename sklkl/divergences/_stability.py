@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.distributions import nats_to
-from sklkl._core.names import names_of, orders, places, row_number, shown
+from sklkl._core.names import label_at, names_of, orders, with_all_levels
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check
 from sklkl.divergences._counts import totals
 from sklkl.divergences._divergences import jeffreys_divergence
@@ -124,6 +124,7 @@ def _levels(data):
             f"{samples} holds samples of categories, and {other} numbers; pass samples of "
             f"both, or how often each level was seen, as {samples}.value_counts()."
         )
+    data = with_all_levels(data, "levels")
     counts = {name: as_floating(x, name).astype(np.float64) for name, x in data.items()}
     for name, own in counts.items():
         if own.ndim != 1:
@@ -132,22 +133,12 @@ def _levels(data):
         if bad.any():
             i = int(np.argmax(bad))
             raise ValueError(
-                f"{name}[{row_number(i)}] is {own[i]:.6g}; pass how often each level was "
-                "seen, whole numbers >= 0, or samples with bins=."
+                f"{name}[{label_at(data[name], i)}] is {own[i]:.6g}; pass how often each "
+                "level was seen, whole numbers >= 0, or samples with bins=."
             )
         totals(data, name, own[np.newaxis], ())
-    p, q = counts.values()
-    mine, theirs = ((names_of(x) or [None])[0] for x in data.values())
-    if isinstance(mine, range) or isinstance(theirs, range):
-        orders(dict(zip(data, (mine, theirs), strict=True)), "levels")
-    elif mine is not None and theirs is not None:
-        levels = list(dict.fromkeys([*mine, *theirs]))
-        for name, own in zip(data, (mine, theirs), strict=True):
-            if len(set(own)) < len(own):
-                raise ValueError(f"{name} names a level twice: {shown(list(own))}.")
-        p, q = (
-            _put(x, places(own, levels), len(levels)) for x, own in ((p, mine), (q, theirs))
-        )
+    at = orders({name: (names_of(x) or [None])[0] for name, x in data.items()}, "levels")
+    p, q = (counts[name][at[name]] for name in data)
     if len(p) != len(q):
         raise ValueError(
             f"reference has {len(p)} levels and current {len(q)}; pass Series whose index "
@@ -171,12 +162,6 @@ def _tally(x, name):
         return Counter(None if is_missing(v) else v for v in values.tolist())
     except TypeError as error:
         raise TypeError(f"{name} must hold categories: {error}.") from None
-
-
-def _put(counts, at, n):
-    out = np.zeros(n)
-    out[at] = counts
-    return out
 
 
 def _binned(data, bins):

@@ -314,7 +314,7 @@ def _intervals(rows, weight, groups, level):
     """Return pairs of ends for the means of values of samples, by model and key."""
     counted = weight > 0
     unit, _ = units_of(groups, counted)
-    weight, tail = weight[counted], (1 - level) / 2
+    weight, tail = weight[counted], (1 - float(level)) / 2
     if rows["student"] and "teacher" in rows:
         rows["difference"] = {
             key: np.subtract(values, rows["teacher"][key], dtype=np.float64)

@@ -1,9 +1,10 @@
 """Intervals of divergences of counts: coverage, definition, refusals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import ncx2
+from scipy.stats import chi2_contingency, ncx2
 
 from sklkl.divergences import (
     entropy,
@@ -152,3 +153,24 @@ def test_refusals_of_entropy_and_jensen_shannon():
         jensen_shannon_interval_from_counts([50, 9], [4, 30])
     with pytest.raises(ValueError, match="confidence_level"):
         entropy_interval_from_counts([50, 50], confidence_level=1)
+
+
+def test_a_rare_outcome_is_named():
+    then, now = pd.Series({"CH": 90, "DE": 40}), pd.Series({"IT": 30, "DE": 9, "CH": 20})
+    with pytest.raises(ValueError, match="p_counts has 0 of outcome 'IT'"):
+        jensen_shannon_interval_from_counts(then, now)
+    with pytest.raises(ValueError, match=r"q_counts has 0 of outcome 'IT'"):
+        kl_interval_from_counts(now, then)
+    rows = pd.DataFrame([[9, 3], [9, 9]], columns=["CH", "DE"])
+    with pytest.raises(ValueError, match=r"p_counts\[0\] has 3 of outcome 'DE'"):
+        kl_interval_from_counts(rows, [20, 20])
+    with pytest.raises(ValueError, match="q_counts has 1 of outcome 'CH'"):
+        kl_interval_from_counts([9, 9], pd.Series({"CH": 1, "DE": 9}))
+
+
+def test_statistic_of_the_g_test():
+    x, y = np.array([70, 20, 0, 10]), np.array([30, 40, 3, 20])
+    n, m = x.sum(), y.sum()
+    found = chi2_contingency([x, y], correction=False, lambda_="log-likelihood").statistic
+    weighted = jensen_shannon_divergence(x / n, y / m, weight=n / (n + m))
+    assert_allclose(found, 2 * (n + m) * weighted, rtol=1e-12)

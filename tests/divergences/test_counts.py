@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -216,10 +217,10 @@ WHICH = "estimator must be one of ('plugin', 'miller-madow', 'zhang-grabchak'); 
     [
         ([1, 2], {}, ("Pass either q_counts", "got neither")),
         ([1, 2], {"q_counts": [1, 2], "q": [0.5, 0.5]}, ("Pass either", "got both")),
-        ([1, -2], {"q_counts": [1, 2]}, ("p_counts has -2 at position 1; pass how often",)),
-        ([1, 2], {"q_counts": [0.5, 0.5]}, ("q_counts has 0.5 at position 0;", "as q=")),
-        ([[1, 2], [1, math.nan]], {"q_counts": [1, 2]}, ("p_counts[1] has nan at position",)),
-        ([1, 2], {"q_counts": [[[1, 2], [math.inf, 1]]]}, ("q_counts[0, 1] has inf at",)),
+        ([1, -2], {"q_counts": [1, 2]}, ("p_counts has -2 of outcome 1; pass how often",)),
+        ([1, 2], {"q_counts": [0.5, 0.5]}, ("q_counts has 0.5 of outcome 0;", "as q=")),
+        ([[1, 2], [1, math.nan]], {"q_counts": [1, 2]}, ("p_counts[1] has nan of outcome",)),
+        ([1, 2], {"q_counts": [[[1, 2], [math.inf, 1]]]}, ("q_counts[0, 1] has inf of",)),
         ([[1, 2], [0, 0]], {"q_counts": [1, 2]}, ("p_counts[1] has no counts", "Drop")),
         ([[[1, 2]], [[3, 4]]], {"q_counts": [[1, 2], [0, 0]]}, ("q_counts[1] has no count",)),
         ([1, 2], {"q": [0.5, 0.6]}, ("q sums to 1.1 instead of 1",)),
@@ -234,6 +235,26 @@ def test_refusals(p_counts, options, parts):
         kl_from_counts(p_counts, **options)
     with pytest.raises(TypeError, match="takes from 1 to 2 positional"):
         kl_from_counts(p_counts, None, [0.5, 0.5])  # which would be counts
+
+
+def test_outcomes_that_a_series_does_not_name_were_never_seen():
+    p = pd.Series(["CH", "DE", "DE", np.nan, "gone"]).value_counts(dropna=False)
+    q = pd.Series({"IT": 6, "DE": 5, "CH": 7})
+    levels = ["CH", "DE", np.nan, "gone", "IT"]
+    x, y = ([own.get(level, 0) for level in levels] for own in (p, q))
+    assert x == [1, 2, 1, 1, 0]
+    for function in (kl_from_counts, jensen_shannon_from_counts):
+        assert_allclose(function(p, q), function(x, y), rtol=1e-14)
+        assert_allclose(function(q, p), function(y, x), rtol=1e-14)
+    assert kl_from_counts(p, q, estimator="plugin") == math.inf
+    with pytest.raises(ValueError, match=r"no outcomes in common: \['a'\] and \['b'\]"):
+        kl_from_counts(pd.Series({"a": 3}), pd.Series({"b": 3}))
+    # Probabilities that lack an outcome are another matter.
+    with pytest.raises(ValueError, match="p_counts and q name different outcomes"):
+        kl_from_counts(q, q=pd.Series({"DE": 0.5, "CH": 0.5}))
+    frame = pd.DataFrame([[1, 2]], columns=["CH", "DE"])
+    with pytest.raises(ValueError, match="name different outcomes"):
+        kl_from_counts(frame, pd.DataFrame([[1, 2]], columns=["CH", "IT"]))
 
 
 # Entropy and Jensen-Shannon divergence

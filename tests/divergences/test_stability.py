@@ -128,15 +128,29 @@ def test_chance_alone():
     assert abs(np.mean(np.array(values) > 0.1) - chi2.sf(10, 9)) < 0.05
 
 
+def test_levels_of_other_kinds():
+    with pytest.raises(ValueError, match="have no levels in common"):
+        population_stability_index(pd.Series([1, 2], ["1", "2"]), pd.Series([1, 2], [1, 2]))
+    missing = pd.Series(["a", None, "a", "b"]).value_counts(dropna=False)
+    index = population_stability_index(missing, pd.Series({"a": 1, "b": 1}), pseudo_count=1)
+    assert_allclose(index, population_stability_index([3, 2, 2], [2, 2, 1]))
+
+
 @pytest.mark.parametrize(
     ("reference", "current", "options", "message"),
     [
         ([0.5, 0.5], [0.4, 0.6], {}, "reference[0] is 0.5; pass how often"),
         ([5, 5], [4, -1], {}, "current[1] is -1"),
+        (pd.Series({"a": 1}), pd.Series({"b": 0.5, "a": 1}), {}, "current['b'] is 0.5"),
         ([5, 5], [0, 0], {}, "current has no counts"),
         ([5, 5], [4, 1, 2], {}, "reference has 2 levels and current 3"),
         ([[5, 5]], [4, 1], {}, "a count per level"),
-        (pd.Series([1, 2], ["a", "a"]), pd.Series([1, 2], ["a", "b"]), {}, "a level twice"),
+        (
+            pd.Series([1, 2], ["a", "a"]),
+            pd.Series([1, 2], ["a", "b"]),
+            {},
+            "several levels alike",
+        ),
         ([5, 5], [4, 1], {"pseudo_count": -1}, "pseudo_count"),
         ([5.0], [4.0], {"bins": 1}, "bins must be"),
         ([5.0], [4.0], {"bins": [2, 1]}, "increasing"),
