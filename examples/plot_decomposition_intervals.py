@@ -57,15 +57,14 @@ for name, p in proba.items():
 # calibrate naive Bayes, not to replace it, and the calibrated model does have the lowest loss
 # of all.
 #
-# The picture shows the same. Naive Bayes puts most samples at 0 or at 1 (lower axes). In the
-# upper axes, for bins of equal size, the class is more frequent than predicted where it
-# predicts little, and less frequent where it predicts much.
-ReliabilityDisplay.from_predictions(y_test, proba["naive Bayes"])
-plt.show()
-
-# %%
-# Once calibrated, predictions spread over the whole range, and the curve follows the diagonal.
-ReliabilityDisplay.from_predictions(y_test, proba["calibrated"])
+# The picture shows the same, of two models side by side. Naive Bayes puts most samples at 0 or
+# at 1 (lower axes). In the upper axes the class is more frequent than predicted where it
+# predicts little, and less frequent where it predicts much. Once calibrated, predictions
+# spread over the whole range, and the curve follows the diagonal.
+fig, ax = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained", height_ratios=[3, 1])
+for i, name in enumerate(["naive Bayes", "calibrated"]):
+    ReliabilityDisplay.from_predictions(y_test, proba[name], ax=ax[:, i])
+    ax[0, i].set_title(f"{name}\n{ax[0, i].get_title()}", fontsize="medium")
 plt.show()
 
 # %%

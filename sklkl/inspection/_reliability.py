@@ -12,7 +12,7 @@ from sklkl._core.arrays import n_dims
 from sklkl._core.classes import frame_columns, spread
 from sklkl._core.docs import documented_with
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
-from sklkl._core.names import shown
+from sklkl._core.names import places, shown
 from sklkl._core.parameters import check, one_of
 from sklkl._core.predictions import check_y_and_proba
 from sklkl._core.samples import check_weights, match_rows
@@ -42,7 +42,7 @@ of_reliability = documented_with(
     options="""
         classes_of_interest : array-like, default=None
             The classes to draw. By default the second of two, or all if they are at most 7,
-            or the 7 with the largest mean targets.
+            or the 7 with the largest mean targets, in the order of the columns.
         n_bins : int, default=10
             Number of bins for each class; empty ones are left out.
         strategy : {"variance", "quantile", "uniform"}, default="variance"
@@ -62,7 +62,8 @@ of_reliability = documented_with(
         on_zero : {"clip", "inf", "raise"}, default="clip"
             What to do where a prediction is 0 but its target is not, as in ``kl_loss``.
         ax : pair of matplotlib Axes, default=None
-            Where to draw the curves and the histogram; new ones if None.""",
+            Where to draw the curves and the histogram; new ones if None. For models side by
+            side, ``ax[:, i]`` of ``plt.subplots(2, n_models, height_ratios=[3, 1])``.""",
 )
 
 
@@ -292,6 +293,7 @@ class ReliabilityDisplay:
             target,
             proba,
             known.tolist(),
+            order=frame_columns(y_proba, known) if target.ndim == 1 else None,
             classes_of_interest=classes_of_interest,
             n_bins=n_bins,
             strategy=strategy,
@@ -309,6 +311,7 @@ class ReliabilityDisplay:
         proba,
         known,
         *,
+        order=None,
         classes_of_interest,
         n_bins,
         strategy,
@@ -336,7 +339,7 @@ class ReliabilityDisplay:
         target = one_hot(target, len(known))[counted].astype(np.float64)
         proba, weight = proba[counted].astype(np.float64), weight[counted]
         mass = np.average(target, axis=0, weights=weight)
-        columns = _check_drawn(classes_of_interest, known, mass)
+        columns = _check_drawn(classes_of_interest, known, mass, order)
         drawn = proba.T[columns]
         curves = [
             _curve(target[:, j], q, weight, _edges(q, weight, n_bins, strategy), of_labels)
@@ -436,12 +439,14 @@ def _fixed(value):
     return f"{value:.3f}".replace("inf", "∞")
 
 
-def _check_drawn(wanted, known, mass):
-    """Return the columns to draw."""
+def _check_drawn(wanted, known, mass, order):
+    """Return the columns to draw, by default in the order of the names ``order``."""
     if wanted is None:
         if len(known) == 2:
             return [1]
-        return np.sort(np.argsort(-mass, kind="stable")[:MOST_CURVES]).tolist()
+        in_order = np.arange(len(known)) if order is None else places(order, known)
+        largest = np.argsort(-mass, kind="stable")[:MOST_CURVES]
+        return in_order[np.isin(in_order, largest)].tolist()
     name = "classes_of_interest"
     if isinstance(wanted, str) or n_dims(wanted, name) != 1 or not len(wanted):
         raise ValueError(f"{name} must be a list of the classes to draw; got {wanted!r}.")

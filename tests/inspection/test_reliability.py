@@ -195,6 +195,10 @@ def test_names_and_order_of_classes():
         assert display.classes == legend(display.ax_[1]) == ["c", "a"]
         assert_array_equal(display.prob_true[0], everything.prob_true[2])
         assert display.decomposition == everything.decomposition
+    ordered = from_predictions(y, frame, **BINNING)
+    assert ordered.classes == legend(ordered.ax_[1]) == ["c", "a", "b"]
+    assert_array_equal(ordered.prob_true[0], everything.prob_true[2])
+    assert ordered.decomposition == everything.decomposition
     soft = pd.DataFrame(THREE.soft, columns=list("xyz"))
     named = pd.DataFrame(proba, columns=list("xyz"))
     assert from_predictions(soft, proba, **BINNING).classes == list("xyz")
