@@ -148,10 +148,9 @@ def with_all_levels(counts, what="outcomes"):
     named = [name for name, x in counts.items() if is_named(x) and np.ndim(x) == 1]
     if len(named) < 2:
         return counts
+    if not all(counts[name].index.is_unique for name in named):
+        return counts  # which ``orders`` refuses
     mine, theirs = (set(_listed(counts[name].index)) for name in named)
-    unique = all(counts[name].index.is_unique for name in named)
-    if mine == theirs or not unique:  # ``orders`` matches the ones, and refuses the others
-        return counts
     if not mine & theirs:
         lists = " and ".join(shown(_listed(counts[name].index)) for name in named)
         raise ValueError(

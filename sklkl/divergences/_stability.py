@@ -137,8 +137,9 @@ def _levels(data):
                 "level was seen, whole numbers >= 0, or samples with bins=."
             )
         totals(data, name, own[np.newaxis], ())
-    at = orders({name: (names_of(x) or [None])[0] for name, x in data.items()}, "levels")
-    p, q = (counts[name][at[name]] for name in data)
+    # Refuses names that repeat, and default ones beside the same numbers as names.
+    orders({name: (names_of(x) or [None])[0] for name, x in data.items()}, "levels")
+    p, q = counts.values()
     if len(p) != len(q):
         raise ValueError(
             f"reference has {len(p)} levels and current {len(q)}; pass Series whose index "

@@ -30,7 +30,7 @@ DOCS = {
             The number of votes that each counts as, non-negative; 1 by default.
         items : array-like of shape (n_items,), default=None
             The items in the order of the result, as ``X.index``; by default those of ``item``,
-            in the order in which they first occur.
+            in the order in which they first occur: order these by ``.loc[X.index]``.
         classes : array-like of shape (n_classes,), default=None
             The classes in the order of the result; by default the categories of ``label`` if
             it is an ordered categorical, otherwise what it holds, sorted.""",
