@@ -175,7 +175,10 @@ def calibration_error(
         r, bins = y - p, _bins(p, n_bins)
         mass = np.bincount(bins, weight)
         mean = np.bincount(bins, weight * r) / mass
-        number = np.bincount(np.unique(bins * n_units + unit) // n_units)  # of units
+        each = bins  # the bin of each unit in it; rows need no sort, two thirds of the time
+        if groups is not None:
+            each = np.unique(bins * n_units + unit) // n_units
+        number = np.bincount(each)
         scatter = (r - mean[bins]) * np.sqrt(number / np.maximum(number - 1, 1))[bins]
         scatter = np.where(number[bins] == 1, r, scatter)
         if labels:
