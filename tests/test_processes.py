@@ -11,8 +11,9 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from threadpoolctl import threadpool_limits
 
-from sklkl._optimize.solve import one_blas_thread, threadpool_controller
+from sklkl._optimize.solve import blas_libraries, one_blas_thread
 from sklkl.distillation import DistilledClassifier
 from sklkl.divergences import jensen_shannon_divergence
 from sklkl.linear_model import SoftLabelLogisticRegression
@@ -147,11 +148,9 @@ def test_a_fork_waits_until_the_limit_of_blas_is_set():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_of_a_fit_has_no_limit_of_blas():
     def state():
-        pools = threadpool_controller().info()
-        threads = [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
-        return one_blas_thread.fits, threads
+        return one_blas_thread.fits, [blas.num_threads for blas in blas_libraries()]
 
-    with threadpool_controller().limit(limits=2, user_api="blas"):
+    with threadpool_limits(limits=2, user_api="blas"):
         before, found = state(), []
         with one_blas_thread:
             child = os.fork()

@@ -83,7 +83,7 @@ class OneBlasThread:
 
     def _in_child(self):
         if self.held and self.fits:  # which go on in the parent alone
-            self.limit.restore_original_limits()
+            set_threads(self.before)
         self.begin()
 
     def _after_fork(self):
@@ -93,7 +93,10 @@ class OneBlasThread:
     def __enter__(self):
         with self.lock:
             if self.fits == 0:
-                self.limit = threadpool_controller().limit(limits=1, user_api="blas")
+                before = [(blas, blas.num_threads) for blas in blas_libraries()]
+                set_threads([(blas, 1) for blas, _ in before])
+                # Another thread may have control, and lift a limit of its own meanwhile.
+                self.before = [(blas, n) for blas, n in before if n != blas.num_threads]
             self.fits += 1
 
     def __exit__(self, *exception):
@@ -102,16 +105,29 @@ class OneBlasThread:
                 return
             self.fits -= 1
             if self.fits == 0:
-                self.limit.restore_original_limits()
+                set_threads(self.before)
 
 
 one_blas_thread = OneBlasThread()
 
 
 @cache
-def threadpool_controller():
-    """Return the thread pools of the libraries in use, looked up once: it takes 3 ms."""
-    return ThreadpoolController()
+def blas_libraries():
+    """Return the controllers of BLAS libraries in use, looked up once: it takes 3 ms."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def set_threads(numbers):
+    """Set the numbers of threads of BLAS libraries, pairs of a controller and a number.
+
+    From threadpoolctl 3.8 on a thread that does so controls OpenBLAS until it ends: what
+    others set is ignored in silence. So control is given up.
+    """
+    for blas, n in numbers:
+        blas.set_num_threads(n)
+    for blas, _ in numbers:
+        if hasattr(blas, "clear_controlling_thread"):
+            blas.clear_controlling_thread()
 
 
 def solve(objective, start, *, solver, tol, max_iter, done=0, callback=None, stacklevel=3):

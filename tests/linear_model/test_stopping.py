@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, log_softmax, softmax
 from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklkl import TopK
 from sklkl._optimize.solve import one_blas_thread
@@ -301,8 +301,16 @@ def blas_threads():
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
+def set_blas_threads(n):
+    """Set them by a thread that ends: no other could set any while it lives."""
+    thread = threading.Thread(target=threadpool_limits, args=(n, "blas"))
+    thread.start()
+    thread.join()
+
+
 def test_fits_in_threads_restore_the_limit_of_blas():
     """Of two fits at once, the one that began first ends first."""
+    set_blas_threads(2)
     before = blas_threads()
     begun, go_on = threading.Event(), threading.Event()
 
