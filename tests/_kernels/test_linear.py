@@ -17,7 +17,7 @@ from sklkl.linear_model._loss import LossTerm
 from tests._support import reference
 from tests._support.layouts import LAYOUTS, reversed_in_memory, strided
 from tests._support.messages import matches
-from tests._support.reference import DIGITS_OF_TINY, error
+from tests._support.reference import DIGITS_OF_TINY, error, workdps
 
 EPS = {np.float64: 2.0**-52, np.float32: 2.0**-23}
 # Below it exponentials are 0.
@@ -427,7 +427,7 @@ def exact_log_softmax(raw_row):
 
 def exact_loss(target, raw_row):
     """Return the cross-entropy and its gradient by ``raw_row`` in many digits."""
-    with mp.workdps(DIGITS_OF_TINY):
+    with workdps(DIGITS_OF_TINY):
         log_p = exact_log_softmax(raw_row)
         y = reference.normalised(target)
         loss = -sum(a * b for a, b in zip(y, log_p, strict=True))
@@ -452,7 +452,7 @@ def test_values_of_rows(logits, dtype):
         assert error(log_value, expected, atol=least) <= 6 * eps
         assert error(value, mp.exp(expected), atol=least) <= 10 * eps
     # The curvature; what rounding to digits leaves of zero does not matter.
-    with mp.workdps(DIGITS_OF_TINY):
+    with workdps(DIGITS_OF_TINY):
         p = [mp.exp(u) for u in exact]
         h = mpf(1.5) * sum(x * (1 - x) for x in p) / (2 if len(logits) == 1 else 1)
         pairs = itertools.product(range(n_classes), repeat=2)

@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from sklkl._kernels._linear import LOSSES, LinearRows
 from sklkl.linear_model._loss import LossTerm
+from tests._support.reference import workdps
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-4}
 PARAMETERS = {
@@ -79,7 +80,7 @@ def targets(n_classes, dtype, *, zeros, far=20.0, seed=0):
 def test_values_and_gradients_are_those_of_the_definition(
     divergence, parameter, n_classes, temperature, dtype
 ):
-    with mp.workdps(60):
+    with workdps(60):
         far = 3.0 if divergence == "alpha" and parameter > 1 else 20.0  # it overflows
         zeros = (divergence, parameter) not in INFINITE
         target, logits = targets(n_classes, dtype, zeros=zeros, far=far)

@@ -5,14 +5,24 @@ their exact sum. The default digits serve rows that agree to 12 of them; a row w
 entries like 1e-300 next to 1 needs ``digits=DIGITS_OF_TINY``, or their sum forgets them.
 """
 
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 from math import inf as infinity
 from sys import float_info
+from threading import RLock
 
 from mpmath import exp, inf, log, mp, mpf, sqrt
 
 DIGITS = 60
 DIGITS_OF_TINY = 400
+_LOCK = RLock()
+
+
+@contextmanager
+def workdps(digits):
+    """Compute in so many digits, which mpmath has for all threads at once."""
+    with _LOCK, mp.workdps(digits):
+        yield
 
 
 def in_many_digits(oracle):
@@ -20,7 +30,7 @@ def in_many_digits(oracle):
 
     @wraps(oracle)
     def with_digits(*rows, digits=DIGITS, **arguments):
-        with mp.workdps(digits):
+        with workdps(digits):
             return oracle(*rows, **arguments)
 
     return with_digits
@@ -218,7 +228,7 @@ def ranked_probability(p, q):
 
 
 def log_softmax(logits, *, digits=DIGITS):
-    with mp.workdps(digits):
+    with workdps(digits):
         exact = [mpf(float(z)) for z in logits]
         largest = max(exact)
         log_total = largest + log(sum(mp.exp(z - largest) for z in exact))
@@ -227,7 +237,7 @@ def log_softmax(logits, *, digits=DIGITS):
 
 def kl_to_softmax(target, logits, *, digits=DIGITS):
     """Return the KL divergence of a target to the softmax of logits."""
-    with mp.workdps(digits):
+    with workdps(digits):
         log_p = log_softmax(logits, digits=digits)
         return sum(
             mpf(0) if y == 0 else y * (log(y) - z)
@@ -237,7 +247,7 @@ def kl_to_softmax(target, logits, *, digits=DIGITS):
 
 def gradient_of_kl_to_softmax(target, logits, *, digits=DIGITS):
     """Return softmax(logits) - target."""
-    with mp.workdps(digits):
+    with workdps(digits):
         log_p = log_softmax(logits, digits=digits)
         return [mp.exp(z) - y for y, z in zip(normalised(target), log_p, strict=True)]
 

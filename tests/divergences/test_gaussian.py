@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from mpmath import det, inverse, log, matrix, mp, mpf
+from mpmath import det, inverse, log, matrix, mpf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from sklkl.divergences import gaussian_kl_divergence
 from tests._support.layouts import LAYOUTS
 from tests._support.messages import matches
-from tests._support.reference import DIGITS, error
+from tests._support.reference import DIGITS, error, workdps
 
 BOUND = {"diagonal": 1e-13, "full": 1e-12}
 KINDS = ["diagonal", "full", "p full", "q full"]
@@ -27,7 +27,7 @@ def as_matrix(cov):
 
 def exact_divergence(mean_p, cov_p, mean_q, cov_q):
     """Return the divergence of two Gaussians; a covariance is a vector or a matrix."""
-    with mp.workdps(DIGITS):
+    with workdps(DIGITS):
         m, n = ([mpf(float(x)) for x in mean] for mean in (mean_p, mean_q))
         if np.ndim(cov_p) == np.ndim(cov_q) == 1:
             v, w = ([mpf(float(x)) for x in cov] for cov in (cov_p, cov_q))

@@ -8,13 +8,13 @@ from math import inf, nan
 import numpy as np
 import pandas as pd
 import pytest
-from mpmath import exp, fsum, log, mp, mpf, sqrt
+from mpmath import exp, fsum, log, mpf, sqrt
 from mpmath import inf as infinite
 from numpy.testing import assert_array_equal
 
 from sklkl.divergences import divergence_from_logits, entropy, kl_divergence_from_logits
 from tests._support.messages import matches
-from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
+from tests._support.reference import DIGITS, DIGITS_OF_TINY, error, workdps
 
 BOUND = {np.float64: 1e-13, np.float32: 2e-6}  # the relative error that the library promises
 SOME_SIZES = (1, 2, 3, 17, 100, 1025)  # around what vectors and the blocks of a row hold
@@ -28,7 +28,7 @@ def exact_divergence(x, y, temperature=1.0, *, digits=DIGITS):
     """Return the divergence of the softmaxes of two rows, taken as exact numbers."""
     # Long rows repeat a few outcomes, or the exponentials here would take all the time.
     outcomes = Counter(zip(map(float, x), map(float, y), strict=True))
-    with mp.workdps(digits):
+    with workdps(digits):
         p, q = (
             [mpf(z) / mpf(temperature) for z in row] for row in zip(*outcomes, strict=True)
         )
@@ -335,7 +335,7 @@ def test_other_divergences(divergence, temperature):
         for p, q in pairs:
             options = {"divergence": divergence, "temperature": temperature}
             (value,) = divergence_from_logits(p, q, **options)
-            with mp.workdps(80):
+            with workdps(80):
                 rows = (exact_softmax(row[0], temperature) for row in (p, q))
                 exact = DEFINITIONS[divergence](*rows)
             assert value >= 0
@@ -344,7 +344,7 @@ def test_other_divergences(divergence, temperature):
 
 def test_other_divergences_by_parameters_and_units():
     x, y = random_logits(3, 5)
-    with mp.workdps(60):
+    with workdps(60):
         exact = js(exact_softmax(x[0], 1), exact_softmax(y[0], 1), 0.3) / log(2)
     options = {"divergence": "jensen_shannon", "divergence_params": {"weight": 0.3}, "base": 2}
     found = divergence_from_logits(x, y, **options)

@@ -6,14 +6,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from mpmath import expm1, mp, mpf
+from mpmath import expm1, mpf
 from mpmath import inf as infinite
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklkl.divergences import kl_divergence, sampled_kl
 from tests._support import reference
 from tests._support.messages import matches
-from tests._support.reference import DIGITS, DIGITS_OF_TINY, error
+from tests._support.reference import DIGITS, DIGITS_OF_TINY, error, workdps
 
 BOUND = {np.float64: 1e-13, np.float32: 2e-6}
 ESTIMATORS = ["k1", "k2", "k3"]
@@ -23,7 +23,7 @@ each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 
 def exact_estimate(log_p, log_q, estimator, *, digits=DIGITS):
     """Return the mean over samples given as exact numbers."""
-    with mp.workdps(digits):
+    with workdps(digits):
         total = mpf(0)
         for x, y in zip(log_p, log_q, strict=True):
             log_r = mpf(float(y)) - mpf(float(x))

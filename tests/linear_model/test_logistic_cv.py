@@ -92,7 +92,8 @@ def test_as_logistic_regression_cv(loader, scoring, weighted, refit):
     params = {"Cs": CS, "cv": 3, "scoring": sklearn_scorer(scoring), "refit": refit}
     model = fit(X, y, weight, tol=1e-10, **params)
     if "use_legacy_attributes" in inspect.signature(LogisticRegressionCV).parameters:
-        params |= {"use_legacy_attributes": False, "l1_ratios": (0.0,)}
+        # Without a refit scikit-learn 1.8.0 has legacy attributes only.
+        params |= {"use_legacy_attributes": not refit, "l1_ratios": (0.0,)}
     expected = LogisticRegressionCV(solver="newton-cg", tol=1e-10, max_iter=1000, **params)
     expected.fit(X, y, weight)
     assert pytest.approx(np.ravel(expected.C_)[0]) == model.C_

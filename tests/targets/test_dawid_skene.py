@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from mpmath import mp, mpf
+from mpmath import mpf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
@@ -14,6 +14,7 @@ from sklkl.linear_model import SoftLabelLogisticRegression
 from sklkl.metrics import kl_loss
 from sklkl.targets import dawid_skene, vote_shares
 from tests._support.messages import matches
+from tests._support.reference import workdps
 
 
 def em_in_many_digits(votes, classes, known, pseudo_count, n_iter):
@@ -70,7 +71,7 @@ def judge(rng, truth, reliability, n_classes, missing):
 def test_definition(pseudo_count, with_known):
     truth, votes = crowd(0, n_items=20)
     known = {i: int(truth[i]) for i in (votes[0][0], votes[3][0])} if with_known else {}
-    with mp.workdps(25):
+    with workdps(25):
         exact = em_in_many_digits(votes, range(3), known, pseudo_count, n_iter=100)
     result = dawid_skene(*zip(*votes, strict=True), known=known, pseudo_count=pseudo_count)
     assert_allclose(result.proba, exact, rtol=0, atol=1e-6)
