@@ -184,6 +184,8 @@ def test_refusals_of_other_sources():
         TopK.from_dicts([{"a": -1.0}, ["a"]])
     with pytest.raises(TypeError, match=r"rows\[0\] must be a dict .* with 'token'"):
         TopK.from_dicts([[{"token": "a", "prob": 0.5}]])
+    with pytest.raises(TypeError, match=r"record\['top_logprobs'\] for record"):
+        TopK.from_dicts([{"id": 1, "top_logprobs": [{"token": "a", "logprob": -1.0}]}])
     with pytest.raises(ValueError, match=r"rows\[1\] has 'c', .* class_of= return None"):
         TopK.from_dicts([{"a": -1.0}, {"c": -1.0}], classes=["a", "b"])
     with pytest.raises(

@@ -467,14 +467,17 @@ class TopK:
 
 def _tokens(row, i):
     """Return the pairs of tokens and logarithms of a dictionary, or of a list as in JSON."""
+    given = row
     try:
         if isinstance(row, Mapping):
-            return list(row.items())
+            if all(np.ndim(value) == 0 for value in row.values()):
+                return list(row.items())
+            row = None  # a whole record, with a list of tokens in it
         return [(token["token"], token["logprob"]) for token in row]
     except Exception:  # whatever else it is that refuses
         raise TypeError(
             f"rows[{i}] must be a dict of log-probabilities, or a list of dicts with 'token' "
-            f"and 'logprob'; got {row!r}."
+            f"and 'logprob', as [record['top_logprobs'] for record in records]; got {given!r}."
         ) from None
 
 

@@ -143,7 +143,7 @@ def _levels(data):
     if len(p) != len(q):
         raise ValueError(
             f"reference has {len(p)} levels and current {len(q)}; pass Series whose index "
-            "names the levels."
+            "names the levels, as value_counts() does, or bins= if these are samples."
         )
     return p, q
 

@@ -84,7 +84,9 @@ def soft_cross_val_predict(
     -------
     proba : ndarray of shape (n_samples, n_classes)
         Probabilities, or their natural logarithms: a column per sorted label, or per column
-        of a soft ``y``. A class that a model never saw has probability 0.
+        of a soft ``y``. A class that a model never saw has probability 0. As a data frame of
+        labels ``y`` it is ``pd.DataFrame(proba, X.index, np.unique(y))``, whatever the order
+        of columns of ``X``.
 
     Raises
     ------
