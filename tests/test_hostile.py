@@ -214,6 +214,7 @@ def test_entries_beyond_a_sparse_matrix_are_refused(form):
         lambda: SoftLabelLogisticRegression().fit(x, [0, 1, 1, 0][: x.shape[0]]),
         lambda: soft_cross_val_predict(GaussianNB(), x, [0, 1, 1, 0][: x.shape[0]]),
         lambda: take(x, [0]),
+        lambda: TemperatureDisplay.from_estimator(LOGISTIC, x, [0, 1, 1, 0][: x.shape[0]]),
     ):
         with pytest.raises(ValueError, match=r"X.*(column 99|entries beyond)"):
             function()

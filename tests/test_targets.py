@@ -256,7 +256,7 @@ REFUSED = [
     (sparse.csc_array(SOFT), {}, TypeError, ["target is a sparse", "target.toarray()"]),
     # Frames
     (frame_of("abc"), {"classes": list("abd")}, ValueError, ["target", "['d']", "['c']"]),
-    (frame_of("abc"), {"classes": list("abcd")}, ValueError, ["['d']", "[]"]),
+    (frame_of("abc"), {"classes": list("abcd")}, ValueError, ["without a column ['d']. Give"]),
     (frame_of("abc"), {"classes": list("xyz")}, ValueError, ["columns=model.classes_"]),
     (frame_of("aba"), {}, ValueError, ["columns of target names a class twice", "'b', 'a'"]),
     # Neither

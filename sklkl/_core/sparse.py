@@ -12,7 +12,7 @@ def check_entries(x, name):
     if x.format == "csr":
         check_csr(x, name)
     elif x.format == "csc":
-        check_csr(Entries(x.shape[::-1], x.indptr, x.indices, x.data), name)
+        check_csr(Entries(x.shape[::-1], x.indptr, x.indices, x.data), f"{name}.T")
     elif x.format == "bsr":
         (height, width), blocks = x.blocksize, f"The matrix of blocks of {name}"
         shape = x.shape[0] // height, x.shape[1] // width

@@ -14,7 +14,7 @@ from sklkl._core.docs import documented
 from sklkl._core.models import check_has_proba, predict_columns, refuse_unlabeled
 from sklkl._core.parameters import N_JOBS, Rule, check, integer
 from sklkl._core.predictions import hits
-from sklkl._core.samples import check_weights, match_rows, relative
+from sklkl._core.samples import check_weights, indexed, match_rows, relative
 from sklkl._core.targets import align
 from sklkl._core.typing import Axes, Estimator, Folds, Samples
 from sklkl.inspection._drawing import (
@@ -230,6 +230,7 @@ class TemperatureDisplay:
             raise TypeError(f"y must hold an entry for each sample; got {y!r}.")
         if target.ndim == 2 and target.shape[1] == 1:
             target = target[:, 0]
+        X, y = indexed(X, y)
         search = GridSearchCV(
             estimator,
             {param_name: temperatures.tolist()},
