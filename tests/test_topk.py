@@ -80,6 +80,8 @@ def test_dicts_by_the_class_of_keys():
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             TopK.from_dicts(bad, classes=[0, 1, 2], class_of=class_of)
+    with pytest.raises(TypeError, match=r"class_of must return .* 'no', in rows\[0\]"):
+        TopK.from_dicts([{"no": -1.0}], classes=[0, 1], class_of=list)
     with pytest.raises(ValueError, match="class_of must be a function"):
         TopK.from_dicts(logs, classes=[0, 1], class_of={"yes": 1})
 

@@ -50,19 +50,25 @@ def ordered_categories(y):
     return list(dtype.categories) if ordered else None
 
 
-def refuse_sorted_words(divergence, classes, what):
+ORDERED_TARGETS = (
+    "y_true as an ordered categorical, pd.Categorical(y, order, ordered=True), or as a data "
+    "frame whose columns are in order, pd.get_dummies(y)[order]"
+)
+
+
+def refuse_sorted_words(divergence, classes, what, advice=None):
     """Refuse words in the order of a dictionary where a divergence depends on their order.
 
-    Messages call them ``what``. Of two classes either order gives the same.
+    Messages call them ``what``; ``advice`` is what to pass instead, a data frame at last. Of
+    two classes either order gives the same.
     """
     classes = np.asarray(classes).tolist()
     if len(classes) > 2 and isinstance(classes[0], str) and classes == sorted(classes):
         raise ValueError(
             f"{divergence!r} depends on the order of the classes, and {what}, "
-            f"{shown(classes)}, are words, sorted as in a dictionary. Pass labels as an "
-            "ordered categorical, pd.Categorical(y, order, ordered=True), or targets whose "
-            "columns are in order, as pd.get_dummies(y)[order]. If sorted is in order, say so "
-            "by columns that are pd.CategoricalIndex(order, ordered=True)."
+            f"{shown(classes)}, are words, sorted as in a dictionary. Pass "
+            f"{advice or ORDERED_TARGETS}. If sorted is in order, say so by columns of this "
+            "frame that are pd.CategoricalIndex(order, ordered=True)."
         )
 
 

@@ -148,18 +148,26 @@ def with_all_levels(counts, what="outcomes"):
     named = [name for name, x in counts.items() if is_named(x) and np.ndim(x) == 1]
     if len(named) < 2:
         return counts
-    if not all(counts[name].index.is_unique for name in named):
+    lists = {name: _listed(counts[name].index) for name in named}
+    if any(len(set(own)) < len(own) for own in lists.values()):
         return counts  # which ``orders`` refuses
-    mine, theirs = (set(_listed(counts[name].index)) for name in named)
-    if not mine & theirs:
-        lists = " and ".join(shown(_listed(counts[name].index)) for name in named)
+    refuse_apart(lists, what)
+    either = list(dict.fromkeys(level for own in lists.values() for level in own))
+    for name, own in lists.items():
+        x, seen = counts[name], dict(zip(own, counts[name], strict=True))
+        values = [seen.get(level, 0) for level in either]
+        counts = counts | {name: type(x)(values, either, dtype=x.dtype)}
+    return counts
+
+
+def refuse_apart(lists, what):
+    """Refuse two lists of names, by argument, that have none in common."""
+    if not set.intersection(*map(set, lists.values())):
         raise ValueError(
-            f"{' and '.join(named)} have no {what} in common: {lists}. Spell their names "
-            "alike, as the same type, or pass arrays, which are compared by position."
+            f"{' and '.join(lists)} have no {what} in common: "
+            f"{' and '.join(map(shown, lists.values()))}. Spell their names alike, as the "
+            "same type, or pass arrays of counts, which are compared by position."
         )
-    first, second = (counts[name].index for name in named)
-    either = first.union(second, sort=False)
-    return counts | {name: counts[name].reindex(either, fill_value=0) for name in named}
 
 
 def orders(names, what="outcomes"):

@@ -302,7 +302,8 @@ def _check_soft(values, columns, classes, name, refuse_integers):
     try:
         target = check_rows(target, name)
     except ValueError as error:
-        if columns is not None and not _are_several_labels(target):
+        unknown = columns is not None and (classes is None or not set(columns) <= set(classes))
+        if unknown and not _are_several_labels(target):
             raise ValueError(
                 f"{error} The columns are {shown(columns)}: drop what is no class, as an id, "
                 "or make it the index."

@@ -502,8 +502,14 @@ def _by_class(keys, values, starts, class_of):
         for key, value in zip(keys[first:last], values[first:last].tolist(), strict=True):
             if (label := class_of(key)) is None:
                 no_class += value
-            else:
+                continue
+            try:
                 own[label] = own.get(label, 0.0) + value
+            except TypeError:  # which is not hashable
+                raise TypeError(
+                    f"class_of must return a class, or None; of {key!r}, in "
+                    f"rows[{row_number(i)}], it returned {label!r}."
+                ) from None
         listed = sum(own.values())
         if not listed:
             what = "only classes of probability 0" if own else "no class"

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from sklkl._core.arrays import as_array, as_floating, is_missing
 from sklkl._core.distributions import nats_to
-from sklkl._core.names import label_at, names_of, orders, with_all_levels
+from sklkl._core.names import label_at, names_of, orders, refuse_apart, with_all_levels
 from sklkl._core.parameters import NON_NEGATIVE, Rule, check
 from sklkl.divergences._counts import totals
 from sklkl.divergences._divergences import jeffreys_divergence
@@ -59,9 +59,9 @@ def population_stability_index(
     ------
     ValueError
         If a count is no whole number >= 0, one of the two holds nothing, or categories where
-        the other has numbers, lengths of counts without names differ, names of levels may be
-        none, ``reference`` has a single value to make bins of, or ``bins`` or ``pseudo_count``
-        is out of range.
+        the other has numbers, they have no level in common, lengths of counts without names
+        differ, names of levels may be none, ``reference`` has a single value to make bins of,
+        or ``bins`` or ``pseudo_count`` is out of range.
 
     See Also
     --------
@@ -116,6 +116,7 @@ def _levels(data):
     tallies = {name: _tally(x, name) for name, x in data.items()}
     p, q = tallies.values()
     if p is not None and q is not None:
+        refuse_apart({name: list(own) for name, own in tallies.items()}, "levels")
         levels = dict.fromkeys([*p, *q])
         return (np.array([own.get(v, 0) for v in levels], np.float64) for own in (p, q))
     if not (p is None and q is None):
@@ -155,7 +156,8 @@ def _tally(x, name):
     words = values.dtype.kind in "USb"
     if values.dtype.kind == "O":
         words = any(isinstance(v, str | bytes | bool | np.bool_) for v in values.flat)
-    if not (categories or words):
+    missing = values.size > 0 and all(map(is_missing, values.flat))
+    if not (categories or words or missing):
         return None
     if values.ndim != 1 or not values.size:
         raise ValueError(f"{name} must hold a category per sample; got shape {values.shape}.")

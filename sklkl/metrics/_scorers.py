@@ -257,7 +257,8 @@ class FidelityScorer(DivergenceScorer):
         order = getattr(self.teacher, "order", None)  # of named predictions
         if order is None:
             order = self.teacher.classes_
-            refuse_sorted_words(self.name, order, "those of the teacher")
+            advice = "a data frame of the teacher's probabilities with columns in order"
+            refuse_sorted_words(self.name, order, "those of the teacher", advice)
         return order
 
     def _target(self, X, y_true, classes):

@@ -271,6 +271,8 @@ def _prior(prior, votes, in_order):
     own = list(names[0]) if names and names[0] is not None else None
     # Default names are names where the items are just these numbers.
     if own is not None and (not isinstance(names[0], range) or set(own) == set(votes.items)):
+        if len(set(own)) < len(own):
+            raise ValueError("prior names an item twice; name each once.")
         at = places(votes.items, own)
         if (at < 0).any():
             missing = [votes.items[i] for i in np.flatnonzero(at < 0)]

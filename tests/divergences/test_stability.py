@@ -131,6 +131,15 @@ def test_chance_alone():
 def test_levels_of_other_kinds():
     with pytest.raises(ValueError, match="have no levels in common"):
         population_stability_index(pd.Series([1, 2], ["1", "2"]), pd.Series([1, 2], [1, 2]))
+    with pytest.raises(ValueError, match=r"no levels in common: \['1', '2'\] and \[1, 2\]"):
+        population_stability_index(["1", "2", "1"], pd.Categorical([1, 2]), pseudo_count=0.5)
+    flags = pd.Series([True, False, True, None]).value_counts(dropna=False)
+    numbers = pd.Series([1, 0, None, 2]).value_counts(dropna=False)
+    index = population_stability_index(flags, numbers, pseudo_count=1)
+    assert_allclose(index, population_stability_index([3, 2, 2, 1], [2, 2, 2, 2]))
+    for gone in ([None] * 3, np.full(3, np.nan)):
+        index = population_stability_index(["a", None, "a"], gone, pseudo_count=1)
+        assert_allclose(index, population_stability_index([2, 1], [0, 3], pseudo_count=1))
     missing = pd.Series(["a", None, "a", "b"]).value_counts(dropna=False)
     index = population_stability_index(missing, pd.Series({"a": 1, "b": 1}), pseudo_count=1)
     assert_allclose(index, population_stability_index([3, 2, 2], [2, 2, 1]))

@@ -104,6 +104,10 @@ def test_the_order_of_words_is_not_guessed():
     ):
         with pytest.raises(ValueError, match="sorted as in a dictionary"):
             refused()
+    with pytest.raises(ValueError, match="Pass y_true as an ordered categorical"):
+        divergence_loss(SOFT, named[sorted(GRADES)], **options)
+    with pytest.raises(ValueError, match="Pass a data frame of the teacher's probabilities"):
+        make_fidelity_scorer(dummies.set_index(rows.index), **options)(model, rows)
     frame = pd.DataFrame(SOFT, columns=["low", "mid", "high", "top"])
     wanted = by_hand("ranked_probability", SOFT, PROBA)
     assert_allclose(divergence_loss(frame, PROBA, **options), wanted, rtol=1e-12)

@@ -142,6 +142,8 @@ def test_prior_by_name():
     for of, unnamed in ((columns[0], proba), (words, proba), (words, by_position)):
         with pytest.raises(ValueError, match="rows of prior have no names: pass items="):
             dawid_skene(of, *columns[1:], prior=unnamed)
+    with pytest.raises(ValueError, match="prior names an item twice"):
+        dawid_skene(*columns, prior=pd.concat([prior, prior.iloc[:1]]))
     prior.loc[99] = [0.2, 0.3, 0.5]  # which has no vote
     more = dawid_skene(*columns, prior=prior, items=prior.index)
     assert_allclose(more.proba.loc[99], prior.loc[99], rtol=1e-12)
