@@ -311,12 +311,14 @@ def _kl_moments(x, y, known):
 def _ends(divergence, variance, scale, freedom, confidence_level):
     """Return both ends of the interval in nats."""
     scale = np.divide(variance, 4 * divergence, where=divergence > 1e-12, out=scale.copy())
-    statistic = np.where(np.isfinite(divergence / scale), divergence / scale, 0.0)
+    statistic = np.divide(divergence, scale, where=scale > 0, out=np.zeros(scale.shape))
+    statistic[~np.isfinite(statistic)] = 0.0
     tail = (1 - float(confidence_level)) / 2
     ends = []
     # Frequencies that happen to agree prove nothing: k - 1 is the mean of equal distributions.
     for seen, share in ((statistic, 1 - tail), (np.maximum(statistic, freedom), tail)):
         end = scale * noncentrality(seen, freedom, share)
+        end = np.where(scale > 0, end, divergence)  # of more counts than there are digits
         ends.append(np.where(np.isinf(divergence), np.inf, end))
     ends[0][np.isinf(scale) & np.isfinite(divergence)] = 0.0
     return ends

@@ -83,7 +83,13 @@ class Votes:
     def index(self):
         """Return the items as an index of pandas or a series of polars."""
         if self.library.__name__ == "polars":
-            return self.library.Series(self.item_name, self.items)
+            try:
+                return self.library.Series(self.item_name, self.items)
+            except TypeError:
+                raise TypeError(
+                    "item must hold values of one kind, which a column of polars can have; "
+                    f"got {shown(self.items)}."
+                ) from None
         return self.library.Index(self.items, name=self.item_name)
 
     def refuse_without_votes(self, advice, but=()):

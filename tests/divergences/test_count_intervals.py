@@ -174,3 +174,9 @@ def test_statistic_of_the_g_test():
     found = chi2_contingency([x, y], correction=False, lambda_="log-likelihood").statistic
     weighted = jensen_shannon_divergence(x / n, y / m, weight=n / (n + m))
     assert_allclose(found, 2 * (n + m) * weighted, rtol=1e-12)
+
+
+def test_more_counts_than_digits():
+    """Without a variance that a float can hold, the interval is the estimate."""
+    interval = entropy_interval_from_counts([1e308, 5.0])
+    assert interval.low == interval.high == pytest.approx(interval.estimate, abs=1e-300)

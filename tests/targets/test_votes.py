@@ -82,6 +82,8 @@ def test_polars():
     assert vote_shares([0, 1], levels).proba.columns.tolist() == ["yes", "no", "maybe"]
     with pytest.raises(TypeError, match="Columns of polars are named by strings"):
         vote_shares(table["item"], [0, 1, 0, 1, 0, 1])
+    with pytest.raises(TypeError, match="item must hold values of one kind"):
+        vote_shares(polars.Series([0, 0.5], dtype=polars.Object), ["yes", "no"])
 
 
 def test_results_are_targets():
