@@ -221,7 +221,7 @@ def test_entries_outside_of_sparse_matrices_are_refused():
     for X, y, name in (
         (good, bad, "y"),
         (bad, np.arange(3), "X"),
-        (bad.T, np.arange(3), "X"),
+        (bad.T, np.arange(3), r"X\.T"),
         (bad, good, "X"),
     ):
         with pytest.raises(ValueError, match=f"{name}.indptr must not fall; at row 1"):
